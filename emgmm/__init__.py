@@ -1,0 +1,22 @@
+"""Gaussian mixtures by expectation-maximisation, for people who use scikit-learn.
+
+The modules, from the bottom up; each imports only from those above it:
+
+datasets            the demonstration data
+_covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
+_statistics         the additive statistics that EM iterates on
+_initialize         starts: rows to labels or responsibilities
+_blocks             where rows come from, and sums over blocks of them
+_families           the fourteen covariance models: rules of the M-step
+_mixture            a mixture as a distribution
+_mstep              statistics to a mixture
+_estep              rows and a mixture to statistics
+_em                 the driver: when to stop, what to tell
+_validation         what users pass, checked
+_estimator          GaussianMixtureEM
+"""
+
+from ._estimator import GaussianMixtureEM
+
+__all__ = ["GaussianMixtureEM"]
+__version__ = "0.1.0"

@@ -1,0 +1,679 @@
+"""GaussianMixtureEM: the estimator that users meet."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._blocks import ArrayBlocks
+from ._em import EMOptions, EMResult, Progress, run_em
+from ._estep import statistics_of_start
+from ._families import FAMILIES, CovarianceFamily
+from ._initialize import INITIALIZERS
+from ._mixture import Mixture, posterior
+from ._mstep import m_step
+from ._validation import (
+    check_covariances,
+    check_enough_rows,
+    check_given,
+    check_means,
+    check_sample_weight,
+    check_start,
+    check_weights,
+    shape_of_means,
+    unchanged_on_failure,
+)
+
+
+class GaussianMixtureEM(ClusterMixin, BaseEstimator):
+    """Gaussian mixture fitted by expectation-maximisation.
+
+    The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
+    has too keep their names and meanings. Beyond them: fourteen covariance models,
+    `sample_weight`, starts from labels or responsibilities, `icl`, `labels_`, and
+    `from_parameters`.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components.
+    covariance_type : str, default="full"
+        What is common to the covariances of the components. "full": nothing;
+        "tied": one matrix for all; "diag": variances only; "spherical": one variance
+        for each component. Or three letters, for volume, shape and orientation of
+        the components' ellipsoids, each Equal, Variable, or Identity (spheres, axes
+        parallel to the coordinates) [1]_: "EII", "VII" (spherical), "EEI", "VEI",
+        "EVI", "VVI" (diag), "EEE" (tied), "VEE", "EVE", "VVE", "EEV", "VEV", "EVV",
+        "VVV" (full).
+    tol : float, default=1e-3
+        EM stops when the mean log-likelihood of a row (in nats) changes by less in
+        an iteration. 0 iterates `max_iter` times.
+    reg_covar : float, default=1e-6
+        Added to every variance, in squared units of the features, so that
+        covariances stay positive definite.
+    max_iter : int, default=100
+        Greatest number of EM iterations; 0 publishes the start.
+    n_init : int, default=1
+        Number of starts; the fit with the best log-likelihood is kept. A start that
+        is given as an array, or by all three `*_init`, is run once.
+    init_params : str, array-like or callable, default="kmeans"
+        The start.
+
+        - "kmeans": labels of weighted k-means. The first start draws no random
+          numbers: its seeds come from splitting the rows along principal axes [2]_,
+          so that it depends on the weighted distribution of the rows alone. Further
+          starts (`n_init`) are seeded by k-means++.
+        - "k-means++": rows chosen by k-means++, every row with the nearest of them.
+        - "random_from_data": rows drawn at random, every row with the nearest.
+        - "random": random responsibilities.
+        - array of shape (n_samples,): a label for each row, -1 where unassigned;
+          unassigned rows take part from the first iteration on.
+        - array of shape (n_samples, n_components): responsibilities, rows of zeros
+          where unassigned.
+        - callable `(X, n_components, sample_weight, rng)`: returns either array;
+          `rng` is a `numpy.random.RandomState`.
+    weights_init : array-like of shape (n_components,), default=None
+        Starting weights, with a sum of one; from `init_params` if None.
+    means_init : array-like of shape (n_components, n_features), default=None
+        Starting means; from `init_params` if None.
+    precisions_init : array-like, default=None
+        Starting precisions (inverse covariances), in the shape of `covariances_`;
+        from `init_params` if None.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the starts that draw random numbers, and of `sample`.
+    warm_start : bool, default=False
+        Start from the parameters of the previous fit. Where these do not fit (other
+        `n_components`, `covariance_type` or number of features), start afresh.
+    verbose : int, default=0
+        1 prints the iterations, 2 also times and changes of the log-likelihood.
+    verbose_interval : int, default=10
+        Iterations from one print to the next.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Weights of the components.
+    means_ : ndarray of shape (n_components, n_features)
+        Means of the components.
+    covariances_ : ndarray
+        Covariances, in the shape of the model's storage: (n_components,) for EII and
+        VII (spherical); (n_components, n_features) for EEI, VEI, EVI and VVI (diag);
+        (n_features, n_features) for EEE (tied); otherwise
+        (n_components, n_features, n_features).
+    precisions_ : ndarray
+        Inverses of the covariances, in the same shape.
+    precisions_cholesky_ : ndarray
+        Upper triangular U with precision = U U', in the same shape. With `weights_`
+        and `means_`, what predictions are computed from.
+    labels_ : ndarray of shape (n_samples,)
+        Most probable component of each row of the training data.
+    converged_ : bool
+        Whether the kept fit stopped by `tol`.
+    n_iter_ : int
+        EM iterations of the kept fit.
+    lower_bound_ : float
+        Mean log-likelihood of a row under the published parameters, in nats: what
+        `score` returns for the training data.
+    lower_bounds_ : ndarray of shape (n_iter_,)
+        Mean log-likelihood after each iteration of the kept fit.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+
+    See Also
+    --------
+    sklearn.mixture.GaussianMixture : Four of the covariance models.
+
+    References
+    ----------
+    .. [1] G. Celeux and G. Govaert, "Gaussian parsimonious clustering models",
+       Pattern Recognition 28 (1995), 781-793. doi:10.1016/0031-3203(94)00125-6
+    .. [2] T. Su and J. G. Dy, "In search of deterministic methods for initializing
+       K-means and Gaussian mixture clustering", Intelligent Data Analysis 11 (2007),
+       319-338. doi:10.3233/IDA-2007-11402
+    .. [3] A. P. Dempster, N. M. Laird and D. B. Rubin, "Maximum likelihood from
+       incomplete data via the EM algorithm", JRSS B 39 (1977), 1-38.
+       doi:10.1111/j.2517-6161.1977.tb01600.x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from emgmm import GaussianMixtureEM
+    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+    >>> gmm.means_
+    array([[ 1.,  2.],
+           [10.,  2.]])
+    >>> gmm.predict([[0, 0], [12, 3]])
+    array([0, 1])
+    """
+
+    _parameter_constraints = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "covariance_type": [StrOptions(set(FAMILIES))],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(INITIALIZERS)), "array-like", callable],
+        "weights_init": ["array-like", None],
+        "means_init": ["array-like", None],
+        "precisions_init": ["array-like", None],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str | ArrayLike | Callable[..., ArrayLike] = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    @classmethod
+    def from_parameters(
+        cls,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        covariance_type: str = "full",
+    ) -> Self:
+        """Make a mixture from known parameters, without data.
+
+        The result predicts, scores and samples like a fitted estimator; what only a
+        fit can tell (`labels_`, `lower_bound_`, `converged_`, `n_iter_`) it lacks.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_components,)
+            Weights of the components, with a sum of one.
+        means : array-like of shape (n_components, n_features)
+            Means of the components.
+        covariances : array-like
+            Covariances, in the shape that `covariances_` has for the model.
+        covariance_type : str, default="full"
+            The model, as in the constructor.
+
+        Returns
+        -------
+        GaussianMixtureEM
+            The mixture.
+
+        Raises
+        ------
+        ValueError
+            If a shape is wrong, the weights do not sum to one, or the covariances
+            are not positive definite or not of the model's form.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> gmm = GaussianMixtureEM.from_parameters(
+        ...     weights=[0.5, 0.5], means=[[0.0], [4.0]], covariances=[1.0, 1.0],
+        ...     covariance_type="spherical",
+        ... )
+        >>> gmm.predict_proba([[2.0]])
+        array([[0.5, 0.5]])
+        """
+        sizes = shape_of_means(means)
+        gmm = cls(sizes[0], covariance_type=covariance_type)
+        gmm._validate_params()
+        mixture = Mixture(
+            check_weights(weights, sizes[0]),
+            check_means(means, sizes),
+            check_covariances(covariances, covariance_type, sizes),
+        )
+        gmm.n_features_in_ = sizes[1]
+        gmm._publish_mixture(mixture, np.dtype(np.float64))
+        return gmm
+
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Estimate the parameters by EM.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows. float32 and float64 arrays, memory-mapped ones too, are neither
+            altered nor copied as a whole; float32 rows give float32 parameters,
+            from sums in float64.
+        y : Ignored
+            Present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a weight of 2 means that the row occurs twice.
+
+        Returns
+        -------
+        GaussianMixtureEM
+            The estimator itself. If the fit fails, it is as it was.
+
+        Raises
+        ------
+        ValueError
+            If the data or an argument are not valid, or if a covariance becomes
+            singular because `reg_covar` is too small.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the kept fit did not stop by `tol` within `max_iter` iterations.
+        """
+        return self._fit(X, sample_weight)
+
+    def fit_predict(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> NDArray:
+        """Estimate the parameters and return the labels of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+        y : Ignored
+            Present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Most probable component of each row, as `predict` gives it.
+        """
+        return self._fit(X, sample_weight).labels_
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Components, from 0 to n_components - 1.
+        """
+        mixture, blocks = self._mixture(), self._rows(X)
+        labels = np.empty(len(blocks.X), dtype=np.int64)
+        return blocks.map(lambda rows: mixture.log_joint(rows).argmax(axis=1), labels)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Responsibilities: probabilities of the components, given each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            Probabilities, with a sum of one in each row.
+        """
+        mixture, blocks = self._mixture(), self._rows(X)
+        out = np.empty((len(blocks.X), len(mixture.weights)), dtype=blocks.X.dtype)
+        return blocks.map(lambda rows: posterior(mixture.log_joint(rows))[1], out)
+
+    def score_samples(self, X: ArrayLike) -> NDArray:
+        """Log-density of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Logarithms of the mixture's density, in nats.
+        """
+        mixture, blocks = self._mixture(), self._rows(X)
+        out = np.empty(len(blocks.X), dtype=blocks.X.dtype)
+        return blocks.map(lambda rows: posterior(mixture.log_joint(rows))[0], out)
+
+    def score(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mean log-density of a row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+        y : Ignored
+            Present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the mean.
+
+        Returns
+        -------
+        float
+            Mean log-likelihood, in nats; higher is better.
+        """
+        return self._log_likelihood(X, sample_weight)[0]
+
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion on the rows; lower is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; their sum stands for the number of rows.
+
+        Returns
+        -------
+        float
+            -2 log-likelihood + (free parameters) log(number of rows).
+        """
+        mean, weight = self._log_likelihood(X, sample_weight)
+        return -2 * mean * weight + self._n_parameters() * float(np.log(weight))
+
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Akaike information criterion on the rows; lower is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a weight of 2 means that the row occurs twice.
+
+        Returns
+        -------
+        float
+            -2 log-likelihood + 2 (free parameters).
+        """
+        mean, weight = self._log_likelihood(X, sample_weight)
+        return -2 * mean * weight + 2 * self._n_parameters()
+
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Integrated complete-data likelihood criterion; lower is better.
+
+        BIC with a penalty for rows that belong to no component clearly:
+        BIC - 2 sum_i log max_k r_ik, with responsibilities r [1]_.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a weight of 2 means that the row occurs twice.
+
+        Returns
+        -------
+        float
+            The criterion: minus what R's mclust calls ICL.
+
+        References
+        ----------
+        .. [1] C. Biernacki, G. Celeux and G. Govaert, "Assessing a mixture model for
+           clustering with the integrated completed likelihood", IEEE TPAMI 22
+           (2000), 719-725. doi:10.1109/34.865189
+        """
+        mixture, blocks = self._mixture(), self._rows(X, sample_weight)
+        ambiguity = blocks.sum(partial(_ambiguity, mixture))
+        return self.bic(X, sample_weight) - 2 * ambiguity
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[NDArray, NDArray]:
+        """Draw rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            Seed of this draw. None goes on with the stream that the estimator's own
+            `random_state` began: calls differ from one another, and a script with
+            an int repeats itself as a whole.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The rows, grouped by component.
+        y : ndarray of shape (n_samples,)
+            Component of each row.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1.
+        """
+        mixture = self._mixture()
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples}. Draw at least one row."
+            )
+        return mixture.sample(int(n_samples), self._sampling_stream(random_state))
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
+        """Validate, run EM from every start, publish the best."""
+        with unchanged_on_failure(self):
+            blocks = self._rows(X, sample_weight, reset=True, ensure_min_samples=2)
+            check_enough_rows(blocks.sample_weight, self.n_components)
+            try:
+                best = self._best_of_starts(blocks)
+            except np.linalg.LinAlgError as error:
+                raise ValueError(
+                    "Fitting the mixture model failed because some components have "
+                    "ill-defined empirical covariance (for instance caused by "
+                    "singleton or collapsed samples). Try to decrease the number of "
+                    "components, increase reg_covar, or scale the input data."
+                ) from error
+            self._publish(best, blocks)
+        if not self.converged_ and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init "
+                "parameters, or increase max_iter, tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    def _best_of_starts(self, blocks: ArrayBlocks) -> EMResult:
+        """Run EM from every start and keep the best log-likelihood."""
+        options = EMOptions(self.tol, self.max_iter, self.reg_covar)
+        progress = Progress(self.verbose, self.verbose_interval)
+        family = FAMILIES[self.covariance_type]
+        results = []
+        for run, start in enumerate(self._starts(blocks, family)):
+            progress.begin(run)
+            results.append(run_em(blocks, start, family, options, progress))
+            progress.end(results[-1])
+        return max(results, key=lambda result: result.lower_bound)
+
+    def _starts(
+        self, blocks: ArrayBlocks, family: CovarianceFamily
+    ) -> Iterator[Mixture]:
+        """The mixtures that EM starts from, one after the other."""
+        known = check_given(
+            (self.weights_init, self.means_init, self.precisions_init),
+            self.covariance_type,
+            (self.n_components, blocks.X.shape[1]),
+        )
+        previous = self._previous_mixture(family, blocks.X.shape[1])
+        if previous is not None:
+            yield previous
+        elif len(known) == len(fields(Mixture)):
+            yield Mixture(**known)
+        else:
+            for rows in self._starting_rows(blocks):
+                stats = statistics_of_start(
+                    blocks, rows, self.n_components, family.storage.products
+                )
+                yield replace(m_step(stats, family, self.reg_covar), **known)
+
+    def _starting_rows(self, blocks: ArrayBlocks) -> Iterator[NDArray]:
+        """Labels or responsibilities, one for each of the `n_init` starts."""
+        start, sizes = self.init_params, (len(blocks.X), self.n_components)
+        if not isinstance(start, str) and not callable(start):
+            yield check_start(start, *sizes)
+            return
+        rng = check_random_state(self.random_state)
+        for run in range(self.n_init):
+            function = start if callable(start) else INITIALIZERS[start][min(run, 1)]
+            rows = function(blocks.X, self.n_components, blocks.sample_weight, rng)
+            yield check_start(rows, *sizes) if callable(start) else np.asarray(rows)
+
+    def _previous_mixture(
+        self, family: CovarianceFamily, n_features: int
+    ) -> Mixture | None:
+        """The mixture of the last fit, if `warm_start` asks for it and it fits."""
+        if not self.warm_start or not hasattr(self, "weights_"):
+            return None
+        shape = (self.n_components, n_features)
+        fits = self.means_.shape == shape and self._family is family
+        return self._mixture() if fits else None
+
+    def _publish(self, result: EMResult, blocks: ArrayBlocks) -> None:
+        """Set the attributes of a finished fit."""
+        self._publish_mixture(result.mixture, blocks.X.dtype)
+        self.converged_ = result.converged
+        self.n_iter_ = len(result.lower_bounds) - 1
+        # Of the parameters as published: float32 rounds them.
+        self.labels_ = np.empty(len(blocks.X), dtype=np.int64)
+        self.lower_bound_ = _mean(
+            blocks.sum(partial(_label_and_score, self._mixture()), self.labels_)
+        )
+        self.lower_bounds_ = np.array(result.lower_bounds[1:])
+        self.lower_bounds_[-1:] = self.lower_bound_
+
+    def _publish_mixture(self, mixture: Mixture, dtype: np.dtype) -> None:
+        """Set the parameters and begin the stream of samples."""
+        covariances = mixture.covariances
+        self.weights_ = mixture.weights.astype(dtype)
+        self.means_ = mixture.means.astype(dtype)
+        self.covariances_ = covariances.values.astype(dtype)
+        self.precisions_ = covariances.precisions.astype(dtype)
+        self.precisions_cholesky_ = covariances.precisions_cholesky.astype(dtype)
+        self._fitted_type = self.covariance_type
+        self._stream = (
+            check_random_state(self.random_state)
+            if isinstance(self.random_state, Integral)
+            else None
+        )
+
+    @property
+    def _family(self) -> CovarianceFamily:
+        """The family of the published parameters."""
+        return FAMILIES[getattr(self, "_fitted_type", self.covariance_type)]
+
+    def _mixture(self) -> Mixture:
+        """The fitted mixture, in float64, from the published parameters."""
+        check_is_fitted(self)
+        means = np.asarray(self.means_, dtype=np.float64)
+        factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
+        covariances = self._family.storage.from_factors(factors, *means.shape)
+        return Mixture(np.asarray(self.weights_, dtype=np.float64), means, covariances)
+
+    def _rows(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        reset: bool = False,
+        **checks: Any,
+    ) -> ArrayBlocks:
+        """Rows and their weights, checked."""
+        rows: NDArray = validate_data(
+            self, X, dtype=[np.float64, np.float32], reset=reset, **checks
+        )
+        return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
+
+    def _log_likelihood(
+        self, X: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[float, float]:
+        """Mean log-likelihood of a row, and the weight of all rows."""
+        mixture, blocks = self._mixture(), self._rows(X, sample_weight)
+        total = blocks.sum(partial(_score, mixture))
+        return _mean(total), float(total[1])
+
+    def _n_parameters(self) -> int:
+        """Free parameters of weights, means and covariances."""
+        n_components, n_features = self.means_.shape
+        covariances = self._family.n_parameters(n_components, n_features)
+        return n_components - 1 + n_components * n_features + covariances
+
+    def _sampling_stream(
+        self, random_state: int | np.random.RandomState | None
+    ) -> np.random.RandomState:
+        """Where `sample` takes its random numbers from."""
+        if random_state is not None:
+            return check_random_state(random_state)
+        stream: np.random.RandomState | None = getattr(self, "_stream", None)
+        return check_random_state(self.random_state) if stream is None else stream
+
+
+def _score(mixture: Mixture, X: NDArray, weights: NDArray) -> NDArray:
+    """Log-likelihood and weight of a block of rows."""
+    log_density, _ = posterior(mixture.log_joint(X))
+    return np.array([weights @ log_density, weights.sum()])
+
+
+def _label_and_score(
+    mixture: Mixture, X: NDArray, weights: NDArray, out: NDArray
+) -> NDArray:
+    """The same, and the labels of the rows into ``out``."""
+    log_joint = mixture.log_joint(X)
+    log_joint.argmax(axis=1, out=out)
+    log_density, _ = posterior(log_joint)
+    return np.array([weights @ log_density, weights.sum()])
+
+
+def _ambiguity(mixture: Mixture, X: NDArray, weights: NDArray) -> float:
+    """Sum of w log max_k r_k over a block of rows, for ICL."""
+    _, responsibilities = posterior(mixture.log_joint(X))
+    return float(weights @ np.log(responsibilities.max(axis=1)))
+
+
+def _mean(total: NDArray) -> float:
+    """Of a sum and the weight behind it."""
+    return float(total[0] / total[1])

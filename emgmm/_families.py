@@ -1,0 +1,267 @@
+"""Families of covariance matrices: the rules of the M-step, and their table.
+
+Every matrix is Sigma_k = lambda_k D_k A_k D_k' with volume lambda_k, shape A_k
+(diagonal, determinant 1) and orientation D_k, and a family's name says in that
+order whether each is Equal in all components, Variable, or the Identity (Celeux &
+Govaert 1995, doi:10.1016/0031-3203(94)00125-6). So a family is made of two
+functions: its orientation finds coordinates in which the scatter is as good as
+diagonal, and its rule turns that diagonal into variances lambda_k A_k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
+
+INNER_TOL = 1e-13  # relative change at which the iterations inside a rule end
+MAX_INNER_ITER = 500
+
+Rule = Callable[[NDArray, NDArray], NDArray]
+"""(counts (K,), diagonals of the scatter (K, d)) -> variances, (K,) or (K, d)."""
+
+
+@dataclass(frozen=True)
+class CovarianceFamily:
+    """A named model: how it is stored and how it is estimated."""
+
+    name: str
+    storage: type[Covariances]
+    orientation: Callable[[NDArray, NDArray, Rule, Covariances | None], NDArray]
+    rule: Rule
+
+    def estimate(
+        self, counts: NDArray, scatter: NDArray, start: Covariances | None = None
+    ) -> NDArray:
+        """Values of the storage that minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k).
+
+        ``scatter`` W has the layout of the storage's products. ``start`` is where
+        the iterations of the families with a common orientation begin; from the
+        previous covariances they cannot lose likelihood.
+        """
+        return self.orientation(counts, scatter, self.rule, start)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters of the covariances."""
+        copies = {"E": 1, "V": n_components, "I": 0}
+        volume, shape, orientation = (copies[letter] for letter in self.name)
+        rotations = n_features * (n_features - 1) // 2
+        return volume + shape * (n_features - 1) + orientation * rotations
+
+
+# Rules: volume and shape ---------------------------------------------------------
+
+
+def _equal_spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """EI: lambda = tr W / (n d)."""
+    return np.full(len(counts), diagonals.mean(axis=1).sum() / counts.sum())
+
+
+def _spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """VI: lambda_k = tr W_k / (n_k d)."""
+    return diagonals.mean(axis=1) / counts
+
+
+def _equal(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """EE: lambda A = W / n."""
+    return np.broadcast_to(diagonals.sum(axis=0) / counts.sum(), diagonals.shape)
+
+
+def _equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """VE: lambda_k A; each of the two is a formula when the other is known.
+
+    In the logarithms of both the objective is convex, so the limit is the optimum.
+    """
+    volumes = _spheres(counts, diagonals)
+    for _ in range(MAX_INNER_ITER):
+        shape = (diagonals / volumes[:, None]).sum(axis=0)
+        shape /= _geometric_mean(shape)
+        before, volumes = volumes, _spheres(counts, diagonals / shape)
+        if not np.max(np.abs(volumes / before - 1)) > INNER_TOL:
+            break
+    return volumes[:, None] * shape
+
+
+def _equal_volume(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """EV: A_k is W_k at determinant 1, lambda the sum of what was divided out / n."""
+    volumes = _geometric_mean(diagonals)
+    return diagonals * (volumes.sum() / counts.sum() / volumes)[:, None]
+
+
+def _free(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """VV: lambda_k A_k = W_k / n_k."""
+    return diagonals / counts[:, None]
+
+
+def _geometric_mean(values: NDArray) -> NDArray:
+    """Geometric mean along the last axis."""
+    return np.exp(np.log(values).mean(axis=-1))
+
+
+# Orientations --------------------------------------------------------------------
+
+
+def _axes(
+    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+) -> NDArray:
+    """I: the coordinates as they are; ``scatter`` holds diagonals already."""
+    return rule(counts, scatter)
+
+
+def _own(
+    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+) -> NDArray:
+    """V: the eigenvectors of each component's scatter, eigenvalues in one order."""
+    eigenvalues, orientations = np.linalg.eigh(scatter)
+    return _compose(orientations, rule(counts, np.maximum(eigenvalues, 0.0)))
+
+
+def _matrices(
+    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+) -> NDArray:
+    """V with free volume and shape: nothing is constrained, W_k / n_k."""
+    return scatter / counts[:, None, None]
+
+
+def _pooled_matrix(
+    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+) -> NDArray:
+    """E with equal volume and shape: one free matrix, W / n."""
+    return scatter[0] / counts.sum()
+
+
+def _common(
+    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+) -> NDArray:
+    """E: orientation and variances in turn, each optimal given the other.
+
+    Without a start, the best of several is kept: other orientations are local
+    optima of the objective, which is not convex in D.
+    """
+    starts = _orientations(scatter) if start is None else [_orientation_of(start)]
+    fits = [_fit_orientation(counts, scatter, rule, start) for start in starts]
+    objectives = [counts @ np.log(variances).sum(axis=1) for _, variances in fits]
+    return _compose(*fits[int(np.argmin(objectives))])
+
+
+def _fit_orientation(
+    counts: NDArray, scatter: NDArray, rule: Rule, orientation: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Common orientation (d, d) and variances (K, d), from a starting orientation."""
+    for _ in range(MAX_INNER_ITER):
+        rotated = orientation.T @ scatter @ orientation
+        variances = rule(counts, np.diagonal(rotated, axis1=1, axis2=2))
+        orientation, largest_angle = _sweep(orientation, rotated, 1 / variances)
+        if not largest_angle > INNER_TOL:
+            break
+    return orientation, variances
+
+
+def _sweep(
+    orientation: NDArray, rotated: NDArray, precisions: NDArray
+) -> tuple[NDArray, float]:
+    """Rotate every pair of axes once to lower sum_kj p_kj (D' W_k D)_jj.
+
+    In the plane of axes i and j the objective is a cos(2t) + b sin(2t) + constant
+    in the angle t, so each rotation is exact; and since every axis adds a term of
+    its own, disjoint pairs are rotated at once. With variances held equal this is
+    Jacobi's method for eigenvectors; Flury & Gautschi 1986 (doi:10.1137/0907013)
+    do the like with variances profiled out.
+    """
+    orientation, rotated = orientation.copy(), rotated.copy()
+    largest_angle = 0.0
+    for i, j in _rounds(len(orientation)):
+        excess = precisions[:, i] - precisions[:, j]
+        difference = rotated[:, i, i] - rotated[:, j, j]
+        a = 0.5 * (excess * difference).sum(axis=0)
+        b = (excess * rotated[:, i, j]).sum(axis=0)
+        size = np.abs(excess) * np.sqrt(rotated[:, i, i] * rotated[:, j, j])
+        settled = np.abs(b) <= np.finfo(np.float64).eps * size.sum(axis=0)
+        angle = np.where(settled & (a <= 0), 0.0, 0.5 * np.arctan2(-b, -a))
+        _rotate(orientation, i, j, angle)
+        _rotate(rotated, i, j, angle)
+        _rotate(rotated.mT, i, j, angle)
+        largest_angle = max(largest_angle, float(np.max(np.abs(angle), initial=0.0)))
+    return orientation, largest_angle
+
+
+def _rotate(matrices: NDArray, i: NDArray, j: NDArray, angle: NDArray) -> None:
+    """Rotate columns i towards columns j, in the buffer itself."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    left, right = matrices[..., i], matrices[..., j]
+    matrices[..., i] = cosine * left + sine * right
+    matrices[..., j] = cosine * right - sine * left
+
+
+@lru_cache(maxsize=8)
+def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
+    """All pairs of axes as rounds of disjoint pairs: a round-robin tournament."""
+    players = n_features + n_features % 2
+    circle = np.arange(1, players)
+    rounds = []
+    for turn in range(players - 1):
+        table = np.append(0, np.roll(circle, turn))
+        i, j = table[: players // 2], table[: players // 2 - 1 : -1]
+        playing = (i < n_features) & (j < n_features)
+        rounds.append((i[playing], j[playing]))
+    return tuple(rounds)
+
+
+def _orientations(scatter: NDArray) -> list[NDArray]:
+    """Starts: eigenvectors of the pooled scatter and of each, and the axes."""
+    candidates = np.concatenate([scatter.sum(axis=0, keepdims=True), scatter])
+    return [*np.linalg.eigh(candidates)[1], np.eye(scatter.shape[-1])]
+
+
+def _orientation_of(covariances: Covariances) -> NDArray:
+    """Common eigenvectors of matrices that have them.
+
+    They are those of any mean of the matrices in which no two eigenvalues meet, as
+    in one with weights of no simple ratio (here multiples of the golden ratio).
+    """
+    matrices = covariances.dense()
+    scaled = matrices / np.trace(matrices, axis1=1, axis2=2)[:, None, None]
+    weights = 1 + np.modf(np.arange(len(matrices)) * 0.5 * (1 + 5**0.5))[0]
+    return np.linalg.eigh(np.tensordot(weights, scaled, axes=1))[1]
+
+
+def _compose(orientations: NDArray, variances: NDArray) -> NDArray:
+    """D_k diag(v_k) D_k', exactly symmetric, for one D or one for each component."""
+    roots = orientations * np.sqrt(variances)[:, None, :]
+    return roots @ roots.mT
+
+
+# The table -----------------------------------------------------------------------
+
+
+def _table() -> Iterator[CovarianceFamily]:
+    yield CovarianceFamily("EII", Spherical, _axes, _equal_spheres)
+    yield CovarianceFamily("VII", Spherical, _axes, _spheres)
+    yield CovarianceFamily("EEI", Diagonal, _axes, _equal)
+    yield CovarianceFamily("VEI", Diagonal, _axes, _equal_shape)
+    yield CovarianceFamily("EVI", Diagonal, _axes, _equal_volume)
+    yield CovarianceFamily("VVI", Diagonal, _axes, _free)
+    yield CovarianceFamily("EEE", Tied, _pooled_matrix, _equal)
+    yield CovarianceFamily("VEE", Full, _common, _equal_shape)
+    yield CovarianceFamily("EVE", Full, _common, _equal_volume)
+    yield CovarianceFamily("VVE", Full, _common, _free)
+    yield CovarianceFamily("EEV", Full, _own, _equal)
+    yield CovarianceFamily("VEV", Full, _own, _equal_shape)
+    yield CovarianceFamily("EVV", Full, _own, _equal_volume)
+    yield CovarianceFamily("VVV", Full, _matrices, _free)
+
+
+MODELS: dict[str, CovarianceFamily] = {family.name: family for family in _table()}
+FAMILIES: dict[str, CovarianceFamily] = {
+    "full": MODELS["VVV"],
+    "tied": MODELS["EEE"],
+    "diag": MODELS["VVI"],
+    "spherical": MODELS["VII"],
+    **MODELS,
+}
+"""Every name that ``covariance_type`` takes."""

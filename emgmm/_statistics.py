@@ -1,0 +1,159 @@
+"""Statistics: the additive sufficient statistics that EM iterates on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Subtracting the squared shift of the mean from the squares may grow the
+# rounding error by this factor at most; beyond it the origin must move.
+MAX_CANCELLATION = 1e4
+
+
+def _diagonal_outer(counts: NDArray, vectors: NDArray) -> NDArray:
+    """n_k v_kj^2, shape (K, d)."""
+    return counts[:, None] * vectors**2
+
+
+def _full_outer(counts: NDArray, vectors: NDArray) -> NDArray:
+    """n_k v_k v_k', shape (K, d, d)."""
+    return counts[:, None, None] * (vectors[:, :, None] * vectors[:, None, :])
+
+
+def _pooled_outer(counts: NDArray, vectors: NDArray) -> NDArray:
+    """sum_k n_k v_k v_k', shape (1, d, d)."""
+    return _gram(np.sqrt(counts)[:, None] * vectors)[None]
+
+
+def _gram(rows: NDArray) -> NDArray:
+    """A'A, exactly symmetric."""
+    return rows.T @ rows
+
+
+OUTER: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
+    "diagonal": _diagonal_outer,
+    "full": _full_outer,
+    "pooled": _pooled_outer,
+}
+"""Kinds of second moments: (weights (K,), vectors (K, d)) -> weighted squares."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Sums over rows x, weighted by responsibilities r, about an origin o_k.
+
+    counts (K,)    sum r_k
+    sums (K, d)    sum r_k (x - o_k)
+    products       sum r_k (x - o_k)(x - o_k)', as a key of ``OUTER`` says: their
+                   diagonals (K, d), in full (K, d, d), or pooled over k (1, d, d)
+    log_likelihood, weight   sum w log f(x) and sum w over the rows
+
+    Squares are summed about an origin near the mean, one for each component,
+    because their relative error grows as (distance of mean and origin)^2 in units
+    of the variance. Statistics about the same origin add.
+    """
+
+    kind: str
+    origin: NDArray
+    counts: NDArray
+    sums: NDArray
+    products: NDArray
+    log_likelihood: float
+    weight: float
+
+    @classmethod
+    def from_rows(
+        cls,
+        X: NDArray,
+        responsibilities: NDArray,
+        origin: NDArray,
+        kind: str,
+        log_likelihood: float = 0.0,
+        weight: float = 0.0,
+    ) -> Self:
+        """Statistics of rows (n, d) with weighted responsibilities (n, K)."""
+        sums = np.empty_like(origin)
+        products = []
+        for k, center in enumerate(origin):
+            deviations = X - center
+            sums[k] = responsibilities[:, k] @ deviations
+            products.append(_row_products(kind, responsibilities[:, k], deviations))
+        return cls(
+            kind,
+            origin,
+            responsibilities.sum(axis=0),
+            sums,
+            np.sum(products, axis=0)[None] if kind == "pooled" else np.stack(products),
+            log_likelihood,
+            weight,
+        )
+
+    def __add__(self, other: Statistics) -> Statistics:
+        if not np.array_equal(self.origin, other.origin):
+            other = other.about(self.origin)
+        return replace(
+            self,
+            counts=self.counts + other.counts,
+            sums=self.sums + other.sums,
+            products=self.products + other.products,
+            log_likelihood=self.log_likelihood + other.log_likelihood,
+            weight=self.weight + other.weight,
+        )
+
+    @property
+    def shifts(self) -> NDArray:
+        """Means relative to the origin (K, d); zero where a component is empty."""
+        counts = self.counts[:, None]
+        return np.divide(
+            self.sums, counts, out=np.zeros_like(self.sums), where=counts > 0
+        )
+
+    @property
+    def means(self) -> NDArray:
+        """Weighted means of the components (K, d); the origin where one is empty."""
+        return self.origin + self.shifts
+
+    @property
+    def scatter(self) -> NDArray:
+        """Products about the means, in the layout of ``products``."""
+        return self.products - OUTER[self.kind](self.counts, self.shifts)
+
+    def about(self, origin: NDArray) -> Statistics:
+        """The same statistics about another origin (K, d)."""
+        shifts = self.means - origin
+        return replace(
+            self,
+            origin=origin,
+            sums=self.counts[:, None] * shifts,
+            products=self.scatter + OUTER[self.kind](self.counts, shifts),
+        )
+
+    @property
+    def cancels(self) -> bool:
+        """True where the origin is too far from the means for exact scatters.
+
+        A shift within the rounding of the mean itself cannot be improved on.
+        """
+        rounding = 8 * np.finfo(np.float64).eps * np.abs(self.means)
+        excess = np.where(np.abs(self.shifts) > rounding, self.shifts, 0.0)
+        lost = _variances(OUTER[self.kind](self.counts, excess))
+        kept = np.maximum(_variances(self.scatter), 0.0)
+        return bool(np.any(lost > MAX_CANCELLATION * kept))
+
+
+def _row_products(kind: str, weights: NDArray, deviations: NDArray) -> NDArray:
+    """Weighted squares of deviations (n, d), summed over the rows."""
+    if kind == "diagonal":
+        return weights @ deviations**2
+    return _gram(np.sqrt(weights)[:, None] * deviations)
+
+
+def _variances(products: NDArray) -> NDArray:
+    """The diagonals of products of any kind."""
+    if products.ndim == 2:
+        return products
+    return np.diagonal(products, axis1=1, axis2=2)

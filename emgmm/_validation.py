@@ -1,0 +1,298 @@
+"""What users pass, checked: each error names the argument, the value, the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._covariances import VARIANCES, Covariances
+from ._families import FAMILIES, CovarianceFamily
+
+# What the rounding of float32 parameters must pass.
+WEIGHT_SUM_TOL = 1e-6
+SYMMETRY_TOL = 1e-6
+FAMILY_TOL = 1e-5
+
+
+@contextmanager
+def unchanged_on_failure(estimator: Any) -> Iterator[None]:
+    """Give the estimator its attributes back if the block raises."""
+    attributes = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(attributes)
+        raise
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray:
+    """Weights of the rows (n,) as float64; ones, not stored, where none are given."""
+    if sample_weight is None:
+        return np.broadcast_to(np.float64(1.0), n_samples)
+    weights = _numbers(sample_weight, "sample_weight")
+    if weights.ndim == 0:
+        weights = np.broadcast_to(weights, n_samples)
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
+            "one weight for each row of X."
+        )
+    if (weights < 0).any():
+        index = int(np.argmin(weights))
+        raise ValueError(
+            f"Negative values in data passed to `sample_weight`: {weights[index]} at "
+            f"row {index}. Give weights of 0 or more."
+        )
+    if not (weights > 0).any():
+        raise ValueError(
+            "sample_weight is zero for every row: give at least one row a positive "
+            "weight, or leave sample_weight out."
+        )
+    return weights
+
+
+def check_enough_rows(sample_weight: NDArray, n_components: int) -> None:
+    """Every component needs a row of its own to start from."""
+    n_samples = len(sample_weight)
+    if n_samples < n_components:
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = "
+            f"{n_components}, n_samples = {n_samples}: lower n_components or fit more "
+            "rows."
+        )
+    n_weighted = int(np.count_nonzero(sample_weight))
+    if n_weighted < n_components:
+        raise ValueError(
+            f"n_components = {n_components}, but sample_weight is positive for "
+            f"{n_weighted} of the {n_samples} rows: lower n_components or weight more "
+            "rows."
+        )
+
+
+def check_start(start: ArrayLike, n_samples: int, n_components: int) -> NDArray:
+    """Starting labels (n,) or responsibilities (n, K) given as ``init_params``."""
+    numbers = _numbers(start, "init_params")
+    if numbers.shape == (n_samples,):
+        return _check_labels(numbers, n_components)
+    if numbers.shape == (n_samples, n_components):
+        return _check_responsibilities(numbers)
+    raise ValueError(
+        f"init_params has the shape {numbers.shape}: give labels of shape "
+        f"{(n_samples,)} or responsibilities of shape {(n_samples, n_components)}."
+    )
+
+
+def check_given(
+    parameters: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
+    covariance_type: str,
+    sizes: tuple[int, int],
+) -> dict[str, Any]:
+    """The fields of a mixture that weights, means and precisions ``*_init`` give."""
+    weights, means, precisions = parameters
+    given: dict[str, Any] = {}
+    if weights is not None:
+        given["weights"] = check_weights(weights, sizes[0], "weights_init")
+    if means is not None:
+        given["means"] = check_means(means, sizes, "means_init")
+    if precisions is not None:
+        given["covariances"] = _check_precisions(precisions, covariance_type, sizes)
+    return given
+
+
+def check_weights(
+    weights: ArrayLike, n_components: int, argument: str = "weights"
+) -> NDArray:
+    """Component weights (K,), not negative, with a sum of one."""
+    numbers = _shaped(weights, argument, "weights", (n_components,))
+    if (numbers < 0).any() or (numbers > 1).any():
+        raise ValueError(
+            f"The parameter 'weights' should be in the range [0, 1], but got values "
+            f"from {numbers.min():.5f} to {numbers.max():.5f}: give {argument} the "
+            "shares of the components."
+        )
+    total = numbers.sum()
+    if abs(total - 1) > WEIGHT_SUM_TOL:
+        raise ValueError(
+            f"The parameter 'weights' should be normalized, but got sum(weights) = "
+            f"{total:.5f}: divide {argument} by its sum."
+        )
+    return numbers / total
+
+
+def check_means(
+    means: ArrayLike, sizes: tuple[int, int], argument: str = "means"
+) -> NDArray:
+    """Component means (K, d)."""
+    return _shaped(means, argument, "means", sizes)
+
+
+def shape_of_means(means: ArrayLike) -> tuple[int, int]:
+    """Numbers of components and features that given means have."""
+    numbers = _numbers(means, "means")
+    if numbers.ndim != 2 or not numbers.size:
+        raise ValueError(
+            f"means has the shape {numbers.shape}: give one row for each component "
+            "and one column for each feature."
+        )
+    return numbers.shape[0], numbers.shape[1]
+
+
+def check_covariances(
+    covariances: ArrayLike, covariance_type: str, sizes: tuple[int, int]
+) -> Covariances:
+    """Covariances in their storage's shape, and of the family's form."""
+    family = FAMILIES[covariance_type]
+    checked = _check_matrices(
+        covariances,
+        "covariances",
+        f"{covariance_type} covariance",
+        family.storage.from_values,
+        sizes,
+    )
+    if not _belongs(checked, family):
+        raise ValueError(
+            f"covariances are not of the form that covariance_type="
+            f"{covariance_type!r} stands for (volume, shape, orientation: Equal, "
+            "Variable or Identity): give a more general covariance_type, such as "
+            "'full'."
+        )
+    return checked
+
+
+def _check_precisions(
+    precisions: ArrayLike, covariance_type: str, sizes: tuple[int, int]
+) -> Covariances:
+    """``precisions_init`` in the storage's shape, positive definite."""
+    return _check_matrices(
+        precisions,
+        "precisions_init",
+        f"{covariance_type} precision",
+        FAMILIES[covariance_type].storage.from_precisions,
+        sizes,
+    )
+
+
+def _check_matrices(
+    given: ArrayLike,
+    argument: str,
+    label: str,
+    build: Callable[..., Covariances],
+    sizes: tuple[int, int],
+) -> Covariances:
+    """The storage that ``build`` makes of the argument, if it is positive definite."""
+    storage: type[Covariances] = build.__self__  # type: ignore[attr-defined]
+    numbers = _shaped(given, argument, label, storage.shape(*sizes))
+    if storage.algebra is VARIANCES:
+        wanted, smallest = "positive", numbers.min()
+    else:
+        wanted, smallest = "symmetric, positive-definite", _smallest(numbers)
+    try:
+        if np.isnan(smallest):
+            raise np.linalg.LinAlgError("not symmetric")
+        return build(numbers, *sizes)
+    except np.linalg.LinAlgError as error:
+        reason = (
+            "it differs from its transpose"
+            if np.isnan(smallest)
+            else f"its smallest eigenvalue is {smallest:.6g}"
+        )
+        raise ValueError(
+            f"The parameter '{label}' should be {wanted}, but {reason}: correct "
+            f"{argument}."
+        ) from error
+
+
+def _smallest(matrices: NDArray) -> float:
+    """Smallest eigenvalue; NaN if the matrices are not symmetric."""
+    asymmetry = np.abs(matrices - matrices.mT).max()
+    if asymmetry > SYMMETRY_TOL * np.abs(matrices).max():
+        return np.nan
+    return float(np.linalg.eigvalsh(matrices).min())
+
+
+def _belongs(covariances: Covariances, family: CovarianceFamily) -> bool:
+    """Whether the family, asked to estimate the covariances, returns them."""
+    dense = covariances.dense()
+    counts = np.ones(len(dense))
+    variances = np.diagonal(dense, axis1=1, axis2=2)
+    scatter = {
+        "diagonal": variances,
+        "full": dense,
+        "pooled": dense.sum(axis=0, keepdims=True),
+    }[family.storage.products]
+    estimate = family.estimate(counts, scatter, covariances)
+    spread = np.sqrt(variances[:, :, None] * variances[:, None, :])
+    fitted = family.storage.from_values(estimate, *variances.shape).dense()
+    return bool(np.all(np.abs(fitted - dense) <= FAMILY_TOL * spread))
+
+
+def _check_labels(numbers: NDArray, n_components: int) -> NDArray:
+    """Labels (n,) as integers, every component named at least once."""
+    labels = numbers.astype(np.intp)
+    bad = (labels != numbers) | (labels < -1) | (labels >= n_components)
+    if bad.any():
+        raise ValueError(
+            f"init_params holds the label {numbers[np.argmax(bad)]:g}: give labels "
+            f"from 0 to {n_components - 1}, or -1 for rows not assigned."
+        )
+    counts = np.bincount(labels[labels >= 0], minlength=n_components)
+    _check_none_empty(counts)
+    return labels
+
+
+def _check_responsibilities(numbers: NDArray) -> NDArray:
+    """Responsibilities (n, K): no negative ones, rows with a sum of one or zero."""
+    totals = numbers.sum(axis=1)
+    bad = (numbers < 0).any(axis=1)
+    bad |= (np.abs(totals - 1) > WEIGHT_SUM_TOL) & (totals != 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"init_params holds the responsibilities {numbers[row]} at row {row}: "
+            "give numbers of 0 or more that sum to one, or zeros for rows not assigned."
+        )
+    _check_none_empty(numbers.sum(axis=0))
+    return numbers
+
+
+def _check_none_empty(counts: NDArray) -> None:
+    """Every component must start from some row."""
+    if (counts <= 0).any():
+        raise ValueError(
+            f"init_params gives no row to component {int(np.argmin(counts))}: assign "
+            "at least one row to each of the n_components."
+        )
+
+
+def _shaped(
+    given: ArrayLike, argument: str, label: str, shape: tuple[int, ...]
+) -> NDArray:
+    """Finite numbers of the wanted shape."""
+    numbers = _numbers(given, argument)
+    if numbers.shape != shape:
+        raise ValueError(
+            f"The parameter '{label}' should have the shape of {shape}, but got "
+            f"{numbers.shape}: reshape {argument}, or change n_components or "
+            "covariance_type to fit it."
+        )
+    return numbers
+
+
+def _numbers(given: ArrayLike, argument: str) -> NDArray:
+    """The argument as an array of finite float64 numbers."""
+    try:
+        numbers = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{argument} must hold numbers, got {given!r:.60}: give a rectangular "
+            "array of them."
+        ) from error
+    if not np.isfinite(numbers).all():
+        bad = numbers[~np.isfinite(numbers)].flat[0]
+        raise ValueError(f"{argument} contains {bad}: replace it by a finite number.")
+    return numbers

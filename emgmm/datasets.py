@@ -1,0 +1,62 @@
+"""Data sets: the three components of the demonstration."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from ._covariances import Full
+from ._mixture import Mixture
+
+
+def make_three_components(
+    n_samples: int = 10000,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[NDArray, NDArray]:
+    """Draw from three 2-D Gaussians, each narrower than the one before.
+
+    Weights 0.5, 0.3 and 0.2, means (0, 0), (5, 5) and (10, 10), unit variances,
+    correlations 0, 0.5 and 0.75.
+
+    Parameters
+    ----------
+    n_samples : int, default=10000
+        Number of rows, at least 1.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw; an int gives the same rows at every call.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, 2)
+        The rows, in random order.
+    y : ndarray of shape (n_samples,)
+        Component of each row: 0, 1 or 2.
+
+    Raises
+    ------
+    ValueError
+        If `n_samples` is below 1.
+
+    Examples
+    --------
+    >>> from emgmm.datasets import make_three_components
+    >>> X, y = make_three_components(n_samples=1000, random_state=0)
+    >>> X.shape, y.shape
+    ((1000, 2), (1000,))
+    """
+    if n_samples < 1:
+        raise ValueError(f"n_samples={n_samples} draws nothing: give at least 1.")
+    rng = check_random_state(random_state)
+    X, y = _three_components().sample(n_samples, rng)
+    order = rng.permutation(n_samples)
+    return X[order], y[order]
+
+
+def _three_components() -> Mixture:
+    """The mixture that the rows are drawn from."""
+    covariances = np.tile(np.eye(2), (3, 1, 1))
+    covariances[:, 0, 1] = covariances[:, 1, 0] = [0.0, 0.5, 0.75]
+    means = np.array([[0.0, 0.0], [5.0, 5.0], [10.0, 10.0]])
+    weights = np.array([0.5, 0.3, 0.2])
+    return Mixture(weights, means, Full.from_values(covariances, 3, 2))
