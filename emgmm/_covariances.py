@@ -116,6 +116,14 @@ def _positive(values: NDArray) -> NDArray:
     return values
 
 
+def _cholesky(matrices: NDArray) -> NDArray:
+    """Lower Cholesky factors, or LinAlgError; numpy lets NaN and infinity pass."""
+    factors = np.linalg.cholesky(matrices)
+    if not np.all(np.isfinite(factors)):
+        raise np.linalg.LinAlgError("a covariance matrix is not finite")
+    return factors
+
+
 def _inverse_triangles(lower: NDArray) -> NDArray:
     """L^-1 of lower triangles."""
     identity = np.eye(lower.shape[-1])
@@ -133,7 +141,7 @@ def _gram(matrices: NDArray) -> NDArray:
 
 def _upper_cholesky(matrices: NDArray) -> NDArray:
     """U with P = U U': the lower Cholesky factor of P in reversed coordinates."""
-    return np.linalg.cholesky(matrices[..., ::-1, ::-1])[..., ::-1, ::-1].copy()
+    return _cholesky(matrices[..., ::-1, ::-1])[..., ::-1, ::-1].copy()
 
 
 VARIANCES = Algebra(
@@ -145,9 +153,9 @@ VARIANCES = Algebra(
     divide=lambda rows, factor: rows / factor,
 )
 MATRICES = Algebra(
-    factorize=lambda values: _inverse_triangles(np.linalg.cholesky(values)).mT,
+    factorize=lambda values: _inverse_triangles(_cholesky(values)).mT,
     factorize_precisions=_upper_cholesky,
-    invert=lambda factors: _gram(_inverse_triangles(factors.mT)),
+    invert=lambda factors: _gram(_inverse_triangles(factors.mT).mT),
     square=lambda factors: _gram(factors.mT),
     times=lambda rows, factor: rows @ factor,
     divide=lambda rows, factor: solve_triangular(factor.T, rows.T, lower=True).T,

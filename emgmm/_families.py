@@ -19,8 +19,13 @@ from numpy.typing import NDArray
 
 from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
 
-INNER_TOL = 1e-13  # relative change at which the iterations inside a rule end
-MAX_INNER_ITER = 500
+RULE_TOL = 1e-13  # relative change at which the iterations of a rule end
+MAX_RULE_ITER = 500
+ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
+MAX_SWEEPS = 500  # without a start
+MAX_SWEEPS_ON = 100  # from a start, which the next M-step improves on again
+TRIAL_SWEEPS = 10  # before the best of several starts is chosen
+TIE_TOL = 1e-11  # share of the largest eigenvalue at which others are equal
 
 Rule = Callable[[NDArray, NDArray], NDArray]
 """(counts (K,), diagonals of the scatter (K, d)) -> variances, (K,) or (K, d)."""
@@ -78,11 +83,11 @@ def _equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
     In the logarithms of both the objective is convex, so the limit is the optimum.
     """
     volumes = _spheres(counts, diagonals)
-    for _ in range(MAX_INNER_ITER):
+    for _ in range(MAX_RULE_ITER):
         shape = (diagonals / volumes[:, None]).sum(axis=0)
         shape /= _geometric_mean(shape)
         before, volumes = volumes, _spheres(counts, diagonals / shape)
-        if not np.max(np.abs(volumes / before - 1)) > INNER_TOL:
+        if not np.max(np.abs(volumes / before - 1)) > RULE_TOL:
             break
     return volumes[:, None] * shape
 
@@ -117,7 +122,7 @@ def _own(
     counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
 ) -> NDArray:
     """V: the eigenvectors of each component's scatter, eigenvalues in one order."""
-    eigenvalues, orientations = np.linalg.eigh(scatter)
+    eigenvalues, orientations = _eigen(scatter)
     return _compose(orientations, rule(counts, np.maximum(eigenvalues, 0.0)))
 
 
@@ -140,25 +145,37 @@ def _common(
 ) -> NDArray:
     """E: orientation and variances in turn, each optimal given the other.
 
-    Without a start, the best of several is kept: other orientations are local
-    optima of the objective, which is not convex in D.
+    Without a start, the most promising of several goes on: other orientations are
+    local optima of the objective, which is not convex in D.
     """
-    starts = _orientations(scatter) if start is None else [_orientation_of(start)]
-    fits = [_fit_orientation(counts, scatter, rule, start) for start in starts]
-    objectives = [counts @ np.log(variances).sum(axis=1) for _, variances in fits]
-    return _compose(*fits[int(np.argmin(objectives))])
+    if start is None:
+        trials = [
+            _settle(counts, scatter, rule, orientation, TRIAL_SWEEPS)
+            for orientation in _orientations(scatter)
+        ]
+        objectives = [counts @ np.log(trial[1]).sum(axis=1) for trial in trials]
+        orientation, _ = trials[int(np.argmin(objectives))]
+        return _compose(*_settle(counts, scatter, rule, orientation, MAX_SWEEPS))
+    orientation = _orientation_of(start)
+    return _compose(*_settle(counts, scatter, rule, orientation, MAX_SWEEPS_ON))
 
 
-def _fit_orientation(
-    counts: NDArray, scatter: NDArray, rule: Rule, orientation: NDArray
+def _settle(
+    counts: NDArray, scatter: NDArray, rule: Rule, orientation: NDArray, sweeps: int
 ) -> tuple[NDArray, NDArray]:
     """Common orientation (d, d) and variances (K, d), from a starting orientation."""
-    for _ in range(MAX_INNER_ITER):
+
+    def along(orientation: NDArray) -> tuple[NDArray, NDArray]:
         rotated = orientation.T @ scatter @ orientation
-        variances = rule(counts, np.diagonal(rotated, axis1=1, axis2=2))
-        orientation, largest_angle = _sweep(orientation, rotated, 1 / variances)
-        if not largest_angle > INNER_TOL:
+        return rotated, rule(counts, np.diagonal(rotated, axis1=1, axis2=2))
+
+    rotated, variances = along(orientation)
+    for _ in range(sweeps):
+        turned, largest_angle = _sweep(orientation, rotated, 1 / variances)
+        if not largest_angle > ANGLE_TOL:
             break
+        orientation = turned
+        rotated, variances = along(orientation)
     return orientation, variances
 
 
@@ -215,7 +232,25 @@ def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
 def _orientations(scatter: NDArray) -> list[NDArray]:
     """Starts: eigenvectors of the pooled scatter and of each, and the axes."""
     candidates = np.concatenate([scatter.sum(axis=0, keepdims=True), scatter])
-    return [*np.linalg.eigh(candidates)[1], np.eye(scatter.shape[-1])]
+    return [*_eigen(candidates)[1], np.eye(scatter.shape[-1])]
+
+
+def _eigen(matrices: NDArray) -> tuple[NDArray, NDArray]:
+    """Ascending eigenvalues (K, d) and eigenvectors (K, d, d), the same in any order.
+
+    Where eigenvalues of a matrix are equal, as in the null space of few rows, any
+    basis of their eigenvectors would do, and rounding would choose it. Here those
+    that diagonalise the sum of all matrices are taken.
+    """
+    eigenvalues, vectors = np.linalg.eigh(matrices)
+    distinct = np.diff(eigenvalues) > TIE_TOL * eigenvalues[:, -1:]
+    for k in np.flatnonzero(~distinct.all(axis=1)):
+        groups = np.split(vectors[k], np.flatnonzero(distinct[k]) + 1, axis=1)
+        total = matrices.sum(axis=0)
+        vectors[k] = np.hstack(
+            [group @ np.linalg.eigh(group.T @ total @ group)[1] for group in groups]
+        )
+    return eigenvalues, vectors
 
 
 def _orientation_of(covariances: Covariances) -> NDArray:

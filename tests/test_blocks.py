@@ -1,0 +1,62 @@
+"""Blocks of rows: in order, in float64, without a copy of the whole."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from emgmm._blocks import ArrayBlocks
+
+
+@pytest.mark.parametrize("block_size", [1, 5, 7, 10**6])
+def test_sums_visit_every_row_once_and_in_order(block_size):
+    X = np.arange(30.0).reshape(10, 3)
+    weights = np.arange(10.0)
+    blocks = ArrayBlocks(X, weights, block_size)
+    seen = blocks.sum(lambda rows, weights, labels: [(rows, weights, labels)], X[:, 0])
+    assert_array_equal(np.vstack([rows for rows, _, _ in seen]), X)
+    assert_array_equal(np.concatenate([weights for _, weights, _ in seen]), weights)
+    assert_array_equal(np.concatenate([labels for _, _, labels in seen]), X[:, 0])
+    assert all(len(rows) * 3 <= max(block_size, 3) for rows, _, _ in seen)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_functions_are_given_contiguous_float64_rows(order, dtype):
+    X = np.asarray(np.random.default_rng(0).normal(size=(50, 4)), dtype, order=order)
+    X.flags.writeable = False
+    blocks = ArrayBlocks(X, np.ones(50), block_size=40)
+    for block in blocks.slices():
+        rows = blocks.rows(block)
+        assert rows.dtype == np.float64 and rows.flags.c_contiguous
+        assert_array_equal(rows, X[block])
+
+
+def test_the_center_is_the_weighted_mean_at_any_offset():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 2))
+    weights = rng.uniform(size=1000)
+    expected = np.average(X, axis=0, weights=weights)
+    assert_allclose(ArrayBlocks(X, weights).center, expected, rtol=1e-12)
+    shifted = ArrayBlocks(X + 2.0**40, weights, block_size=64).center - 2.0**40
+    assert_allclose(
+        shifted,
+        np.average((X + 2.0**40) - 2.0**40, axis=0, weights=weights),
+        atol=2.0**-12,
+    )
+
+
+def test_a_memory_map_is_read_block_by_block(tmp_path):
+    path = tmp_path / "rows.dat"
+    np.memmap(path, np.float32, "w+", shape=(500_000, 4))[:] = 1.0
+    X = np.memmap(path, np.float32, "r", shape=(500_000, 4))
+    blocks = ArrayBlocks(X, np.broadcast_to(1.0, len(X)))
+    tracemalloc.start()
+    total = blocks.sum(lambda rows, weights: weights @ rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_array_equal(total, np.full(4, 500_000.0))
+    assert peak < X.nbytes / 2

@@ -1,0 +1,185 @@
+"""Against scikit-learn: its contract, and its own mixture iteration by iteration."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn
+from conftest import COVARIANCE_TYPES, SCIKIT_LEARN_TYPES, make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from emgmm import GaussianMixtureEM
+
+COMPARED = ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"]
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Ours and scikit-learn's of each shared type, after 20 equal iterations."""
+    X = make_blobs(seed=3, n_samples=500, n_features=3, n_components=3)
+    return X, {name: fit_pair(X, name, 20) for name in SCIKIT_LEARN_TYPES}
+
+
+def fit_pair(X, covariance_type, max_iter, n_components=3):
+    rng = np.random.default_rng(0)
+    n_features = X.shape[1]
+    shapes = {
+        "full": np.tile(np.eye(n_features), (n_components, 1, 1)),
+        "tied": np.eye(n_features),
+        "diag": np.ones((n_components, n_features)),
+        "spherical": np.ones(n_components),
+    }
+    parameters = {
+        "n_components": n_components,
+        "covariance_type": covariance_type,
+        "weights_init": [0.2, 0.3, 0.5],
+        "means_init": X[rng.choice(len(X), n_components, replace=False)],
+        "precisions_init": 0.5 * shapes[covariance_type],
+        "reg_covar": 1e-5,
+        "tol": 0.0,
+        "max_iter": max_iter,
+    }
+    with pytest.warns(ConvergenceWarning):
+        ours = GaussianMixtureEM(**parameters).fit(X)
+    with pytest.warns(ConvergenceWarning):
+        theirs = GaussianMixture(**parameters).fit(X)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_check_estimator_passes_for_every_model(covariance_type):
+    # Three components, not the default of one: a check demands that three clusters be
+    # told apart better than a single label could.
+    results = check_estimator(
+        GaussianMixtureEM(3, covariance_type=covariance_type), on_skip=None
+    )
+    skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
+    assert {r["status"] for r in results} <= {"passed", "skipped"}
+    assert skipped <= {"check_array_api_input"}
+    assert len(results) - len(skipped) >= 50
+
+
+@pytest.mark.parametrize("covariance_type", SCIKIT_LEARN_TYPES)
+def test_check_estimator_passes_with_one_component(covariance_type):
+    results = check_estimator(
+        GaussianMixtureEM(covariance_type=covariance_type), on_skip=None, on_fail=None
+    )
+    failed = {r["check_name"] for r in results if r["status"] == "failed"}
+    # One component has one label, which no clustering of blobs can score with.
+    assert failed <= {"check_clustering"}
+    assert sum(r["status"] == "passed" for r in results) >= 48
+
+
+@pytest.mark.parametrize("covariance_type", SCIKIT_LEARN_TYPES)
+@pytest.mark.parametrize("max_iter", range(1, 21))
+def test_every_iteration_agrees(covariance_type, max_iter):
+    X = make_blobs(seed=3, n_samples=500, n_features=3, n_components=3)
+    ours, theirs = fit_pair(X, covariance_type, max_iter)
+    for name in COMPARED:
+        expected = getattr(theirs, name)
+        scale = np.abs(expected).max()
+        assert_allclose(
+            getattr(ours, name), expected, rtol=1e-10, atol=1e-10 * scale, err_msg=name
+        )
+
+
+def test_methods_agree(pairs):
+    X, fits = pairs
+    for ours, theirs in fits.values():
+        assert_allclose(ours.score_samples(X), theirs.score_samples(X), rtol=1e-10)
+        assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-10)
+        assert_array_equal(ours.predict(X), theirs.predict(X))
+        assert_array_equal(ours.labels_, theirs.predict(X))
+        for name in ["score", "bic", "aic"]:
+            assert_allclose(
+                getattr(ours, name)(X), getattr(theirs, name)(X), rtol=1e-12
+            )
+        assert ours.n_iter_ == theirs.n_iter_ == 20
+
+
+@pytest.mark.parametrize("covariance_type", SCIKIT_LEARN_TYPES)
+def test_samples_have_the_moments_of_scikit_learns(pairs, covariance_type):
+    ours, theirs = pairs[1][covariance_type]
+    ours_drawn, labels = ours.sample(200_000, random_state=0)
+    theirs_drawn, _ = theirs.set_params(random_state=0).sample(200_000)
+    deviation = theirs_drawn.std(axis=0) / np.sqrt(200_000)
+    difference = ours_drawn.mean(axis=0) - theirs_drawn.mean(axis=0)
+    # 5 standard errors of a difference.
+    assert np.all(np.abs(difference) < 5 * np.sqrt(2) * deviation)
+    assert_allclose(np.cov(ours_drawn.T), np.cov(theirs_drawn.T), rtol=0.05, atol=0.1)
+    assert_allclose(np.bincount(labels) / 200_000, ours.weights_, atol=0.006)
+
+
+def test_sample_weight_is_routed(iris):
+    weight = np.arange(150) % 3 + 0.5
+    with sklearn.config_context(enable_metadata_routing=True):
+        gmm = GaussianMixtureEM(2).set_fit_request(sample_weight=True)
+        gmm = gmm.set_score_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        pipeline = make_pipeline(scaler, gmm)
+        pipeline.fit(iris, sample_weight=weight)
+        search = GridSearchCV(gmm, {"n_components": [1, 2]}, cv=3)
+        search.fit(iris, sample_weight=weight)
+    alone = GaussianMixtureEM(2).fit(
+        StandardScaler().fit_transform(iris), sample_weight=weight
+    )
+    assert_array_equal(pipeline[-1].means_, alone.means_)
+    folds = np.array_split(np.arange(150), 3)
+    test = folds[0]
+    train = np.setdiff1d(np.arange(150), test)
+    fold = GaussianMixtureEM(1).fit(iris[train], sample_weight=weight[train])
+    expected = fold.score(iris[test], sample_weight=weight[test])
+    assert_allclose(search.cv_results_["split0_test_score"][0], expected, rtol=1e-12)
+
+
+def test_grid_search_by_likelihood_and_by_bic(iris):
+    def bic_score(estimator, X, y=None):
+        return -estimator.bic(X)
+
+    grid = {"n_components": [1, 2, 3], "covariance_type": ["full", "VVE"]}
+    by_score = GridSearchCV(GaussianMixtureEM(), grid, cv=3).fit(iris)
+    everything = [(np.arange(150), np.arange(150))]
+    by_bic = GridSearchCV(
+        GaussianMixtureEM(), grid, scoring=bic_score, cv=everything
+    ).fit(iris)
+    fits = [
+        GaussianMixtureEM(k, covariance_type=name).fit(iris)
+        for name in grid["covariance_type"]
+        for k in grid["n_components"]
+    ]
+    assert_allclose(-by_bic.best_score_, min(fit.bic(iris) for fit in fits), rtol=1e-12)
+    assert by_score.best_score_ == max(by_score.cv_results_["mean_test_score"])
+    assert len(cross_val_score(GaussianMixtureEM(2), iris, cv=4)) == 4
+
+
+def test_clone_and_pickle_keep_parameters_and_predictions(iris):
+    gmm = GaussianMixtureEM(2, covariance_type="VEV", init_params=np.arange(150) % 2)
+    twin = clone(gmm)
+    assert_array_equal(twin.init_params, gmm.init_params)
+    gmm.fit(iris)
+    thawed = pickle.loads(pickle.dumps(gmm))
+    assert_array_equal(thawed.predict_proba(iris), gmm.predict_proba(iris))
+    assert not hasattr(clone(gmm), "means_")
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_frames_keep_their_names(iris, frame):
+    names = ["sepal length", "sepal width", "petal length", "petal width"]
+    data = frame({name: iris[:, j] for j, name in enumerate(names)})
+    gmm = GaussianMixtureEM(2).fit(data)
+    assert list(gmm.feature_names_in_) == names
+    assert_array_equal(gmm.labels_, GaussianMixtureEM(2).fit(iris).labels_)
+    assert_array_equal(gmm.predict(data), gmm.labels_)
+    with pytest.raises(ValueError, match="feature names"):
+        gmm.predict(data[names[::-1]])

@@ -1,0 +1,81 @@
+"""scikit-learn's own public tests of its Gaussian mixture, run on ours.
+
+Its test modules are imported with our class under the name of theirs, and their
+tests are collected here, but for those listed with the reason why they cannot apply.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import sklearn.mixture.tests.test_gaussian_mixture as gaussian_tests
+import sklearn.mixture.tests.test_mixture as mixture_tests
+
+from emgmm import GaussianMixtureEM
+
+PRIVATE = "tests private functions of scikit-learn, and never uses the class"
+ARRAY_API = "the array API (data on other devices) is not offered"
+
+EXCLUDED = {
+    "test_suffstat_sk_full": PRIVATE,
+    "test_suffstat_sk_tied": PRIVATE,
+    "test_suffstat_sk_diag": PRIVATE,
+    "test_gaussian_suffstat_sk_spherical": PRIVATE,
+    "test_compute_log_det_cholesky": PRIVATE,
+    "test_gaussian_mixture_log_probabilities": PRIVATE,
+    "test_gaussian_mixture_precisions_init": "calls the private methods _initialize "
+    "and _set_parameters of scikit-learn's class",
+    "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": "counts "
+    "the calls of a private function of scikit-learn",
+    "test_check_weights": "expects an error that gives the smallest weight as the "
+    "largest and the largest as the smallest",
+    "test_gaussian_mixture_setting_best_params": "fits singletons with reg_covar=0, "
+    "where a variance is exactly zero; scikit-learn goes on because the rounding of "
+    "its sums makes it positive, ours raises the error that it raises elsewhere",
+    "test_gaussian_mixture_array_api_compliance": ARRAY_API,
+    "test_gaussian_mixture_raises_where_array_api_not_implemented": ARRAY_API,
+}
+
+
+# Compares, to 7 decimals, our mean of float64 log-densities with the mean of their
+# float32 roundings; scikit-learn rounds before it takes the mean.
+ONLY_IN_FLOAT64 = ["test_score"]
+
+
+class GaussianMixture(GaussianMixtureEM):
+    """Ours, under the name that scikit-learn's messages are matched with."""
+
+
+def _adopt(module: object) -> dict[str, object]:
+    """The tests of a module that apply, for pytest to collect."""
+    module.GaussianMixture = GaussianMixture
+    return {
+        name: test
+        for name, test in vars(module).items()
+        if name.startswith("test_") and name not in EXCLUDED
+    }
+
+
+def _only_with(argument: str, value: object, test: object) -> object:
+    """A test with a single value for one of its arguments."""
+    test.pytestmark = [pytest.mark.parametrize(argument, [value]).mark]
+    return test
+
+
+adopted = _adopt(gaussian_tests)
+for name in ONLY_IN_FLOAT64:
+    adopted[name] = _only_with("global_dtype", np.float64, adopted[name])
+for name, test in _adopt(mixture_tests).items():
+    adopted[name] = _only_with("estimator", GaussianMixture(), test)
+globals().update(adopted)
+del name, test
+
+
+def test_every_exclusion_names_a_test_and_a_reason():
+    names = set(vars(gaussian_tests)) | set(vars(mixture_tests))
+    # Older versions of scikit-learn lack the tests of the array API.
+    missing = {name for name in EXCLUDED if name not in names}
+    assert all(EXCLUDED[name] == ARRAY_API for name in missing)
+    assert all(re.search(r"\w+ \w+ \w+", reason) for reason in EXCLUDED.values())

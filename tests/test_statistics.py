@@ -1,0 +1,94 @@
+"""Statistics against sums written out, and their algebra."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from emgmm._statistics import OUTER, Statistics
+
+KINDS = sorted(OUTER)
+
+
+def random_statistics(kind, seed=0, n_samples=40, n_components=3, n_features=3):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n_samples, n_features)) + 5.0
+    responsibilities = rng.uniform(size=(n_samples, n_components))
+    origin = rng.standard_normal((n_components, n_features)) + 5.0
+    stats = Statistics.from_rows(X, responsibilities, origin, kind, 1.5, 2.5)
+    return X, responsibilities, stats
+
+
+def direct_scatter(X, responsibilities, kind):
+    scatters = []
+    for weights in responsibilities.T:
+        mean = np.average(X, axis=0, weights=weights)
+        scatters.append((weights[:, None] * (X - mean)).T @ (X - mean))
+    full = np.stack(scatters)
+    return {
+        "full": full,
+        "pooled": full.sum(axis=0, keepdims=True),
+        "diagonal": np.diagonal(full, axis1=1, axis2=2),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_means_and_scatter_are_those_written_out(kind):
+    X, responsibilities, stats = random_statistics(kind)
+    means = responsibilities.T @ X / responsibilities.sum(axis=0)[:, None]
+    assert_allclose(stats.counts, responsibilities.sum(axis=0))
+    assert_allclose(stats.means, means)
+    assert_allclose(
+        stats.scatter, direct_scatter(X, responsibilities, kind), atol=1e-11
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_add_to_the_whole_also_about_other_origins(kind):
+    X, responsibilities, whole = random_statistics(kind)
+    left = Statistics.from_rows(X[:7], responsibilities[:7], whole.origin, kind, 1.0)
+    other_origin = whole.origin + 1.0
+    right = Statistics.from_rows(X[7:], responsibilities[7:], other_origin, kind, 0.5)
+    total = left + right
+    assert total.log_likelihood == 1.5
+    for name in ["counts", "sums", "products", "scatter"]:
+        assert_allclose(getattr(total, name), getattr(whole, name), atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_moving_the_origin_changes_no_mean_or_scatter(kind):
+    X, responsibilities, stats = random_statistics(kind)
+    moved = stats.about(stats.origin - 3.0)
+    direct = Statistics.from_rows(X, responsibilities, stats.origin - 3.0, kind)
+    assert_allclose(moved.products, direct.products, rtol=1e-11, atol=1e-10)
+    assert_allclose(moved.means, stats.means)
+    assert_allclose(moved.scatter, stats.scatter, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_far_origin_is_noticed_and_a_near_one_is_not(kind):
+    X, responsibilities, stats = random_statistics(kind)
+    far = Statistics.from_rows(X, responsibilities, stats.origin + 1e5, kind)
+    near = Statistics.from_rows(X, responsibilities, far.means, kind)
+    assert far.cancels
+    assert not near.cancels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_constant_feature_does_not_ask_for_another_origin_forever(kind):
+    X = np.full((10, 2), 0.1)
+    responsibilities = np.full((10, 2), 0.5)
+    first = Statistics.from_rows(X, responsibilities, np.zeros((2, 2)), kind)
+    assert first.cancels
+    assert not Statistics.from_rows(X, responsibilities, first.means, kind).cancels
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_component_stays_at_its_origin(kind):
+    X, responsibilities, _ = random_statistics(kind)
+    responsibilities[:, 1] = 0.0
+    origin = np.arange(9.0).reshape(3, 3)
+    stats = Statistics.from_rows(X, responsibilities, origin, kind)
+    assert_allclose(stats.means[1], origin[1])
+    assert np.isfinite(stats.scatter).all()
