@@ -92,12 +92,8 @@ def _batches(X: NDArray) -> Iterator[slice]:
 
 
 def _assign(X: NDArray, centers: NDArray) -> NDArray:
-    """Index of the nearest center for each row, about an origin among the centers."""
-    labels = np.empty(len(X), dtype=np.intp)
-    origin = centers.mean(axis=0)
-    for batch in _batches(X):
-        labels[batch] = pairwise_distances_argmin(X[batch] - origin, centers - origin)
-    return labels
+    """Index of the nearest center for each row."""
+    return _lloyd_step(X, np.broadcast_to(1.0, len(X)), centers)[0]
 
 
 def _lloyd(X: NDArray, sample_weight: NDArray, centers: NDArray) -> NDArray:
@@ -106,26 +102,33 @@ def _lloyd(X: NDArray, sample_weight: NDArray, centers: NDArray) -> NDArray:
     spread = _moments(X, sample_weight, everything, 0)
     limit = LLOYD_TOL * np.trace(spread.scatter) / (spread.weight * X.shape[1])
     for _ in range(MAX_LLOYD_ITER):
-        labels = _assign(X, centers)
-        before, centers = centers, _centers(X, sample_weight, labels, centers)
-        if np.sum((centers - before) ** 2) <= limit:
+        labels, moved = _lloyd_step(X, sample_weight, centers)
+        if np.sum((moved - centers) ** 2) <= limit:
             break
-    return _assign(X, centers)
+        centers = moved
+    return labels
 
 
-def _centers(
-    X: NDArray, sample_weight: NDArray, labels: NDArray, previous: NDArray
-) -> NDArray:
-    """Weighted means of the labels' rows; the previous center where there are none."""
-    n_components = len(previous)
-    counts = np.bincount(labels, sample_weight, n_components)
-    sums = np.zeros_like(previous)
+def _lloyd_step(
+    X: NDArray, sample_weight: NDArray, centers: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Labels of the nearest centers, and the weighted means of the rows they name.
+
+    Distances and sums are taken about an origin among the centers. A center that
+    is nearest to no row stays.
+    """
+    labels = np.empty(len(X), dtype=np.intp)
+    origin = centers.mean(axis=0)
+    counts, sums = np.zeros((len(centers), 1)), np.zeros_like(centers)
     for batch in _batches(X):
-        label, weight = labels[batch], sample_weight[batch]
-        deviations = weight[:, None] * (X[batch] - previous[label])
-        for j, column in enumerate(deviations.T):
-            sums[:, j] += np.bincount(label, column, n_components)
-    return previous + sums / np.where(counts > 0, counts, 1.0)[:, None]
+        rows = X[batch] - origin
+        labels[batch] = pairwise_distances_argmin(rows, centers - origin)
+        members = labels[batch] == np.arange(len(centers))[:, None]
+        weighted = members * sample_weight[batch]
+        counts += weighted.sum(axis=1, keepdims=True)
+        sums += weighted @ rows
+    means = np.divide(sums, counts, out=centers - origin, where=counts > 0)
+    return labels, origin + means
 
 
 def _split_along_axes(X: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:

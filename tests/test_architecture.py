@@ -1,0 +1,111 @@
+"""The house: a module imports only from lower layers, and keeps to its size."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import emgmm
+
+PACKAGE = Path(emgmm.__file__).parent
+LAYERS = [
+    {"_covariances", "_statistics", "_initialize"},
+    {"_blocks", "_families", "_mixture"},
+    {"_mstep", "datasets"},
+    {"_estep"},
+    {"_em", "_validation"},
+    {"_estimator"},
+    {"__init__"},
+]
+LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def syntax(module):
+    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def own_imports(module):
+    """Modules of the package that a module imports."""
+    for node in ast.walk(syntax(module)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield node.module or ""
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("emgmm"):
+            pytest.fail(f"{module} imports its own package by an absolute name")
+
+
+def functions(module):
+    for node in ast.walk(syntax(module)):
+        if isinstance(node, ast.FunctionDef):
+            docstring = ast.get_docstring(node, clean=False) or ""
+            yield node, node.end_lineno - node.lineno + 1 - docstring.count("\n")
+
+
+def test_every_module_has_a_layer():
+    assert set(MODULES) == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_import_only_from_lower_layers(module):
+    for imported in own_imports(module):
+        assert LEVEL[imported] < LEVEL[module], f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_first_line_of_a_module_says_what_it_owns(module):
+    docstring = ast.get_docstring(syntax(module))
+    assert docstring and docstring.splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"_estimator"}))
+def test_modules_are_below_250_lines_of_code(module):
+    source = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    docstrings = sum(
+        (ast.get_docstring(node, clean=False) or "").count("\n") + 1
+        for node in ast.walk(syntax(module))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+    )
+    code = [line for line in source.splitlines() if line.strip()]
+    comments = [line for line in code if line.strip().startswith("#")]
+    assert len(code) - len(comments) - docstrings < 250
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_functions_have_40_lines_and_six_arguments_at_most(module):
+    for node, size in functions(module):
+        assert size <= 40, f"{module}.{node.name} has {size} lines"
+        if node.name != "__init__":
+            names = [a.arg for a in node.args.args if a.arg not in ("self", "cls")]
+            assert len(names) <= 6, f"{module}.{node.name} takes {names}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_package_has_no_bare_asserts_and_no_branches_on_names(module):
+    for node in ast.walk(syntax(module)):
+        assert not isinstance(node, ast.Assert)
+        if isinstance(node, ast.Compare):
+            assert "covariance_type" not in ast.unparse(node.left)
+
+
+def test_the_map_in_the_package_docstring_names_every_module():
+    described = {
+        line.split()[0]
+        for line in emgmm.__doc__.splitlines()
+        if line and line.split()[0] in LEVEL
+    }
+    assert described == set(LEVEL) - {"__init__"}
+
+
+def test_importing_the_package_imports_neither_matplotlib_nor_dask():
+    code = (
+        "import sys, emgmm; "
+        "print([m for m in ('matplotlib', 'dask') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

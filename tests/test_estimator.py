@@ -1,0 +1,512 @@
+"""What users of the estimator rely on: input, errors, starts, attributes."""
+
+from __future__ import annotations
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.mixture import GaussianMixture
+
+from emgmm import GaussianMixtureEM
+from emgmm._families import FAMILIES
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return GaussianMixtureEM(3, random_state=0).fit(make_blobs(0, 300, 2, 3))
+
+
+# Input of many kinds --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_float32_rows_give_float32_parameters_close_to_float64s(covariance_type):
+    X = make_blobs(0, 300, 3, 2)
+    double = GaussianMixtureEM(2, covariance_type=covariance_type).fit(X)
+    X = X.astype(np.float32)
+    single = GaussianMixtureEM(2, covariance_type=covariance_type).fit(X)
+    for name in ["weights_", "means_", "covariances_", "precisions_cholesky_"]:
+        assert getattr(single, name).dtype == np.float32
+        assert getattr(double, name).dtype == np.float64
+        assert_allclose(
+            getattr(single, name), getattr(double, name), rtol=2e-3, atol=1e-3
+        )
+    assert_allclose(single.score(X), double.score(X), rtol=1e-5)
+    assert single.score(X) == single.lower_bound_
+    assert single.predict_proba(X).dtype == single.score_samples(X).dtype == np.float32
+    assert single.predict_proba(X.astype(np.float64)).dtype == np.float64
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_float32_rows_keep_their_likelihood_at_an_offset(covariance_type):
+    # Rows on a grid of 1/64 are exact in float32 up to an offset of 2^17.
+    X = np.round(64 * make_blobs(0, 400, 2, 2)) / 64
+    settings = {"n_components": 2, "covariance_type": covariance_type}
+    near = GaussianMixtureEM(**settings).fit(X.astype(np.float32))
+    far = GaussianMixtureEM(**settings).fit((X + 2.0**16).astype(np.float32))
+    # The published means are rounded to the grid of float32 at the offset.
+    assert_allclose(far.lower_bound_, near.lower_bound_, rtol=1e-4)
+    assert_allclose(far.covariances_, near.covariances_, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.ndarray.tolist,
+        np.asfortranarray,
+        lambda X: X[::-1][::-1],
+        lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+    ],
+    ids=["list", "fortran", "reversed", "strided"],
+)
+def test_other_layouts_give_the_same_fit(iris, convert):
+    expected = GaussianMixtureEM(3).fit(iris)
+    other = GaussianMixtureEM(3).fit(convert(iris))
+    assert_array_equal(other.means_, expected.means_)
+    assert_array_equal(other.predict(convert(iris)), expected.labels_)
+
+
+def test_integer_rows_are_taken_as_float64():
+    X = np.random.default_rng(0).integers(0, 50, (100, 2))
+    gmm = GaussianMixtureEM(2).fit(X)
+    assert gmm.means_.dtype == np.float64
+    assert_array_equal(gmm.means_, GaussianMixtureEM(2).fit(X.astype(float)).means_)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_memory_mapped_rows_are_neither_altered_nor_copied(tmp_path, dtype, order):
+    path = tmp_path / "rows.dat"
+    shape = (300_000, 8)
+    rows = make_blobs(0, shape[0], shape[1], 2)
+    np.memmap(path, dtype, "w+", shape=shape, order=order)[:] = rows
+    X = np.memmap(path, dtype, "r", shape=shape, order=order)
+    tracemalloc.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        GaussianMixtureEM(2, max_iter=2).fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Labels of all rows are kept, and k-means holds its own; the rows would be more.
+    assert peak < 0.75 * rows.nbytes / (2 if dtype == np.float32 else 1) + 5e6
+    assert_array_equal(X, rows.astype(dtype))
+
+
+# Bad input ------------------------------------------------------------------------
+
+GOOD = np.random.default_rng(0).standard_normal((30, 2))
+
+
+def with_value(value):
+    X = GOOD.copy()
+    X[3, 1] = value
+    return X
+
+
+def weights_with(value):
+    weights = np.ones(30)
+    weights[4] = value
+    return weights
+
+
+BAD_ROWS = {
+    "nan": (with_value(np.nan), "NaN"),
+    "inf": (with_value(np.inf), "infinity"),
+    "1-D": (GOOD[:, 0], "1D array|Expected 2D"),
+    "3-D": (GOOD[None], "dim 3|found array with dim|Expected 2D"),
+    "no rows": (GOOD[:0], "0 sample"),
+    "one row": (GOOD[:1], "1 sample|n_samples = 1"),
+    "no columns": (GOOD[:, :0], "0 feature"),
+    "text": ([["a", "b"], ["c", "d"]], "could not convert|numeric"),
+    "complex": (GOOD + 1j, "[Cc]omplex"),
+}
+BAD_WEIGHTS = {
+    "negative": (weights_with(-1.0), "sample_weight.*-1.0 at row 4"),
+    "nan": (weights_with(np.nan), "sample_weight contains nan"),
+    "inf": (weights_with(np.inf), "sample_weight contains inf"),
+    "zero": (np.zeros(30), "sample_weight is zero"),
+    "short": (np.ones(29), r"sample_weight.shape == \(29,\), expected \(30,\)"),
+    "2-D": (np.ones((30, 1)), r"sample_weight.shape == \(30, 1\)"),
+    "text": (["a"] * 30, "sample_weight must hold numbers"),
+    "few": (np.eye(30)[0], "sample_weight is positive for 1 of the 30 rows"),
+}
+EYE = np.eye(2)
+BAD_PARAMETERS = {
+    "n_components 0": ({"n_components": 0}, "'n_components'.* 0"),
+    "n_components 2.5": ({"n_components": 2.5}, "'n_components'.*2.5"),
+    "K > n": ({"n_components": 31}, "n_components = 31, n_samples = 30"),
+    "unknown model": ({"covariance_type": "VVX"}, "'covariance_type'.*'VVX'"),
+    "unknown start": ({"init_params": "best"}, "'init_params'.*'best'"),
+    "negative tol": ({"tol": -1.0}, "'tol'.*-1.0"),
+    "nan tol": ({"tol": np.nan}, "'tol'.*nan"),
+    "negative reg_covar": ({"reg_covar": -1e-6}, "'reg_covar'.*-1e-06"),
+    "negative max_iter": ({"max_iter": -1}, "'max_iter'.*-1"),
+    "n_init 0": ({"n_init": 0}, "'n_init'.* 0"),
+    "bad random_state": ({"random_state": "x"}, "'random_state'.*'x'"),
+    "weights shape": ({"weights_init": [1.0]}, r"weights.*\(1,\).*weights_init"),
+    "weights sum": ({"weights_init": [0.5, 0.6]}, "sum.*1.1.*weights_init"),
+    "weights negative": ({"weights_init": [-0.5, 1.5]}, "-0.50000.*weights_init"),
+    "weights nan": ({"weights_init": [np.nan, 1.0]}, "weights_init contains nan"),
+    "weights text": ({"weights_init": ["a", "b"]}, "weights_init must hold numbers"),
+    "means shape": ({"means_init": [[0.0], [1.0]]}, r"means.*\(2, 1\).*means_init"),
+    "means inf": ({"means_init": [[0, np.inf], [0, 1]]}, "means_init contains inf"),
+    "means ragged": ({"means_init": [[0.0], [0, 1]]}, "means_init must hold numbers"),
+    "precisions shape": ({"precisions_init": EYE}, r"\(2, 2\).*precisions_init"),
+    "precisions sign": ({"precisions_init": [EYE, -EYE]}, "-1.*precisions_init"),
+    "precisions lopsided": (
+        {"precisions_init": [EYE, [[1, 0.5], [0, 1]]]},
+        "transpose.*precisions_init",
+    ),
+    "precisions zero": (
+        {"precisions_init": [1.0, 0.0], "covariance_type": "spherical"},
+        "positive.* 0.*precisions_init",
+    ),
+    "start shape": ({"init_params": np.zeros(29)}, r"init_params.*\(29,\)"),
+    "start label": ({"init_params": [0, 2] * 15}, "init_params holds the label 2"),
+    "start fraction": ({"init_params": [0, 0.5] * 15}, "the label 0.5"),
+    "start empty": ({"init_params": [0, -1] * 15}, "no row to component 1"),
+    "start nan": ({"init_params": [0, np.nan] * 15}, "init_params contains nan"),
+    "start sums": ({"init_params": np.ones((30, 2))}, "sum to one"),
+    "start negative": ({"init_params": [[2.0, -1.0]] * 30}, "init_params.*row 0"),
+    "callable": (
+        {"init_params": lambda X, n_components, sample_weight, rng: "?"},
+        "init_params must hold numbers",
+    ),
+}
+
+
+def assert_unchanged_by(error, match, gmm, *args, **kwargs):
+    """The call fails as expected, and the estimator is what it was before."""
+    before = {name: repr(value) for name, value in vars(gmm).items()}
+    with pytest.raises(error, match=f"(?s){match}"):
+        gmm.fit(*args, **kwargs)
+    assert {name: repr(value) for name, value in vars(gmm).items()} == before
+
+
+@pytest.mark.parametrize("rows, match", BAD_ROWS.values(), ids=BAD_ROWS)
+def test_bad_rows_are_refused(rows, match):
+    assert_unchanged_by(ValueError, match, GaussianMixtureEM(2), rows)
+    assert_unchanged_by(ValueError, match, GaussianMixtureEM(2).fit(GOOD), rows)
+
+
+@pytest.mark.parametrize("weights, match", BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
+def test_bad_weights_are_refused(weights, match):
+    gmm = GaussianMixtureEM(2).fit(GOOD)
+    assert_unchanged_by(ValueError, match, gmm, GOOD, sample_weight=weights)
+    if "few" not in match and "positive for" not in match:
+        for method in [gmm.score, gmm.bic, gmm.aic, gmm.icl]:
+            with pytest.raises(ValueError, match=match):
+                method(GOOD, sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    "parameters, match", BAD_PARAMETERS.values(), ids=BAD_PARAMETERS
+)
+def test_bad_parameters_are_refused(parameters, match):
+    parameters = {"n_components": 2, **parameters}
+    assert_unchanged_by(ValueError, match, GaussianMixtureEM(**parameters), GOOD)
+    gmm = GaussianMixtureEM(2).fit(GOOD).set_params(**parameters)
+    assert_unchanged_by(ValueError, match, gmm, GOOD)
+
+
+def test_sparse_rows_are_refused():
+    rows = sparse.csr_array(GOOD)
+    assert_unchanged_by(TypeError, "[Ss]parse.*dense", GaussianMixtureEM(2), rows)
+
+
+def test_methods_of_an_unfitted_estimator_say_so():
+    gmm = GaussianMixtureEM()
+    for method in [
+        gmm.predict,
+        gmm.predict_proba,
+        gmm.score_samples,
+        gmm.score,
+        gmm.bic,
+        gmm.aic,
+        gmm.icl,
+    ]:
+        with pytest.raises(NotFittedError, match="not fitted"):
+            method(GOOD)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        gmm.sample()
+
+
+def test_another_number_of_columns_is_refused(fitted):
+    with pytest.raises(ValueError, match="3 features.*2 features"):
+        fitted.predict(np.zeros((4, 3)))
+
+
+def test_a_singular_fit_leaves_the_estimator_as_it_was():
+    gmm = GaussianMixtureEM(2, reg_covar=0.0).fit(GOOD)
+    flat = np.c_[GOOD[:, 0], np.ones(30)]
+    assert_unchanged_by(ValueError, "ill-defined.*reg_covar", gmm, flat)
+
+
+def test_an_interrupted_fit_leaves_the_estimator_as_it_was():
+    def interrupt(X, n_components, sample_weight, rng):
+        raise KeyboardInterrupt
+
+    gmm = GaussianMixtureEM(2).fit(GOOD).set_params(init_params=interrupt)
+    assert_unchanged_by(KeyboardInterrupt, "", gmm, GOOD[:20])
+
+
+# Starts ---------------------------------------------------------------------------
+
+
+def test_labels_responsibilities_and_callables_start_alike(iris):
+    labels = np.arange(150) // 50
+    one_hot = np.eye(3)[labels]
+    starts = [
+        labels,
+        labels.tolist(),
+        labels.astype(np.float32),
+        one_hot,
+        lambda X, n_components, sample_weight, rng: labels,
+        lambda X, n_components, sample_weight, rng: np.eye(n_components)[labels],
+    ]
+    fits = [GaussianMixtureEM(3, init_params=start).fit(iris) for start in starts]
+    for other in fits[1:]:
+        assert_allclose(other.means_, fits[0].means_, rtol=1e-10)
+        assert other.n_iter_ == fits[0].n_iter_
+
+
+def test_rows_labelled_minus_one_only_join_at_the_first_iteration(iris):
+    labels = np.full(150, -1)
+    labels[:20], labels[60:80], labels[120:140] = 0, 1, 2
+    start = GaussianMixtureEM(3, init_params=labels, max_iter=0).fit(iris)
+    assert_allclose(start.means_[1], iris[60:80].mean(axis=0))
+    assert_allclose(start.weights_, 1 / 3)
+    zeros = np.where(labels[:, None] == np.arange(3), 1.0, 0.0)
+    same = GaussianMixtureEM(3, init_params=zeros, max_iter=0).fit(iris)
+    assert_allclose(same.means_, start.means_)
+    full = GaussianMixtureEM(3, init_params=labels).fit(iris)
+    assert full.lower_bound_ > start.lower_bound_
+    assert len(full.labels_) == 150
+
+
+def test_callables_are_given_the_rows_weights_and_random_numbers(iris):
+    seen = []
+
+    def start(X, n_components, sample_weight, rng):
+        seen.append((X, n_components, sample_weight, rng.uniform()))
+        return np.arange(len(X)) % n_components
+
+    weights = np.linspace(1, 2, 150)
+    gmm = GaussianMixtureEM(2, init_params=start, n_init=2, random_state=3, tol=0.1)
+    gmm.fit(iris, sample_weight=weights)
+    assert_array_equal(seen[0][0], iris)
+    assert seen[0][1] == 2
+    assert_array_equal(seen[0][2], weights)
+    assert seen[0][3] == np.random.RandomState(3).uniform() != seen[1][3]
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_max_iter_0_publishes_the_start_that_is_given(covariance_type):
+    source = GaussianMixtureEM(2, covariance_type=covariance_type).fit(GOOD)
+    given = GaussianMixtureEM(
+        2,
+        covariance_type=covariance_type,
+        weights_init=source.weights_,
+        means_init=source.means_,
+        precisions_init=source.precisions_,
+        max_iter=0,
+    ).fit(GOOD)
+    assert_allclose(given.means_, source.means_)
+    assert_allclose(given.covariances_, source.covariances_, rtol=1e-8, atol=1e-10)
+    assert_allclose(given.lower_bound_, source.lower_bound_, rtol=1e-10)
+    assert given.n_iter_ == len(given.lower_bounds_) == 0
+    assert not given.converged_
+
+
+def test_given_means_replace_those_of_the_start():
+    means = [[0.0, 0.0], [1.0, 1.0]]
+    gmm = GaussianMixtureEM(2, means_init=means, max_iter=0).fit(GOOD)
+    start = GaussianMixtureEM(2, max_iter=0).fit(GOOD)
+    assert_array_equal(gmm.means_, means)
+    assert_array_equal(gmm.covariances_, start.covariances_)
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random"])
+def test_more_starts_are_never_worse_and_do_differ(init_params):
+    X = make_blobs(8, 200, 2, 6)
+    settings = {"n_components": 6, "init_params": init_params, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        one = GaussianMixtureEM(**settings).fit(X)
+        ten = GaussianMixtureEM(**settings, n_init=10).fit(X)
+    assert ten.lower_bound_ > one.lower_bound_
+
+
+def test_the_default_start_needs_no_seed(iris):
+    fits = [GaussianMixtureEM(3).fit(iris) for _ in range(2)]
+    assert_array_equal(fits[0].means_, fits[1].means_)
+
+
+# What scikit-learn gets wrong, and what its users rely on -------------------------
+
+
+def test_lower_bound_is_the_score_of_the_published_parameters(iris):
+    gmm = GaussianMixtureEM(3, tol=1e-2).fit(iris)
+    assert gmm.lower_bound_ == gmm.score(iris) == gmm.lower_bounds_[-1]
+    assert len(gmm.lower_bounds_) == gmm.n_iter_
+    theirs = GaussianMixture(3, tol=1e-2, random_state=0).fit(iris)
+    assert theirs.lower_bound_ < theirs.score(iris)
+    weights = np.linspace(0, 1, 150)
+    gmm.fit(iris, sample_weight=weights)
+    assert gmm.lower_bound_ == gmm.score(iris, sample_weight=weights)
+
+
+def test_warm_start_goes_on_or_starts_afresh():
+    X = make_blobs(9, 300, 2, 3)
+    settings = {"random_state": 0, "tol": 0.0}
+    warm = GaussianMixtureEM(3, warm_start=True, max_iter=3, **settings)
+    with pytest.warns(ConvergenceWarning):
+        warm.fit(X).fit(X)
+        whole = GaussianMixtureEM(3, max_iter=6, **settings).fit(X)
+        assert_allclose(warm.means_, whole.means_, rtol=1e-10)
+        for change in [{"n_components": 4}, {"covariance_type": "tied"}]:
+            changed = warm.set_params(**change).fit(X)
+            fresh = GaussianMixtureEM(**changed.get_params()).fit(X)
+            assert_array_equal(changed.means_, fresh.means_)
+        wider = np.c_[X, X[:, 0] ** 2]
+        assert warm.fit(wider).means_.shape == (4, 3)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_warm_starts_one_iteration_at_a_time_never_fall(name):
+    X = make_blobs(10, 150, 3, 3)
+    gmm = GaussianMixtureEM(
+        3, covariance_type=name, warm_start=True, max_iter=1, tol=0.0, reg_covar=0.0
+    )
+    scores = []
+    with pytest.warns(ConvergenceWarning):
+        for _ in range(15):
+            scores.append(gmm.fit(X).score(X))
+    assert np.all(np.diff(scores) > -1e-10)
+
+
+def test_samples_of_a_seeded_estimator_go_on_and_repeat_as_a_whole():
+    def draws():
+        gmm = GaussianMixtureEM(2, random_state=7).fit(GOOD)
+        return [gmm.sample(5)[0] for _ in range(3)]
+
+    one, other = draws(), draws()
+    assert_array_equal(one, other)
+    assert not np.array_equal(one[0], one[1])
+
+
+def test_samples_with_a_seed_of_their_own_repeat(fitted):
+    X, labels = fitted.sample(50, random_state=1)
+    again, _ = fitted.sample(50, random_state=1)
+    assert_array_equal(X, again)
+    assert X.shape == (50, 2) and labels.shape == (50,)
+    assert fitted.sample()[0].shape == (1, 2)
+    with pytest.raises(ValueError, match="'n_samples': 0"):
+        fitted.sample(0)
+
+
+def test_labels_predictions_and_fit_predict_agree(iris):
+    gmm = GaussianMixtureEM(3)
+    labels = gmm.fit_predict(iris)
+    assert labels.dtype == np.int64
+    assert_array_equal(labels, gmm.labels_)
+    assert_array_equal(labels, gmm.predict(iris))
+    assert_array_equal(labels, gmm.predict_proba(iris).argmax(axis=1))
+
+
+def test_criteria_count_the_parameters(iris):
+    gmm = GaussianMixtureEM(3, covariance_type="VEV").fit(iris)
+    log_likelihood = gmm.score_samples(iris).sum()
+    n_parameters = 2 + 3 * 4 + (3 + 3 + 3 * 6)
+    assert_allclose(gmm.aic(iris), -2 * log_likelihood + 2 * n_parameters)
+    assert_allclose(gmm.bic(iris), -2 * log_likelihood + n_parameters * np.log(150))
+    ambiguity = np.log(gmm.predict_proba(iris).max(axis=1)).sum()
+    assert_allclose(gmm.icl(iris), gmm.bic(iris) - 2 * ambiguity)
+    assert gmm.icl(iris) >= gmm.bic(iris)
+
+
+def test_predictions_follow_the_published_parameters(fitted):
+    """As in scikit-learn, where users reorder components by hand."""
+    X = make_blobs(0, 300, 2, 3)
+    expected = fitted.predict_proba(X)
+    order = np.argsort(fitted.means_[:, 0])[::-1]
+    names = [
+        "weights_",
+        "means_",
+        "covariances_",
+        "precisions_",
+        "precisions_cholesky_",
+    ]
+    turned = GaussianMixtureEM(3)
+    for name in names:
+        setattr(turned, name, getattr(fitted, name)[order])
+    assert_allclose(turned.predict_proba(X), expected[:, order], rtol=1e-12)
+
+
+def test_progress_is_printed_when_asked_for(capsys):
+    X = make_blobs(8, 200, 2, 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for verbose in [0, 1, 2]:
+            GaussianMixtureEM(
+                6, verbose=verbose, verbose_interval=2, max_iter=4, tol=0.0
+            ).fit(X)
+            printed = capsys.readouterr().out
+            assert printed.count("Initialization 0") == (verbose > 0)
+            assert printed.count("Iteration") == (2 if verbose else 0)
+            assert ("ll change" in printed) == (verbose == 2)
+
+
+def test_unconverged_fits_warn_where_the_user_called():
+    with pytest.warns(ConvergenceWarning, match="did not converge") as record:
+        GaussianMixtureEM(2, max_iter=1, tol=0.0).fit(GOOD)
+    assert record[0].filename == __file__
+
+
+# From known parameters ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_a_mixture_from_parameters_is_the_fitted_one(covariance_type):
+    X = make_blobs(0, 300, 3, 2)
+    fit = GaussianMixtureEM(2, covariance_type=covariance_type).fit(X)
+    gmm = GaussianMixtureEM.from_parameters(
+        fit.weights_, fit.means_, fit.covariances_, covariance_type
+    )
+    assert_allclose(gmm.score_samples(X), fit.score_samples(X), rtol=1e-9)
+    assert_allclose(gmm.predict_proba(X), fit.predict_proba(X), atol=1e-9)
+    assert_allclose(gmm.precisions_, fit.precisions_, rtol=1e-7, atol=1e-8)
+    assert_allclose(gmm.bic(X), fit.bic(X), rtol=1e-10)
+    assert gmm.sample(20, random_state=0)[0].shape == (20, 3)
+    assert gmm.n_components == 2 and gmm.n_features_in_ == 3
+    shape = FAMILIES[covariance_type].storage.shape(2, 3)
+    assert gmm.covariances_.shape == shape
+
+
+@pytest.mark.parametrize(
+    "arguments, match",
+    [
+        (([0.5, 0.6], [[0.0], [1.0]], [[[1.0]], [[1.0]]]), "sum.*1.1"),
+        (([1.0], [0.0], [[[1.0]]]), r"means has the shape \(1,\)"),
+        (([1.0], [[0.0]], [[1.0]]), r"\(1, 1\).*covariances"),
+        (([1.0], [[0.0]], [[[-1.0]]]), "-1.*covariances"),
+        (([0.5, 0.5], [[0.0], [1.0]], [1.0, 2.0], "EII"), "not of the form.*EII"),
+        (([1.0], [[0.0]], [1.0], "round"), "'covariance_type'.*'round'"),
+    ],
+)
+def test_bad_known_parameters_are_refused(arguments, match):
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        GaussianMixtureEM.from_parameters(*arguments)
+
+
+def test_parameters_can_be_fitted_on_from(iris):
+    gmm = GaussianMixtureEM.from_parameters(
+        [0.5, 0.5], iris[[0, 100]], np.ones(2), "spherical"
+    )
+    assert gmm.fit(iris).converged_

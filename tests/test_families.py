@@ -1,0 +1,197 @@
+"""The fourteen families: their form, their optimality and how they nest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import MODEL_NAMES
+from numpy.testing import assert_allclose
+
+from emgmm._families import FAMILIES, MODELS
+
+# The lattice of the models: each line's left side is a special case of its right.
+# Letter by letter, I is a case of E and E of V, where both names are models.
+NESTED = [
+    (small, large)
+    for small in MODEL_NAMES
+    for large in MODEL_NAMES
+    if small != large
+    and all("IEV".index(a) <= "IEV".index(b) for a, b in zip(small, large, strict=True))
+]
+
+
+def random_scatter(n_components=3, n_features=4, seed=0):
+    """Scatters of components of different sizes, no two of them alike."""
+    rng = np.random.default_rng(seed)
+    counts = rng.uniform(20, 60, n_components)
+    roots = rng.standard_normal((n_components, n_features, n_features + 2))
+    scale = rng.uniform(0.5, 4.0, (n_components, 1, 1))
+    return counts, counts[:, None, None] * scale * (roots @ roots.mT) / n_features
+
+
+def in_layout(scatter, family):
+    return {
+        "diagonal": np.diagonal(scatter, axis1=1, axis2=2),
+        "full": scatter,
+        "pooled": scatter.sum(axis=0, keepdims=True),
+    }[family.storage.products]
+
+
+def estimate(family, counts, scatter, start=None):
+    """Covariances of the family for a scatter in full."""
+    values = family.estimate(counts, in_layout(scatter, family), start)
+    return family.storage.from_values(values, len(counts), scatter.shape[-1])
+
+
+def objective(dense, counts, scatter):
+    """sum_k n_k log|S_k| + tr(S_k^-1 W_k): what an M-step minimises."""
+    log_det = np.linalg.slogdet(dense)[1]
+    traces = np.trace(np.linalg.solve(dense, scatter), axis1=1, axis2=2)
+    return float(counts @ log_det + traces.sum())
+
+
+def volumes(dense):
+    return np.exp(np.linalg.slogdet(dense)[1] / dense.shape[-1])
+
+
+def axes_and_shapes(dense):
+    eigenvalues, vectors = np.linalg.eigh(dense)
+    return vectors, eigenvalues / volumes(dense)[:, None]
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_the_estimate_has_the_form_that_the_letters_say(name):
+    counts, scatter = random_scatter()
+    dense = estimate(MODELS[name], counts, scatter).dense()
+    volume, shape, orientation = name
+    vectors, shapes = axes_and_shapes(dense)
+    spread = np.ptp(volumes(dense)) / volumes(dense).mean()
+    assert spread < 1e-10 if volume == "E" else spread > 1e-2
+    if orientation == "I":
+        assert_allclose(dense, dense * np.eye(4), atol=0)
+    if orientation == "E":
+        commutators = dense[0] @ dense - dense @ dense[0]
+        assert_allclose(commutators, 0, atol=1e-8 * np.abs(dense).max() ** 2)
+    if orientation == "V":
+        assert np.abs(dense[0] @ dense[1] - dense[1] @ dense[0]).max() > 1e-3
+    if shape == "I":
+        assert_allclose(shapes, 1, rtol=1e-12)
+    if shape == "E":
+        assert_allclose(shapes, shapes[:1] * np.ones((3, 1)), rtol=1e-8)
+    if shape == "V":
+        assert np.ptp(shapes, axis=0).max() > 1e-2
+
+
+@pytest.mark.parametrize("n_components, n_features", [(1, 3), (3, 1), (1, 1), (4, 4)])
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_borders_of_the_sizes(name, n_components, n_features):
+    counts, scatter = random_scatter(n_components, n_features)
+    covariances = estimate(MODELS[name], counts, scatter)
+    shape = MODELS[name].storage.shape(n_components, n_features)
+    assert covariances.values.shape == shape
+    if n_components == 1 and name.endswith(("EE", "VE", "EV", "VV")):
+        # One component has nothing to share: the matrix is free.
+        assert_allclose(covariances.dense(), scatter / counts[0], rtol=1e-9, atol=1e-12)
+    if n_features == 1:
+        free = scatter / counts[:, None, None]
+        pooled = np.full_like(free, scatter.sum() / counts.sum())
+        expected = free if name.startswith("V") else pooled
+        assert_allclose(covariances.dense(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_no_small_step_within_the_family_improves_the_estimate(name):
+    """Random neighbours, made by estimating from a slightly different scatter."""
+    counts, scatter = random_scatter()
+    family = MODELS[name]
+    best = estimate(family, counts, scatter)
+    value = objective(best.dense(), counts, scatter)
+    rng = np.random.default_rng(1)
+    for size in [1e-1, 1e-2, 1e-3]:
+        for _ in range(10):
+            noise = size * rng.standard_normal(scatter.shape)
+            neighbour = scatter + (noise + noise.mT) * np.abs(scatter).mean() / 4
+            if np.linalg.eigvalsh(neighbour).min() <= 0:
+                continue
+            other = estimate(family, counts, neighbour, best).dense()
+            assert objective(other, counts, scatter) >= value - 1e-9
+
+
+@pytest.mark.parametrize("small, large", NESTED)
+def test_a_special_case_never_fits_better(small, large):
+    for seed in range(5):
+        counts, scatter = random_scatter(seed=seed)
+        special = estimate(MODELS[small], counts, scatter)
+        # The larger model's iterations may start from the special case itself.
+        start = special if MODELS[small].storage is MODELS[large].storage else None
+        general = estimate(MODELS[large], counts, scatter, start)
+        loss = objective(general.dense(), counts, scatter) - objective(
+            special.dense(), counts, scatter
+        )
+        assert loss <= 1e-9
+
+
+def test_the_lattice_has_its_chain():
+    assert {("EII", "VII"), ("VII", "VVI"), ("VVI", "VVV")} <= set(NESTED)
+    assert len(NESTED) > 40
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_an_estimate_is_a_fixed_point(name):
+    """Asked to estimate its own covariances, a family returns them."""
+    counts, scatter = random_scatter()
+    family = MODELS[name]
+    once = estimate(family, counts, scatter)
+    weighted = counts[:, None, None] * once.dense()
+    for start in [once, None]:
+        again = estimate(family, counts, weighted, start)
+        assert_allclose(again.dense(), once.dense(), rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_steps_from_the_previous_estimate_never_lose(name):
+    """The scatter changes; the estimate from the old one is at least as good."""
+    family = MODELS[name]
+    counts, scatter = random_scatter(seed=0)
+    previous = estimate(family, counts, scatter)
+    for seed in range(1, 20):
+        counts, target = random_scatter(seed=seed)
+        scatter = 0.9 * scatter + 0.1 * target
+        following = estimate(family, counts, scatter, previous)
+        before = objective(previous.dense(), counts, scatter)
+        assert objective(following.dense(), counts, scatter) <= before + 1e-9
+        previous = following
+
+
+@pytest.mark.parametrize("name", ["VEE", "EVE", "VVE"])
+def test_a_common_orientation_is_found_when_there_is_one(name):
+    rng = np.random.default_rng(2)
+    rotation = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    variances = rng.uniform(0.1, 5.0, (3, 5))
+    if name == "VEE":
+        variances = variances[:1] * rng.uniform(0.5, 2.0, (3, 1))
+    if name == "EVE":
+        variances /= np.exp(np.log(variances).mean(axis=1, keepdims=True))
+    dense = (rotation * variances[:, None, :]) @ rotation.T
+    counts = np.array([10.0, 20.0, 30.0])
+    found = estimate(MODELS[name], counts, counts[:, None, None] * dense).dense()
+    assert_allclose(found, dense, rtol=1e-8, atol=1e-9)
+
+
+def test_eigenvectors_of_equal_eigenvalues_do_not_hang_on_rounding():
+    """A null space has no basis of its own; the sum of the scatters gives one."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((3, 6))
+    scatter = np.stack([rows.T @ rows, np.diag(np.arange(1.0, 7.0))])
+    scatter += 1e-6 * np.eye(6)
+    counts = np.array([3.0, 6.0])
+    for name in ["EEV", "VEV", "EVE"]:
+        one = estimate(MODELS[name], counts, scatter).dense()
+        noise = 1e-15 * rng.standard_normal(scatter.shape)
+        other = estimate(MODELS[name], counts, scatter * (1 + noise + noise.mT)).dense()
+        assert_allclose(other, one, rtol=1e-4, atol=1e-6)
+
+
+def test_scikit_learns_names_are_models():
+    named = {name: FAMILIES[name].name for name in FAMILIES if name not in MODELS}
+    assert named == {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}

@@ -1,0 +1,120 @@
+"""Starts: weighted, repeatable, at any offset, and without a copy of the rows."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+
+from emgmm._initialize import INITIALIZERS, kmeans_from_axes
+
+STARTS = sorted(
+    {function for pair in INITIALIZERS.values() for function in pair},
+    key=lambda function: function.__name__,
+)
+
+
+def run(start, X, n_components=3, weights=None, seed=0):
+    weights = np.ones(len(X)) if weights is None else weights
+    return start(X, n_components, weights, np.random.RandomState(seed))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_every_start_gives_each_component_rows(start):
+    X = make_blobs(seed=2, n_samples=200, n_features=3, n_components=3)
+    rows = run(start, X)
+    if rows.ndim == 2:
+        assert rows.shape == (200, 3)
+        assert_allclose(rows.sum(axis=1), 1)
+    else:
+        assert_array_equal(np.unique(rows), [0, 1, 2])
+    assert_array_equal(run(start, X), rows)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("start", STARTS)
+def test_rows_are_not_altered(start, dtype):
+    X = make_blobs(seed=2, n_samples=100, n_features=2, n_components=2).astype(dtype)
+    before = X.copy()
+    X.flags.writeable = False
+    run(start, X)
+    assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_an_offset_changes_no_label(start):
+    # Multiples of 1/8 survive an offset of 2^40 exactly.
+    X = np.round(8 * make_blobs(3, 300, 2, 3)) / 8
+    assert_array_equal(run(start, X + 2.0**40), run(start, X))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_rows_of_weight_zero_are_as_good_as_absent(start):
+    X = make_blobs(seed=4, n_samples=200, n_features=2, n_components=3)
+    weights = np.ones(200)
+    weights[150:] = 0.0
+    X[150:] *= 1000.0
+    rows = run(start, X, weights=weights)
+    if rows.ndim == 1:
+        assert_array_equal(np.unique(rows[:150]), [0, 1, 2])
+
+
+def test_the_first_kmeans_sees_only_the_weighted_distribution():
+    X = make_blobs(seed=5, n_samples=150, n_features=3, n_components=4)
+    times = np.random.default_rng(0).integers(0, 4, 150)
+    order = np.random.default_rng(1).permutation(times.sum())
+    weighted = run(kmeans_from_axes, X, 4, weights=times.astype(float))
+    repeated = run(kmeans_from_axes, np.repeat(X, times, axis=0)[order], 4)
+    assert_array_equal(repeated, np.repeat(weighted, times)[order])
+
+
+def test_the_first_kmeans_draws_nothing():
+    X = make_blobs(seed=5, n_samples=150, n_features=3, n_components=4)
+    assert_array_equal(run(kmeans_from_axes, X, 4, seed=1), run(kmeans_from_axes, X, 4))
+
+
+@pytest.mark.parametrize("name", ["first", "again"])
+def test_kmeans_is_as_good_as_scikit_learns(name):
+    """Within a tenth of its sum of squares, on blobs that are apart."""
+    for seed in range(5):
+        X = make_blobs(seed=seed, n_samples=500, n_features=2, n_components=4)
+        labels = run(getattr(INITIALIZERS["kmeans"], name), X, 4)
+        centers = np.stack([X[labels == k].mean(axis=0) for k in range(4)])
+        inertia = np.sum((X - centers[labels]) ** 2)
+        reference = min(
+            KMeans(4, n_init=1, random_state=i).fit(X).inertia_ for i in range(3)
+        )
+        assert inertia <= 1.25 * reference
+
+
+def test_separated_clusters_are_found_at_once():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(4), 50)
+    X = 20 * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])[truth]
+    X = X + rng.standard_normal((200, 2))
+    assert adjusted_rand_score(truth, run(kmeans_from_axes, X, 4)) == 1.0
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_fewer_distinct_rows_than_components_do_no_harm(start):
+    X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 10, axis=0)
+    rows = run(start, X, 5)
+    assert len(rows) == 20
+    assert np.isfinite(rows).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", ["kmeans", "k-means++", "random_from_data"])
+def test_memory_stays_far_below_that_of_the_rows(name):
+    X = make_blobs(seed=0, n_samples=200_000, n_features=30, n_components=3)
+    for start in set(INITIALIZERS[name]):
+        tracemalloc.start()
+        start(X, 3, np.broadcast_to(1.0, len(X)), np.random.RandomState(0))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 0.75 * X.nbytes

@@ -1,0 +1,67 @@
+"""The M-step: regularisation inside the family, and components without rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import MODEL_NAMES, make_blobs
+from numpy.testing import assert_allclose
+
+from emgmm._blocks import ArrayBlocks
+from emgmm._estep import statistics_of_start
+from emgmm._families import MODELS
+from emgmm._mstep import m_step
+
+
+def statistics(family, responsibilities, X):
+    blocks = ArrayBlocks(X, np.ones(len(X)))
+    n_components = responsibilities.shape[1]
+    return statistics_of_start(
+        blocks, responsibilities, n_components, family.storage.products
+    )
+
+
+@pytest.fixture(scope="module")
+def soft():
+    X = make_blobs(seed=1, n_samples=120, n_features=3, n_components=3)
+    responsibilities = np.random.default_rng(0).dirichlet(np.ones(3), len(X))
+    return X, responsibilities
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_reg_covar_keeps_equal_what_the_family_holds_equal(soft, name):
+    X, responsibilities = soft
+    family = MODELS[name]
+    stats = statistics(family, responsibilities, X)
+    dense = m_step(stats, family, reg_covar=0.7).covariances.dense()
+    again = m_step(stats, family, reg_covar=0.0).covariances.dense()
+    log_det = np.linalg.slogdet(dense)[1]
+    if name[0] == "E":
+        assert_allclose(log_det, log_det[0], rtol=1e-10)
+    # Every variance is larger by the amount, on the average over the components.
+    shares = responsibilities.mean(axis=0)
+    grown = np.tensordot(shares, dense - again, axes=1)
+    assert_allclose(np.trace(grown) / 3, 0.7, rtol=0.5)
+
+
+@pytest.mark.parametrize("name", ["EII", "VII", "EEI", "VVI", "EEE", "VVV"])
+def test_reg_covar_is_added_to_the_variances_of_linear_rules(soft, name):
+    X, responsibilities = soft
+    family = MODELS[name]
+    stats = statistics(family, responsibilities, X)
+    added = m_step(stats, family, 0.7).covariances.dense()
+    plain = m_step(stats, family, 0.0).covariances.dense()
+    assert_allclose(added - plain, 0.7 * np.tile(np.eye(3), (3, 1, 1)), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_a_component_without_rows_keeps_a_finite_place(soft, name):
+    X, responsibilities = soft
+    responsibilities = responsibilities.copy()
+    responsibilities[:, 2] = 0.0
+    family = MODELS[name]
+    mixture = m_step(statistics(family, responsibilities, X), family, 1e-6)
+    assert mixture.weights[2] < 1e-14
+    assert_allclose(mixture.weights.sum(), 1)
+    assert np.isfinite(mixture.means).all()
+    assert np.isfinite(mixture.log_joint(X)).all()
