@@ -173,6 +173,7 @@ def test_clone_and_pickle_keep_parameters_and_predictions(iris):
     assert not hasattr(clone(gmm), "means_")
 
 
+@pytest.mark.filterwarnings("default:Support for the dataframe interchange protocol")
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_frames_keep_their_names(iris, frame):
     names = ["sepal length", "sepal width", "petal length", "petal width"]

@@ -1,0 +1,1 @@
+"""Benchmarks: emgmm beside scikit-learn, one process per case."""

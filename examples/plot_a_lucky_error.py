@@ -1,0 +1,59 @@
+"""How an error in the covariances led out of a bad start, and why not to count on it.
+
+The script that plot_three_components.py follows computes ``dat - m`` in R, where a
+matrix meets a vector of two means. R recycles the vector down the columns: odd rows
+lose the first mean, even rows the second, in both columns. Until a component's two
+means are equal, as they are at the maximum of these data, its covariance is too wide.
+The wide components reach over to clusters that exact EM, from the same start, does not
+see. But such steps may also lower the likelihood, and on other data, whose means are
+not equal, they have no reason to stop at a maximum. What the script lacked is a start.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from emgmm import GaussianMixtureEM
+from emgmm.datasets import make_three_components
+
+X, _ = make_three_components(n_samples=10000, random_state=42)
+
+
+def climb(step, n_iter=50):
+    """Log-likelihoods from the bad start, where ``step`` makes the covariances."""
+    weights, covariances = np.array([0.1, 0.1, 0.8]), np.tile(np.eye(2), (3, 1, 1))
+    means = np.array([[-2.0, -2.0], [10.0, 0.0], [0.0, 10.0]])
+    log_likelihoods = []
+    for _ in range(n_iter + 1):
+        gmm = GaussianMixtureEM.from_parameters(weights, means, covariances)
+        log_likelihoods.append(gmm.score(X) * len(X))
+        responsibilities = gmm.predict_proba(X)
+        counts = responsibilities.sum(axis=0)
+        weights, means = counts / len(X), responsibilities.T @ X / counts[:, None]
+        deviations = [step(mean) for mean in means]
+        covariances = [
+            (r[:, None] * deviation).T @ deviation / count
+            for r, deviation, count in zip(
+                responsibilities.T, deviations, counts, strict=True
+            )
+        ]
+    return log_likelihoods
+
+
+exact = climb(lambda mean: X - mean)
+lucky = climb(lambda mean: X - np.resize(mean, len(X))[:, None])
+default = GaussianMixtureEM(3).fit(X).lower_bound_ * len(X)
+print(
+    f"exact EM {exact[-1]:.0f}, with the error {lucky[-1]:.0f}, default {default:.0f}"
+)
+
+fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+ax.plot(exact, "-", color="#0072B2", label="exact EM from the bad start")
+ax.plot(lucky, "--", color="#D55E00", label="the script's error, same start")
+ax.axhline(default, ls=":", color="0.2", label="EM from the default start")
+ax.set(xlabel="iteration", ylabel="log-likelihood", ylim=(-41000, -37000))
+ax.legend()
+(folder := Path(*(sys.argv[1:] or ["examples/output"]))).mkdir(exist_ok=True)
+fig.savefig(folder / "a_lucky_error.png", dpi=100)
