@@ -2,7 +2,6 @@
 
 The modules, from the bottom up; each imports only from those above it:
 
-datasets            the demonstration data
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _statistics         the additive statistics that EM iterates on
 _initialize         starts: rows to labels or responsibilities
@@ -13,6 +12,7 @@ _mstep              statistics to a mixture
 _estep              rows and a mixture to statistics
 _em                 the driver: when to stop, what to tell
 _validation         what users pass, checked
+datasets            the demonstration data
 _estimator          GaussianMixtureEM
 """
 

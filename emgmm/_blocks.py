@@ -65,7 +65,7 @@ class ArrayBlocks:
 
     @property
     def center(self) -> NDArray:
-        first = self.X[0].astype(np.float64)
+        first = self.X[np.argmax(self.sample_weight > 0)].astype(np.float64)
         total = self.sum(
             lambda rows, weights: np.append(weights @ (rows - first), weights.sum())
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
-from ._mixture import Mixture, posterior
+from ._mixture import Mixture, posterior, weighted_sum
 from ._statistics import Statistics
 
 
@@ -24,7 +24,7 @@ def e_step(
         responsibilities,
         origin,
         mixture.covariances.products,
-        log_likelihood=float(sample_weight @ log_density),
+        log_likelihood=weighted_sum(sample_weight, log_density),
         weight=float(sample_weight.sum()),
     )
 

@@ -22,18 +22,20 @@ from ._em import EMOptions, EMResult, Progress, run_em
 from ._estep import statistics_of_start
 from ._families import FAMILIES, CovarianceFamily
 from ._initialize import INITIALIZERS
-from ._mixture import Mixture, posterior
+from ._mixture import Mixture, posterior, weighted_sum
 from ._mstep import m_step
 from ._validation import (
     check_covariances,
     check_enough_rows,
     check_given,
     check_means,
+    check_n_samples,
     check_sample_weight,
     check_start,
     check_weights,
     shape_of_means,
     unchanged_on_failure,
+    warn_of_too_few_rows,
 )
 
 
@@ -262,7 +264,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         mixture = Mixture(
             check_weights(weights, sizes[0]),
             check_means(means, sizes),
-            check_covariances(covariances, covariance_type, sizes),
+            check_covariances(covariances, "covariances", covariance_type, sizes),
         )
         gmm.n_features_in_ = sizes[1]
         gmm._publish_mixture(mixture, np.dtype(np.float64))
@@ -298,7 +300,16 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the kept fit did not stop by `tol` within `max_iter` iterations.
+            If the kept fit did not stop by `tol` within `max_iter` iterations, or if
+            there are no more rows than features and the model has full matrices.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> GaussianMixtureEM(n_components=2).fit(X).means_
+        array([[1.],
+               [9.]])
         """
         return self._fit(X, sample_weight)
 
@@ -320,6 +331,18 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             Most probable component of each row, as `predict` gives it.
+
+        Raises
+        ------
+        ValueError
+            As `fit` does.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> GaussianMixtureEM(n_components=2).fit_predict(X)
+        array([0, 0, 0, 1, 1, 1])
         """
         return self._fit(X, sample_weight).labels_
 
@@ -335,6 +358,21 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             Components, from 0 to n_components - 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not valid, or has another number of features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> gmm.predict([[1.5], [7.0]])
+        array([0, 1])
         """
         mixture, blocks = self._mixture(), self._rows(X)
         labels = np.empty(len(blocks.X), dtype=np.int64)
@@ -352,6 +390,22 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_components)
             Probabilities, with a sum of one in each row.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not valid, or has another number of features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> gmm.predict_proba([[1.0], [5.0]]).round(3)
+        array([[1. , 0. ],
+               [0.5, 0.5]])
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty((len(blocks.X), len(mixture.weights)), dtype=blocks.X.dtype)
@@ -369,6 +423,21 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
             Logarithms of the mixture's density, in nats.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not valid, or has another number of features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> gmm.score_samples([[1.0], [5.0]]).round(2)
+        array([ -1.41, -12.72])
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty(len(blocks.X), dtype=blocks.X.dtype)
@@ -392,6 +461,22 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         -------
         float
             Mean log-likelihood, in nats; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` or `sample_weight` is not valid, or `X` has another number of
+            features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> round(gmm.score(X), 2)
+        -1.91
         """
         return self._log_likelihood(X, sample_weight)[0]
 
@@ -409,6 +494,22 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         -------
         float
             -2 log-likelihood + (free parameters) log(number of rows).
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` or `sample_weight` is not valid, or `X` has another number of
+            features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> round(gmm.bic(X), 1)
+        31.9
         """
         mean, weight = self._log_likelihood(X, sample_weight)
         return -2 * mean * weight + self._n_parameters() * float(np.log(weight))
@@ -427,6 +528,22 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         -------
         float
             -2 log-likelihood + 2 (free parameters).
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` or `sample_weight` is not valid, or `X` has another number of
+            features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> round(gmm.aic(X), 1)
+        32.9
         """
         mean, weight = self._log_likelihood(X, sample_weight)
         return -2 * mean * weight + 2 * self._n_parameters()
@@ -449,11 +566,27 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         float
             The criterion: minus what R's mclust calls ICL.
 
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` or `sample_weight` is not valid, or `X` has another number of
+            features than in `fit`.
+
         References
         ----------
         .. [1] C. Biernacki, G. Celeux and G. Govaert, "Assessing a mixture model for
            clustering with the integrated completed likelihood", IEEE TPAMI 22
            (2000), 719-725. doi:10.1109/34.865189
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> round(gmm.icl(X), 1)
+        31.9
         """
         mixture, blocks = self._mixture(), self._rows(X, sample_weight)
         ambiguity = blocks.sum(partial(_ambiguity, mixture))
@@ -484,15 +617,24 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
         ValueError
-            If `n_samples` is below 1.
+            If `n_samples` is not a whole number of 1 or more.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> rows, components = gmm.sample(100, random_state=0)
+        >>> rows.shape, components.shape
+        ((100, 1), (100,))
         """
         mixture = self._mixture()
-        if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples}. Draw at least one row."
-            )
-        return mixture.sample(int(n_samples), self._sampling_stream(random_state))
+        return mixture.sample(
+            check_n_samples(n_samples), self._sampling_stream(random_state)
+        )
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
@@ -510,6 +652,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
                     "components, increase reg_covar, or scale the input data."
                 ) from error
             self._publish(best, blocks)
+        warn_of_too_few_rows(*blocks.X.shape, self._family)
         if not self.converged_ and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init "
@@ -554,15 +697,17 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
 
     def _starting_rows(self, blocks: ArrayBlocks) -> Iterator[NDArray]:
         """Labels or responsibilities, one for each of the `n_init` starts."""
-        start, sizes = self.init_params, (len(blocks.X), self.n_components)
+        start, K, weights = self.init_params, self.n_components, blocks.sample_weight
         if not isinstance(start, str) and not callable(start):
-            yield check_start(start, *sizes)
+            yield check_start(start, weights, K)
             return
         rng = check_random_state(self.random_state)
         for run in range(self.n_init):
-            function = start if callable(start) else INITIALIZERS[start][min(run, 1)]
-            rows = function(blocks.X, self.n_components, blocks.sample_weight, rng)
-            yield check_start(rows, *sizes) if callable(start) else np.asarray(rows)
+            if callable(start):
+                rows = start(_read_only(blocks.X), K, _read_only(weights), rng)
+                yield check_start(rows, weights, K)
+            else:
+                yield INITIALIZERS[start][min(run, 1)](blocks.X, K, weights, rng)
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
@@ -590,17 +735,19 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
     def _publish_mixture(self, mixture: Mixture, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""
         covariances = mixture.covariances
-        self.weights_ = mixture.weights.astype(dtype)
-        self.means_ = mixture.means.astype(dtype)
-        self.covariances_ = covariances.values.astype(dtype)
-        self.precisions_ = covariances.precisions.astype(dtype)
-        self.precisions_cholesky_ = covariances.precisions_cholesky.astype(dtype)
+        with np.errstate(over="ignore"):
+            self.weights_ = mixture.weights.astype(dtype)
+            self.means_ = mixture.means.astype(dtype)
+            self.covariances_ = covariances.values.astype(dtype)
+            self.precisions_ = covariances.precisions.astype(dtype)
+            self.precisions_cholesky_ = covariances.precisions_cholesky.astype(dtype)
+        if not np.isfinite(self.covariances_).all():
+            raise ValueError(
+                f"X has covariances up to {covariances.values.max():.3g}, too large "
+                f"for {np.dtype(dtype).name}: scale X, or pass it as float64."
+            )
         self._fitted_type = self.covariance_type
-        self._stream = (
-            check_random_state(self.random_state)
-            if isinstance(self.random_state, Integral)
-            else None
-        )
+        self._stream = (None, None)
 
     @property
     def _family(self) -> CovarianceFamily:
@@ -646,16 +793,21 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         self, random_state: int | np.random.RandomState | None
     ) -> np.random.RandomState:
         """Where `sample` takes its random numbers from."""
-        if random_state is not None:
-            return check_random_state(random_state)
-        stream: np.random.RandomState | None = getattr(self, "_stream", None)
-        return check_random_state(self.random_state) if stream is None else stream
+        own = random_state is None
+        seed = self.random_state if own else random_state
+        if not own or not isinstance(seed, Integral):
+            return check_random_state(seed)
+        begun, stream = getattr(self, "_stream", (None, None))
+        if stream is None or begun != seed:
+            stream = check_random_state(seed)
+            self._stream = (seed, stream)
+        return stream
 
 
 def _score(mixture: Mixture, X: NDArray, weights: NDArray) -> NDArray:
     """Log-likelihood and weight of a block of rows."""
     log_density, _ = posterior(mixture.log_joint(X))
-    return np.array([weights @ log_density, weights.sum()])
+    return np.array([weighted_sum(weights, log_density), weights.sum()])
 
 
 def _label_and_score(
@@ -665,13 +817,20 @@ def _label_and_score(
     log_joint = mixture.log_joint(X)
     log_joint.argmax(axis=1, out=out)
     log_density, _ = posterior(log_joint)
-    return np.array([weights @ log_density, weights.sum()])
+    return np.array([weighted_sum(weights, log_density), weights.sum()])
 
 
 def _ambiguity(mixture: Mixture, X: NDArray, weights: NDArray) -> float:
     """Sum of w log max_k r_k over a block of rows, for ICL."""
     _, responsibilities = posterior(mixture.log_joint(X))
-    return float(weights @ np.log(responsibilities.max(axis=1)))
+    return weighted_sum(weights, np.log(responsibilities.max(axis=1)))
+
+
+def _read_only(array: NDArray) -> NDArray:
+    """A view through which the array cannot be altered."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _mean(total: NDArray) -> float:

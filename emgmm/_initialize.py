@@ -167,7 +167,7 @@ def _moments(
     members = labels == label
     if not members.any():
         members[0] = True
-    origin = X[np.argmax(members)].astype(np.float64)
+    origin = X[np.argmax(members & (sample_weight > 0))].astype(np.float64)
     sums, scatter, weight = np.zeros_like(origin), np.zeros((len(origin),) * 2), 0.0
     for batch in _batches(X):
         rows = np.flatnonzero(members[batch]) + batch.start

@@ -64,3 +64,9 @@ def posterior(log_joint: NDArray) -> tuple[NDArray, NDArray]:
     total = responsibilities.sum(axis=1)
     responsibilities /= total[:, None]
     return peak + np.log(total), responsibilities
+
+
+def weighted_sum(weights: NDArray, values: NDArray) -> float:
+    """Sum of weights times values, where 0 times infinity is 0."""
+    counted = weights > 0
+    return float(weights[counted] @ values[counted])

@@ -147,9 +147,10 @@ class Statistics:
 
 def _row_products(kind: str, weights: NDArray, deviations: NDArray) -> NDArray:
     """Weighted squares of deviations (n, d), summed over the rows."""
+    weighted = np.sqrt(weights)[:, None] * deviations
     if kind == "diagonal":
-        return weights @ deviations**2
-    return _gram(np.sqrt(weights)[:, None] * deviations)
+        return np.einsum("ij,ij->j", weighted, weighted)
+    return _gram(weighted)
 
 
 def _variances(products: NDArray) -> NDArray:

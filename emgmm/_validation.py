@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from ._covariances import VARIANCES, Covariances
 from ._families import FAMILIES, CovarianceFamily
 
 # What the rounding of float32 parameters must pass.
 WEIGHT_SUM_TOL = 1e-6
-SYMMETRY_TOL = 1e-6
-FAMILY_TOL = 1e-5
+SYMMETRY_TOL = 1e-5
+FAMILY_TOL = 1e-4
+ASYMMETRIC = "it differs from its transpose"
+# Arguments that hold matrices: what one is called, and how a storage is made of it.
+MATRICES_OF = {
+    "covariances": ("covariance", "from_values"),
+    "precisions_init": ("precision", "from_precisions"),
+}
+# Sums of weights below which shares of rows would underflow.
+MIN_TOTAL_WEIGHT = 1e-290
 
 
 @contextmanager
@@ -35,8 +46,6 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     if sample_weight is None:
         return np.broadcast_to(np.float64(1.0), n_samples)
     weights = _numbers(sample_weight, "sample_weight")
-    if weights.ndim == 0:
-        weights = np.broadcast_to(weights, n_samples)
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
@@ -52,6 +61,13 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
         raise ValueError(
             "sample_weight is zero for every row: give at least one row a positive "
             "weight, or leave sample_weight out."
+        )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not MIN_TOTAL_WEIGHT < total < np.inf:
+        raise ValueError(
+            f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
+            "scale the weights, which changes no fit."
         )
     return weights
 
@@ -74,13 +90,17 @@ def check_enough_rows(sample_weight: NDArray, n_components: int) -> None:
         )
 
 
-def check_start(start: ArrayLike, n_samples: int, n_components: int) -> NDArray:
+def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:
     """Starting labels (n,) or responsibilities (n, K) given as ``init_params``."""
-    numbers = _numbers(start, "init_params")
+    numbers, n_samples = _numbers(start, "init_params"), len(sample_weight)
     if numbers.shape == (n_samples,):
-        return _check_labels(numbers, n_components)
+        labels = _check_labels(numbers, n_components)
+        _check_none_empty(sample_weight @ (labels[:, None] == range(n_components)))
+        return labels
     if numbers.shape == (n_samples, n_components):
-        return _check_responsibilities(numbers)
+        responsibilities = _check_responsibilities(numbers)
+        _check_none_empty(sample_weight @ responsibilities)
+        return responsibilities
     raise ValueError(
         f"init_params has the shape {numbers.shape}: give labels of shape "
         f"{(n_samples,)} or responsibilities of shape {(n_samples, n_components)}."
@@ -100,7 +120,9 @@ def check_given(
     if means is not None:
         given["means"] = check_means(means, sizes, "means_init")
     if precisions is not None:
-        given["covariances"] = _check_precisions(precisions, covariance_type, sizes)
+        given["covariances"] = check_covariances(
+            precisions, "precisions_init", covariance_type, sizes
+        )
     return given
 
 
@@ -143,76 +165,42 @@ def shape_of_means(means: ArrayLike) -> tuple[int, int]:
 
 
 def check_covariances(
-    covariances: ArrayLike, covariance_type: str, sizes: tuple[int, int]
+    given: ArrayLike, argument: str, covariance_type: str, sizes: tuple[int, int]
 ) -> Covariances:
-    """Covariances in their storage's shape, and of the family's form."""
+    """Covariances or precisions: positive definite, and of the family's form."""
     family = FAMILIES[covariance_type]
-    checked = _check_matrices(
-        covariances,
-        "covariances",
-        f"{covariance_type} covariance",
-        family.storage.from_values,
-        sizes,
-    )
-    if not _belongs(checked, family):
-        raise ValueError(
-            f"covariances are not of the form that covariance_type="
-            f"{covariance_type!r} stands for (volume, shape, orientation: Equal, "
-            "Variable or Identity): give a more general covariance_type, such as "
-            "'full'."
-        )
-    return checked
-
-
-def _check_precisions(
-    precisions: ArrayLike, covariance_type: str, sizes: tuple[int, int]
-) -> Covariances:
-    """``precisions_init`` in the storage's shape, positive definite."""
-    return _check_matrices(
-        precisions,
-        "precisions_init",
-        f"{covariance_type} precision",
-        FAMILIES[covariance_type].storage.from_precisions,
-        sizes,
-    )
-
-
-def _check_matrices(
-    given: ArrayLike,
-    argument: str,
-    label: str,
-    build: Callable[..., Covariances],
-    sizes: tuple[int, int],
-) -> Covariances:
-    """The storage that ``build`` makes of the argument, if it is positive definite."""
-    storage: type[Covariances] = build.__self__  # type: ignore[attr-defined]
-    numbers = _shaped(given, argument, label, storage.shape(*sizes))
-    if storage.algebra is VARIANCES:
-        wanted, smallest = "positive", numbers.min()
+    noun, build = MATRICES_OF[argument]
+    label = f"{covariance_type} {noun}"
+    numbers = _shaped(given, argument, label, family.storage.shape(*sizes))
+    if family.storage.algebra is VARIANCES:
+        wanted, lacking = "positive", f"its smallest value is {numbers.min():.6g}"
     else:
-        wanted, smallest = "symmetric, positive-definite", _smallest(numbers)
+        wanted, lacking = "symmetric, positive-definite", _what_is_lacking(numbers)
     try:
-        if np.isnan(smallest):
-            raise np.linalg.LinAlgError("not symmetric")
-        return build(numbers, *sizes)
+        if lacking == ASYMMETRIC:
+            raise np.linalg.LinAlgError(ASYMMETRIC)
+        covariances = getattr(family.storage, build)(numbers, *sizes)
     except np.linalg.LinAlgError as error:
-        reason = (
-            "it differs from its transpose"
-            if np.isnan(smallest)
-            else f"its smallest eigenvalue is {smallest:.6g}"
-        )
         raise ValueError(
-            f"The parameter '{label}' should be {wanted}, but {reason}: correct "
+            f"The parameter '{label}' should be {wanted}, but {lacking}: correct "
             f"{argument}."
         ) from error
+    if not _belongs(covariances, family):
+        raise ValueError(
+            f"{argument} is not of the form that covariance_type={covariance_type!r} "
+            "stands for (volume, shape, orientation: Equal, Variable or Identity): "
+            "correct it, or give a more general covariance_type, such as 'full'."
+        )
+    return covariances
 
 
-def _smallest(matrices: NDArray) -> float:
-    """Smallest eigenvalue; NaN if the matrices are not symmetric."""
-    asymmetry = np.abs(matrices - matrices.mT).max()
-    if asymmetry > SYMMETRY_TOL * np.abs(matrices).max():
-        return np.nan
-    return float(np.linalg.eigvalsh(matrices).min())
+def _what_is_lacking(matrices: NDArray) -> str:
+    """Why matrices are not symmetric and positive definite, if they are not."""
+    diagonals = np.abs(np.diagonal(matrices, axis1=-2, axis2=-1))
+    scale = np.sqrt(diagonals[..., :, None] * diagonals[..., None, :])
+    if (np.abs(matrices - matrices.mT) > SYMMETRY_TOL * scale).any():
+        return ASYMMETRIC
+    return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
 
 
 def _belongs(covariances: Covariances, family: CovarianceFamily) -> bool:
@@ -232,17 +220,14 @@ def _belongs(covariances: Covariances, family: CovarianceFamily) -> bool:
 
 
 def _check_labels(numbers: NDArray, n_components: int) -> NDArray:
-    """Labels (n,) as integers, every component named at least once."""
-    labels = numbers.astype(np.intp)
-    bad = (labels != numbers) | (labels < -1) | (labels >= n_components)
+    """Labels (n,) as integers."""
+    bad = (np.rint(numbers) != numbers) | (numbers < -1) | (numbers >= n_components)
     if bad.any():
         raise ValueError(
             f"init_params holds the label {numbers[np.argmax(bad)]:g}: give labels "
             f"from 0 to {n_components - 1}, or -1 for rows not assigned."
         )
-    counts = np.bincount(labels[labels >= 0], minlength=n_components)
-    _check_none_empty(counts)
-    return labels
+    return numbers.astype(np.intp)
 
 
 def _check_responsibilities(numbers: NDArray) -> NDArray:
@@ -256,7 +241,6 @@ def _check_responsibilities(numbers: NDArray) -> NDArray:
             f"init_params holds the responsibilities {numbers[row]} at row {row}: "
             "give numbers of 0 or more that sum to one, or zeros for rows not assigned."
         )
-    _check_none_empty(numbers.sum(axis=0))
     return numbers
 
 
@@ -265,7 +249,7 @@ def _check_none_empty(counts: NDArray) -> None:
     if (counts <= 0).any():
         raise ValueError(
             f"init_params gives no row to component {int(np.argmin(counts))}: assign "
-            "at least one row to each of the n_components."
+            "at least one row of positive weight to each of the n_components."
         )
 
 
@@ -286,13 +270,41 @@ def _shaped(
 def _numbers(given: ArrayLike, argument: str) -> NDArray:
     """The argument as an array of finite float64 numbers."""
     try:
-        numbers = np.array(given, dtype=np.float64)
+        raw = np.asarray(given)
+        if given is None or raw.dtype.kind not in "biufO":
+            raise TypeError("not real numbers")
+        numbers = np.array(raw, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{argument} must hold numbers, got {given!r:.60}: give a rectangular "
-            "array of them."
+            f"{argument} must hold real numbers, got {given!r:.60}: give a "
+            "rectangular array of them."
         ) from error
     if not np.isfinite(numbers).all():
         bad = numbers[~np.isfinite(numbers)].flat[0]
         raise ValueError(f"{argument} contains {bad}: replace it by a finite number.")
     return numbers
+
+
+def check_n_samples(n_samples: int) -> int:
+    """A number of rows to draw."""
+    if not isinstance(n_samples, Integral) or n_samples < 1:
+        raise ValueError(
+            f"Invalid value for 'n_samples': {n_samples!r}. Give a whole number of 1 "
+            "or more."
+        )
+    return int(n_samples)
+
+
+def warn_of_too_few_rows(
+    n_samples: int, n_features: int, family: CovarianceFamily
+) -> None:
+    """With no more rows than features a matrix is singular but for ``reg_covar``."""
+    if family.storage.algebra is not VARIANCES and n_samples <= n_features:
+        warnings.warn(
+            f"X has {n_samples} rows for {n_features} features: a covariance matrix of "
+            f"model {family.name} is then singular, and what reg_covar adds decides "
+            "the density of other rows. Give more rows, fewer features, or "
+            "covariance_type='diag'.",
+            ConvergenceWarning,
+            stacklevel=5,  # where the user called fit
+        )

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 
 from ._covariances import Full
 from ._mixture import Mixture
+from ._validation import check_n_samples
 
 
 def make_three_components(
@@ -36,7 +37,7 @@ def make_three_components(
     Raises
     ------
     ValueError
-        If `n_samples` is below 1.
+        If `n_samples` is not a whole number of 1 or more.
 
     Examples
     --------
@@ -45,8 +46,7 @@ def make_three_components(
     >>> X.shape, y.shape
     ((1000, 2), (1000,))
     """
-    if n_samples < 1:
-        raise ValueError(f"n_samples={n_samples} draws nothing: give at least 1.")
+    n_samples = check_n_samples(n_samples)
     rng = check_random_state(random_state)
     X, y = _three_components().sample(n_samples, rng)
     order = rng.permutation(n_samples)

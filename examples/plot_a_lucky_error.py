@@ -55,5 +55,6 @@ ax.plot(lucky, "--", color="#D55E00", label="the script's error, same start")
 ax.axhline(default, ls=":", color="0.2", label="EM from the default start")
 ax.set(xlabel="iteration", ylabel="log-likelihood", ylim=(-41000, -37000))
 ax.legend()
-(folder := Path(*(sys.argv[1:] or ["examples/output"]))).mkdir(exist_ok=True)
+folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
+folder.mkdir(parents=True, exist_ok=True)
 fig.savefig(folder / "a_lucky_error.png", dpi=100)

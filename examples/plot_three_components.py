@@ -1,7 +1,6 @@
 """Three components from a bad start: EM drawn as it goes, and what the start was worth.
 
-EM only climbs: where it begins decides where it ends. 50 iterations from this start end
-far below the maximum, which the default start finds; see also plot_a_lucky_error.py.
+EM only climbs: this start ends far below the maximum. See also plot_a_lucky_error.py.
 """
 
 import sys
@@ -35,10 +34,11 @@ def draw(ax, gmm, title, colors=COLORS):
 
 
 start = dict(weights_init=[0.1, 0.1, 0.8], means_init=[[-2, -2], [10, 0], [0, 10]])
-gmm = GaussianMixtureEM(3, **start, precisions_init=[np.eye(2)] * 3, reg_covar=0)
-gmm.set_params(max_iter=0, tol=0, warm_start=True)  # each fit goes on from the last
+gmm = GaussianMixtureEM(3, **start, precisions_init=[np.eye(2)] * 3, warm_start=True)
+gmm.set_params(max_iter=0, tol=0, reg_covar=0)  # and each fit goes on from the last
 best = GaussianMixtureEM(3).fit(X)
-(folder := Path(*(sys.argv[1:] or ["examples/output"]))).mkdir(exist_ok=True)
+folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
+folder.mkdir(parents=True, exist_ok=True)
 figure, panels = plt.subplots(3, 4, figsize=(16, 12), layout="constrained")
 movie, screen = plt.subplots(figsize=(5, 5), layout="constrained")
 writer = PillowWriter(fps=2)
@@ -48,13 +48,13 @@ with writer.saving(movie, folder / "three_components.gif", dpi=80):
     for i in range(51):
         gmm.fit(X).set_params(max_iter=1)
         print(f"iteration {i}: log-likelihood {gmm.lower_bound_ * len(X):.3f}")
-        print("weights, means, covariances", gmm.weights_, sep="\n")
-        print(gmm.means_, *gmm.covariances_, sep="\n")
+        print("weights", gmm.weights_, "means", gmm.means_, "covariances", sep="\n")
+        print(*gmm.covariances_, sep="\n")
         if i % 5 == 0:
             for ax in (panels.flat[i // 5], screen):
                 draw(ax, gmm, f"iteration {i}", COLORS if i else ["black"] * 3)
             writer.grab_frame()
 draw(panels.flat[-1], best, "default start")
 figure.savefig(folder / "three_components.png", dpi=80)
-worth = (best.lower_bound_ - gmm.lower_bound_) * len(X)
+worth = len(X) * (best.lower_bound_ - gmm.lower_bound_)
 print(f"The default start ends {worth:.0f} higher; see the figures in {folder}.")

@@ -15,10 +15,10 @@ PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
     {"_covariances", "_statistics", "_initialize"},
     {"_blocks", "_families", "_mixture"},
-    {"_mstep", "datasets"},
+    {"_mstep"},
     {"_estep"},
     {"_em", "_validation"},
-    {"_estimator"},
+    {"_estimator", "datasets"},
     {"__init__"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

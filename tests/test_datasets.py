@@ -29,5 +29,6 @@ def test_a_seed_repeats_the_rows_and_their_order_is_random():
 
 
 def test_no_rows_are_refused():
-    with pytest.raises(ValueError, match="n_samples=0"):
-        make_three_components(0)
+    for n_samples in [0, 1.5, None, "5"]:
+        with pytest.raises(ValueError, match=f"'n_samples': {n_samples!r}"):
+            make_three_components(n_samples)

@@ -72,6 +72,29 @@ def test_other_layouts_give_the_same_fit(iris, convert):
     assert_array_equal(other.predict(convert(iris)), expected.labels_)
 
 
+def test_float32_weights_that_do_not_sum_to_one_exactly_can_be_sampled():
+    X = make_blobs(0, 300, 2, 7).astype(np.float32)
+    weights = np.full(7, np.float32(1 / 7))  # a sum of 1 + 1.5e-8 in float64
+    gmm = GaussianMixtureEM(7, covariance_type="diag", max_iter=0).fit(X)
+    gmm.weights_ = weights
+    assert weights.astype(np.float64).sum() > 1 + 1e-12
+    assert gmm.sample(10, random_state=0)[0].shape == (10, 2)
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_rows_of_weight_zero_do_not_count_whatever_they_hold(covariance_type):
+    X = make_blobs(0, 120, 2, 2)
+    outlying = np.r_[[[-1e200, 1e200]], X, [[1e200, 0.0]]]
+    weights = np.r_[0.0, np.ones(120), 0.0]
+    settings = {"n_components": 2, "covariance_type": covariance_type}
+    expected = GaussianMixtureEM(**settings).fit(X)
+    gmm = GaussianMixtureEM(**settings).fit(outlying, sample_weight=weights)
+    assert_allclose(gmm.means_, expected.means_, rtol=1e-9)
+    for method in ["score", "bic", "icl"]:
+        value = getattr(gmm, method)(outlying, sample_weight=weights)
+        assert_allclose(value, getattr(expected, method)(X), rtol=1e-9)
+
+
 def test_integer_rows_are_taken_as_float64():
     X = np.random.default_rng(0).integers(0, 50, (100, 2))
     gmm = GaussianMixtureEM(2).fit(X)
@@ -133,7 +156,13 @@ BAD_WEIGHTS = {
     "zero": (np.zeros(30), "sample_weight is zero"),
     "short": (np.ones(29), r"sample_weight.shape == \(29,\), expected \(30,\)"),
     "2-D": (np.ones((30, 1)), r"sample_weight.shape == \(30, 1\)"),
-    "text": (["a"] * 30, "sample_weight must hold numbers"),
+    "text": (["a"] * 30, "sample_weight must hold real numbers"),
+    "digits": (["1"] * 30, "sample_weight must hold real numbers"),
+    "complex": (np.ones(30) + 1j, "sample_weight must hold real numbers"),
+    "dates": (np.full(30, "2020-01-01", "M8[D]"), "must hold real numbers"),
+    "scalar": (2.0, r"sample_weight.shape == \(\)"),
+    "huge": (np.full(30, 1e308), "sample_weight has a sum of inf"),
+    "tiny": (np.full(30, 5e-324), "sample_weight has a sum of 1.48e-322"),
     "few": (np.eye(30)[0], "sample_weight is positive for 1 of the 30 rows"),
 }
 EYE = np.eye(2)
@@ -153,10 +182,16 @@ BAD_PARAMETERS = {
     "weights sum": ({"weights_init": [0.5, 0.6]}, "sum.*1.1.*weights_init"),
     "weights negative": ({"weights_init": [-0.5, 1.5]}, "-0.50000.*weights_init"),
     "weights nan": ({"weights_init": [np.nan, 1.0]}, "weights_init contains nan"),
-    "weights text": ({"weights_init": ["a", "b"]}, "weights_init must hold numbers"),
+    "weights text": (
+        {"weights_init": ["a", "b"]},
+        "weights_init must hold real numbers",
+    ),
     "means shape": ({"means_init": [[0.0], [1.0]]}, r"means.*\(2, 1\).*means_init"),
     "means inf": ({"means_init": [[0, np.inf], [0, 1]]}, "means_init contains inf"),
-    "means ragged": ({"means_init": [[0.0], [0, 1]]}, "means_init must hold numbers"),
+    "means ragged": (
+        {"means_init": [[0.0], [0, 1]]},
+        "means_init must hold real numbers",
+    ),
     "precisions shape": ({"precisions_init": EYE}, r"\(2, 2\).*precisions_init"),
     "precisions sign": ({"precisions_init": [EYE, -EYE]}, "-1.*precisions_init"),
     "precisions lopsided": (
@@ -167,16 +202,37 @@ BAD_PARAMETERS = {
         {"precisions_init": [1.0, 0.0], "covariance_type": "spherical"},
         "positive.* 0.*precisions_init",
     ),
+    "means complex": (
+        {"means_init": np.ones((2, 2)) + 1j},
+        "means_init must hold real",
+    ),
+    "precisions lopsided beside large ones": (
+        {"precisions_init": [1e8 * EYE, [[1, 0.5], [0, 1]]]},
+        "transpose.*precisions_init",
+    ),
+    "precisions of another form": (
+        {"precisions_init": [1.0, 4.0], "covariance_type": "EII"},
+        "precisions_init is not of the form.*'EII'",
+    ),
     "start shape": ({"init_params": np.zeros(29)}, r"init_params.*\(29,\)"),
     "start label": ({"init_params": [0, 2] * 15}, "init_params holds the label 2"),
     "start fraction": ({"init_params": [0, 0.5] * 15}, "the label 0.5"),
+    "start huge label": ({"init_params": [0, 1e300] * 15}, "the label 1e.300"),
     "start empty": ({"init_params": [0, -1] * 15}, "no row to component 1"),
     "start nan": ({"init_params": [0, np.nan] * 15}, "init_params contains nan"),
     "start sums": ({"init_params": np.ones((30, 2))}, "sum to one"),
     "start negative": ({"init_params": [[2.0, -1.0]] * 30}, "init_params.*row 0"),
     "callable": (
         {"init_params": lambda X, n_components, sample_weight, rng: "?"},
-        "init_params must hold numbers",
+        "init_params must hold real numbers",
+    ),
+    "callable without a result": (
+        {"init_params": lambda X, n_components, sample_weight, rng: None},
+        "init_params must hold real numbers, got None",
+    ),
+    "callable that writes": (
+        {"init_params": lambda X, n_components, sample_weight, rng: X.fill(0)},
+        "read-only",
     ),
 }
 
@@ -213,6 +269,29 @@ def test_bad_parameters_are_refused(parameters, match):
     assert_unchanged_by(ValueError, match, GaussianMixtureEM(**parameters), GOOD)
     gmm = GaussianMixtureEM(2).fit(GOOD).set_params(**parameters)
     assert_unchanged_by(ValueError, match, gmm, GOOD)
+
+
+def test_a_start_on_rows_of_weight_zero_is_refused():
+    weights = (np.arange(30) < 15) * 1.0
+    for start in [np.arange(30) // 15, np.eye(2)[np.arange(30) // 15]]:
+        gmm = GaussianMixtureEM(2, init_params=start)
+        match = "no row to component 1.*positive weight"
+        assert_unchanged_by(ValueError, match, gmm, GOOD, sample_weight=weights)
+
+
+def test_covariances_beyond_float32_are_refused():
+    rows = (1e25 * GOOD).astype(np.float32)
+    gmm = GaussianMixtureEM(2).fit(GOOD)
+    assert_unchanged_by(ValueError, "too large for float32.*float64", gmm, rows)
+
+
+def test_no_more_rows_than_features_warn_where_matrices_are_full():
+    wide = np.random.default_rng(0).standard_normal((20, 30))
+    for name in ["full", "tied", "VEV"]:
+        with pytest.warns(ConvergenceWarning, match="20 rows .* 30 features") as record:
+            GaussianMixtureEM(2, covariance_type=name).fit(wide)
+        assert record[0].filename == __file__
+    GaussianMixtureEM(2, covariance_type="diag").fit(wide)
 
 
 def test_sparse_rows_are_refused():
@@ -401,14 +480,25 @@ def test_samples_of_a_seeded_estimator_go_on_and_repeat_as_a_whole():
     assert not np.array_equal(one[0], one[1])
 
 
+def test_seeding_after_the_fit_begins_a_stream_too():
+    known = GaussianMixtureEM.from_parameters([1.0], [[0.0]], [[[1.0]]])
+    for gmm in [known, GaussianMixtureEM(1).fit(GOOD[:, :1])]:
+        gmm.set_params(random_state=5)
+        first, second = gmm.sample(4)[0], gmm.sample(4)[0]
+        assert not np.array_equal(first, second)
+        gmm.set_params(random_state=6).sample(4)
+        assert_array_equal(gmm.set_params(random_state=5).sample(4)[0], first)
+
+
 def test_samples_with_a_seed_of_their_own_repeat(fitted):
     X, labels = fitted.sample(50, random_state=1)
     again, _ = fitted.sample(50, random_state=1)
     assert_array_equal(X, again)
     assert X.shape == (50, 2) and labels.shape == (50,)
     assert fitted.sample()[0].shape == (1, 2)
-    with pytest.raises(ValueError, match="'n_samples': 0"):
-        fitted.sample(0)
+    for n_samples in [0, -1, 1.5, np.nan, None, "5"]:
+        with pytest.raises(ValueError, match=f"'n_samples': {n_samples!r}"):
+            fitted.sample(n_samples)
 
 
 def test_labels_predictions_and_fit_predict_agree(iris):
@@ -503,6 +593,12 @@ def test_a_mixture_from_parameters_is_the_fitted_one(covariance_type):
 def test_bad_known_parameters_are_refused(arguments, match):
     with pytest.raises(ValueError, match=f"(?s){match}"):
         GaussianMixtureEM.from_parameters(*arguments)
+
+
+def test_known_weights_are_made_to_sum_to_one():
+    weights = np.array([0.3, 0.7]) * (1 + 5e-7)
+    gmm = GaussianMixtureEM.from_parameters(weights, [[0], [1]], [1, 1], "spherical")
+    assert gmm.weights_.sum() == pytest.approx(1, abs=1e-15)
 
 
 def test_parameters_can_be_fitted_on_from(iris):

@@ -145,7 +145,7 @@ def test_grid_search_by_likelihood_and_by_bic(iris):
         return -estimator.bic(X)
 
     grid = {"n_components": [1, 2, 3], "covariance_type": ["full", "VVE"]}
-    by_score = GridSearchCV(GaussianMixtureEM(), grid, cv=3).fit(iris)
+    by_score = GridSearchCV(GaussianMixtureEM(), grid, cv=3, n_jobs=2).fit(iris)
     everything = [(np.arange(150), np.arange(150))]
     by_bic = GridSearchCV(
         GaussianMixtureEM(), grid, scoring=bic_score, cv=everything
