@@ -652,7 +652,8 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
                     "components, increase reg_covar, or scale the input data."
                 ) from error
             self._publish(best, blocks)
-        warn_of_too_few_rows(*blocks.X.shape, self._family)
+        n_samples, n_features = blocks.X.shape
+        warn_of_too_few_rows(n_samples, n_features, self._family)
         if not self.converged_ and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init "

@@ -5,30 +5,42 @@ Every matrix is Sigma_k = lambda_k D_k A_k D_k' with volume lambda_k, shape A_k
 order whether each is Equal in all components, Variable, or the Identity (Celeux &
 Govaert 1995, doi:10.1016/0031-3203(94)00125-6). So a family is made of two
 functions: its orientation finds coordinates in which the scatter is as good as
-diagonal, and its rule turns that diagonal into variances lambda_k A_k.
+diagonal, and its rule turns that diagonal into variances lambda_k A_k. Where shape and
+orientation have the same letter, D_k A_k D_k' is a matrix as free as any, and a formula
+for it does without either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
 
-RULE_TOL = 1e-13  # relative change at which the iterations of a rule end
-MAX_RULE_ITER = 500
+RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
+LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
+MAX_RULE_ITER = 100
+VOLUME_TOL = 1e-13  # relative change at which the volumes of VEE have settled
+MAX_MATRIX_ITER = 500
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
-MAX_SWEEPS = 500  # without a start
-MAX_SWEEPS_ON = 100  # from a start, which the next M-step improves on again
+MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
+MAX_ROUNDS_ON = 500  # from a start, which the next M-step improves on again
 TRIAL_SWEEPS = 10  # before the best of several starts is chosen
-TIE_TOL = 1e-11  # share of the largest eigenvalue at which others are equal
+TIE_TOL = 1e-14  # share of the largest eigenvalue at which others are equal
 
 Rule = Callable[[NDArray, NDArray], NDArray]
 """(counts (K,), diagonals of the scatter (K, d)) -> variances, (K,) or (K, d)."""
+
+Estimate = Callable[[NDArray, NDArray, Covariances | None], NDArray]
+"""(counts, scatter in the layout of the storage's products, start) -> values.
+
+The values minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k) within the family. Those with a
+common orientation begin at ``start``: from the previous covariances they cannot lose.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,19 +49,7 @@ class CovarianceFamily:
 
     name: str
     storage: type[Covariances]
-    orientation: Callable[[NDArray, NDArray, Rule, Covariances | None], NDArray]
-    rule: Rule
-
-    def estimate(
-        self, counts: NDArray, scatter: NDArray, start: Covariances | None = None
-    ) -> NDArray:
-        """Values of the storage that minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k).
-
-        ``scatter`` W has the layout of the storage's products. ``start`` is where
-        the iterations of the families with a common orientation begin; from the
-        previous covariances they cannot lose likelihood.
-        """
-        return self.orientation(counts, scatter, self.rule, start)
+    estimate: Estimate
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
@@ -78,18 +78,36 @@ def _equal(counts: NDArray, diagonals: NDArray) -> NDArray:
 
 
 def _equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """VE: lambda_k A; each of the two is a formula when the other is known.
+    """VE: lambda_k A, by Newton's method on log A.
 
-    In the logarithms of both the objective is convex, so the limit is the optimum.
+    With the best volumes for every A the objective is, up to constants,
+    f = sum_k n_k log(sum_j w_kj / A_j) + n/d sum_j log A_j, which is convex in log A;
+    plain alternation of volumes and shape can take thousands of steps. The scale of A
+    is free in f: a term that holds it makes the Hessian definite.
     """
-    volumes = _spheres(counts, diagonals)
+    n, d = counts.sum(), diagonals.shape[1]
+
+    def objective(log_shape: NDArray) -> float:
+        sums = (diagonals * np.exp(-log_shape)).sum(axis=1)
+        return float(counts @ np.log(sums) + n / d * log_shape.sum())
+
+    log_shape = np.log((diagonals / _spheres(counts, diagonals)[:, None]).sum(axis=0))
     for _ in range(MAX_RULE_ITER):
-        shape = (diagonals / volumes[:, None]).sum(axis=0)
-        shape /= _geometric_mean(shape)
-        before, volumes = volumes, _spheres(counts, diagonals / shape)
-        if not np.max(np.abs(volumes / before - 1)) > RULE_TOL:
+        shares = diagonals * np.exp(-log_shape)
+        shares /= shares.sum(axis=1, keepdims=True)
+        weighted = counts[:, None] * shares
+        gradient = n / d - weighted.sum(axis=0)
+        hessian = np.diag(weighted.sum(axis=0)) - weighted.T @ shares + n / d**2
+        step = -np.linalg.solve(hessian, gradient)
+        decrement = -float(gradient @ step)
+        if not decrement > RULE_TOL * n:
             break
-    return volumes[:, None] * shape
+        size, bound = 1.0, objective(log_shape) + LINE_TOL * n
+        while objective(log_shape + size * step) > bound - 0.1 * size * decrement:
+            size /= 2
+        log_shape = log_shape + size * step
+    shape = np.exp(log_shape - log_shape.mean())
+    return _spheres(counts, diagonals / shape)[:, None] * shape
 
 
 def _equal_volume(counts: NDArray, diagonals: NDArray) -> NDArray:
@@ -112,36 +130,22 @@ def _geometric_mean(values: NDArray) -> NDArray:
 
 
 def _axes(
-    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+    rule: Rule, counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
     """I: the coordinates as they are; ``scatter`` holds diagonals already."""
     return rule(counts, scatter)
 
 
 def _own(
-    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+    rule: Rule, counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
     """V: the eigenvectors of each component's scatter, eigenvalues in one order."""
     eigenvalues, orientations = _eigen(scatter)
     return _compose(orientations, rule(counts, np.maximum(eigenvalues, 0.0)))
 
 
-def _matrices(
-    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
-) -> NDArray:
-    """V with free volume and shape: nothing is constrained, W_k / n_k."""
-    return scatter / counts[:, None, None]
-
-
-def _pooled_matrix(
-    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
-) -> NDArray:
-    """E with equal volume and shape: one free matrix, W / n."""
-    return scatter[0] / counts.sum()
-
-
 def _common(
-    counts: NDArray, scatter: NDArray, rule: Rule, start: Covariances | None
+    rule: Rule, counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
     """E: orientation and variances in turn, each optimal given the other.
 
@@ -155,9 +159,11 @@ def _common(
         ]
         objectives = [counts @ np.log(trial[1]).sum(axis=1) for trial in trials]
         orientation, _ = trials[int(np.argmin(objectives))]
-        return _compose(*_settle(counts, scatter, rule, orientation, MAX_SWEEPS))
-    orientation = _orientation_of(start)
-    return _compose(*_settle(counts, scatter, rule, orientation, MAX_SWEEPS_ON))
+        sweeps = MAX_ROUNDS // len(orientation)
+    else:
+        orientation = _orientation_of(start)
+        sweeps = MAX_ROUNDS_ON // len(orientation)
+    return _compose(*_settle(counts, scatter, rule, orientation, sweeps + 1))
 
 
 def _settle(
@@ -186,9 +192,9 @@ def _sweep(
 
     In the plane of axes i and j the objective is a cos(2t) + b sin(2t) + constant
     in the angle t, so each rotation is exact; and since every axis adds a term of
-    its own, disjoint pairs are rotated at once. With variances held equal this is
-    Jacobi's method for eigenvectors; Flury & Gautschi 1986 (doi:10.1137/0907013)
-    do the like with variances profiled out.
+    its own, disjoint pairs are rotated at once. For a single matrix this is Jacobi's
+    method for eigenvectors; Flury & Gautschi 1986 (doi:10.1137/0907013) do the like
+    with variances profiled out.
     """
     orientation, rotated = orientation.copy(), rotated.copy()
     largest_angle = 0.0
@@ -197,7 +203,8 @@ def _sweep(
         difference = rotated[:, i, i] - rotated[:, j, j]
         a = 0.5 * (excess * difference).sum(axis=0)
         b = (excess * rotated[:, i, j]).sum(axis=0)
-        size = np.abs(excess) * np.sqrt(rotated[:, i, i] * rotated[:, j, j])
+        roots = np.sqrt(np.diagonal(rotated, axis1=1, axis2=2))
+        size = np.abs(excess) * roots[:, i] * roots[:, j]
         settled = np.abs(b) <= np.finfo(np.float64).eps * size.sum(axis=0)
         angle = np.where(settled & (a <= 0), 0.0, 0.5 * np.arctan2(-b, -a))
         _rotate(orientation, i, j, angle)
@@ -271,24 +278,67 @@ def _compose(orientations: NDArray, variances: NDArray) -> NDArray:
     return roots @ roots.mT
 
 
+# Shape and orientation alike: whole matrices, which need no eigenvectors ----------
+
+
+def _matrices(counts: NDArray, scatter: NDArray, start: Covariances | None) -> NDArray:
+    """VVV: W_k / n_k."""
+    return scatter / counts[:, None, None]
+
+
+def _matrices_of_equal_volume(
+    counts: NDArray, scatter: NDArray, start: Covariances | None
+) -> NDArray:
+    """EVV: W_k at determinant 1, times what was divided out, summed, / n."""
+    volumes = _volumes(scatter)
+    return scatter * (volumes.sum() / counts.sum() / volumes)[:, None, None]
+
+
+def _equal_matrix(
+    counts: NDArray, scatter: NDArray, start: Covariances | None
+) -> NDArray:
+    """EEE: W / n."""
+    return scatter[0] / counts.sum()
+
+
+def _equal_matrix_of_any_volume(
+    counts: NDArray, scatter: NDArray, start: Covariances | None
+) -> NDArray:
+    """VEE: lambda_k C; each of the two is a formula when the other is known."""
+    volumes = _spheres(counts, np.diagonal(scatter, axis1=1, axis2=2))
+    for _ in range(MAX_MATRIX_ITER):
+        matrix = (scatter / volumes[:, None, None]).sum(axis=0)
+        matrix /= _volumes(matrix)
+        relative = np.diagonal(np.linalg.solve(matrix, scatter), axis1=1, axis2=2)
+        before, volumes = volumes, _spheres(counts, relative)
+        if not np.max(np.abs(volumes / before - 1)) > VOLUME_TOL:
+            break
+    return volumes[:, None, None] * matrix
+
+
+def _volumes(matrices: NDArray) -> NDArray:
+    """Determinants to the power 1/d."""
+    return np.exp(np.linalg.slogdet(matrices)[1] / matrices.shape[-1])
+
+
 # The table -----------------------------------------------------------------------
 
 
 def _table() -> Iterator[CovarianceFamily]:
-    yield CovarianceFamily("EII", Spherical, _axes, _equal_spheres)
-    yield CovarianceFamily("VII", Spherical, _axes, _spheres)
-    yield CovarianceFamily("EEI", Diagonal, _axes, _equal)
-    yield CovarianceFamily("VEI", Diagonal, _axes, _equal_shape)
-    yield CovarianceFamily("EVI", Diagonal, _axes, _equal_volume)
-    yield CovarianceFamily("VVI", Diagonal, _axes, _free)
-    yield CovarianceFamily("EEE", Tied, _pooled_matrix, _equal)
-    yield CovarianceFamily("VEE", Full, _common, _equal_shape)
-    yield CovarianceFamily("EVE", Full, _common, _equal_volume)
-    yield CovarianceFamily("VVE", Full, _common, _free)
-    yield CovarianceFamily("EEV", Full, _own, _equal)
-    yield CovarianceFamily("VEV", Full, _own, _equal_shape)
-    yield CovarianceFamily("EVV", Full, _own, _equal_volume)
-    yield CovarianceFamily("VVV", Full, _matrices, _free)
+    yield CovarianceFamily("EII", Spherical, partial(_axes, _equal_spheres))
+    yield CovarianceFamily("VII", Spherical, partial(_axes, _spheres))
+    yield CovarianceFamily("EEI", Diagonal, partial(_axes, _equal))
+    yield CovarianceFamily("VEI", Diagonal, partial(_axes, _equal_shape))
+    yield CovarianceFamily("EVI", Diagonal, partial(_axes, _equal_volume))
+    yield CovarianceFamily("VVI", Diagonal, partial(_axes, _free))
+    yield CovarianceFamily("EEE", Tied, _equal_matrix)
+    yield CovarianceFamily("VEE", Full, _equal_matrix_of_any_volume)
+    yield CovarianceFamily("EVE", Full, partial(_common, _equal_volume))
+    yield CovarianceFamily("VVE", Full, partial(_common, _free))
+    yield CovarianceFamily("EEV", Full, partial(_own, _equal))
+    yield CovarianceFamily("VEV", Full, partial(_own, _equal_shape))
+    yield CovarianceFamily("EVV", Full, _matrices_of_equal_volume)
+    yield CovarianceFamily("VVV", Full, _matrices)
 
 
 MODELS: dict[str, CovarianceFamily] = {family.name: family for family in _table()}

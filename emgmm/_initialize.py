@@ -98,7 +98,7 @@ def _assign(X: NDArray, centers: NDArray) -> NDArray:
 
 def _lloyd(X: NDArray, sample_weight: NDArray, centers: NDArray) -> NDArray:
     """Labels of weighted k-means from given centers (Lloyd's algorithm)."""
-    everything = np.zeros(len(X), dtype=np.intp)
+    everything = np.broadcast_to(np.intp(0), len(X))
     spread = _moments(X, sample_weight, everything, 0)
     limit = LLOYD_TOL * np.trace(spread.scatter) / (spread.weight * X.shape[1])
     for _ in range(MAX_LLOYD_ITER):
@@ -165,9 +165,10 @@ def _moments(
 ) -> Moments:
     """Moments of the rows with a label, summed about one of them."""
     members = labels == label
-    if not members.any():
-        members[0] = True
-    origin = X[np.argmax(members & (sample_weight > 0))].astype(np.float64)
+    counted = members & (sample_weight > 0)
+    if not counted.any():
+        counted = members = np.arange(len(X)) == np.argmax(sample_weight > 0)
+    origin = X[np.argmax(counted)].astype(np.float64)
     sums, scatter, weight = np.zeros_like(origin), np.zeros((len(origin),) * 2), 0.0
     for batch in _batches(X):
         rows = np.flatnonzero(members[batch]) + batch.start

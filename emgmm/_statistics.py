@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Subtracting the squared shift of the mean from the squares may grow the
-# rounding error by this factor at most; beyond it the origin must move.
-MAX_CANCELLATION = 1e4
+# Squares about the origin may be this many times those about the mean (a shift of
+# three standard deviations); beyond it the origin must move.
+MAX_CANCELLATION = 10.0
 
 
 def _diagonal_outer(counts: NDArray, vectors: NDArray) -> NDArray:
@@ -136,13 +136,14 @@ class Statistics:
     def cancels(self) -> bool:
         """True where the origin is too far from the means for exact scatters.
 
-        A shift within the rounding of the mean itself cannot be improved on.
+        Rounding is proportional to squares about the origin, in every direction; what
+        it should be proportional to are squares about the mean. A shift within the
+        rounding of the mean itself cannot be improved on.
         """
         rounding = 8 * np.finfo(np.float64).eps * np.abs(self.means)
         excess = np.where(np.abs(self.shifts) > rounding, self.shifts, 0.0)
         lost = _variances(OUTER[self.kind](self.counts, excess))
-        kept = np.maximum(_variances(self.scatter), 0.0)
-        return bool(np.any(lost > MAX_CANCELLATION * kept))
+        return bool(np.any(lost > MAX_CANCELLATION * _variances(self.scatter)))
 
 
 def _row_products(kind: str, weights: NDArray, deviations: NDArray) -> NDArray:
@@ -154,7 +155,7 @@ def _row_products(kind: str, weights: NDArray, deviations: NDArray) -> NDArray:
 
 
 def _variances(products: NDArray) -> NDArray:
-    """The diagonals of products of any kind."""
-    if products.ndim == 2:
-        return products
-    return np.diagonal(products, axis1=1, axis2=2)
+    """The diagonals of products of any kind, where rounding left them positive."""
+    if products.ndim == 3:
+        products = np.diagonal(products, axis1=1, axis2=2)
+    return np.maximum(products, 0.0)

@@ -196,8 +196,8 @@ def check_covariances(
 
 def _what_is_lacking(matrices: NDArray) -> str:
     """Why matrices are not symmetric and positive definite, if they are not."""
-    diagonals = np.abs(np.diagonal(matrices, axis1=-2, axis2=-1))
-    scale = np.sqrt(diagonals[..., :, None] * diagonals[..., None, :])
+    roots = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
+    scale = roots[..., :, None] * roots[..., None, :]
     if (np.abs(matrices - matrices.mT) > SYMMETRY_TOL * scale).any():
         return ASYMMETRIC
     return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
@@ -214,7 +214,8 @@ def _belongs(covariances: Covariances, family: CovarianceFamily) -> bool:
         "pooled": dense.sum(axis=0, keepdims=True),
     }[family.storage.products]
     estimate = family.estimate(counts, scatter, covariances)
-    spread = np.sqrt(variances[:, :, None] * variances[:, None, :])
+    deviations = np.sqrt(variances)
+    spread = deviations[:, :, None] * deviations[:, None, :]
     fitted = family.storage.from_values(estimate, *variances.shape).dense()
     return bool(np.all(np.abs(fitted - dense) <= FAMILY_TOL * spread))
 

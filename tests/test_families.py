@@ -7,7 +7,18 @@ import pytest
 from conftest import MODEL_NAMES
 from numpy.testing import assert_allclose
 
-from emgmm._families import FAMILIES, MODELS
+from emgmm._covariances import Full
+from emgmm._families import (
+    FAMILIES,
+    MODELS,
+    _compose,
+    _equal_shape,
+    _equal_volume,
+    _free,
+    _orientation_of,
+    _orientations,
+    _settle,
+)
 
 # The lattice of the models: each line's left side is a special case of its right.
 # Letter by letter, I is a case of E and E of V, where both names are models.
@@ -190,6 +201,67 @@ def test_eigenvectors_of_equal_eigenvalues_do_not_hang_on_rounding():
         noise = 1e-15 * rng.standard_normal(scatter.shape)
         other = estimate(MODELS[name], counts, scatter * (1 + noise + noise.mT)).dense()
         assert_allclose(other, one, rtol=1e-4, atol=1e-6)
+
+
+def test_a_common_orientation_is_kept_where_the_mean_matrix_has_none():
+    """Two matrices whose sum is round, whatever weights have a simple ratio."""
+    for first, second in [([1.0, 2.0], [2.0, 1.0]), ([1.0, 4.0], [30.0, 15.0])]:
+        turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+        variances = np.array([first, second])
+        dense = (turn * variances[:, None, :]) @ turn.T
+        start = Full.from_values(dense, 2, 2)
+        orientation = _orientation_of(start)
+        rotated = orientation.T @ dense @ orientation
+        assert_allclose(rotated, rotated * np.eye(2), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["EVE", "VVE"])
+def test_several_orientations_are_tried_and_the_best_goes_on(name):
+    """From the pooled orientation alone some of these end in worse optima."""
+    rule = {"EVE": _equal_volume, "VVE": _free}[name]
+    gains = []
+    for seed in range(30):
+        counts, scatter = random_scatter(3, 3, seed)
+        best = estimate(MODELS[name], counts, scatter).dense()
+        pooled = _settle(counts, scatter, rule, _orientations(scatter)[0], 500)
+        values = [objective(fit, counts, scatter) for fit in (_compose(*pooled), best)]
+        gains.append(values[0] - values[1])
+    assert min(gains) > -1e-6
+    assert max(gains) > 1e-2
+
+
+@pytest.mark.parametrize("eps", [1e-4, 1e-8, 1e-12])
+def test_volumes_and_shape_are_optimal_for_nearly_empty_axes(eps):
+    """Alternating between the two would take up to 1e5 steps here."""
+    diagonals = 50 * np.array([[1, 1, 1], [eps, 1, 1], [eps, eps, 1]])
+    counts = np.full(3, 50.0)
+    values = _equal_shape(counts, diagonals)
+    shape = values[0] / np.exp(np.log(values[0]).mean())
+    volumes = values[:, 0] / shape[0]
+    again = (diagonals / volumes[:, None]).sum(axis=0)
+    again /= np.exp(np.log(again).mean())
+    assert_allclose(again, shape, rtol=1e-10)
+    assert_allclose((diagonals / shape).mean(axis=1) / counts, volumes, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["EEE", "VEE", "EVV", "VVV"])
+def test_whole_matrices_do_not_mind_the_scales_of_features(name):
+    """These families have every linear map; eigenvectors would lose small features."""
+    counts, scatter = random_scatter()
+    scales = np.array([1e-6, 1e-3, 1e3, 1e6])
+    one = estimate(MODELS[name], counts, scatter).dense()
+    scaled = scatter * scales[:, None] * scales
+    other = estimate(MODELS[name], counts, scaled).dense()
+    assert_allclose(other / scales[:, None] / scales, one, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [-70, 70])
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_the_unit_of_the_data_does_not_matter(name, exponent):
+    counts, scatter = random_scatter()
+    one = estimate(MODELS[name], counts, scatter).dense()
+    other = estimate(MODELS[name], counts, scatter * 10.0 ** (2 * exponent)).dense()
+    assert_allclose(other / 10.0 ** (2 * exponent), one, rtol=1e-7, atol=1e-9)
 
 
 def test_scikit_learns_names_are_models():

@@ -11,7 +11,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from emgmm._initialize import INITIALIZERS, kmeans_from_axes
+from emgmm._initialize import (
+    INITIALIZERS,
+    _plus_plus,
+    _split_along_axes,
+    kmeans_from_axes,
+)
 
 STARTS = sorted(
     {function for pair in INITIALIZERS.values() for function in pair},
@@ -90,6 +95,51 @@ def test_kmeans_is_as_good_as_scikit_learns(name):
             KMeans(4, n_init=1, random_state=i).fit(X).inertia_ for i in range(3)
         )
         assert inertia <= 1.25 * reference
+
+
+def test_kmeans_goes_on_until_its_centers_hardly_move():
+    X = make_blobs(seed=7, n_samples=2000, n_features=2, n_components=6)
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, 2000)
+    labels = run(kmeans_from_axes, X, 6, weights)
+
+    def inertia(labels):
+        centers = [
+            np.average(X[labels == k], axis=0, weights=weights[labels == k])
+            for k in range(6)
+        ]
+        return weights @ np.sum((X - np.stack(centers)[labels]) ** 2, axis=1), centers
+
+    reached, centers = inertia(labels)
+    exact = KMeans(6, init=np.stack(centers), n_init=1, tol=0, max_iter=10_000)
+    exact.fit(X, sample_weight=weights)
+    assert reached <= 1.01 * exact.inertia_
+
+
+def test_the_widest_cluster_is_split_not_the_heaviest():
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1, 2], [1000, 20, 20])
+    X = np.array([0.0, 100.0, 110.0])[truth, None] + rng.standard_normal((1040, 1))
+    centers = np.sort(_split_along_axes(X, 3, np.ones(1040))[:, 0])
+    assert_allclose(centers, [0, 100, 110], atol=1)
+
+
+def test_rows_at_the_mean_do_not_hang_on_the_order_of_the_rows():
+    X = np.repeat(0.1 * np.arange(-3.0, 4.0), 9)[:, None] + 0.7
+    expected = run(kmeans_from_axes, X, 2)
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(X))
+        labels = run(kmeans_from_axes, X[order], 2)
+        assert_array_equal(labels, expected[order])
+
+
+def test_a_sample_to_seed_from_is_drawn_by_weight(monkeypatch):
+    monkeypatch.setattr("emgmm._initialize.SEED_SAMPLE", 200)
+    X = np.random.default_rng(0).standard_normal((5000, 2))
+    weights = np.where(np.arange(5000) < 50, 1e9, 1.0)
+    for seed in range(5):
+        centers = _plus_plus(X, 3, weights, np.random.RandomState(seed))
+        for center in centers:
+            assert np.min(np.abs(X[:50] - center).sum(axis=1)) < 1e-12
 
 
 def test_separated_clusters_are_found_at_once():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose
 
 from emgmm._blocks import ArrayBlocks
+from emgmm._em import EMOptions, Progress, run_em
 from emgmm._estep import statistics_of_start
-from emgmm._families import MODELS
+from emgmm._families import FAMILIES, MODELS
 from emgmm._mstep import m_step
 
 
@@ -65,3 +68,41 @@ def test_a_component_without_rows_keeps_a_finite_place(soft, name):
     assert_allclose(mixture.weights.sum(), 1)
     assert np.isfinite(mixture.means).all()
     assert np.isfinite(mixture.log_joint(X)).all()
+
+
+@pytest.mark.parametrize("name", ["full", "tied"])
+def test_far_clusters_of_thin_shape_start_from_exact_covariances(name):
+    """Squares about the mean of all rows would leave nothing of the thin axis."""
+    rng = np.random.default_rng(0)
+    correlation = 1 - 1e-10
+    root = np.linalg.cholesky([[1, correlation], [correlation, 1]])
+    labels = np.arange(400) % 2
+    X = rng.standard_normal((400, 2)) @ root.T + 80.0 * labels[:, None]
+    family = FAMILIES[name]
+    one_hot = np.eye(2)[labels]
+    covariances = m_step(statistics(family, one_hot, X), family, 0.0).covariances
+    within = [np.cov(X[labels == k].T, bias=True) for k in (0, 1)]
+    expected = (
+        np.stack(within) if name == "full" else np.tile(sum(within) / 2, (2, 1, 1))
+    )
+    thin = np.linalg.eigvalsh(covariances.dense())[:, 0]
+    assert_allclose(thin, np.linalg.eigvalsh(expected)[:, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_families_are_given_the_covariances_before(soft, name):
+    X, responsibilities = soft
+    seen = []
+
+    def spy(counts, scatter, start):
+        seen.append(start)
+        return MODELS[name].estimate(counts, scatter, start)
+
+    family = replace(MODELS[name], estimate=spy)
+    blocks = ArrayBlocks(X, np.ones(len(X)))
+    first = m_step(statistics(family, responsibilities, X), family, 1e-6)
+    options = EMOptions(tol=0.0, max_iter=3, reg_covar=1e-6)
+    run_em(blocks, first, family, options, Progress(0, 1))
+    assert seen[0] is None
+    assert seen[1] is first.covariances
+    assert len(seen) == 4 and None not in seen[1:]

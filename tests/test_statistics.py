@@ -69,9 +69,12 @@ def test_moving_the_origin_changes_no_mean_or_scatter(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_far_origin_is_noticed_and_a_near_one_is_not(kind):
     X, responsibilities, stats = random_statistics(kind)
-    far = Statistics.from_rows(X, responsibilities, stats.origin + 1e5, kind)
-    near = Statistics.from_rows(X, responsibilities, far.means, kind)
-    assert far.cancels
+    deviation = X.std(axis=0)
+    for distance, cancels in [(2.0, False), (5.0, True), (1e5, True), (1e9, True)]:
+        origin = stats.means + distance * deviation
+        moved = Statistics.from_rows(X, responsibilities, origin, kind)
+        assert moved.cancels == cancels
+    near = Statistics.from_rows(X, responsibilities, moved.means, kind)
     assert not near.cancels
 
 
