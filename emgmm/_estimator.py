@@ -698,17 +698,16 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
 
     def _starting_rows(self, blocks: ArrayBlocks) -> Iterator[NDArray]:
         """Labels or responsibilities, one for each of the `n_init` starts."""
-        start, K, weights = self.init_params, self.n_components, blocks.sample_weight
+        start, sizes = self.init_params, (blocks.sample_weight, self.n_components)
         if not isinstance(start, str) and not callable(start):
-            yield check_start(start, weights, K)
+            yield check_start(start, *sizes)
             return
+        X, weights = _read_only(blocks.X), _read_only(blocks.sample_weight)
         rng = check_random_state(self.random_state)
         for run in range(self.n_init):
-            if callable(start):
-                rows = start(_read_only(blocks.X), K, _read_only(weights), rng)
-                yield check_start(rows, weights, K)
-            else:
-                yield INITIALIZERS[start][min(run, 1)](blocks.X, K, weights, rng)
+            function = start if callable(start) else INITIALIZERS[start][min(run, 1)]
+            rows = function(X, self.n_components, weights, rng)
+            yield check_start(rows, *sizes) if callable(start) else np.asarray(rows)
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
@@ -728,7 +727,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         # Of the parameters as published: float32 rounds them.
         self.labels_ = np.empty(len(blocks.X), dtype=np.int64)
         self.lower_bound_ = _mean(
-            blocks.sum(partial(_label_and_score, self._mixture()), self.labels_)
+            blocks.sum(partial(_score, self._mixture()), self.labels_)
         )
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
@@ -805,18 +804,13 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         return stream
 
 
-def _score(mixture: Mixture, X: NDArray, weights: NDArray) -> NDArray:
-    """Log-likelihood and weight of a block of rows."""
-    log_density, _ = posterior(mixture.log_joint(X))
-    return np.array([weighted_sum(weights, log_density), weights.sum()])
-
-
-def _label_and_score(
-    mixture: Mixture, X: NDArray, weights: NDArray, out: NDArray
+def _score(
+    mixture: Mixture, X: NDArray, weights: NDArray, out: NDArray | None = None
 ) -> NDArray:
-    """The same, and the labels of the rows into ``out``."""
+    """Log-likelihood and weight of a block of rows; their labels into ``out``."""
     log_joint = mixture.log_joint(X)
-    log_joint.argmax(axis=1, out=out)
+    if out is not None:
+        log_joint.argmax(axis=1, out=out)
     log_density, _ = posterior(log_joint)
     return np.array([weighted_sum(weights, log_density), weights.sum()])
 
