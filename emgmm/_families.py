@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dgejsv
 
 from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
 
@@ -30,7 +31,8 @@ ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
 MAX_ROUNDS_ON = 500  # from a start, which the next M-step improves on again
 TRIAL_SWEEPS = 10  # before the best of several starts is chosen
-TIE_TOL = 1e-14  # share of the largest eigenvalue at which others are equal
+TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
+TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
 
 Rule = Callable[[NDArray, NDArray], NDArray]
 """(counts (K,), diagonals of the scatter (K, d)) -> variances, (K,) or (K, d)."""
@@ -141,7 +143,7 @@ def _own(
 ) -> NDArray:
     """V: the eigenvectors of each component's scatter, eigenvalues in one order."""
     eigenvalues, orientations = _eigen(scatter)
-    return _compose(orientations, rule(counts, np.maximum(eigenvalues, 0.0)))
+    return _compose(orientations, rule(counts, eigenvalues))
 
 
 def _common(
@@ -249,8 +251,11 @@ def _eigen(matrices: NDArray) -> tuple[NDArray, NDArray]:
     basis of their eigenvectors would do, and rounding would choose it. Here those
     that diagonalise the sum of all matrices are taken.
     """
-    eigenvalues, vectors = np.linalg.eigh(matrices)
-    distinct = np.diff(eigenvalues) > TIE_TOL * eigenvalues[:, -1:]
+    pairs = [_accurate_eigen(matrix) for matrix in matrices]
+    eigenvalues = np.stack([values for values, _ in pairs])
+    vectors = np.stack([vectors for _, vectors in pairs])
+    tied = np.minimum(TIE_TOL * eigenvalues[:, -1:], TIE_RATIO * eigenvalues[:, 1:])
+    distinct = np.diff(eigenvalues) > tied
     for k in np.flatnonzero(~distinct.all(axis=1)):
         groups = np.split(vectors[k], np.flatnonzero(distinct[k]) + 1, axis=1)
         total = matrices.sum(axis=0)
@@ -258,6 +263,24 @@ def _eigen(matrices: NDArray) -> tuple[NDArray, NDArray]:
             [group @ np.linalg.eigh(group.T @ total @ group)[1] for group in groups]
         )
     return eigenvalues, vectors
+
+
+def _accurate_eigen(matrix: NDArray) -> tuple[NDArray, NDArray]:
+    """Ascending eigenvalues and eigenvectors, small ones as exact as large ones.
+
+    One-sided Jacobi rotations of the Cholesky factor keep the digits that ``eigh``
+    loses where features differ in scale (Demmel & Veselic 1992, doi:10.1137/0613074).
+    """
+    try:
+        factor = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(matrix)
+        rounding = len(matrix) * np.finfo(np.float64).eps * values[-1]
+        return np.where(values > rounding, values, 0.0), vectors
+    # joba "C", jobu "U", jobv "N" of LAPACK; the singular values come in descending
+    # order, and scaled where they would overflow.
+    values, vectors, _, work, _, _ = dgejsv(factor, joba=0, jobu=0, jobv=3)
+    return (work[0] / work[1] * values[::-1]) ** 2, vectors[:, ::-1]
 
 
 def _orientation_of(covariances: Covariances) -> NDArray:

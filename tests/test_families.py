@@ -255,6 +255,18 @@ def test_whole_matrices_do_not_mind_the_scales_of_features(name):
     assert_allclose(other / scales[:, None] / scales, one, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["EEV", "VEV"])
+def test_eigenvalues_of_features_of_different_scales_keep_their_digits(name):
+    """One component is free: its matrix is the scatter, over its number of rows."""
+    counts, scatter = random_scatter(n_components=1)
+    scales = np.array([1e-4, 1e-2, 1e2, 1e4])
+    scaled = scatter * scales[:, None] * scales
+    dense = estimate(MODELS[name], counts, scaled).dense()
+    unscaled = dense / scales[:, None] / scales
+    relative = np.linalg.solve(scatter[0] / counts[0], unscaled[0])
+    assert_allclose(relative, np.eye(4), atol=1e-6)
+
+
 @pytest.mark.parametrize("exponent", [-70, 70])
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_the_unit_of_the_data_does_not_matter(name, exponent):
