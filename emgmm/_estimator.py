@@ -512,7 +512,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         31.9
         """
         mean, weight = self._log_likelihood(X, sample_weight)
-        return -2 * mean * weight + self._n_parameters() * float(np.log(weight))
+        return self._bayesian_criterion(mean, weight)
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion on the rows; lower is better.
@@ -588,9 +588,9 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         >>> round(gmm.icl(X), 1)
         31.9
         """
-        mixture, blocks = self._mixture(), self._rows(X, sample_weight)
-        ambiguity = blocks.sum(partial(_ambiguity, mixture))
-        return self.bic(X, sample_weight) - 2 * ambiguity
+        # log f(x) + log max_k r_k is the largest of the joint log-densities.
+        mean, weight = self._log_likelihood(X, sample_weight, _classification_score)
+        return self._bayesian_criterion(mean, weight)
 
     def sample(
         self,
@@ -776,12 +776,19 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
 
     def _log_likelihood(
-        self, X: ArrayLike, sample_weight: ArrayLike | None
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        score: Callable[..., NDArray] | None = None,
     ) -> tuple[float, float]:
-        """Mean log-likelihood of a row, and the weight of all rows."""
+        """Mean log-likelihood (or other score) of a row, and the weight of all rows."""
         mixture, blocks = self._mixture(), self._rows(X, sample_weight)
-        total = blocks.sum(partial(_score, mixture))
+        total = blocks.sum(partial(score or _score, mixture))
         return _mean(total), float(total[1])
+
+    def _bayesian_criterion(self, mean: float, weight: float) -> float:
+        """-2 sum + (free parameters) log(weight), of a mean per row."""
+        return -2 * mean * weight + self._n_parameters() * float(np.log(weight))
 
     def _n_parameters(self) -> int:
         """Free parameters of weights, means and covariances."""
@@ -815,10 +822,10 @@ def _score(
     return np.array([weighted_sum(weights, log_density), weights.sum()])
 
 
-def _ambiguity(mixture: Mixture, X: NDArray, weights: NDArray) -> float:
-    """Sum of w log max_k r_k over a block of rows, for ICL."""
-    _, responsibilities = posterior(mixture.log_joint(X))
-    return weighted_sum(weights, np.log(responsibilities.max(axis=1)))
+def _classification_score(mixture: Mixture, X: NDArray, weights: NDArray) -> NDArray:
+    """Log-likelihood of rows with their most probable components, and their weight."""
+    log_joint = mixture.log_joint(X)
+    return np.array([weighted_sum(weights, log_joint.max(axis=1)), weights.sum()])
 
 
 def _read_only(array: NDArray) -> NDArray:

@@ -177,7 +177,7 @@ def _moments(
         weight += sample_weight[rows].sum()
         sums += weighted.sum(axis=0)
         scatter += weighted.T @ deviations
-    shift = sums / weight if weight > 0 else sums
+    shift = sums / weight
     return Moments(weight, origin + shift, scatter - weight * np.outer(shift, shift))
 
 

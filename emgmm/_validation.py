@@ -95,7 +95,7 @@ def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> 
     numbers, n_samples = _numbers(start, "init_params"), len(sample_weight)
     if numbers.shape == (n_samples,):
         labels = _check_labels(numbers, n_components)
-        _check_none_empty(sample_weight @ (labels[:, None] == range(n_components)))
+        _check_none_empty(np.bincount(labels + 1, sample_weight, n_components + 1)[1:])
         return labels
     if numbers.shape == (n_samples, n_components):
         responsibilities = _check_responsibilities(numbers)
