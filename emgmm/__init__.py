@@ -4,12 +4,15 @@ The modules, from the bottom up; each imports only from those above it:
 
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _statistics         the additive statistics that EM iterates on
-_initialize         starts: rows to labels or responsibilities
+_threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
 _families           the fourteen covariance models: rules of the M-step
 _mixture            a mixture as a distribution
+_initialize         starts: rows to labels or responsibilities
 _mstep              statistics to a mixture
-_estep              rows and a mixture to statistics
+_posterior          what kernels have in common: log-densities to responsibilities
+_kernels            the two kernels: blocks of rows to log-densities and sums
+_estep              rows and a mixture to statistics, or to what is told of each
 _em                 the driver: when to stop, what to tell
 _validation         what users pass, checked
 datasets            the demonstration data

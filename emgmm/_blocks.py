@@ -2,71 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial, reduce
 from operator import add
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
 
-# Numbers in a block (rows x features), 512 KiB: it and what is made of it for one
-# component at a time stay in a core's cache.
+from ._threads import Scratch, run_all
+
+# Numbers in a block (rows x features) where a function does not say how many rows.
 BLOCK_SIZE = 2**16
+# Sums of blocks are added within groups of consecutive blocks, and those in order;
+# so many groups, whatever the number of threads, that no sum depends on it.
+MAX_GROUPS = 32
+# Weights in this range and their sums are far from the ends of float32.
+FLOAT32_WEIGHTS = 2.0**-40, 2.0**40
 
 
 class Blocks(Protocol):
     """A source of weighted rows that can be visited again and again."""
 
-    def sum(self, function: Callable[..., Any], *aligned: NDArray) -> Any:
+    @property
+    def scratch(self) -> Scratch:
+        """Arrays for functions of blocks to write in."""
+
+    def sum(
+        self, function: Callable[..., Any], *aligned: NDArray, rows: int | None = None
+    ) -> Any:
         """Add function(rows, weights, *aligned rows) over the blocks, in order."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 where sums within a block may be taken in it, else float64."""
+
+    @property
+    def weight(self) -> float:
+        """Sum of the weights."""
 
     @property
     def center(self) -> NDArray:
         """Weighted mean of the rows, shape (d,)."""
 
+    @property
+    def scatter(self) -> NDArray:
+        """Weighted products about the center, shape (d, d)."""
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayBlocks:
-    """Blocks of an array, a view or a memory map; rows reach functions as float64."""
+    """Blocks of an array, a view or a memory map, in its own type of numbers."""
 
     X: NDArray
     sample_weight: NDArray
     block_size: int = BLOCK_SIZE
+    scratch: Scratch = field(default_factory=Scratch)
 
-    def slices(self) -> Iterator[slice]:
-        """The rows of each block."""
+    def slices(self, rows: int | None = None) -> list[slice]:
+        """Blocks of at most so many rows and of about equal size.
+
+        Beyond one they are a multiple of four, so that two or four threads end
+        together.
+        """
         n_samples, n_features = self.X.shape
-        return gen_batches(n_samples, max(self.block_size // n_features, 1))
+        rows = rows or max(self.block_size // n_features, 1)
+        if n_samples <= rows:
+            return [slice(0, n_samples)]
+        number = 4 * -(-n_samples // (4 * rows))
+        bounds = np.linspace(0, n_samples, min(number, n_samples) + 1).astype(int)
+        return [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
 
-    def rows(self, block: slice) -> NDArray:
-        return np.ascontiguousarray(self.X[block], dtype=np.float64)
+    def sum(
+        self, function: Callable[..., Any], *aligned: NDArray, rows: int | None = None
+    ) -> Any:
+        def sum_group(group: list[slice]) -> Any:
+            return reduce(
+                add,
+                (
+                    function(
+                        self.X[block],
+                        self.sample_weight[block],
+                        *(array[block] for array in aligned),
+                    )
+                    for block in group
+                ),
+            )
 
-    def sum(self, function: Callable[..., Any], *aligned: NDArray) -> Any:
-        return reduce(
-            add,
-            (
-                function(
-                    self.rows(block),
-                    self.sample_weight[block],
-                    *(rows[block] for rows in aligned),
-                )
-                for block in self.slices()
-            ),
-        )
+        groups = _groups(self.slices(rows))
+        return reduce(add, run_all([partial(sum_group, group) for group in groups]))
 
-    def map(self, function: Callable[[NDArray], NDArray], out: NDArray) -> NDArray:
+    def map(
+        self,
+        function: Callable[[NDArray], NDArray],
+        out: NDArray,
+        rows: int | None = None,
+    ) -> NDArray:
         """Write function(rows) of each block into the rows of ``out``."""
-        for block in self.slices():
-            out[block] = function(self.rows(block))
+
+        def write_group(group: list[slice]) -> None:
+            for block in group:
+                out[block] = function(self.X[block])
+
+        groups = _groups(self.slices(rows))
+        run_all([partial(write_group, group) for group in groups])
         return out
 
-    @property
+    @cached_property
+    def dtype(self) -> np.dtype:
+        if self.X.dtype == np.float32:
+            weights, (least, most) = self.sample_weight, FLOAT32_WEIGHTS
+            if weights.max() < most and not np.any((weights > 0) & (weights < least)):
+                return np.dtype(np.float32)
+        return np.dtype(np.float64)
+
+    @cached_property
+    def weight(self) -> float:
+        return float(self.sample_weight.sum())
+
+    @cached_property
     def center(self) -> NDArray:
         first = self.X[np.argmax(self.sample_weight > 0)].astype(np.float64)
         total = self.sum(
             lambda rows, weights: np.append(weights @ (rows - first), weights.sum())
         )
         return first + total[:-1] / total[-1]
+
+    @cached_property
+    def scatter(self) -> NDArray:
+        center = self.center
+
+        def squares(rows: NDArray, weights: NDArray) -> NDArray:
+            weighted = np.sqrt(weights)[:, None] * (rows - center)
+            return weighted.T @ weighted
+
+        return self.sum(squares)
+
+
+def _groups(blocks: list[slice]) -> list[list[slice]]:
+    """Consecutive blocks in groups of equal numbers, at most ``MAX_GROUPS``."""
+    size = -(-len(blocks) // MAX_GROUPS)
+    return [blocks[start : start + size] for start in range(0, len(blocks), size)]

@@ -10,11 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtri
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,6 @@ class Algebra:
     """U to covariances."""
     square: Callable[[NDArray], NDArray]
     """U to precisions."""
-    times: Callable[[NDArray, NDArray], NDArray]
-    """Rows (n, d) and one U to the rows times U."""
     divide: Callable[[NDArray, NDArray], NDArray]
     """Rows (n, d) and one U to the rows times the inverse of U."""
 
@@ -71,9 +71,15 @@ class Covariances(ABC):
     def dense(self) -> NDArray:
         """The matrices themselves, shape (K, d, d)."""
 
-    def factor(self, component: int) -> NDArray:
-        """U of one component."""
-        return self.precisions_cholesky[component]
+    @property
+    @abstractmethod
+    def factors(self) -> NDArray:
+        """U of every component: its diagonals (K, d), or matrices (K, d, d)."""
+
+    @property
+    @abstractmethod
+    def variances(self) -> NDArray:
+        """The diagonals of the covariances, shape (K, d)."""
 
     @classmethod
     def from_values(cls, values: NDArray, n_components: int, n_features: int) -> Self:
@@ -91,22 +97,14 @@ class Covariances(ABC):
     def from_factors(cls, factors: NDArray, n_components: int, n_features: int) -> Self:
         return cls(cls.algebra.invert(factors), factors, n_components, n_features)
 
-    @property
+    @cached_property
     def precisions(self) -> NDArray:
         """Inverses of the covariances, in the layout of ``values``."""
         return self.algebra.square(self.precisions_cholesky)
 
-    def mahalanobis(self, X: NDArray, means: NDArray) -> NDArray:
-        """Squared Mahalanobis distances of the rows to each mean, shape (n, K)."""
-        distances = np.empty((self.n_components, len(X)))
-        for k, mean in enumerate(means):
-            whitened = self.algebra.times(X - mean, self.factor(k))
-            np.einsum("ij,ij->i", whitened, whitened, out=distances[k])
-        return distances.T
-
     def colorize(self, normals: NDArray, component: int) -> NDArray:
         """Standard normals (n, d) to rows with the covariance of the component."""
-        return self.algebra.divide(normals, self.factor(component))
+        return self.algebra.divide(normals, self.factors[component])
 
 
 def _positive(values: NDArray) -> NDArray:
@@ -126,12 +124,8 @@ def _cholesky(matrices: NDArray) -> NDArray:
 
 def _inverse_triangles(lower: NDArray) -> NDArray:
     """L^-1 of lower triangles."""
-    identity = np.eye(lower.shape[-1])
-    inverses = [
-        solve_triangular(triangle, identity, lower=True, check_finite=False)
-        for triangle in lower.reshape(-1, *identity.shape)
-    ]
-    return np.reshape(inverses, lower.shape)
+    triangles = lower.reshape(-1, *lower.shape[-2:])
+    return np.reshape([dtrtri(each, lower=1)[0] for each in triangles], lower.shape)
 
 
 def _gram(matrices: NDArray) -> NDArray:
@@ -149,7 +143,6 @@ VARIANCES = Algebra(
     factorize_precisions=lambda precisions: np.sqrt(_positive(precisions)),
     invert=lambda factors: 1 / factors**2,
     square=lambda factors: factors**2,
-    times=lambda rows, factor: rows * factor,
     divide=lambda rows, factor: rows / factor,
 )
 MATRICES = Algebra(
@@ -157,7 +150,6 @@ MATRICES = Algebra(
     factorize_precisions=_upper_cholesky,
     invert=lambda factors: _gram(_inverse_triangles(factors.mT).mT),
     square=lambda factors: _gram(factors.mT),
-    times=lambda rows, factor: rows @ factor,
     divide=lambda rows, factor: solve_triangular(factor.T, rows.T, lower=True).T,
 )
 
@@ -171,6 +163,18 @@ class Spherical(Covariances):
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
+
+    @property
+    def factors(self) -> NDArray:
+        return np.broadcast_to(
+            self.precisions_cholesky[:, None], (self.n_components, self.n_features)
+        )
+
+    @property
+    def variances(self) -> NDArray:
+        return np.broadcast_to(
+            self.values[:, None], (self.n_components, self.n_features)
+        )
 
     @property
     def log_det(self) -> NDArray:
@@ -191,6 +195,14 @@ class Diagonal(Covariances):
         return (n_components, n_features)
 
     @property
+    def factors(self) -> NDArray:
+        return self.precisions_cholesky
+
+    @property
+    def variances(self) -> NDArray:
+        return self.values
+
+    @property
     def log_det(self) -> NDArray:
         return -2 * np.log(self.precisions_cholesky).sum(axis=1)
 
@@ -208,8 +220,15 @@ class Tied(Covariances):
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
 
-    def factor(self, component: int) -> NDArray:
-        return self.precisions_cholesky
+    @property
+    def factors(self) -> NDArray:
+        shape = (self.n_components, self.n_features, self.n_features)
+        return np.broadcast_to(self.precisions_cholesky, shape)
+
+    @property
+    def variances(self) -> NDArray:
+        shape = (self.n_components, self.n_features)
+        return np.broadcast_to(np.diagonal(self.values), shape)
 
     @property
     def log_det(self) -> NDArray:
@@ -229,6 +248,14 @@ class Full(Covariances):
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components, n_features, n_features)
+
+    @property
+    def factors(self) -> NDArray:
+        return self.precisions_cholesky
+
+    @property
+    def variances(self) -> NDArray:
+        return np.diagonal(self.values, axis1=1, axis2=2)
 
     @property
     def log_det(self) -> NDArray:

@@ -1,41 +1,51 @@
-"""The E-step: rows and a mixture to statistics."""
+"""The E-step: rows and a mixture to statistics, or to what is told of each row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Blocks
-from ._mixture import Mixture, posterior, weighted_sum
+from ._blocks import ArrayBlocks, Blocks
+from ._kernels import Deviations, Whitened, choose_kernel
+from ._mixture import Mixture
+from ._posterior import DOUBLE, Kernel, Sums
 from ._statistics import Statistics
+from ._threads import Scratch
+
+Result = TypeVar("Result")
 
 
-def e_step(
-    X: NDArray, sample_weight: NDArray, mixture: Mixture, origin: NDArray
-) -> Statistics:
-    """Expected statistics of one block of rows, about an origin (K, d)."""
-    log_density, responsibilities = posterior(mixture.log_joint(X))
-    responsibilities *= sample_weight[:, None]
-    return Statistics.from_rows(
-        X,
-        responsibilities,
-        origin,
-        mixture.covariances.products,
-        log_likelihood=weighted_sum(sample_weight, log_density),
-        weight=float(sample_weight.sum()),
-    )
+def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
+    """What one block of rows adds to the statistics."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        features = kernel.features(X)
+        log_joint = kernel.log_joint(features)
+        log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
+        moments = kernel.moments(features, responsibilities)
+        log_likelihood = weighted_sum(sample_weight, log_density, kernel.scratch)
+    return Sums(log_likelihood, moments)
 
 
 def expectation(blocks: Blocks, mixture: Mixture) -> Statistics:
-    """Expected statistics of all rows, about the means of the mixture or better."""
+    """Expected statistics of all rows, about an origin near enough to the means."""
 
-    def visit(origin: NDArray) -> Statistics:
-        return blocks.sum(partial(e_step, mixture=mixture, origin=origin))
+    def visit(kernel: Kernel) -> tuple[Statistics, bool]:
+        sums = blocks.sum(partial(e_step, kernel=kernel), rows=kernel.rows)
+        stats = kernel.statistics(sums, blocks)
+        return stats, stats.cancels(kernel.max_cancellation)
 
-    return _well_centered(visit, mixture.means)
+    kernel = choose_kernel(mixture, blocks.center, blocks.dtype, blocks.scratch)
+    stats, cancels = _within_reach(visit, kernel)
+    if cancels:
+        # Rare: a mean jumped by many of the component's own standard deviations.
+        stats, _ = visit(
+            Whitened.about(mixture, DOUBLE, blocks.scratch, origin=stats.means)
+        )
+    return stats
 
 
 def statistics_of_start(
@@ -43,27 +53,87 @@ def statistics_of_start(
 ) -> Statistics:
     """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
 
-    def visit_block(
-        X: NDArray, sample_weight: NDArray, start: NDArray, origin: NDArray
-    ) -> Statistics:
-        if start.ndim == 1:
-            start = start[:, None] == np.arange(n_components)
-        weighted = start * sample_weight[:, None]
-        return Statistics.from_rows(X, weighted, origin, products)
-
     def visit(origin: NDArray) -> Statistics:
-        return blocks.sum(partial(visit_block, origin=origin), start)
+        base = np.zeros(origin.shape[1])
+        deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.scratch)
+        sums = blocks.sum(
+            partial(_sum_start, deviations=deviations), start, rows=deviations.rows
+        )
+        return deviations.statistics(sums, blocks.weight)
 
-    return _well_centered(visit, np.tile(blocks.center, (n_components, 1)))
+    stats = visit(np.tile(blocks.center, (n_components, 1)))
+    return visit(stats.means) if stats.cancels() else stats
 
 
-def _well_centered(
-    visit: Callable[[NDArray], Statistics], origin: NDArray
-) -> Statistics:
-    """Visit the rows, and once more about the means found if the origin was far.
+def _sum_start(
+    X: NDArray, sample_weight: NDArray, start: NDArray, deviations: Deviations
+) -> Sums:
+    """What one block of rows and their starting labels or responsibilities add."""
+    if start.ndim == 1:
+        responsibilities = start == np.arange(len(deviations.origin))[:, None]
+    else:
+        responsibilities = start.T
+    weighted = responsibilities * sample_weight
+    return Sums(0.0, deviations.moments(deviations.features(X), weighted))
 
-    The second visit is rare: it follows a jump of a mean by many of the
-    component's own standard deviations, as after a bad start.
-    """
-    stats = visit(origin)
-    return visit(stats.means) if stats.cancels else stats
+
+def for_each_row(
+    blocks: ArrayBlocks,
+    mixture: Mixture,
+    function: Callable[[Kernel, NDArray], NDArray],
+    out: NDArray,
+) -> NDArray:
+    """Write function(kernel, log_joint) of every row into ``out``, block by block."""
+
+    def visit(kernel: Kernel) -> NDArray:
+        def of_block(X: NDArray) -> NDArray:
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = function(kernel, kernel.log_joint(kernel.features(X)))
+                return values.astype(out.dtype, copy=False)
+
+        return blocks.map(of_block, out, rows=kernel.rows)
+
+    return _within_reach(visit, _kernel_at(blocks, mixture))
+
+
+def sum_over_rows(
+    blocks: ArrayBlocks,
+    mixture: Mixture,
+    function: Callable[..., NDArray],
+    *aligned: NDArray,
+) -> NDArray:
+    """Sum of function(kernel, log_joint, *aligned rows), times weights, and weight."""
+
+    def visit(kernel: Kernel) -> NDArray:
+        def of_block(X: NDArray, weights: NDArray, *aligned: NDArray) -> NDArray:
+            with np.errstate(over="ignore", invalid="ignore"):
+                log_joint = kernel.log_joint(kernel.features(X))
+                values = function(kernel, log_joint, *aligned)
+                total = weighted_sum(weights, values, kernel.scratch)
+            return np.array([total, weights.sum()])
+
+        return blocks.sum(of_block, *aligned, rows=kernel.rows)
+
+    return _within_reach(visit, _kernel_at(blocks, mixture))
+
+
+def _kernel_at(blocks: ArrayBlocks, mixture: Mixture) -> Kernel:
+    """The kernel for rows that the mixture was perhaps not fitted to."""
+    mean = mixture.weights @ mixture.means
+    return choose_kernel(mixture, mean, blocks.dtype, blocks.scratch)
+
+
+def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
+    """Visit the rows with a kernel, or with one that reaches rows however far."""
+    try:
+        return visit(kernel)
+    except FloatingPointError:
+        return visit(Whitened.about(kernel.mixture, DOUBLE, kernel.scratch))
+
+
+def weighted_sum(weights: NDArray, values: NDArray, scratch: Scratch) -> float:
+    """Sum of weights times values in float64, where 0 times infinity is 0."""
+    terms = scratch.array("terms", values.shape, DOUBLE.dtype)
+    np.multiply(weights, values, out=terms)
+    total = float(terms.sum())
+    return total if np.isfinite(total) else float(terms[weights > 0].sum())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -19,11 +18,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._blocks import ArrayBlocks
 from ._em import EMOptions, EMResult, Progress, run_em
-from ._estep import statistics_of_start
+from ._estep import for_each_row, statistics_of_start, sum_over_rows
 from ._families import FAMILIES, CovarianceFamily
 from ._initialize import INITIALIZERS
-from ._mixture import Mixture, posterior, weighted_sum
+from ._mixture import Mixture
 from ._mstep import m_step
+from ._posterior import Kernel
+from ._threads import BLAS
 from ._validation import (
     check_covariances,
     check_enough_rows,
@@ -376,7 +377,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         labels = np.empty(len(blocks.X), dtype=np.int64)
-        return blocks.map(lambda rows: mixture.log_joint(rows).argmax(axis=1), labels)
+        return for_each_row(blocks, mixture, Kernel.labels, labels)
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Responsibilities: probabilities of the components, given each row.
@@ -409,7 +410,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty((len(blocks.X), len(mixture.weights)), dtype=blocks.X.dtype)
-        return blocks.map(lambda rows: posterior(mixture.log_joint(rows))[1], out)
+        return for_each_row(blocks, mixture, _responsibilities, out)
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Log-density of each row.
@@ -441,7 +442,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty(len(blocks.X), dtype=blocks.X.dtype)
-        return blocks.map(lambda rows: posterior(mixture.log_joint(rows))[0], out)
+        return for_each_row(blocks, mixture, _log_density, out)
 
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -643,7 +644,8 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
             blocks = self._rows(X, sample_weight, reset=True, ensure_min_samples=2)
             check_enough_rows(blocks.sample_weight, self.n_components)
             try:
-                best = self._best_of_starts(blocks)
+                with BLAS.held():
+                    best = self._best_of_starts(blocks)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
                     "Fitting the mixture model failed because some components have "
@@ -702,12 +704,14 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         if not isinstance(start, str) and not callable(start):
             yield check_start(start, *sizes)
             return
-        X, weights = _read_only(blocks.X), _read_only(blocks.sample_weight)
         rng = check_random_state(self.random_state)
         for run in range(self.n_init):
-            function = start if callable(start) else INITIALIZERS[start][min(run, 1)]
-            rows = function(X, self.n_components, weights, rng)
-            yield check_start(rows, *sizes) if callable(start) else np.asarray(rows)
+            if callable(start):
+                X, weights = _read_only(blocks.X), _read_only(blocks.sample_weight)
+                yield check_start(start(X, self.n_components, weights, rng), *sizes)
+            else:
+                function = INITIALIZERS[start][min(run, 1)]
+                yield function(blocks, self.n_components, rng)
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
@@ -727,7 +731,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         # Of the parameters as published: float32 rounds them.
         self.labels_ = np.empty(len(blocks.X), dtype=np.int64)
         self.lower_bound_ = _mean(
-            blocks.sum(partial(_score, self._mixture()), self.labels_)
+            sum_over_rows(blocks, self._mixture(), _log_density, self.labels_)
         )
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
@@ -739,8 +743,10 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
             self.weights_ = mixture.weights.astype(dtype)
             self.means_ = mixture.means.astype(dtype)
             self.covariances_ = covariances.values.astype(dtype)
-            self.precisions_ = covariances.precisions.astype(dtype)
-            self.precisions_cholesky_ = covariances.precisions_cholesky.astype(dtype)
+            self.precisions_ = covariances.precisions.astype(dtype, order="C")
+            self.precisions_cholesky_ = covariances.precisions_cholesky.astype(
+                dtype, order="C"
+            )
         if not np.isfinite(self.covariances_).all():
             raise ValueError(
                 f"X has covariances up to {covariances.values.max():.3g}, too large "
@@ -783,7 +789,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
     ) -> tuple[float, float]:
         """Mean log-likelihood (or other score) of a row, and the weight of all rows."""
         mixture, blocks = self._mixture(), self._rows(X, sample_weight)
-        total = blocks.sum(partial(score or _score, mixture))
+        total = sum_over_rows(blocks, mixture, score or _log_density)
         return _mean(total), float(total[1])
 
     def _bayesian_criterion(self, mean: float, weight: float) -> float:
@@ -811,21 +817,23 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         return stream
 
 
-def _score(
-    mixture: Mixture, X: NDArray, weights: NDArray, out: NDArray | None = None
+def _log_density(
+    kernel: Kernel, log_joint: NDArray, labels: NDArray | None = None
 ) -> NDArray:
-    """Log-likelihood and weight of a block of rows; their labels into ``out``."""
-    log_joint = mixture.log_joint(X)
-    if out is not None:
-        log_joint.argmax(axis=1, out=out)
-    log_density, _ = posterior(log_joint)
-    return np.array([weighted_sum(weights, log_density), weights.sum()])
+    """Log-densities of a block of rows; their most probable components too."""
+    if labels is not None:
+        labels[:] = kernel.labels(log_joint)
+    return kernel.posterior(log_joint)[0]
 
 
-def _classification_score(mixture: Mixture, X: NDArray, weights: NDArray) -> NDArray:
-    """Log-likelihood of rows with their most probable components, and their weight."""
-    log_joint = mixture.log_joint(X)
-    return np.array([weighted_sum(weights, log_joint.max(axis=1)), weights.sum()])
+def _responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
+    """Probabilities of the components, shape (n, K)."""
+    return kernel.posterior(log_joint)[1].T
+
+
+def _classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
+    """Joint log-densities of rows and their most probable components."""
+    return kernel.peak(log_joint) + kernel.reference
 
 
 def _read_only(array: NDArray) -> NDArray:

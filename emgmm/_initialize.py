@@ -1,71 +1,64 @@
 """Starts: rows to the labels or responsibilities that EM begins with.
 
-Every start is a function (X, n_components, sample_weight, rng) that returns labels
-(n,) or responsibilities (n, K). None copies the rows as a whole or alters them.
+Every start is a function (blocks, n_components, rng) that returns labels (n,), in as
+few bytes as they need, or responsibilities (n, K). None copies the rows as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
-from sklearn.metrics import pairwise_distances_argmin
-from sklearn.utils import gen_batches
+
+from ._blocks import ArrayBlocks
 
 MAX_LLOYD_ITER = 300
 LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
-BATCH_SIZE = 2**16  # numbers looked at together (rows x features)
+LLOYD_SIZE = 2**18  # numbers in the arrays of a block
 SEED_SAMPLE = 2**20  # numbers that k-means++ chooses from, at most
 
-Start = Callable[[NDArray, int, NDArray, np.random.RandomState], NDArray]
-
-
-class Moments(NamedTuple):
-    """Weight, mean (d,) and scatter (d, d) of some rows."""
-
-    weight: float
-    mean: NDArray
-    scatter: NDArray
+Start = Callable[[ArrayBlocks, int, np.random.RandomState], NDArray]
 
 
 def kmeans_from_axes(
-    X: NDArray, n_components: int, sample_weight: NDArray, rng: np.random.RandomState
+    blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Labels of k-means seeded by splitting along principal axes; draws nothing."""
-    return _lloyd(X, sample_weight, _split_along_axes(X, n_components, sample_weight))
+    return _lloyd(blocks, _split_along_axes(blocks, n_components))
 
 
 def kmeans(
-    X: NDArray, n_components: int, sample_weight: NDArray, rng: np.random.RandomState
+    blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Labels of k-means seeded by k-means++."""
-    return _lloyd(X, sample_weight, _plus_plus(X, n_components, sample_weight, rng))
+    return _lloyd(blocks, _plus_plus(blocks, n_components, rng))
 
 
 def nearest_to_plus_plus(
-    X: NDArray, n_components: int, sample_weight: NDArray, rng: np.random.RandomState
+    blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Labels of the nearest among rows chosen by k-means++."""
-    return _assign(X, _plus_plus(X, n_components, sample_weight, rng))
+    return _assign(blocks, _plus_plus(blocks, n_components, rng))
 
 
 def nearest_to_random_rows(
-    X: NDArray, n_components: int, sample_weight: NDArray, rng: np.random.RandomState
+    blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Labels of the nearest among rows drawn with probabilities by weight."""
-    probabilities = sample_weight / sample_weight.sum()
+    X, probabilities = blocks.X, blocks.sample_weight / blocks.weight
     chosen = rng.choice(len(X), n_components, replace=False, p=probabilities)
-    return _assign(X, X[chosen].astype(np.float64))
+    return _assign(blocks, X[chosen].astype(np.float64))
 
 
 def random_responsibilities(
-    X: NDArray, n_components: int, sample_weight: NDArray, rng: np.random.RandomState
+    blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Uniform random numbers, normalised by row."""
-    responsibilities = rng.uniform(size=(len(X), n_components))
+    responsibilities = rng.uniform(size=(len(blocks.X), n_components))
     responsibilities /= responsibilities.sum(axis=1, keepdims=True)
     return responsibilities
 
@@ -87,104 +80,151 @@ INITIALIZERS: dict[str, Initializer] = {
 the weighted distribution of the rows, so that weights mean repetition."""
 
 
-def _batches(X: NDArray) -> Iterator[slice]:
-    return gen_batches(len(X), max(BATCH_SIZE // X.shape[1], 1))
+def _no_labels(blocks: ArrayBlocks, n_components: int) -> NDArray:
+    """Labels of zero, in the smallest integers that hold -1 too."""
+    return np.zeros(len(blocks.X), dtype=np.min_scalar_type(-n_components))
 
 
-def _assign(X: NDArray, centers: NDArray) -> NDArray:
+def _assign(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Index of the nearest center for each row."""
-    return _lloyd_step(X, np.broadcast_to(1.0, len(X)), centers)[0]
+    labels = _no_labels(blocks, len(centers))
+    nearest = _Nearest(blocks, centers)
+    blocks.sum(nearest.label, labels, rows=nearest.rows)
+    return labels
 
 
-def _lloyd(X: NDArray, sample_weight: NDArray, centers: NDArray) -> NDArray:
+def _lloyd(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Labels of weighted k-means from given centers (Lloyd's algorithm)."""
-    everything = np.broadcast_to(np.intp(0), len(X))
-    spread = _moments(X, sample_weight, everything, 0)
-    limit = LLOYD_TOL * np.trace(spread.scatter) / (spread.weight * X.shape[1])
+    labels = _no_labels(blocks, len(centers))
+    limit = LLOYD_TOL * np.trace(blocks.scatter) / (blocks.weight * centers.shape[1])
     for _ in range(MAX_LLOYD_ITER):
-        labels, moved = _lloyd_step(X, sample_weight, centers)
+        nearest = _Nearest(blocks, centers)
+        sums = blocks.sum(nearest.sum, labels, rows=nearest.rows)
+        moved = nearest.means(sums)
         if np.sum((moved - centers) ** 2) <= limit:
             break
         centers = moved
     return labels
 
 
-def _lloyd_step(
-    X: NDArray, sample_weight: NDArray, centers: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Labels of the nearest centers, and the weighted means of the rows they name.
+class _Nearest:
+    """Nearest centers of rows, and sums of the rows that each is nearest to.
 
-    Distances and sums are taken about an origin among the centers. A center that
-    is nearest to no row stays.
+    The nearest center has the greatest c'z - |c|^2 / 2, with rows and centers taken
+    about the mean of all rows.
     """
-    labels = np.empty(len(X), dtype=np.intp)
-    origin = centers.mean(axis=0)
-    counts, sums = np.zeros((len(centers), 1)), np.zeros_like(centers)
-    for batch in _batches(X):
-        rows = X[batch] - origin
-        labels[batch] = pairwise_distances_argmin(rows, centers - origin)
-        members = labels[batch] == np.arange(len(centers))[:, None]
-        weighted = members * sample_weight[batch]
-        counts += weighted.sum(axis=1, keepdims=True)
-        sums += weighted @ rows
-    means = np.divide(sums, counts, out=centers - origin, where=counts > 0)
-    return labels, origin + means
+
+    def __init__(self, blocks: ArrayBlocks, centers: NDArray) -> None:
+        self.origin = blocks.center
+        self.shifted = centers - self.origin
+        halves = 0.5 * (self.shifted**2).sum(axis=1, keepdims=True)
+        self.theta = np.hstack([-halves, self.shifted])
+        self.rows = LLOYD_SIZE // (2 * len(centers) + centers.shape[1])
+        self.rows = max(self.rows, len(centers))
+        self.array = blocks.scratch.array
+
+    def label(self, X: NDArray, weights: NDArray, labels: NDArray) -> int:
+        """Write the labels of a block."""
+        self._write(X, labels)
+        return 0
+
+    def sum(self, X: NDArray, weights: NDArray, labels: NDArray) -> NDArray:
+        """Write labels; weights and weighted sums of their rows, shape (1 + d, K)."""
+        features = self._write(X, labels)
+        shape = (len(self.theta), len(X))
+        members = self.array("responsibilities", shape, np.float64)
+        components = np.arange(len(self.theta), dtype=labels.dtype)
+        np.multiply(labels == components[:, None], weights, out=members)
+        return np.dot(features, members.T)
+
+    def means(self, sums: NDArray) -> NDArray:
+        """Means of the rows; a center that is nearest to no row stays."""
+        counts = sums[0, :, None]
+        means = self.shifted.copy()
+        np.divide(sums[1:].T, counts, out=means, where=counts > 0)
+        return self.origin + means
+
+    def _write(self, X: NDArray, labels: NDArray) -> NDArray:
+        features = self.array("features", (1 + X.shape[1], len(X)), np.float64)
+        features[0] = 1.0
+        np.subtract(X.T, self.origin[:, None], out=features[1:])
+        scores = self.array("log_joint", (len(self.theta), len(X)), np.float64)
+        np.matmul(self.theta, features, out=scores)
+        labels[:] = (scores == scores.max(axis=0)).argmax(axis=0)
+        return features
 
 
-def _split_along_axes(X: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:
+class Moments(NamedTuple):
+    """Weight, mean (d,) and scatter (d, d) of some rows."""
+
+    weight: float
+    mean: NDArray
+    scatter: NDArray
+
+
+def _split_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
     """Centers by dividing the widest cluster at its mean, across its principal axis.
 
     Su & Dy 2007, doi:10.3233/IDA-2007-11402.
     """
-    labels = np.zeros(len(X), dtype=np.intp)
-    clusters = [_moments(X, sample_weight, labels, 0)]
+    labels = _no_labels(blocks, n_components)
+    clusters = [Moments(blocks.weight, blocks.center, blocks.scatter)]
     while len(clusters) < n_components:
         widest = int(np.argmax([np.trace(cluster.scatter) for cluster in clusters]))
-        _divide(X, labels, widest, len(clusters), clusters[widest])
-        clusters.append(_moments(X, sample_weight, labels, len(clusters)))
-        clusters[widest] = _moments(X, sample_weight, labels, widest)
+        mean, cut = clusters[widest].mean, _cut(clusters[widest])
+        divide = partial(_divide, cut=cut, names=(widest, len(clusters)))
+        clusters[widest], new = (
+            _moments(mean, sums) for sums in blocks.sum(divide, labels)
+        )
+        clusters.append(new)
     return np.stack([cluster.mean for cluster in clusters])
 
 
-def _divide(
-    X: NDArray, labels: NDArray, label: int, new_label: int, cluster: Moments
-) -> None:
-    """Relabel the rows beyond the mean along the cluster's principal axis."""
+class Cut(NamedTuple):
+    """A plane: rows are beyond it where (x - point)'normal exceeds the margin."""
+
+    point: NDArray
+    normal: NDArray
+    margin: float
+
+
+def _cut(cluster: Moments) -> Cut:
+    """The plane through the mean, across the principal axis."""
     eigenvalues, axes = np.linalg.eigh(cluster.scatter)
     axis = axes[:, -1] * np.sign(axes[np.argmax(np.abs(axes[:, -1])), -1])
     # Rows at the mean stay, whatever the order in which its sum was rounded.
     margin = 1e-9 * np.sqrt(max(eigenvalues[-1], 0.0) / max(cluster.weight, 1e-300))
-    for batch in _batches(X):
-        rows = np.flatnonzero(labels[batch] == label) + batch.start
-        beyond = (X[rows] - cluster.mean) @ axis > margin
-        labels[rows[beyond]] = new_label
+    return Cut(cluster.mean, axis, margin)
 
 
-def _moments(
-    X: NDArray, sample_weight: NDArray, labels: NDArray, label: int
-) -> Moments:
-    """Moments of the rows with a label, summed about one of them."""
-    members = labels == label
-    counted = members & (sample_weight > 0)
-    if not counted.any():
-        counted = members = np.arange(len(X)) == np.argmax(sample_weight > 0)
-    origin = X[np.argmax(counted)].astype(np.float64)
-    sums, scatter, weight = np.zeros_like(origin), np.zeros((len(origin),) * 2), 0.0
-    for batch in _batches(X):
-        rows = np.flatnonzero(members[batch]) + batch.start
-        deviations = X[rows] - origin
-        weighted = sample_weight[rows, None] * deviations
-        weight += sample_weight[rows].sum()
-        sums += weighted.sum(axis=0)
-        scatter += weighted.T @ deviations
-    shift = sums / weight
-    return Moments(weight, origin + shift, scatter - weight * np.outer(shift, shift))
+def _divide(
+    X: NDArray, weights: NDArray, labels: NDArray, cut: Cut, names: tuple[int, int]
+) -> NDArray:
+    """Relabel the rows beyond; sums of [1, v][1, v]' on either side, v = x - point."""
+    rows = np.flatnonzero(labels == names[0])
+    vectors = np.ones((len(rows), 1 + X.shape[1]))
+    np.subtract(X[rows], cut.point, out=vectors[:, 1:])
+    beyond = np.dot(vectors[:, 1:], cut.normal) > cut.margin
+    labels[rows[beyond]] = names[1]
+    vectors *= np.sqrt(weights[rows])[:, None]
+    sides = [vectors[~beyond], vectors[beyond]]
+    return np.stack([np.dot(side.T, side) for side in sides])
+
+
+def _moments(point: NDArray, sums: NDArray) -> Moments:
+    """From sums about a point; those of no rows are at the point."""
+    weight, first = sums[0, 0], sums[0, 1:]
+    shift = first / weight if weight > 0 else first
+    return Moments(
+        weight, point + shift, sums[1:, 1:] - weight * np.outer(shift, shift)
+    )
 
 
 def _plus_plus(
-    X: NDArray, n_components: int, sample_weight: NDArray, rng: np.random.RandomState
+    blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Centers chosen by greedy k-means++ from the rows, or from a sample of them."""
+    X, sample_weight = blocks.X, blocks.sample_weight
     usable = np.flatnonzero(sample_weight > 0)
     limit = max(SEED_SAMPLE // X.shape[1], 2 * n_components)
     if len(usable) > limit:

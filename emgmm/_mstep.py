@@ -46,4 +46,7 @@ def _regularized(stats: Statistics, counts: np.ndarray, reg_covar: float) -> np.
         return scatter + pseudo[:, None]
     if stats.kind == "pooled":
         pseudo = pseudo.sum(keepdims=True)
-    return scatter + pseudo[:, None, None] * np.eye(scatter.shape[-1])
+    regularized = scatter.copy()
+    diagonals = np.einsum("kii->ki", regularized)  # a view
+    diagonals += pseudo[:, None]
+    return regularized

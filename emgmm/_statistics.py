@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,33 +65,6 @@ class Statistics:
     log_likelihood: float
     weight: float
 
-    @classmethod
-    def from_rows(
-        cls,
-        X: NDArray,
-        responsibilities: NDArray,
-        origin: NDArray,
-        kind: str,
-        log_likelihood: float = 0.0,
-        weight: float = 0.0,
-    ) -> Self:
-        """Statistics of rows (n, d) with weighted responsibilities (n, K)."""
-        sums = np.empty_like(origin)
-        products = []
-        for k, center in enumerate(origin):
-            deviations = X - center
-            sums[k] = responsibilities[:, k] @ deviations
-            products.append(_row_products(kind, responsibilities[:, k], deviations))
-        return cls(
-            kind,
-            origin,
-            responsibilities.sum(axis=0),
-            sums,
-            np.sum(products, axis=0)[None] if kind == "pooled" else np.stack(products),
-            log_likelihood,
-            weight,
-        )
-
     def __add__(self, other: Statistics) -> Statistics:
         if not np.array_equal(self.origin, other.origin):
             other = other.about(self.origin)
@@ -104,20 +77,18 @@ class Statistics:
             weight=self.weight + other.weight,
         )
 
-    @property
+    @cached_property
     def shifts(self) -> NDArray:
         """Means relative to the origin (K, d); zero where a component is empty."""
-        counts = self.counts[:, None]
-        return np.divide(
-            self.sums, counts, out=np.zeros_like(self.sums), where=counts > 0
-        )
+        # Sums over no rows are zero, and stay so.
+        return self.sums / np.where(self.counts > 0, self.counts, 1.0)[:, None]
 
-    @property
+    @cached_property
     def means(self) -> NDArray:
         """Weighted means of the components (K, d); the origin where one is empty."""
         return self.origin + self.shifts
 
-    @property
+    @cached_property
     def scatter(self) -> NDArray:
         """Products about the means, in the layout of ``products``."""
         return self.products - OUTER[self.kind](self.counts, self.shifts)
@@ -132,30 +103,21 @@ class Statistics:
             products=self.scatter + OUTER[self.kind](self.counts, shifts),
         )
 
-    @property
-    def cancels(self) -> bool:
-        """True where the origin is too far from the means for exact scatters.
+    def cancels(self, limit: float = MAX_CANCELLATION) -> bool:
+        """True where squares about the origin exceed those about the means by more.
 
         Rounding is proportional to squares about the origin, in every direction; what
         it should be proportional to are squares about the mean. A shift within the
         rounding of the mean itself cannot be improved on.
         """
+        products = self.products
+        if products.ndim == 3:
+            products = np.diagonal(products, axis1=1, axis2=2)
+        squares = self.counts[:, None] * self.shifts**2
+        if len(products) == 1:  # pooled over the components
+            squares = squares.sum(axis=0, keepdims=True)
+        far = squares > limit * np.maximum(products - squares, 0.0)
+        if not far.any():
+            return False
         rounding = 8 * np.finfo(np.float64).eps * np.abs(self.means)
-        excess = np.where(np.abs(self.shifts) > rounding, self.shifts, 0.0)
-        lost = _variances(OUTER[self.kind](self.counts, excess))
-        return bool(np.any(lost > MAX_CANCELLATION * _variances(self.scatter)))
-
-
-def _row_products(kind: str, weights: NDArray, deviations: NDArray) -> NDArray:
-    """Weighted squares of deviations (n, d), summed over the rows."""
-    weighted = np.sqrt(weights)[:, None] * deviations
-    if kind == "diagonal":
-        return np.einsum("ij,ij->j", weighted, weighted)
-    return _gram(weighted)
-
-
-def _variances(products: NDArray) -> NDArray:
-    """The diagonals of products of any kind, where rounding left them positive."""
-    if products.ndim == 3:
-        products = np.diagonal(products, axis1=1, axis2=2)
-    return np.maximum(products, 0.0)
+        return bool(np.any(far & (np.abs(self.shifts) > rounding)))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
 from emgmm._families import FAMILIES, MODELS
+from emgmm._kernels import Quadratic, Whitened
+from emgmm._mixture import Mixture
+from emgmm._posterior import DOUBLE, Kernel, Numbers
+from emgmm._statistics import Statistics
+from emgmm._threads import Scratch
 
 COVARIANCE_TYPES = sorted(FAMILIES)
 MODEL_NAMES = list(MODELS)
@@ -36,6 +43,54 @@ def make_blobs(
     roots = rng.standard_normal((n_components, n_features, n_features))
     normals = rng.standard_normal((n_samples, n_features))
     return means[labels] + np.einsum("ijk,ik->ij", roots[labels], normals)
+
+
+@pytest.fixture(scope="module", params=["quadratic", "whitened"])
+def forced_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Either kernel alone, whatever the data: for tests that must pass with both."""
+    with pytest.MonkeyPatch.context() as patch:
+        suits = request.param == "quadratic"
+        patch.setattr(Quadratic, "suits", staticmethod(lambda *_: suits))
+        yield request.param
+
+
+def whitened(mixture: Mixture, numbers: Numbers = DOUBLE, **about: object) -> Whitened:
+    """The kernel that is accurate for every mixture."""
+    return Whitened.about(mixture, numbers, Scratch(), **about)
+
+
+def quadratic(
+    mixture: Mixture, origin: np.ndarray, numbers: Numbers = DOUBLE
+) -> Quadratic:
+    """The fast kernel, whether or not it suits the mixture."""
+    return Quadratic(mixture, numbers, Scratch(), origin.astype(numbers.dtype))
+
+
+def log_joint(mixture: Mixture, X: np.ndarray, kernel: Kernel | None = None):
+    """log w_k + log N(x; mean_k, covariance_k), shape (n, K)."""
+    kernel = kernel or whitened(mixture)
+    return kernel.log_joint(kernel.features(X)).T + kernel.reference
+
+
+def statistics_of(
+    X: np.ndarray,
+    responsibilities: np.ndarray,
+    origin: np.ndarray,
+    kind: str,
+    log_likelihood: float = 0.0,
+    weight: float = 0.0,
+) -> Statistics:
+    """Statistics of rows (n, d) with responsibilities (n, K), written out."""
+    deviations = X[:, None] - origin
+    sums = np.einsum("nk,nki->ki", responsibilities, deviations)
+    full = np.einsum("nk,nki,nkj->kij", responsibilities, deviations, deviations)
+    products = {
+        "full": full,
+        "pooled": full.sum(axis=0, keepdims=True),
+        "diagonal": np.diagonal(full, axis1=1, axis2=2),
+    }[kind]
+    counts = responsibilities.sum(axis=0)
+    return Statistics(kind, origin, counts, sums, products, log_likelihood, weight)
 
 
 # scikit-learn's tests, run on this class, ask for these two fixtures.

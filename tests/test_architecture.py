@@ -13,9 +13,10 @@ import emgmm
 
 PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
-    {"_covariances", "_statistics", "_initialize"},
+    {"_covariances", "_statistics", "_threads"},
     {"_blocks", "_families", "_mixture"},
-    {"_mstep"},
+    {"_posterior", "_initialize", "_mstep"},
+    {"_kernels"},
     {"_estep"},
     {"_em", "_validation"},
     {"_estimator", "datasets"},

@@ -23,16 +23,34 @@ def test_sums_visit_every_row_once_and_in_order(block_size):
     assert all(len(rows) * 3 <= max(block_size, 3) for rows, _, _ in seen)
 
 
+@pytest.mark.parametrize("n_samples, rows", [(1, 1), (7, 7), (8, 7), (1000, 7)])
+def test_blocks_are_of_about_equal_size_and_as_many_as_threads_share(n_samples, rows):
+    blocks = ArrayBlocks(np.zeros((n_samples, 2)), np.ones(n_samples))
+    sizes = [block.stop - block.start for block in blocks.slices(rows)]
+    assert sum(sizes) == n_samples and 0 < min(sizes) and max(sizes) <= rows
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) == 1 or len(sizes) % 4 == 0
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_functions_are_given_contiguous_float64_rows(order, dtype):
+def test_functions_are_given_the_rows_themselves(order, dtype):
     X = np.asarray(np.random.default_rng(0).normal(size=(50, 4)), dtype, order=order)
     X.flags.writeable = False
     blocks = ArrayBlocks(X, np.ones(50), block_size=40)
-    for block in blocks.slices():
-        rows = blocks.rows(block)
-        assert rows.dtype == np.float64 and rows.flags.c_contiguous
-        assert_array_equal(rows, X[block])
+    out = np.empty((50, 2), dtype)
+    blocks.map(lambda rows: rows[:, :2], out)
+    assert_array_equal(out, X[:, :2])
+    assert blocks.sum(lambda rows, weights: [rows.base is not None])
+    assert_allclose(blocks.scatter, (X - X.mean(0)).T @ (X - X.mean(0)), rtol=1e-5)
+
+
+def test_float32_rows_with_weights_beyond_its_range_are_summed_in_float64():
+    X = np.zeros((3, 1), np.float32)
+    for weights in [[1.0, 1e30, 1.0], [1.0, 0.0, 1e-30]]:
+        assert ArrayBlocks(X, np.array(weights)).dtype == np.float64
+    assert ArrayBlocks(X, np.array([1.0, 0.0, 2.0])).dtype == np.float32
+    assert ArrayBlocks(X.astype(float), np.ones(3)).dtype == np.float64
 
 
 def test_the_center_is_the_weighted_mean_at_any_offset():

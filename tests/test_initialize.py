@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
+from emgmm._blocks import ArrayBlocks
 from emgmm._initialize import (
     INITIALIZERS,
     _plus_plus,
@@ -25,8 +26,8 @@ STARTS = sorted(
 
 
 def run(start, X, n_components=3, weights=None, seed=0):
-    weights = np.ones(len(X)) if weights is None else weights
-    return start(X, n_components, weights, np.random.RandomState(seed))
+    blocks = ArrayBlocks(X, np.ones(len(X)) if weights is None else weights)
+    return start(blocks, n_components, np.random.RandomState(seed))
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -53,8 +54,8 @@ def test_rows_are_not_altered(start, dtype):
 
 @pytest.mark.parametrize("start", STARTS)
 def test_an_offset_changes_no_label(start):
-    # Multiples of 1/8 survive an offset of 2^40 exactly.
-    X = np.round(8 * make_blobs(3, 300, 2, 3)) / 8
+    # Multiples of 2^-12 survive an offset of 2^40 exactly, and leave no ties.
+    X = np.round(2.0**12 * make_blobs(3, 300, 2, 3)) / 2.0**12
     assert_array_equal(run(start, X + 2.0**40), run(start, X))
 
 
@@ -119,7 +120,7 @@ def test_the_widest_cluster_is_split_not_the_heaviest():
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [1000, 20, 20])
     X = np.array([0.0, 100.0, 110.0])[truth, None] + rng.standard_normal((1040, 1))
-    centers = np.sort(_split_along_axes(X, 3, np.ones(1040))[:, 0])
+    centers = np.sort(_split_along_axes(ArrayBlocks(X, np.ones(1040)), 3)[:, 0])
     assert_allclose(centers, [0, 100, 110], atol=1)
 
 
@@ -137,7 +138,7 @@ def test_a_sample_to_seed_from_is_drawn_by_weight(monkeypatch):
     X = np.random.default_rng(0).standard_normal((5000, 2))
     weights = np.where(np.arange(5000) < 50, 1e9, 1.0)
     for seed in range(5):
-        centers = _plus_plus(X, 3, weights, np.random.RandomState(seed))
+        centers = _plus_plus(ArrayBlocks(X, weights), 3, np.random.RandomState(seed))
         for center in centers:
             assert np.min(np.abs(X[:50] - center).sum(axis=1)) < 1e-12
 
@@ -162,9 +163,10 @@ def test_fewer_distinct_rows_than_components_do_no_harm(start):
 @pytest.mark.parametrize("name", ["kmeans", "k-means++", "random_from_data"])
 def test_memory_stays_far_below_that_of_the_rows(name):
     X = make_blobs(seed=0, n_samples=200_000, n_features=30, n_components=3)
+    weights = np.broadcast_to(1.0, len(X))
     for start in set(INITIALIZERS[name]):
         tracemalloc.start()
-        start(X, 3, np.broadcast_to(1.0, len(X)), np.random.RandomState(0))
+        start(ArrayBlocks(X, weights), 3, np.random.RandomState(0))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 0.75 * X.nbytes

@@ -47,6 +47,11 @@ if "scale the input data" not in inspect.getsource(gaussian_tests.test_regularis
 ONLY_IN_FLOAT64 = ["test_score"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def each_kernel(forced_kernel):
+    """The whole suite with either kernel."""
+
+
 class GaussianMixture(GaussianMixtureEM):
     """Ours, under the name that scikit-learn's messages are matched with."""
 

@@ -1,0 +1,416 @@
+"""The kernels of the E-step: two readings of a mixture, one fast and one accurate.
+
+``Quadratic`` writes the log-densities as linear functions of the rows' squares and
+products, so that both halves of the E-step are one matrix product each; its rounding
+grows with the distance of the components from the origin, and ``suits`` says where it
+may be used. ``Whitened`` subtracts every mean and whitens what is left; it may be used
+anywhere. ``choose_kernel`` takes the fast one where it is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+
+from ._blocks import Blocks
+from ._covariances import Covariances
+from ._mixture import Mixture
+from ._posterior import DOUBLE, SINGLE, Kernel, Numbers, Sums
+from ._statistics import MAX_CANCELLATION, Statistics
+from ._threads import Scratch
+
+# Numbers in the arrays of a block: few enough for a cache, enough for long calls.
+QUADRATIC_SIZE = 600_000
+MAX_ROWS = 2**15
+WHITENED_SIZE = 2**18
+MIN_ROWS = 512
+# Forming d^2 / 2 features pays while enough components share them.
+MAX_FEATURES_PER_COMPONENT = 3
+# A triangle is multiplied in slabs of rows, each without its zeros on the right.
+SLAB = 12
+MAX_SLABS = 4
+
+
+# Quadratic features ---------------------------------------------------------------
+
+
+class SecondOrder(NamedTuple):
+    """The features of second order of one kind of products."""
+
+    size: Callable[[int], int]
+    """Their number for d features."""
+    fill: Callable[[NDArray, Quadratic, NDArray], object]
+    """Write them for z (d, n) into the last argument."""
+    coefficients: Callable[[NDArray], NDArray | float]
+    """Precisions to the coefficients of -0.5 z'Pz, shape (K, size) or ()."""
+    products: Callable[[NDArray, int], NDArray | None]
+    """Their sums (K, size) to products of the kind; None: the scatter of all rows."""
+
+
+def _fill_products(z: NDArray, kernel: Quadratic, out: NDArray) -> None:
+    """z_i z_j for i <= j."""
+    start = 0
+    for i in range(len(z)):
+        stop = start + len(z) - i
+        np.multiply(z[i:], z[i], out=out[start:stop])
+        start = stop
+
+
+def _fill_distance(z: NDArray, kernel: Quadratic, out: NDArray) -> None:
+    """z'Pz, from rows whitened once: it is the same for every component."""
+    whitened = kernel.scratch.array("whitened", z.shape, z.dtype)
+    factor = kernel.mixture.covariances.precisions_cholesky.T
+    np.matmul(factor.astype(z.dtype), z, out=whitened)
+    np.einsum("ij,ij->j", whitened, whitened, out=out[0])
+
+
+@lru_cache(maxsize=8)
+def _upper_triangle(n_features: int) -> tuple[NDArray, NDArray]:
+    """The i and j of z_i z_j, in the order of the features."""
+    return np.triu_indices(n_features)
+
+
+def _product_coefficients(precisions: NDArray) -> NDArray:
+    i, j = _upper_triangle(precisions.shape[-1])
+    return np.where(i == j, -0.5, -1.0) * precisions[:, i, j]
+
+
+def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
+    products = np.empty((len(sums), n_features, n_features))
+    i, j = _upper_triangle(n_features)
+    products[:, i, j] = sums
+    products[:, j, i] = sums
+    return products
+
+
+SECOND_ORDER = {
+    "diagonal": SecondOrder(
+        lambda d: d,
+        lambda z, kernel, out: np.multiply(z, z, out=out),
+        lambda precisions: -0.5 * precisions,
+        lambda sums, d: sums,
+    ),
+    "full": SecondOrder(
+        lambda d: d * (d + 1) // 2,
+        _fill_products,
+        _product_coefficients,
+        _unpack_products,
+    ),
+    "pooled": SecondOrder(
+        lambda d: 1,
+        _fill_distance,
+        lambda precisions: -0.5,
+        lambda sums, d: None,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic(Kernel):
+    """log_joint = Theta phi and sums = phi R', with phi = [1, z, z_i z_j], z = x - c.
+
+    Theta_k = [log-density at c, P_k (mean_k - c), -P_k / 2] for precisions P_k. For
+    diagonal covariances phi = [1, z, z_j^2]. For a tied one phi = [1, z, z'Pz]: rows
+    are whitened once and not once for each component, and the pooled products are
+    those of all rows, which no pass changes.
+
+    Cost per row: d (d + 1) / 2 products, and K d (d + 1) multiplications with
+    additions in two matrix products (diagonal 4 K d; tied d^2 + 2 K d).
+
+    Rounding: the terms of z'Pz are as large as |z|'|P||z|, where they may cancel to
+    (x - mean)'P(x - mean). At a row one standard deviation sd beyond the mean that is
+    at most kappa = max_k a_k'|P_k|a_k with a_k = |mean_k - c| + sd_k. The absolute
+    error of a log-density is about eps kappa, and so is the error of the statistics in
+    units of their own: ``suits`` asks for eps kappa < 1e-10 (float32: 1e-3). Of
+    uncorrelated features kappa is about the squared distance of a mean from c in
+    standard deviations; strong correlation adds the condition number.
+    """
+
+    origin: NDArray
+
+    max_cancellation = DOUBLE.max_rounding / DOUBLE.eps
+
+    @staticmethod
+    def suits(mixture: Mixture, origin: NDArray, numbers: Numbers) -> bool:
+        """Whether it is the faster one, and its rounding within the bound."""
+        n_components, n_features = mixture.means.shape
+        many = n_features > MAX_FEATURES_PER_COMPONENT * n_components
+        if many and mixture.covariances.products == "full":
+            return False
+        offsets = np.abs(mixture.means - origin)
+        return _rounding(mixture.covariances, offsets, numbers) < numbers.max_rounding
+
+    @cached_property
+    def second(self) -> SecondOrder:
+        return SECOND_ORDER[self.mixture.covariances.products]
+
+    @cached_property
+    def theta(self) -> NDArray:
+        n_components, d = self.mixture.means.shape
+        shifts = self.mixture.means - self.origin
+        precisions = _precisions(self.mixture.covariances)
+        linear = _times(shifts, precisions)
+        theta = np.empty((n_components, 1 + d + self.second.size(d)))
+        theta[:, 0] = self.log_peaks - self.reference - 0.5 * (linear * shifts).sum(1)
+        theta[:, 1 : 1 + d] = linear
+        theta[:, 1 + d :] = self.second.coefficients(precisions)
+        return theta.astype(self.dtype, copy=False)
+
+    @property
+    def rows(self) -> int:
+        n_components, n_coefficients = self.theta.shape
+        rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
+        return min(max(rows, MIN_ROWS), MAX_ROWS)
+
+    def features(self, X: NDArray) -> NDArray:
+        d = X.shape[1]
+        shape = (1 + d + self.second.size(d), len(X))
+        features = self.scratch.array("features", shape, self.dtype)
+        features[0] = 1.0
+        z = features[1 : 1 + d]
+        np.subtract(X.T, self.origin[:, None], out=z, casting="same_kind")
+        self.second.fill(z, self, features[1 + d :])
+        return features
+
+    def log_joint(self, features: NDArray) -> NDArray:
+        shape = (len(self.theta), features.shape[1])
+        out = self.scratch.array("log_joint", shape, self.dtype)
+        return np.matmul(self.theta, features, out=out)
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        # Unlike matmul, dot lets other threads run whatever the size of the result.
+        return np.dot(features, responsibilities.T).astype(np.float64, copy=False)
+
+    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+        d, moments = len(self.origin), sums.moments.T
+        products = self.second.products(moments[:, 1 + d :], d)
+        if products is None:
+            shift = blocks.center - self.origin
+            products = (blocks.scatter + blocks.weight * np.outer(shift, shift))[None]
+        # The sums of an empty component are zero about any origin: its mean stays.
+        occupied = moments[:, :1] > 0
+        return Statistics(
+            self.mixture.covariances.products,
+            np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
+            moments[:, 0],
+            moments[:, 1 : 1 + d],
+            products,
+            sums.log_likelihood,
+            blocks.weight,
+        )
+
+
+def _precisions(covariances: Covariances) -> NDArray:
+    """Precisions: their diagonals (K, d), or matrices (K, d, d) or (1, d, d)."""
+    if covariances.products == "diagonal":
+        return covariances.factors**2
+    precisions = covariances.precisions
+    return precisions.reshape(-1, *precisions.shape[-2:])
+
+
+def _times(vectors: NDArray, precisions: NDArray) -> NDArray:
+    """v_k P_k of vectors (K, d)."""
+    if precisions.ndim == 2:
+        return vectors * precisions
+    return (vectors[:, None, :] @ precisions)[:, 0]
+
+
+def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> float:
+    """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k."""
+    a = offsets + np.sqrt(covariances.variances)
+    with np.errstate(over="ignore", invalid="ignore"):
+        kappa = (_times(a, np.abs(_precisions(covariances))) * a).sum(axis=1)
+    return numbers.eps * float(kappa.max())
+
+
+# Deviations from each mean --------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """Sums of [1, v][1, v]', weighted, with deviations v = x - o_k from each origin.
+
+    Cost per row and component: (d + 1)^2 / 2 multiplications with additions in a
+    product of a matrix with its own transpose; for diagonal products 2 d.
+
+    Rounding: eps times the products themselves, whatever the data, while the means
+    are near the origins. In float32 rows are taken about ``base`` first.
+    """
+
+    kind: str
+    origin: NDArray
+    base: NDArray
+    dtype: np.dtype
+    scratch: Scratch
+
+    @property
+    def rows(self) -> int:
+        return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+
+    def features(self, X: NDArray) -> NDArray:
+        """x - base, shape (d, n)."""
+        z = self.scratch.array("rows", X.shape[::-1], self.dtype)
+        base = self.base.astype(self.dtype)
+        return np.subtract(X.T, base[:, None], out=z, casting="same_kind")
+
+    def groups(self, features: NDArray) -> Iterator[slice]:
+        """Components that are handled together."""
+        size = max(WHITENED_SIZE // features.size, 1)
+        return gen_batches(len(self.origin), size)
+
+    def write(self, features: NDArray, origin: NDArray, out: NDArray) -> None:
+        """x - o_k of some components, into (components, d, n)."""
+        shifts = (origin - self.base).astype(self.dtype)
+        np.subtract(features, shifts[:, :, None], out=out)
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
+        d, n = features.shape
+        size = 2 if self.kind == "diagonal" else 1 + d
+        total = np.empty((len(self.origin), size, 1 + d))
+        for group in self.groups(features):
+            weights = responsibilities[group, None]
+            shape = (len(weights), 1 + d, n)
+            vectors = self.scratch.array("vectors", shape, self.dtype)
+            vectors[:, 0] = 1.0
+            self.write(features, self.origin[group], vectors[:, 1:])
+            roots = np.sqrt(weights)
+            vectors *= roots
+            if self.kind == "diagonal":
+                total[group, 0] = (vectors @ roots.mT)[..., 0]
+                total[group, 1] = np.einsum("kdn,kdn->kd", vectors, vectors)
+            else:
+                total[group] = vectors @ vectors.mT
+        return total
+
+    def statistics(self, sums: Sums, weight: float) -> Statistics:
+        counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
+        diagonal = self.kind == "diagonal"
+        products = sums.moments[:, 1 if diagonal else slice(1, None), 1:]
+        if self.kind == "pooled":
+            products = products.sum(axis=0, keepdims=True)
+        return Statistics(
+            self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Whitened(Kernel):
+    """log_joint_k = const_k - |(x - mean_k) U_k|^2 / 2, with precision P_k = U_k U_k'.
+
+    Sums are those of ``Deviations``, about the means unless told otherwise.
+
+    Cost per row and component: d^2 / 2 multiplications with additions for a full
+    matrix (somewhat more: the triangle is multiplied in slabs), d for a diagonal one,
+    and besides those of ``Deviations``.
+
+    Rounding: the error of a whitened deviation is about eps sd'|U_k|, at most eps times
+    the root of the condition number of the correlations, wherever the data lie. In
+    float32, rows and means are first taken about a common base, which adds eps times
+    the distance of the means from it; ``suits`` asks that a log-density be off by less
+    than 1e-3.
+    """
+
+    deviations: Deviations
+
+    max_cancellation = MAX_CANCELLATION
+
+    @classmethod
+    def about(
+        cls,
+        mixture: Mixture,
+        numbers: Numbers,
+        scratch: Scratch,
+        origin: NDArray | None = None,
+        base: NDArray | None = None,
+    ) -> Self:
+        """With sums about an origin (K, d), by default the means."""
+        kind, means = mixture.covariances.products, mixture.means
+        origin = means if origin is None else origin
+        # In float64 the rows minus a mean are as exact as the rows.
+        base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
+        shifts = (origin - base).astype(numbers.dtype)
+        deviations = Deviations(kind, base + shifts, base, numbers.dtype, scratch)
+        return cls(mixture, numbers, scratch, deviations)
+
+    @staticmethod
+    def suits(mixture: Mixture, origin: NDArray, numbers: Numbers) -> bool:
+        """Whether rounding in this type, about an origin (d,), is within the bound."""
+        covariances, offsets = mixture.covariances, mixture.means - origin
+        whitened = _rounding(covariances, np.zeros_like(offsets), numbers)
+        subtracted = _rounding(covariances, np.abs(offsets), numbers)
+        subtracted = np.sqrt(numbers.eps * len(origin) * subtracted)
+        return max(whitened, subtracted) < numbers.max_rounding
+
+    @property
+    def unlimited(self) -> bool:
+        return self.numbers is DOUBLE
+
+    @cached_property
+    def factors(self) -> NDArray:
+        """U_k' / sqrt(2), so that squares are halved."""
+        factors = np.sqrt(0.5) * self.mixture.covariances.factors
+        factors = factors[:, :, None] if factors.ndim == 2 else factors.mT
+        return np.ascontiguousarray(factors, dtype=self.dtype)
+
+    @property
+    def rows(self) -> int:
+        return self.deviations.rows
+
+    def features(self, X: NDArray) -> NDArray:
+        return self.deviations.features(X)
+
+    def log_joint(self, features: NDArray) -> NDArray:
+        shape = (len(self.log_peaks), features.shape[1])
+        out = self.scratch.array("log_joint", shape, self.dtype)
+        for group in self.deviations.groups(features):
+            means = self.mixture.means[group]
+            shape = (len(means), *features.shape)
+            vectors = self.scratch.array("vectors", shape, self.dtype)
+            self.deviations.write(features, means, vectors)
+            whitened = self._whiten(self.factors[group], vectors)
+            np.multiply(whitened, whitened, out=whitened)
+            np.add.reduce(whitened, axis=1, out=out[group])
+        constants = (self.log_peaks - self.reference).astype(self.dtype)
+        return np.subtract(constants[:, None], out, out=out)
+
+    def _whiten(self, factors: NDArray, vectors: NDArray) -> NDArray:
+        """Diagonals (g, d, 1) or lower triangles (g, d, d) times vectors (g, d, n)."""
+        if factors.shape[2] == 1:
+            return np.multiply(factors, vectors, out=vectors)
+        out = self.scratch.array("whitened", vectors.shape, self.dtype)
+        d = vectors.shape[1]
+        bounds = np.linspace(0, d, min(-(-d // SLAB), MAX_SLABS) + 1).astype(int)
+        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+            slab = factors[:, low:high, :high]
+            np.matmul(slab, vectors[:, :high], out=out[:, low:high])
+        return out
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        return self.deviations.moments(features, responsibilities)
+
+    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+        return self.deviations.statistics(sums, blocks.weight)
+
+
+def choose_kernel(
+    mixture: Mixture, origin: NDArray, dtype: np.dtype, scratch: Scratch
+) -> Kernel:
+    """The fastest kernel that is accurate for the mixture, near an origin (d,)."""
+    variances = mixture.covariances.variances
+    # Squares and their products must be far from the ends of float32.
+    moderate = 2.0**-60 < variances.min() and variances.max() < 2.0**60
+    single = dtype == SINGLE.dtype and moderate
+    for numbers in (SINGLE, DOUBLE) if single else (DOUBLE,):
+        near = origin.astype(numbers.dtype)
+        if Quadratic.suits(mixture, near, numbers):
+            return Quadratic(mixture, numbers, scratch, near)
+        if numbers is SINGLE and Whitened.suits(mixture, near, numbers):
+            return Whitened.about(mixture, numbers, scratch, base=near)
+    return Whitened.about(mixture, DOUBLE, scratch)

@@ -1,0 +1,175 @@
+"""What kernels have in common: log-densities of a block of rows to responsibilities."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import Blocks
+from ._mixture import LOG_2_PI, Mixture
+from ._statistics import Statistics
+from ._threads import Scratch
+
+
+class Numbers(NamedTuple):
+    """A type of numbers, and how far it is trusted."""
+
+    dtype: np.dtype
+    eps: float
+    max_rounding: float
+    """Bound on the rounding of a log-density (see ``suits``)."""
+    smallest_total: float
+    """What sums of exponentials must exceed, lest some of them have underflowed."""
+    span: float
+    """Half of the largest exponent."""
+
+
+DOUBLE = Numbers(np.dtype(np.float64), 2.0**-52, 1e-10, 2.0**-970, 354.0)
+SINGLE = Numbers(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What the blocks of a pass add up."""
+
+    log_likelihood: float
+    moments: NDArray
+
+    def __add__(self, other: Sums) -> Sums:
+        log_likelihood = self.log_likelihood + other.log_likelihood
+        return Sums(log_likelihood, self.moments + other.moments)
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel(ABC):
+    """A mixture, prepared for blocks of rows in one type of numbers.
+
+    A kernel takes rows (n, d) to features, features to joint log-densities and
+    responsibilities (K, n), and these to sums from which the statistics are made:
+
+        features = kernel.features(X)
+        log_joint = kernel.log_joint(features)
+        log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
+        moments = kernel.moments(features, responsibilities)
+
+    Components lie along rows, so that maxima, exponentials and sums over them run
+    through contiguous memory. Arrays of a block's size come from ``scratch``: what a
+    method returns is overwritten when the same thread calls it again.
+
+    FloatingPointError where rows are beyond the reach of a kernel: its numbers
+    overflow, or every density of a row underflows even as a logarithm.
+    """
+
+    mixture: Mixture
+    numbers: Numbers
+    scratch: Scratch
+
+    max_cancellation: ClassVar[float]
+    """Statistics are exact while means are nearer to the origin, in variances."""
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether no other kernel reaches rows that this one does not."""
+        return False
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.numbers.dtype
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Rows of a block."""
+
+    @abstractmethod
+    def features(self, X: NDArray) -> NDArray:
+        """What log-densities and sums are computed from; rows along the last axis."""
+
+    @abstractmethod
+    def log_joint(self, features: NDArray) -> NDArray:
+        """log w_k + log N(x; mean_k, covariance_k) - ``reference``, shape (K, n)."""
+
+    @abstractmethod
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        """Weighted sums over the rows of a block, in float64."""
+
+    @abstractmethod
+    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+        """Statistics from the sums over all blocks."""
+
+    @cached_property
+    def reference(self) -> float:
+        """About the log-density of a row among those of the highest component.
+
+        Relative to it exponentials neither overflow nor, but for rows far from all
+        components, underflow; so no maximum has to be subtracted row by row.
+        """
+        n_features = self.mixture.means.shape[1]
+        return float(self.log_peaks.max()) - min(n_features / 2, self.numbers.span)
+
+    @cached_property
+    def log_peaks(self) -> NDArray:
+        """log w_k + log N(mean_k; mean_k, covariance_k), shape (K,)."""
+        with np.errstate(divide="ignore"):  # the logarithm of a weight of zero
+            log_weights = np.log(self.mixture.weights)
+        n_features = self.mixture.means.shape[1]
+        log_det = self.mixture.covariances.log_det
+        return log_weights - 0.5 * (n_features * LOG_2_PI + log_det)
+
+    def posterior(
+        self, log_joint: NDArray, sample_weight: NDArray | float = 1.0
+    ) -> tuple[NDArray, NDArray]:
+        """log f(x) (n,), and responsibilities (K, n) times the weights of the rows."""
+        shape, dtype = log_joint.shape, self.dtype
+        responsibilities = self.scratch.array("responsibilities", shape, dtype)
+        total = self.scratch.array("total", shape[1:], dtype)
+        log_density = self.scratch.array("log_density", shape[1:], dtype)
+        np.exp(log_joint, out=responsibilities)
+        np.add.reduce(responsibilities, axis=0, out=total)
+        if total.min() > self.numbers.smallest_total:
+            np.log(total, out=log_density)
+        else:
+            self._normalize_far_rows(log_joint, responsibilities, total, log_density)
+        log_density += dtype.type(self.reference)
+        np.divide(sample_weight, total, out=total, casting="same_kind")
+        responsibilities *= total
+        return log_density, responsibilities
+
+    def peak(self, log_joint: NDArray) -> NDArray:
+        """The greatest over the components, shape (n,)."""
+        peak = log_joint.max(axis=0)
+        if not (self.unlimited or peak.min() > -np.inf):
+            raise FloatingPointError("a row is too far from all components")
+        return peak
+
+    def labels(self, log_joint: NDArray) -> NDArray:
+        """Most probable components of the rows, shape (n,)."""
+        return np.equal(log_joint, self.peak(log_joint)).argmax(axis=0)
+
+    def _normalize_far_rows(
+        self,
+        log_joint: NDArray,
+        responsibilities: NDArray,
+        total: NDArray,
+        log_density: NDArray,
+    ) -> None:
+        """Subtract the maximum where exponentials underflow; write the last three.
+
+        A row so far from every component that all its densities underflow even as
+        logarithms is shared by them equally.
+        """
+        far = np.flatnonzero(~(total > self.numbers.smallest_total))
+        columns = log_joint[:, far]
+        peak = self.peak(columns)
+        lost = np.isneginf(peak)
+        columns[:, lost] = 0.0
+        columns -= np.where(lost, 0.0, peak)
+        responsibilities[:, far] = np.exp(columns)
+        total[far] = responsibilities[:, far].sum(axis=0)
+        np.log(total, out=log_density)
+        log_density[far] += peak

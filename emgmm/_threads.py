@@ -1,0 +1,190 @@
+"""Threads over blocks: how many there may be, with BLAS held to one in each."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from threadpoolctl import ThreadpoolController
+
+
+class Scratch(threading.local):
+    """Arrays that a thread writes again and again, each under a name of its own.
+
+    Fresh arrays of a megabyte cost more than what is computed in them: their pages
+    come from the system. Every thread sees buffers of its own.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, NDArray] = {}
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
+        """An array of any content; what it held under this name is lost."""
+        size, buffer = prod(shape), self._buffers.get(name)
+        if buffer is None or buffer.dtype != dtype or buffer.size < size:
+            buffer = self._buffers[name] = np.empty(size, dtype)
+        return buffer[:size].reshape(shape)
+
+
+class BlasLimit:
+    """The number of threads of BLAS, which belongs to the whole process.
+
+    Any number of threads may hold it at one at the same time, and each any number of
+    times; the last to let go restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._holders = 0
+        self._before: list[tuple[Any, int]] = []
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold BLAS at one thread; the number of threads that this leaves the holder.
+
+        That is what BLAS might have used, less the other holders, but one at least.
+        BLAS is held from a first product to a last, rather than for each: its threads
+        go on spinning for a while after each product that they shared.
+        """
+        outermost = not getattr(self._own, "holds", False)
+        if outermost:
+            self._begin()
+        try:
+            allowed = max((number for _, number in self._before), default=1)
+            yield max(allowed + 1 - self._holders, 1)
+        finally:
+            if outermost:
+                self._end()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._holders == 0:
+                self._before = [(lib, lib.num_threads or 1) for lib in _libraries()]
+            self._holders += 1
+            _set_threads((library, 1) for library, _ in self._before)
+        self._own.holds = True
+
+    def _end(self) -> None:
+        self._own.holds = False
+        with self._lock:
+            self._holders -= 1
+            _set_threads(
+                (library, number)
+                for library, number in self._before
+                if self._holders == 0 or _is_per_thread(library)
+            )
+
+    def reset(self) -> None:
+        """In a forked child the holders are gone, and what they held is let go."""
+        if self._holders:
+            _set_threads(self._before)
+        self.__init__()  # type: ignore[misc]
+
+
+@cache
+def _libraries() -> list[Any]:
+    """What controls BLAS, or OpenMP where BLAS is not known; to find it takes 2 ms."""
+    found = ThreadpoolController().lib_controllers
+    blas = [library for library in found if library.user_api == "blas"]
+    return blas or found
+
+
+def _set_threads(numbers: Iterable[tuple[Any, int]]) -> None:
+    """Set numbers of threads, whichever thread set them last.
+
+    threadpoolctl lets only one thread at a time set what belongs to the process; the
+    lock of ``BlasLimit`` does better, since the first to hold need not end last.
+    """
+    for library, number in numbers:
+        let_go = getattr(library, "clear_controlling_thread", lambda force: None)
+        let_go(force=True)
+        library.set_num_threads(number)
+        let_go(force=True)
+
+
+def _is_per_thread(library: Any) -> bool:
+    """Whether every thread has a number of its own."""
+    layer = getattr(library, "threading_layer", "")
+    return library.internal_api == "mkl" or layer == "openmp"
+
+
+def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Results of the tasks, in their order, from as many threads as BLAS may use.
+
+    The caller is one of the threads, and where there are many callers at once each
+    has fewer helpers, or none. Tasks of a task run in its own thread, lest all wait
+    for one another. An exception ends the tasks not yet begun.
+    """
+    with BLAS.held() as n_threads:
+        if len(tasks) == 1 or n_threads == 1 or getattr(WORKER, "busy", False):
+            return [task() for task in tasks]
+        return _share(tasks, n_threads)
+
+
+def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
+    """Let the caller and its helpers take the next task until none is left."""
+    waiting = deque(enumerate(tasks))
+    results: list[Any] = [None] * len(tasks)
+
+    def work() -> None:
+        WORKER.busy = True
+        try:
+            for index, task in _taken_from(waiting):
+                results[index] = task()
+        finally:
+            WORKER.busy = False
+
+    pool = _pool(n_threads - 1)
+    helpers = [pool.submit(work) for _ in range(min(n_threads, len(tasks)) - 1)]
+    try:
+        work()
+    finally:
+        waiting.clear()
+        wait(helpers)
+    for helper in helpers:
+        helper.result()
+    return results
+
+
+def _taken_from(waiting: deque[Any]) -> Iterator[Any]:
+    """What is left, until none is."""
+    while waiting:
+        try:
+            yield waiting.popleft()
+        except IndexError:  # another thread took the last
+            return
+
+
+@cache
+def _pool(n_helpers: int) -> ThreadPoolExecutor:
+    """The helpers that all fits and predictions of the process share.
+
+    Where BLAS has a number for every thread, theirs is one for good; where there is
+    one number for all, it is held at one already when the first of them begins.
+    """
+    return ThreadPoolExecutor(
+        n_helpers,
+        thread_name_prefix="emgmm",
+        initializer=lambda: _set_threads((library, 1) for library in _libraries()),
+    )
+
+
+def _after_fork() -> None:
+    BLAS.reset()
+    _pool.cache_clear()
+
+
+BLAS = BlasLimit()
+WORKER = threading.local()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

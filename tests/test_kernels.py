@@ -1,0 +1,364 @@
+"""The kernels: against each other, dense twins, and mpmath where doubles are short."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+from conftest import log_joint, quadratic, statistics_of, whitened
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import logsumexp, softmax
+from scipy.stats import multivariate_normal
+
+from emgmm import GaussianMixtureEM, _kernels
+from emgmm._blocks import ArrayBlocks
+from emgmm._covariances import Diagonal, Full, Spherical, Tied
+from emgmm._estep import e_step, expectation
+from emgmm._kernels import Quadratic, Whitened, choose_kernel
+from emgmm._mixture import Mixture
+from emgmm._posterior import DOUBLE, SINGLE
+from emgmm._threads import Scratch
+
+STORAGES = [Spherical, Diagonal, Tied, Full]
+# K == d tells nobody apart by shape; K = 1 and d = 1 are the borders; 30 has slabs.
+SIZES = [(3, 2), (2, 2), (1, 3), (4, 1), (1, 1), (2, 30)]
+FLOAT64, FLOAT32 = DOUBLE.dtype, SINGLE.dtype
+
+
+def random_mixture(storage, n_components, n_features, seed=0):
+    rng = np.random.default_rng(seed)
+    shape = storage.shape(n_components, n_features)
+    if storage in (Tied, Full):
+        roots = rng.standard_normal((*shape[:-1], 2 * n_features + 3)) / n_features**0.5
+        values = roots @ roots.mT
+    else:
+        values = rng.uniform(0.5, 2.0, shape)
+    return Mixture(
+        rng.dirichlet(np.ones(n_components)),
+        2 * rng.standard_normal((n_components, n_features)),
+        storage.from_values(values, n_components, n_features),
+    )
+
+
+def random_rows(mixture, n_samples=200, seed=1):
+    return mixture.sample(n_samples, np.random.RandomState(seed))[0]
+
+
+def both(mixture, origin, numbers=DOUBLE):
+    base = {} if numbers is DOUBLE else {"base": origin}
+    return {
+        "quadratic": quadratic(mixture, origin, numbers),
+        "whitened": whitened(mixture, numbers, **base),
+    }
+
+
+def statistics_by(kernel, X, weights, rows=None):
+    blocks = ArrayBlocks(X, weights)
+    sums = blocks.sum(lambda X, w: e_step(X, w, kernel), rows=rows or kernel.rows)
+    return kernel.statistics(sums, blocks)
+
+
+def assert_same_statistics(ours, expected, tolerance):
+    """Means and scatter in units of the components' own standard deviations."""
+    assert_allclose(ours.log_likelihood, expected.log_likelihood, rtol=tolerance)
+    assert_allclose(ours.counts, expected.counts, rtol=tolerance)
+    scatter = expected.scatter
+    if scatter.ndim == 3:
+        scatter = np.diagonal(scatter, axis1=1, axis2=2)
+        counts = expected.counts if len(scatter) > 1 else expected.counts.sum()
+    else:
+        counts = expected.counts
+    spread = np.sqrt(scatter / np.reshape(counts, (-1, 1)))
+    assert_allclose(
+        ours.means / spread,
+        expected.means / spread,
+        rtol=0,
+        atol=tolerance * (1 + np.abs(expected.means / spread).max()),
+    )
+    unit = np.sqrt(scatter)
+    if expected.scatter.ndim == 3:
+        unit = unit[:, :, None] * unit[:, None, :]
+    else:
+        unit = unit**2
+    assert np.max(np.abs(ours.scatter - expected.scatter) / unit) < tolerance
+
+
+@pytest.mark.parametrize("name", ["quadratic", "whitened"])
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("storage", STORAGES)
+def test_kernels_equal_the_densities_and_sums_written_out(storage, sizes, name):
+    mixture = random_mixture(storage, *sizes)
+    X = random_rows(mixture)
+    weights = np.random.default_rng(2).uniform(size=len(X))
+    center = np.average(X, axis=0, weights=weights)
+    kernel = both(mixture, center)[name]
+    densities = [
+        np.log(weight) + multivariate_normal(mean, covariance).logpdf(X)
+        for weight, mean, covariance in zip(
+            mixture.weights, mixture.means, mixture.covariances.dense(), strict=True
+        )
+    ]
+    expected = np.transpose(densities)
+    assert_allclose(log_joint(mixture, X, kernel), expected, rtol=1e-11, atol=1e-11)
+    log_density, responsibilities = kernel.posterior(
+        kernel.log_joint(kernel.features(X))
+    )
+    assert_allclose(log_density, logsumexp(expected, axis=1), rtol=1e-11, atol=1e-11)
+    assert_allclose(responsibilities.T, softmax(expected, axis=1), atol=1e-11)
+    assert_array_equal(
+        kernel.labels(kernel.log_joint(kernel.features(X))), expected.argmax(axis=1)
+    )
+    twin = statistics_of(
+        X,
+        softmax(expected, axis=1) * weights[:, None],
+        np.tile(center, (sizes[0], 1)),
+        mixture.covariances.products,
+        weights @ logsumexp(expected, axis=1),
+        weights.sum(),
+    )
+    for rows in (len(X), 7):
+        assert_same_statistics(statistics_by(kernel, X, weights, rows), twin, 1e-11)
+
+
+# Rounding --------------------------------------------------------------------------
+
+
+def exact_statistics(X, mixture):
+    """Statistics in 60 digits about the exact means: of full matrices, in doubles."""
+    weights, means = mixture.weights.tolist(), mixture.means.tolist()
+    with mpmath.workdps(60):
+        rows = [mpmath.matrix(row) for row in X.tolist()]
+        joints = []
+        for w, mean, covariance in zip(
+            weights, means, mixture.covariances.dense().tolist(), strict=True
+        ):
+            inverse = mpmath.matrix(covariance) ** -1
+            constant = mpmath.log(w) + mpmath.log(mpmath.det(inverse)) / 2
+            constant -= len(mean) * mpmath.log(2 * mpmath.pi) / 2
+            deviations = [row - mpmath.matrix(mean) for row in rows]
+            joints.append([constant - (v.T * inverse * v)[0] / 2 for v in deviations])
+        densities = [
+            [mpmath.exp(joint) for joint in row] for row in zip(*joints, strict=True)
+        ]
+        totals = [mpmath.fsum(row) for row in densities]
+        shares = [
+            [p / t for p in row] for row, t in zip(densities, totals, strict=True)
+        ]
+        log_likelihood = mpmath.fsum(mpmath.log(t) for t in totals)
+        found = []
+        for k in range(len(weights)):
+            share = [row[k] for row in shares]
+            count = mpmath.fsum(share)
+            mean = (
+                sum((r * x for r, x in zip(share, rows, strict=True)), 0 * rows[0])
+                / count
+            )
+            scatter = sum(
+                (
+                    r * (x - mean) * (x - mean).T
+                    for r, x in zip(share, rows, strict=True)
+                ),
+                0 * (rows[0] * rows[0].T),
+            )
+            found.append((count, mean, scatter))
+    to_array = np.vectorize(float)
+    return (
+        float(log_likelihood),
+        np.array([float(count) for count, _, _ in found]),
+        np.array([to_array(mean.tolist())[:, 0] for _, mean, _ in found]),
+        np.array([to_array(scatter.tolist()) for _, _, scatter in found]),
+    )
+
+
+def pairs_apart(kappa, n_samples=60, correlation=0.5):
+    """Two pairs of overlapping components, so far apart as kappa says, and rows."""
+    rng = np.random.default_rng(3)
+    covariance = np.array([[1.0, correlation], [correlation, 1.0]])
+    direction = np.array([1.0, 0.3])
+    direction /= np.sqrt(direction @ np.linalg.solve(covariance, direction))
+    centers = np.outer([-1.0, -1.0, 1.0, 1.0], np.sqrt(kappa) * direction)
+    means = centers + np.array([[0, 0], [1, 1.5], [0, 0], [-1, 1.2]])
+    scales = np.array([1.0, 0.7, 1.3, 1.0])[:, None, None]
+    values = scales * covariance
+    mixture = Mixture(np.full(4, 0.25), means, Full.from_values(values, 4, 2))
+    labels = np.arange(n_samples) % 4
+    normals = rng.standard_normal((n_samples, 2))
+    roots = np.linalg.cholesky(values)
+    return mixture, means[labels] + np.einsum("nij,nj->ni", roots[labels], normals)
+
+
+@pytest.mark.parametrize("kappa", 10.0 ** np.arange(0, 15))
+def test_statistics_are_exact_on_either_side_of_the_switch(kappa):
+    mixture, X = pairs_apart(kappa)
+    blocks = ArrayBlocks(X, np.ones(len(X)))
+    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Scratch())
+    if kappa <= 1e4:
+        assert isinstance(chosen, Quadratic)
+    if kappa >= 1e6:
+        assert isinstance(chosen, Whitened)
+    log_likelihood, counts, means, scatter = exact_statistics(X, mixture)
+    stats = expectation(blocks, mixture)
+    assert_allclose(stats.log_likelihood, log_likelihood, rtol=1e-9)
+    assert_allclose(stats.counts, counts, rtol=1e-9)
+    # In units of the standard deviation, but for what doubles so far out can hold.
+    sd = np.sqrt(np.diagonal(scatter, axis1=1, axis2=2) / counts[:, None])
+    assert np.all(np.abs(stats.means - means) < 1e-9 * sd + 4e-16 * np.abs(means))
+    unit = counts[:, None, None] * sd[:, :, None] * sd[:, None, :]
+    # Means that doubles hold to eps |mean| move a scatter by the square of that.
+    held = (4e-16 * np.sqrt(kappa)) ** 2
+    assert np.max(np.abs(stats.scatter - scatter) / unit) < 1e-9 + held
+
+
+@pytest.mark.parametrize("distance", 10.0 ** -np.arange(1, 15))
+def test_strong_correlation_counts_as_distance(distance):
+    """|z|'|P||z| is large where features nearly coincide, wherever the means are."""
+    mixture, X = pairs_apart(4.0, correlation=1 - distance)
+    blocks = ArrayBlocks(X, np.ones(len(X)))
+    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Scratch())
+    assert isinstance(chosen, Quadratic if distance > 1e-3 else object)
+    assert isinstance(chosen, Whitened if distance < 1e-7 else object)
+    log_likelihood, counts, means, scatter = exact_statistics(X, mixture)
+    stats = expectation(blocks, mixture)
+    # No kernel is more exact than the entries of the matrices, rounded to eps.
+    tolerance = 1e-9 + 100 * DOUBLE.eps / distance
+    assert_allclose(stats.log_likelihood, log_likelihood, rtol=tolerance)
+    assert_allclose(stats.counts, counts, rtol=tolerance)
+    unit = np.sqrt(np.diagonal(scatter, axis1=1, axis2=2))
+    error = np.abs(stats.scatter - scatter) / (unit[:, :, None] * unit[:, None, :])
+    assert error.max() < tolerance
+
+
+def test_the_quadratic_kernel_is_wrong_where_it_does_not_suit():
+    """What the bound is for."""
+    mixture, X = pairs_apart(1e10)
+    blocks = ArrayBlocks(X, np.ones(len(X)))
+    exact = exact_statistics(X, mixture)
+    kernel = quadratic(mixture, blocks.center)
+    assert not Quadratic.suits(mixture, blocks.center, DOUBLE)
+    stats = statistics_by(kernel, X, np.ones(len(X)))
+    assert np.max(np.abs(stats.counts / exact[1] - 1)) > 1e-9
+
+
+def test_many_features_for_few_components_are_whitened():
+    wide = random_mixture(Full, 2, 30)
+    tied = random_mixture(Tied, 2, 30)
+    for mixture, kernel in [(wide, Whitened), (tied, Quadratic)]:
+        chosen = choose_kernel(mixture, np.zeros(30), FLOAT64, Scratch())
+        assert type(chosen) is kernel
+
+
+# float32 ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("name", ["quadratic", "whitened"])
+@pytest.mark.parametrize("sizes", [(3, 2), (5, 8), (2, 30)])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_float32_is_near_float64(storage, sizes, name, offset):
+    mixture = random_mixture(storage, *sizes)
+    shifted = Mixture(mixture.weights, mixture.means + offset, mixture.covariances)
+    X = (random_rows(mixture, 2000) + offset).astype(np.float32)
+    center = X.mean(axis=0, dtype=float)
+    ones = np.ones(len(X))
+    single = statistics_by(both(shifted, center, SINGLE)[name], X, ones)
+    double = statistics_by(both(shifted, center)[name], X, ones)
+    for values in (single.counts, single.sums, single.products):
+        assert values.dtype == np.float64
+    assert_allclose(single.log_likelihood, double.log_likelihood, rtol=1e-5)
+    assert_allclose(single.counts, double.counts, rtol=1e-3)
+    sd = np.sqrt(shifted.covariances.variances)
+    assert np.max(np.abs(single.means - double.means) / sd) < 1e-3
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e17])
+def test_float32_rows_of_any_scale_are_fitted_as_well_as_float64_ones(scale):
+    mixture = random_mixture(Diagonal, 2, 2)
+    X = (scale * random_rows(mixture, 500)).astype(np.float32)
+    settings = {"covariance_type": "diag", "reg_covar": 0.0, "tol": 1e-4}
+    single = GaussianMixtureEM(2, **settings).fit(X)
+    double = GaussianMixtureEM(2, **settings).fit(X.astype(float))
+    assert single.means_.dtype == np.float32
+    assert_allclose(single.lower_bound_, double.lower_bound_, rtol=1e-5)
+    assert_allclose(single.means_ / scale, double.means_ / scale, rtol=1e-3, atol=1e-3)
+
+
+def test_float32_falls_back_where_its_rounding_would_show():
+    for kappa, kernel, numbers in [
+        (10.0, Quadratic, SINGLE),
+        (1e6, Whitened, SINGLE),
+        (1e10, Whitened, DOUBLE),
+    ]:
+        mixture, _ = pairs_apart(kappa)
+        chosen = choose_kernel(mixture, np.zeros(2), FLOAT32, Scratch())
+        assert type(chosen) is kernel and chosen.numbers is numbers
+
+
+# Rows far away ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["quadratic", "whitened"])
+def test_rows_far_from_all_components_belong_to_the_nearest(name):
+    """Their densities underflow as numbers, though not as logarithms."""
+    means = np.array([[0.0, 0.0], [1.0, 0.0]])
+    covariances = Spherical.from_values(np.array([1.0, 1.0]), 2, 2)
+    mixture = Mixture(np.array([0.5, 0.5]), means, covariances)
+    X = np.array([[0.0, 0.0], [-1e3, 0.0], [1e3, 0.0], [1e5, 1e5], [0.5, 1e4]])
+    kernel = both(mixture, means.mean(axis=0))[name]
+    log_density, responsibilities = kernel.posterior(
+        kernel.log_joint(kernel.features(X))
+    )
+    expected = log_joint(mixture, X)
+    assert_allclose(log_density, logsumexp(expected, axis=1), rtol=1e-12)
+    assert_allclose(responsibilities.T[1:4], [[1, 0], [0, 1], [0, 1]], atol=1e-12)
+    assert_allclose(responsibilities[:, 4], 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_beyond_all_numbers_are_shared_and_warn_of_nothing(dtype):
+    mixture = random_mixture(Full, 3, 2)
+    gmm = GaussianMixtureEM.from_parameters(
+        mixture.weights, mixture.means, mixture.covariances.values
+    )
+    largest = np.finfo(dtype).max
+    X = np.array([[0.0, 0.0], [largest / 2, -largest / 3]], dtype)
+    expected = gmm.predict_proba(X[:1].astype(float))
+    responsibilities = gmm.predict_proba(X)
+    assert_allclose(responsibilities[0], expected[0], rtol=1e-5)
+    assert_allclose(responsibilities[1].sum(), 1)
+    assert gmm.predict(X)[0] == expected.argmax()
+    scores = gmm.score_samples(X)
+    assert np.isfinite(scores[0]) and scores[1] < -1e30
+    assert gmm.icl(X[:1]) < np.inf and gmm.icl(X) > 1e30
+
+
+@pytest.mark.parametrize("name", ["full", "tied", "diag"])
+def test_rows_of_weight_zero_may_lie_anywhere(name):
+    X = random_rows(random_mixture(Full, 2, 2), 100)
+    far = np.vstack([X, [[1e200, -1e200]]])
+    weights = np.append(np.ones(100), 0.0)
+    one = GaussianMixtureEM(2, covariance_type=name, max_iter=300).fit(X)
+    other = GaussianMixtureEM(2, covariance_type=name, max_iter=300)
+    other.fit(far, sample_weight=weights)
+    assert_allclose(other.means_, one.means_, rtol=1e-9)
+    assert_allclose(other.lower_bound_, one.lower_bound_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["quadratic", "whitened"])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_component_of_weight_zero_takes_no_rows_and_stays(storage, name):
+    mixture = random_mixture(storage, 3, 2)
+    silent = Mixture(np.array([0.0, 0.5, 0.5]), mixture.means, mixture.covariances)
+    X = random_rows(silent)
+    stats = statistics_by(both(silent, X.mean(axis=0))[name], X, np.ones(len(X)))
+    assert stats.counts[0] == 0
+    assert_allclose(stats.counts.sum(), len(X))
+    assert_array_equal(stats.means[0], silent.means[0])
+
+
+def test_constants_of_the_numbers_are_those_of_numpy():
+    for numbers in (DOUBLE, SINGLE):
+        finfo = np.finfo(numbers.dtype)
+        assert numbers.eps == finfo.eps
+        assert numbers.smallest_total * numbers.eps == finfo.tiny
+        assert 2 * numbers.span < np.log(finfo.max)
+    assert _kernels.Quadratic.max_cancellation * DOUBLE.eps == DOUBLE.max_rounding

@@ -1,0 +1,267 @@
+"""Threads: the same bits from any number of them, and no more than are allowed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+from conftest import make_blobs
+from joblib import parallel_config
+from numpy.testing import assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from emgmm import GaussianMixtureEM, _threads
+from emgmm._kernels import Quadratic
+from emgmm._threads import BLAS, Scratch, run_all
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+ATTRIBUTES = ["weights_", "means_", "covariances_", "labels_", "lower_bounds_"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """More than four blocks of them."""
+    return make_blobs(0, n_samples=60_000, n_features=6, n_components=4)
+
+
+def blas_threads():
+    """Of every BLAS that is loaded."""
+    libraries = ThreadpoolController().select(user_api="blas").info()
+    return {library["num_threads"] for library in libraries}
+
+
+needs_blas = pytest.mark.skipif(
+    not blas_threads(), reason="this BLAS does not tell its number of threads"
+)
+
+
+def fit(X, **parameters):
+    settings = {"n_components": 4, "max_iter": 4, "tol": 0.0}
+    return GaussianMixtureEM(**(settings | parameters)).fit(X)
+
+
+def names_of_threads_in(function):
+    """Threads that an operation on rows ran in, besides its result."""
+    seen = set()
+    original = _threads._taken_from
+
+    def spy(waiting):
+        for item in original(waiting):
+            seen.add(threading.current_thread().name)
+            yield item
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_threads, "_taken_from", spy)
+        return function(), seen
+
+
+@needs_blas
+@pytest.mark.parametrize("suits", [True, False], ids=["quadratic", "whitened"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ["full", "tied", "diag", "EVE"])
+def test_the_number_of_threads_changes_no_bit(rows, monkeypatch, name, dtype, suits):
+    monkeypatch.setattr(Quadratic, "suits", staticmethod(lambda *_: suits))
+    X, results = rows.astype(dtype), []
+    for n_threads in (1, 2, 4):
+        with threadpool_limits(n_threads):
+            gmm, used = names_of_threads_in(lambda: fit(X, covariance_type=name))
+            results.append([getattr(gmm, attribute) for attribute in ATTRIBUTES])
+            results[-1] += [gmm.predict_proba(X), gmm.score_samples(X), gmm.bic(X)]
+        assert len(used) <= n_threads
+        assert (len(used) > 0) == (n_threads > 1)
+    for other in results[1:]:
+        for value, expected in zip(other, results[0], strict=True):
+            assert_array_equal(value, expected)
+
+
+@needs_blas
+def test_as_many_threads_run_as_blas_may_use():
+    for n_threads in (2, 3):
+        all_run = partial(threading.Barrier(n_threads).wait, timeout=30)
+        with threadpool_limits(n_threads):
+            run_all([all_run] * n_threads)
+
+
+@needs_blas
+def test_blas_is_held_to_one_thread_and_given_back():
+    with threadpool_limits(3):
+        with ThreadPoolExecutor(1) as pool:
+            elsewhere = pool.submit(run_all, [blas_threads] * 8).result()
+        for seen in run_all([blas_threads] * 8) + elsewhere:
+            assert seen == {1}
+        assert blas_threads() == {3}
+        with BLAS.held() as outer, BLAS.held() as inner:
+            assert (outer, inner) == (3, 3)
+        assert blas_threads() == {3}
+
+
+@needs_blas
+def test_an_exception_comes_out_and_leaves_blas_as_it_was():
+    begun = []
+
+    def fail():
+        begun.append(1)
+        raise KeyError("one of the tasks")
+
+    with threadpool_limits(2):
+        with pytest.raises(KeyError, match="one of the tasks"):
+            run_all([fail] * 1000)
+        assert blas_threads() == {2}
+        assert run_all([lambda: 1] * 3) == [1, 1, 1]
+    assert len(begun) <= 2
+
+
+def test_tasks_of_tasks_do_not_wait_for_one_another():
+    with threadpool_limits(2):
+        nested = run_all([lambda: run_all([lambda: 1] * 5)] * 5)
+    assert nested == [[1] * 5] * 5
+
+
+@needs_blas
+def test_the_last_to_let_go_restores_blas_whichever_began():
+    begun, ended = threading.Event(), threading.Event()
+
+    def hold():
+        with BLAS.held():
+            begun.set()
+            ended.wait(timeout=30)
+
+    with threadpool_limits(2), ThreadPoolExecutor(1) as pool:
+        other = pool.submit(hold)
+        begun.wait(timeout=30)
+        with BLAS.held():
+            ended.set()
+            other.result()
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+
+
+@needs_blas
+def test_holders_at_once_share_the_threads():
+    both_hold, done = threading.Barrier(2), threading.Barrier(2)
+
+    def hold():
+        with BLAS.held() as alone:
+            both_hold.wait(timeout=30)
+            with BLAS.held() as together:
+                done.wait(timeout=30)
+        return alone, together
+
+    with threadpool_limits(2), ThreadPoolExecutor(2) as pool:
+        results = [worker.result() for worker in [pool.submit(hold) for _ in range(2)]]
+        assert [together for _, together in results] == [1, 1]
+        assert blas_threads() == {2}
+
+
+def test_fits_in_many_threads_at_once_are_those_of_one(rows):
+    X = rows[:40_000]
+    expected = fit(X).means_
+    before = blas_threads()
+    with ThreadPoolExecutor(6) as pool:
+        fits = [pool.submit(fit, X) for _ in range(12)]
+        for each in fits:
+            assert_array_equal(each.result().means_, expected)
+    assert blas_threads() == before
+
+
+def test_every_thread_has_scratch_of_its_own():
+    scratch = Scratch()
+    mine = scratch.array("rows", (3, 4), np.float64)
+    assert scratch.array("rows", (2, 2), np.float64).base is mine.base
+    assert scratch.array("rows", (2, 2), np.float32).dtype == np.float32
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(scratch.array, "rows", (3, 4), np.float32).result()
+    assert not np.shares_memory(theirs, scratch.array("rows", (3, 4), np.float32))
+
+
+# Forks, other processes -------------------------------------------------------------
+
+forks = pytest.mark.skipif(
+    not (hasattr(os, "fork") and sys.platform == "linux"), reason="needs a safe fork"
+)
+
+
+def _means_and_blas(X, queue):
+    queue.put((fit(X).means_, blas_threads()))
+
+
+def in_a_fork(X):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_means_and_blas, args=(X, queue))
+    child.start()
+    result = queue.get(timeout=60)
+    child.join()
+    return result
+
+
+@forks
+@needs_blas
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_forked_child_fits_as_its_parent_does(rows):
+    X = rows[:40_000]
+    with threadpool_limits(2):
+        expected = fit(X).means_
+        means, threads = in_a_fork(X)
+        assert_array_equal(means, expected)
+        assert threads == {2}
+        with BLAS.held():  # as while another thread of the parent fits
+            means, threads = in_a_fork(X)
+        assert_array_equal(means, expected)
+        assert threads == {2}
+
+
+def script(code, **environment):
+    """Output of a Python process, with other environment variables."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
+    return result.stdout.split()
+
+
+FIT_AND_COUNT = """
+import threading, warnings
+import numpy as np
+from emgmm import GaussianMixtureEM
+warnings.simplefilter("ignore")
+X = np.random.default_rng(0).standard_normal(({n_samples}, 4))
+GaussianMixtureEM(3, max_iter=3).fit(X).predict(X)
+print(*[thread.name for thread in threading.enumerate()])
+"""
+
+
+def test_small_data_start_no_thread():
+    code = FIT_AND_COUNT.format(n_samples=150)
+    assert script(code, OMP_NUM_THREADS="4") == ["MainThread"]
+
+
+@needs_blas
+def test_the_environment_is_obeyed():
+    code = FIT_AND_COUNT.format(n_samples=100_000)
+    assert script(code, OMP_NUM_THREADS="1") == ["MainThread"]
+    assert len(script(code, OMP_NUM_THREADS="2")) == 2
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_grid_searches_in_parallel_find_what_others_find(rows, backend):
+    X = rows[:20_000]
+    grid = {"n_components": [2, 3], "covariance_type": ["full", "diag"]}
+    results = []
+    for n_jobs in (None, 2):
+        search = GridSearchCV(GaussianMixtureEM(max_iter=3), grid, cv=2, n_jobs=n_jobs)
+        with parallel_config(backend=backend), pytest.warns(ConvergenceWarning):
+            results.append(search.fit(X).cv_results_["mean_test_score"])
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-9)
