@@ -1,164 +1,87 @@
-"""Time and log-likelihood of EM beside scikit-learn: ``python -m benchmarks.run``.
+"""Benchmarks of all groups: ``python -m benchmarks.run [groups] [--quick]``.
 
-Every case runs in a process of its own. There both libraries iterate equally often
-from the same start, in turn, and the medians count: machines are noisy, and only
-figures of one run compare. The results, with machine and versions, go to a JSON file;
-the table printed is made of it.
+Every case runs in a process of its own. There the libraries take turns, and medians
+count: machines are noisy, and only figures of one run compare. Each group's results,
+with machine and versions, go to ``benchmarks/results/<group>.json``, of which
+``python -m benchmarks.report`` makes tables and figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "iterations.json"
-REPEATS = 5
-ITERATIONS = 5
+from .cases import GROUPS, cases_of
+from .machine import description
 
-# n_samples, n_features, n_components, covariance_type
-CASES = [
-    (200_000, 2, 3, "full"),
-    (100_000, 10, 20, "full"),
-    (50_000, 30, 10, "full"),
-    (20_000, 100, 10, "full"),
-    (100_000, 10, 20, "tied"),
-    (100_000, 10, 20, "diag"),
-    (100_000, 10, 20, "spherical"),
-]
+RESULTS = Path(__file__).parent / "results"
+TIMEOUT = 900  # seconds of a case
 
 
-def make_problem(n_samples, n_features, n_components, covariance_type):
-    """Rows of overlapping blobs, and a start of unit covariances at some of them."""
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    centers = 3 * rng.standard_normal((n_components, n_features))
-    labels = rng.integers(n_components, size=n_samples)
-    X = centers[labels] + rng.standard_normal((n_samples, n_features))
-    precisions = {
-        "full": np.tile(np.eye(n_features), (n_components, 1, 1)),
-        "tied": np.eye(n_features),
-        "diag": np.ones((n_components, n_features)),
-        "spherical": np.ones(n_components),
-    }
-    return X, {
-        "n_components": n_components,
-        "covariance_type": covariance_type,
-        "weights_init": np.full(n_components, 1 / n_components),
-        "means_init": X[:n_components],
-        "precisions_init": precisions[covariance_type],
-        "tol": 0.0,
-    }
+def run_case(one):
+    """Results of a case; without the other libraries if one of them breaks it."""
+    result = run_once(one)
+    if "error" in result and one["group"] in ("iterations", "quality"):
+        again = run_once({**one, "main_only": True})
+        return {**again, "with_all": result["error"]}
+    return result
 
 
-def seconds_per_iteration(estimator, X):
-    """Difference of two fits, so that what is not iterated cancels."""
-    times = []
-    for max_iter in (1, 1 + ITERATIONS):
-        began = time.perf_counter()
-        estimator.set_params(max_iter=max_iter).fit(X)
-        times.append(time.perf_counter() - began)
-    return (times[1] - times[0]) / ITERATIONS
+def run_once(one):
+    """Results of a case from a process of its own, or how it failed."""
+    command = [sys.executable, "-m", "benchmarks.run", "--case", json.dumps(one)]
+    root = Path(__file__).parent.parent
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=TIMEOUT, cwd=root
+        )
+    except subprocess.TimeoutExpired:
+        return {"case": one, "error": f"not done in {TIMEOUT} seconds"}
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        return {"case": one, "error": lines[-1][:300]}
+    return json.loads(done.stdout.splitlines()[-1])  # libraries may print before
 
 
-def run_case(case):
-    """Medians and spread of both libraries in one case."""
-    from sklearn.mixture import GaussianMixture
-    from threadpoolctl import threadpool_limits
-
-    from emgmm import GaussianMixtureEM
-
-    warnings.simplefilter("ignore")  # a fixed number of iterations does not converge
-    X, parameters = make_problem(*case)
-    ours, theirs = GaussianMixtureEM(**parameters), GaussianMixture(**parameters)
-    times = {"emgmm": [], "scikit-learn": [], "scikit-learn, one thread": []}
-    for _ in range(REPEATS):
-        times["emgmm"].append(seconds_per_iteration(ours, X))
-        times["scikit-learn"].append(seconds_per_iteration(theirs, X))
-        with threadpool_limits(1):
-            one_thread = seconds_per_iteration(theirs, X)
-        times["scikit-learn, one thread"].append(one_thread)
-    return {
-        "case": dict(zip(("n", "d", "K", "model"), case, strict=True)),
-        "seconds": {
-            name: {
-                "median": statistics.median(values),
-                "least": min(values),
-                "most": max(values),
-            }
-            for name, values in times.items()
-        },
-        "log_likelihood": {"emgmm": ours.score(X), "scikit-learn": theirs.score(X)},
-    }
-
-
-def run_all():
-    """Results of all cases, with machine and versions."""
-    import numpy
-    import scipy
-    import sklearn
-
-    import emgmm
-
+def run_group(group, quick):
+    """Results of the cases of a group, with machine and versions."""
     results = []
-    for index in range(len(CASES)):
-        command = [sys.executable, "-m", "benchmarks.run", "--case", str(index)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        results.append(json.loads(done.stdout))
-    modules = (emgmm, numpy, scipy, sklearn)
-    return {
-        "machine": {
-            "processor": platform.machine(),
-            "cpus": os.cpu_count(),
-            "system": platform.system(),
-        },
-        "python": platform.python_version(),
-        "versions": {module.__name__: module.__version__ for module in modules},
-        "repeats": REPEATS,
-        "results": results,
-    }
+    for one in cases_of(group, quick):
+        began = time.perf_counter()
+        results.append(run_case(one))
+        taken = time.perf_counter() - began
+        print(f"{taken:7.1f} s  {told_of(results[-1])}", file=sys.stderr, flush=True)
+    return {"group": group, "quick": quick, **description(), "results": results}
 
 
-def table(report):
-    """Markdown of the report: milliseconds per iteration, and their ratio."""
-    lines = [
-        "| n | d | K | model | emgmm, ms | scikit-learn, ms | ratio | scores |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for result in report["results"]:
-        medians = {k: v["median"] * 1e3 for k, v in result["seconds"].items()}
-        ours = medians.pop("emgmm")
-        theirs = min(medians.values())
-        difference = abs(
-            result["log_likelihood"]["emgmm"] - result["log_likelihood"]["scikit-learn"]
-        )
-        case = " | ".join(str(value) for value in result["case"].values())
-        lines.append(
-            f"| {case} | {ours:.1f} | {theirs:.1f} | {theirs / ours:.2f} | "
-            f"differ by {difference:.0e} |"
-        )
-    return "\n".join(lines)
+def told_of(result):
+    values = [str(value) for value in result["case"].values()]
+    return " ".join(values) + (f": {result['error']}" if "error" in result else "")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--case", type=int, help="run this case alone, print its JSON")
+    parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}; or all")
+    parser.add_argument("--quick", action="store_true", help="smaller, fewer repeats")
+    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case is not None:
-        print(json.dumps(run_case(CASES[arguments.case])))
+        from .measures import measure
+
+        print(json.dumps(measure(arguments.case)))
         return
-    report = run_all()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=1))
-    print(table(report))
+    unknown = set(arguments.groups) - set(GROUPS)
+    if unknown:
+        parser.error(f"no such groups: {', '.join(sorted(unknown))}")
+    RESULTS.mkdir(exist_ok=True)
+    for group in arguments.groups or GROUPS:
+        report = run_group(group, arguments.quick)
+        text = json.dumps(report, indent=1)
+        (RESULTS / f"{group}.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from emgmm import GaussianMixtureEM
 from emgmm._families import FAMILIES
