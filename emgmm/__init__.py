@@ -4,6 +4,7 @@ The modules, from the bottom up; each imports only from those above it:
 
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _statistics         the additive statistics that EM iterates on
+_products           products of matrices with very many columns
 _threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
 _families           the fourteen covariance models: rules of the M-step

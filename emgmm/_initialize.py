@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 
 from ._blocks import ArrayBlocks
+from ._products import contract, multiply
 
 MAX_LLOYD_ITER = 300
 LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
@@ -135,7 +136,7 @@ class _Nearest:
         members = self.array("responsibilities", shape, np.float64)
         components = np.arange(len(self.theta), dtype=labels.dtype)
         np.multiply(labels == components[:, None], weights, out=members)
-        return np.dot(features, members.T)
+        return contract(features, members)
 
     def means(self, sums: NDArray) -> NDArray:
         """Means of the rows; a center that is nearest to no row stays."""
@@ -149,7 +150,7 @@ class _Nearest:
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1:])
         scores = self.array("log_joint", (len(self.theta), len(X)), np.float64)
-        np.matmul(self.theta, features, out=scores)
+        multiply(self.theta, features, scores)
         labels[:] = (scores == scores.max(axis=0)).argmax(axis=0)
         return features
 

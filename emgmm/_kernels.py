@@ -22,6 +22,7 @@ from ._blocks import Blocks
 from ._covariances import Covariances
 from ._mixture import Mixture
 from ._posterior import DOUBLE, SINGLE, Kernel, Numbers, Sums
+from ._products import contract, multiply
 from ._statistics import MAX_CANCELLATION, Statistics
 from ._threads import Scratch
 
@@ -174,18 +175,17 @@ class Quadratic(Kernel):
         features = self.scratch.array("features", shape, self.dtype)
         features[0] = 1.0
         z = features[1 : 1 + d]
-        np.subtract(X.T, self.origin[:, None], out=z, casting="same_kind")
+        np.subtract(X.T, self.origin[:, None], out=z)
         self.second.fill(z, self, features[1 + d :])
         return features
 
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.theta), features.shape[1])
         out = self.scratch.array("log_joint", shape, self.dtype)
-        return np.matmul(self.theta, features, out=out)
+        return multiply(self.theta, features, out)
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
-        # Unlike matmul, dot lets other threads run whatever the size of the result.
-        return np.dot(features, responsibilities.T).astype(np.float64, copy=False)
+        return contract(features, responsibilities)
 
     def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
         d, moments = len(self.origin), sums.moments.T
@@ -256,8 +256,7 @@ class Deviations:
     def features(self, X: NDArray) -> NDArray:
         """x - base, shape (d, n)."""
         z = self.scratch.array("rows", X.shape[::-1], self.dtype)
-        base = self.base.astype(self.dtype)
-        return np.subtract(X.T, base[:, None], out=z, casting="same_kind")
+        return np.subtract(X.T, self.base.astype(self.dtype)[:, None], out=z)
 
     def groups(self, features: NDArray) -> Iterator[slice]:
         """Components that are handled together."""

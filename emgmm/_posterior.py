@@ -136,7 +136,7 @@ class Kernel(ABC):
         else:
             self._normalize_far_rows(log_joint, responsibilities, total, log_density)
         log_density += dtype.type(self.reference)
-        np.divide(sample_weight, total, out=total, casting="same_kind")
+        np.divide(np.asarray(sample_weight, dtype), total, out=total)
         responsibilities *= total
         return log_density, responsibilities
 

@@ -13,7 +13,7 @@ import emgmm
 
 PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
-    {"_covariances", "_statistics", "_threads"},
+    {"_covariances", "_products", "_statistics", "_threads"},
     {"_blocks", "_families", "_mixture"},
     {"_posterior", "_initialize", "_mstep"},
     {"_kernels"},
