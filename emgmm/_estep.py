@@ -13,6 +13,7 @@ from ._blocks import ArrayBlocks, Blocks
 from ._kernels import Deviations, Whitened, choose_kernel
 from ._mixture import Mixture
 from ._posterior import DOUBLE, Kernel, Sums
+from ._products import contract
 from ._statistics import Statistics
 from ._threads import Scratch
 
@@ -53,28 +54,57 @@ def statistics_of_start(
 ) -> Statistics:
     """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
 
-    def visit(origin: NDArray) -> Statistics:
-        base = np.zeros(origin.shape[1])
-        deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.scratch)
-        sums = blocks.sum(
-            partial(_sum_start, deviations=deviations), start, rows=deviations.rows
-        )
-        return deviations.statistics(sums, blocks.weight)
+    center = blocks.center
+    first = blocks.sum(
+        partial(_first_moments, n_components=n_components, center=center), start
+    )
+    origin = center + (first[1:] / np.where(first[0] > 0, first[0], 1.0)).T
+    base = np.zeros_like(center)
+    deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.scratch)
+    rows = deviations.rows if start.ndim == 2 else None
+    sums = blocks.sum(partial(_second_moments, deviations=deviations), start, rows=rows)
+    return deviations.statistics(sums, blocks.weight)
 
-    stats = visit(np.tile(blocks.center, (n_components, 1)))
-    return visit(stats.means) if stats.cancels() else stats
+
+def _first_moments(
+    X: NDArray,
+    sample_weight: NDArray,
+    start: NDArray,
+    n_components: int,
+    center: NDArray,
+) -> NDArray:
+    """Weights of the components, and weighted sums about the center, (1 + d, K)."""
+    rows = np.ones((1 + X.shape[1], len(X)))
+    np.subtract(X.T, center[:, None], out=rows[1:])
+    return contract(rows, _weighted(start, n_components, sample_weight))
 
 
-def _sum_start(
+def _second_moments(
     X: NDArray, sample_weight: NDArray, start: NDArray, deviations: Deviations
 ) -> Sums:
     """What one block of rows and their starting labels or responsibilities add."""
+    if start.ndim == 2:
+        weighted = start.T * sample_weight
+        return Sums(0.0, deviations.moments(deviations.features(X), weighted))
+    moments = np.empty((len(deviations.origin), 1 + X.shape[1], 1 + X.shape[1]))
+    for k, origin in enumerate(deviations.origin):
+        rows = np.flatnonzero(start == k)
+        vectors = np.ones((len(rows), 1 + X.shape[1]))
+        np.subtract(X[rows], origin, out=vectors[:, 1:])
+        vectors *= np.sqrt(sample_weight[rows])[:, None]
+        moments[k] = np.dot(vectors.T, vectors)
+    if deviations.kind == "diagonal":
+        diagonals = np.diagonal(moments, axis1=1, axis2=2)
+        moments = np.stack([moments[:, 0], diagonals], axis=1)
+    return Sums(0.0, moments)
+
+
+def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:
+    """Starting labels or responsibilities, times the weights of the rows, (K, n)."""
     if start.ndim == 1:
-        responsibilities = start == np.arange(len(deviations.origin))[:, None]
-    else:
-        responsibilities = start.T
-    weighted = responsibilities * sample_weight
-    return Sums(0.0, deviations.moments(deviations.features(X), weighted))
+        components = np.arange(n_components, dtype=start.dtype)
+        return (start == components[:, None]) * sample_weight
+    return start.T * sample_weight
 
 
 def for_each_row(

@@ -170,14 +170,16 @@ def _split_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
     """
     labels = _no_labels(blocks, n_components)
     clusters = [Moments(blocks.weight, blocks.center, blocks.scatter)]
+    rows = max(LLOYD_SIZE // len(blocks.center), 1)
     while len(clusters) < n_components:
         widest = int(np.argmax([np.trace(cluster.scatter) for cluster in clusters]))
-        mean, cut = clusters[widest].mean, _cut(clusters[widest])
+        cluster, cut = clusters[widest], _cut(clusters[widest])
         divide = partial(_divide, cut=cut, names=(widest, len(clusters)))
-        clusters[widest], new = (
-            _moments(mean, sums) for sums in blocks.sum(divide, labels)
-        )
-        clusters.append(new)
+        beyond = blocks.sum(divide, labels, rows=rows)
+        whole = np.zeros_like(beyond)
+        whole[0, 0], whole[1:, 1:] = cluster.weight, cluster.scatter
+        clusters[widest] = _moments(cluster.mean, whole - beyond)
+        clusters.append(_moments(cluster.mean, beyond))
     return np.stack([cluster.mean for cluster in clusters])
 
 
@@ -201,15 +203,16 @@ def _cut(cluster: Moments) -> Cut:
 def _divide(
     X: NDArray, weights: NDArray, labels: NDArray, cut: Cut, names: tuple[int, int]
 ) -> NDArray:
-    """Relabel the rows beyond; sums of [1, v][1, v]' on either side, v = x - point."""
+    """Relabel the rows beyond a plane; their sums of [1, v][1, v]', v = x - point."""
     rows = np.flatnonzero(labels == names[0])
+    deviations = X[rows] - cut.point
+    beyond = np.flatnonzero(np.dot(deviations, cut.normal) > cut.margin)
+    rows = rows[beyond]
+    labels[rows] = names[1]
     vectors = np.ones((len(rows), 1 + X.shape[1]))
-    np.subtract(X[rows], cut.point, out=vectors[:, 1:])
-    beyond = np.dot(vectors[:, 1:], cut.normal) > cut.margin
-    labels[rows[beyond]] = names[1]
+    np.take(deviations, beyond, axis=0, out=vectors[:, 1:])
     vectors *= np.sqrt(weights[rows])[:, None]
-    sides = [vectors[~beyond], vectors[beyond]]
-    return np.stack([np.dot(side.T, side) for side in sides])
+    return np.dot(vectors.T, vectors)
 
 
 def _moments(point: NDArray, sums: NDArray) -> Moments:
