@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import make_blobs
-from joblib import parallel_config
+from joblib import parallel_backend
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -262,6 +262,6 @@ def test_grid_searches_in_parallel_find_what_others_find(rows, backend):
     results = []
     for n_jobs in (None, 2):
         search = GridSearchCV(GaussianMixtureEM(max_iter=3), grid, cv=2, n_jobs=n_jobs)
-        with parallel_config(backend=backend), pytest.warns(ConvergenceWarning):
+        with parallel_backend(backend), pytest.warns(ConvergenceWarning):
             results.append(search.fit(X).cv_results_["mean_test_score"])
     np.testing.assert_allclose(results[1], results[0], rtol=1e-9)
