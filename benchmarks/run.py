@@ -17,30 +17,39 @@ from pathlib import Path
 
 from .cases import GROUPS, cases_of
 from .machine import description
+from .peers import others_for
 
 RESULTS = Path(__file__).parent / "results"
 TIMEOUT = 900  # seconds of a case
+OTHER_TIMEOUT = 90  # seconds of a case for a library of another kind
+OTHER_REPEATS = 2
 
 
 def run_case(one):
-    """Results of a case; without the other libraries if one of them breaks it."""
-    result = run_once(one)
-    if "error" in result and one["group"] in ("iterations", "quality"):
-        again = run_once({**one, "main_only": True})
-        return {**again, "with_all": result["error"]}
+    """Results of a case, with those of the other libraries, each beside emgmm's."""
+    result = run_once(one, TIMEOUT)
+    if one["group"] not in ("iterations", "quality") or "error" in result:
+        return result
+    shared = {key: result[key] for key in ("best_known",) if key in result}
+    result["others"] = {}
+    for name in others_for(one):
+        repeats = min(one["repeats"], OTHER_REPEATS)
+        alone = {**one, **shared, "libraries": ["emgmm", name], "repeats": repeats}
+        timeout = OTHER_TIMEOUT / 3 if "quick" in one else OTHER_TIMEOUT
+        result["others"][name] = run_once(alone, timeout)
     return result
 
 
-def run_once(one):
+def run_once(one, timeout):
     """Results of a case from a process of its own, or how it failed."""
     command = [sys.executable, "-m", "benchmarks.run", "--case", json.dumps(one)]
     root = Path(__file__).parent.parent
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT, cwd=root
+            command, capture_output=True, text=True, timeout=timeout, cwd=root
         )
     except subprocess.TimeoutExpired:
-        return {"case": one, "error": f"not done in {TIMEOUT} seconds"}
+        return {"case": one, "error": f"not done in {timeout:g} seconds"}
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
         return {"case": one, "error": lines[-1][:300]}

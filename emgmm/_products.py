@@ -30,12 +30,21 @@ def contract(wide: NDArray, other: NDArray) -> NDArray:
     whole = wide.shape[1] - wide.shape[1] % PIECE
     if not LEAST_IN_RESULT < size < MOST_IN_RESULT:
         whole = 0
-    # Unlike matmul, dot lets other threads run however small the result is.
-    rest = np.dot(wide[:, whole:], other[:, whole:].T).astype(np.float64, copy=False)
+    rest = _dot(wide[:, whole:], other[:, whole:])
     if whole:
         products = _pieces(wide, whole) @ _pieces(other, whole).mT
         rest += products.sum(axis=0, dtype=np.float64)
     return rest
+
+
+def _dot(wide: NDArray, other: NDArray) -> NDArray:
+    """wide @ other.T in float64, in whichever order OpenBLAS is faster.
+
+    Unlike matmul, dot lets other threads run however small the result is.
+    """
+    if wide.dtype == np.float64:
+        return np.dot(other, wide.T).T
+    return np.dot(wide, other.T).astype(np.float64)
 
 
 def _pieces(wide: NDArray, whole: int) -> NDArray:
