@@ -21,7 +21,7 @@ from .peers import others_for
 
 RESULTS = Path(__file__).parent / "results"
 TIMEOUT = 900  # seconds of a case
-OTHER_TIMEOUT = 90  # seconds of a case for a library of another kind
+OTHER_TIMEOUT = 120  # seconds of a case for a library of another kind
 OTHER_REPEATS = 2
 
 
@@ -35,7 +35,7 @@ def run_case(one):
     for name in others_for(one):
         repeats = min(one["repeats"], OTHER_REPEATS)
         alone = {**one, **shared, "libraries": ["emgmm", name], "repeats": repeats}
-        timeout = OTHER_TIMEOUT / 3 if "quick" in one else OTHER_TIMEOUT
+        timeout = OTHER_TIMEOUT / 4 if "quick" in one else OTHER_TIMEOUT
         result["others"][name] = run_once(alone, timeout)
     return result
 

@@ -1,0 +1,176 @@
+"""The cases: what is measured, on which rows, and what is asked of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+MODELS = "EII VII EEI VEI EVI VVI EEE VEE EVE VVE EEV VEV EVV VVV".split()
+SKLEARN_MODELS = ("full", "tied", "diag", "spherical")
+
+# The least ratio of scikit-learn's time to emgmm's, or the most megabytes.
+MEGABYTES = 40
+PREDICTION_RATIO = 4.0
+SMALL_RATIO = 4.0
+IMPORT_SECONDS = 0.05
+
+
+def case(group, n, d, K, model="full", **more):
+    return {"group": group, "n": n, "d": d, "K": K, "model": model, **more}
+
+
+ITERATIONS = [
+    case("iterations", 200_000, 2, 3, "full", floor=8.0),
+    case("iterations", 100_000, 10, 20, "full", floor=10.0),
+    case("iterations", 50_000, 30, 10, "full", floor=5.0),
+    case("iterations", 20_000, 100, 10, "full", floor=3.0),
+    case("iterations", 100_000, 10, 20, "tied", floor=10.0),
+    case("iterations", 100_000, 10, 20, "diag", floor=5.0),
+    case("iterations", 100_000, 10, 20, "spherical", floor=5.0),
+    case("iterations", 1_000_000, 2, 3, "full", floor=8.0),
+]
+
+# Standard deviation of the centres of blobs of unit variance: so near that EM needs
+# tens of iterations, and so far apart that it needs not thousands.
+QUALITY = [
+    case("quality", 200_000, 2, 3, spread=5.0),
+    case("quality", 50_000, 10, 20, spread=1.5),
+    case("quality", 50_000, 30, 10, spread=0.7),
+    case("quality", 20_000, 10, 5, spread=1.0),
+]
+
+PREDICT = [
+    case("predict", 1_000_000, 10, 20, method=method, floor=PREDICTION_RATIO)
+    for method in ("predict", "predict_proba", "score_samples")
+]
+
+SMALL = [
+    {"group": "small", "what": "fit", "floor": SMALL_RATIO},
+    {"group": "small", "what": "import", "floor": IMPORT_SECONDS},
+]
+
+MEMORY = [
+    case("memory", 1_000_000, 10, 20, model, library=library, floor=MEGABYTES)
+    for library, models in (("emgmm", MODELS), ("scikit-learn", SKLEARN_MODELS))
+    for model in models
+]
+
+SIZES = {
+    "n": [10_000, 31_623, 100_000, 316_228, 1_000_000, 3_162_278, 10_000_000],
+    "d": [2, 5, 10, 20, 50, 100, 200],
+    "K": [2, 5, 10, 20, 50, 100],
+}
+FIXED = {
+    "n": {"d": 10, "K": 5},
+    "d": {"n": 20_000, "K": 10},
+    "K": {"n": 20_000, "d": 10},
+}
+SCALING = [
+    case("scaling", **FIXED[axis], **{axis: size}, axis=axis, sklearn_most=1_000_000)
+    for axis, sizes in SIZES.items()
+    for size in sizes
+]
+
+OVERSUBSCRIPTION = [
+    case("oversubscription", 10_000, 10, 20, library=library, backend=backend)
+    for library in ("emgmm", "scikit-learn")
+    for backend in ("one job", "processes", "threading")
+]
+
+GROUPS = {
+    "iterations": ITERATIONS,
+    "quality": QUALITY,
+    "predict": PREDICT,
+    "small": SMALL,
+    "memory": MEMORY,
+    "scaling": SCALING,
+    "oversubscription": OVERSUBSCRIPTION,
+}
+
+# Of the quick run, which shows that everything works rather than how fast it is.
+QUICK_ROWS = {
+    "iterations": 20_000,
+    "memory": 100_000,
+    "oversubscription": 3_000,
+    "predict": 200_000,
+    "quality": 20_000,
+}
+QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
+QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
+
+
+def cases_of(group, quick=False):
+    """The cases of a group, each with the number of its repeats."""
+    if not quick:
+        return [{"repeats": 5, **one} for one in GROUPS[group]]
+    return [shortened(one) for one in GROUPS[group] if not skipped(one)]
+
+
+def skipped(one):
+    if one["group"] == "memory":
+        return one["model"] not in QUICK_MODELS
+    if one["group"] == "quality":
+        return one["K"] > 5
+    axis = one.get("axis")
+    return axis is not None and one[axis] not in QUICK_SIZES[axis]
+
+
+def shortened(one):
+    most = QUICK_ROWS.get(one["group"], 10**9)
+    rows = {"n": min(one["n"], most)} if "n" in one else {}
+    return {**one, **rows, "repeats": 2, "quick": True}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows, and a start of equal weights and unit covariances."""
+
+    X: Any
+    means: Any
+    model: str
+
+    @property
+    def n_components(self):
+        return len(self.means)
+
+    @property
+    def weights(self):
+        import numpy as np
+
+        return np.full(self.n_components, 1 / self.n_components)
+
+    @property
+    def covariances(self):
+        """Ones or identities, in the model's shape: precisions of the start too."""
+        import numpy as np
+
+        K, d = self.means.shape
+        return {
+            "full": lambda: np.tile(np.eye(d), (K, 1, 1)),
+            "tied": lambda: np.eye(d),
+            "diag": lambda: np.ones((K, d)),
+            "spherical": lambda: np.ones(K),
+        }[self.model]()
+
+    @cached_property
+    def float32(self):
+        return self.X.astype("float32")
+
+
+def make_problem(one):
+    """Blobs of unit variance, and a start at the first rows, or at a row of each."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    n, d, K = one["n"], one["d"], one["K"]
+    centers = one.get("spread", 3.0) * rng.standard_normal((K, d))
+    labels = rng.integers(K, size=n, dtype=np.int32)
+    X = rng.standard_normal((n, d))
+    for first in range(0, n, 100_000):  # a sum of whole arrays would need a third
+        rows = slice(first, first + 100_000)
+        X[rows] += centers[labels[rows]]
+    starts = np.arange(K)
+    if one["group"] == "quality":  # so that EM finds the blobs, in a bearable time
+        starts = [int(np.flatnonzero(labels == k)[0]) for k in range(K)]
+    return Problem(X, X[starts], one["model"])

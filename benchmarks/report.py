@@ -1,0 +1,89 @@
+"""Tables and figures of the results: ``python -m benchmarks.report``.
+
+The tables go to ``benchmarks/results/README.md`` and, where the README has markers such
+as ``<!-- benchmarks:iterations -->`` and ``<!-- /benchmarks:iterations -->``, between
+them; never those of a quick run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from .cases import GROUPS
+from .tables import TABLES, problem_of
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+FIGURE = ROOT / ".github" / "scaling.png"
+
+
+def load(group):
+    path = RESULTS / f"{group}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def failures(report):
+    """Lines on the cases that failed."""
+    return "".join(
+        f"\n\nFailed: {one['case']}: {problem_of(one)}"
+        for one in report["results"]
+        if problem_of(one)
+    )
+
+
+def conditions(report):
+    """A line on the machine, and whether the run was a quick one."""
+    machine, versions = report["machine"], report["versions"]
+    shown = [f"{name} {versions[name]}" for name in ("emgmm", "numpy", "scikit-learn")]
+    blas = {f"{one['internal_api']} {one['version']}" for one in machine["blas"]}
+    line = f"{machine['processor']}, {machine['cpus']} cores, {machine['system']}; "
+    line += ", ".join([f"Python {versions['python']}", *shown, *sorted(blas)]) + "."
+    quick = " A quick run: few repeats, smaller problems." if report["quick"] else ""
+    return f"{line} Times are medians (least-most).{quick}"
+
+
+def tables(quick=True):
+    """Markdown of every table whose results are there; of quick runs only if asked."""
+    found = {}
+    for name, (group, table) in TABLES.items():
+        report = load(group)
+        if report is not None and (quick or not report["quick"]):
+            text = table(report) + failures(report)
+            found[name] = f"{text}\n\n{conditions(report)}"
+    return found
+
+
+def replace_marked(path, found):
+    """Put each table between its markers in the file, where it has them."""
+    text = before = path.read_text(encoding="utf-8")
+    for name, table in found.items():
+        begin, end = f"<!-- benchmarks:{name} -->", f"<!-- /benchmarks:{name} -->"
+        pattern = re.escape(begin) + ".*?" + re.escape(end)
+        new = f"{begin}\n{table}\n{end}"
+        text = re.sub(pattern, lambda _, new=new: new, text, flags=re.DOTALL)
+    if text != before:
+        path.write_text(text, encoding="utf-8")
+
+
+def main():
+    from .figures import draw_scaling
+
+    found = tables()
+    parts = [f"## {name}\n\n{table}\n" for name, table in found.items()]
+    RESULTS.mkdir(exist_ok=True)
+    text = "# Results\n\n" + "\n".join(parts)
+    (RESULTS / "README.md").write_text(text, encoding="utf-8")
+    replace_marked(ROOT / "README.md", tables(quick=False))
+    scaling = load("scaling")
+    if scaling is not None:
+        draw_scaling(scaling, RESULTS / "scaling.png")
+        if not scaling["quick"]:
+            draw_scaling(scaling, FIGURE)
+    missing = [group for group in GROUPS if load(group) is None]
+    print(text + (f"\nNo results yet of: {', '.join(missing)}" if missing else ""))
+
+
+if __name__ == "__main__":
+    main()
