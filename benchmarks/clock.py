@@ -9,8 +9,8 @@ from .peers import mean_log_likelihood, thread_limit
 
 SETTLE = 0.05  # threads of the library before go on spinning for a while
 ITERATIONS = 10
-LEAST_ITERATIONS = 3
-ENOUGH = 1.0  # seconds that need no more iterations
+LEAST_ITERATIONS, MOST_ITERATIONS = 3, 100
+ENOUGH = 0.5  # seconds that need no more iterations
 
 
 def summary(times, **more):
@@ -74,13 +74,13 @@ def seconds_per_iteration(peer, problem, iterations):
 def first_fit(peer, problem):
     """Log-likelihood after the common number of iterations, and how many to time.
 
-    It also warms the library up. Slow libraries need fewer iterations for a time that
-    is long beside the clock's noise.
+    It also warms the library up. Slow libraries need few iterations for a time that is
+    long beside the noise, fast ones many.
     """
     taken, fitted = fit_once(peer, problem, 1 + ITERATIONS)
     score = mean_log_likelihood(peer, fitted, problem)
     enough = round(ENOUGH * (1 + ITERATIONS) / taken)
-    return score, min(ITERATIONS, max(LEAST_ITERATIONS, enough))
+    return score, min(MOST_ITERATIONS, max(LEAST_ITERATIONS, enough))
 
 
 def iteration_times(peers, problem, repeats):

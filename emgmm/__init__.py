@@ -12,6 +12,7 @@ _mixture            a mixture as a distribution
 _initialize         starts: rows to labels or responsibilities
 _mstep              statistics to a mixture
 _posterior          what kernels have in common: log-densities to responsibilities
+_deviations         sums of deviations from an origin of each component
 _kernels            the two kernels: blocks of rows to log-densities and sums
 _estep              rows and a mixture to statistics, or to what is told of each
 _em                 the driver: when to stop, what to tell

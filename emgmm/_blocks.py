@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial, reduce
 from operator import add
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,21 +78,22 @@ class ArrayBlocks:
     def sum(
         self, function: Callable[..., Any], *aligned: NDArray, rows: int | None = None
     ) -> Any:
-        def sum_group(group: list[slice]) -> Any:
-            return reduce(
-                add,
-                (
-                    function(
-                        self.X[block],
-                        self.sample_weight[block],
-                        *(array[block] for array in aligned),
-                    )
-                    for block in group
-                ),
-            )
+        total = _OrderedSum()
 
-        groups = _groups(self.slices(rows))
-        return reduce(add, run_all([partial(sum_group, group) for group in groups]))
+        def add_group(index: int, group: list[slice]) -> None:
+            values = (
+                function(
+                    self.X[block],
+                    self.sample_weight[block],
+                    *(array[block] for array in aligned),
+                )
+                for block in group
+            )
+            total.add(index, reduce(add, values))
+
+        groups = enumerate(_groups(self.slices(rows)))
+        run_all([partial(add_group, index, group) for index, group in groups])
+        return total.value
 
     def map(
         self,
@@ -138,6 +140,27 @@ class ArrayBlocks:
             return weighted.T @ weighted
 
         return self.sum(squares)
+
+
+class _OrderedSum:
+    """A sum of values that come in any order, added in that of their numbers.
+
+    Few have to wait at a time, so that few are in memory.
+    """
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self._added = 0
+        self._waiting: dict[int, Any] = {}
+        self._lock = Lock()
+
+    def add(self, index: int, value: Any) -> None:
+        with self._lock:
+            self._waiting[index] = value
+            while self._added in self._waiting:
+                value = self._waiting.pop(self._added)
+                self.value = value if self._added == 0 else self.value + value
+                self._added += 1
 
 
 def _groups(blocks: list[slice]) -> list[list[slice]]:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import ArrayBlocks, Blocks
-from ._kernels import Deviations, Whitened, choose_kernel
+from ._deviations import Deviations
+from ._kernels import Whitened, choose_kernel
 from ._mixture import Mixture
 from ._posterior import DOUBLE, Kernel, Sums
 from ._products import contract
 from ._statistics import Statistics
-from ._threads import Scratch
+from ._threads import BLAS, Scratch
 
 Result = TypeVar("Result")
 
@@ -123,7 +124,7 @@ def for_each_row(
 
         return blocks.map(of_block, out, rows=kernel.rows)
 
-    return _within_reach(visit, _kernel_at(blocks, mixture))
+    return _visit_with_any(mixture, blocks.scratch, visit)
 
 
 def sum_over_rows(
@@ -144,13 +145,20 @@ def sum_over_rows(
 
         return blocks.sum(of_block, *aligned, rows=kernel.rows)
 
-    return _within_reach(visit, _kernel_at(blocks, mixture))
+    return _visit_with_any(mixture, blocks.scratch, visit)
 
 
-def _kernel_at(blocks: ArrayBlocks, mixture: Mixture) -> Kernel:
-    """The kernel for rows that the mixture was perhaps not fitted to."""
-    mean = mixture.weights @ mixture.means
-    return choose_kernel(mixture, mean, blocks.dtype, blocks.scratch)
+def _visit_with_any(
+    mixture: Mixture, scratch: Scratch, visit: Callable[[Kernel], Result]
+) -> Result:
+    """Visit rows that the mixture was perhaps not fitted to; in float64, each alone.
+
+    In sums over many rows what float32 rounds averages out, or is made good.
+    """
+    with BLAS.held():
+        mean = mixture.weights @ mixture.means
+        kernel = choose_kernel(mixture, mean, DOUBLE.dtype, scratch)
+        return _within_reach(visit, kernel)
 
 
 def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:

@@ -147,8 +147,9 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
     workers limit them. BLAS itself is held to one thread meanwhile. How many threads
     there are changes no bit of the result.
 
-    With float32 rows the work within a block is done in float32 where its rounding
-    moves a log-density by less than 1e-3, and sums over blocks in float64.
+    With float32 rows EM works in float32 within a block where its rounding moves a
+    log-density by less than 1e-3, and adds up in float64. Predictions and scores are
+    computed in float64.
 
     References
     ----------
@@ -654,8 +655,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
             blocks = self._rows(X, sample_weight, reset=True, ensure_min_samples=2)
             check_enough_rows(blocks.sample_weight, self.n_components)
             try:
-                with BLAS.held():
-                    best = self._best_of_starts(blocks)
+                best = self._best_of_starts(blocks)
             except np.linalg.LinAlgError as error:
                 raise ValueError(
                     "Fitting the mixture model failed because some components have "
@@ -663,7 +663,8 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
                     "singleton or collapsed samples). Try to decrease the number of "
                     "components, increase reg_covar, or scale the input data."
                 ) from error
-            self._publish(best, blocks)
+            with BLAS.held():
+                self._publish(best, blocks)
         n_samples, n_features = blocks.X.shape
         warn_of_too_few_rows(n_samples, n_features, self._family)
         if not self.converged_ and self.max_iter > 0:
@@ -683,7 +684,8 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         results = []
         for run, start in enumerate(self._starts(blocks, family)):
             progress.begin(run)
-            results.append(run_em(blocks, start, family, options, progress))
+            with BLAS.held():
+                results.append(run_em(blocks, start, family, options, progress))
             progress.end(results[-1])
         return max(results, key=lambda result: result.lower_bound)
 
@@ -703,10 +705,12 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
             yield Mixture(**known)
         else:
             for rows in self._starting_rows(blocks):
-                stats = statistics_of_start(
-                    blocks, rows, self.n_components, family.storage.products
-                )
-                yield replace(m_step(stats, family, self.reg_covar), **known)
+                with BLAS.held():
+                    stats = statistics_of_start(
+                        blocks, rows, self.n_components, family.storage.products
+                    )
+                    start = m_step(stats, family, self.reg_covar)
+                yield replace(start, **known)
 
     def _starting_rows(self, blocks: ArrayBlocks) -> Iterator[NDArray]:
         """Labels or responsibilities, one for each of the `n_init` starts."""
@@ -721,7 +725,9 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
                 yield check_start(start(X, self.n_components, weights, rng), *sizes)
             else:
                 function = INITIALIZERS[start][min(run, 1)]
-                yield function(blocks, self.n_components, rng)
+                with BLAS.held():
+                    rows = function(blocks, self.n_components, rng)
+                yield rows
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
@@ -775,7 +781,8 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         check_is_fitted(self)
         means = np.asarray(self.means_, dtype=np.float64)
         factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
-        covariances = self._family.storage.from_factors(factors, *means.shape)
+        with BLAS.held():
+            covariances = self._family.storage.from_factors(factors, *means.shape)
         return Mixture(np.asarray(self.weights_, dtype=np.float64), means, covariances)
 
     def _rows(

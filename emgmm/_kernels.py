@@ -9,17 +9,17 @@ anywhere. ``choose_kernel`` takes the fast one where it is safe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
 
 from ._blocks import Blocks
 from ._covariances import Covariances
+from ._deviations import MIN_ROWS, Deviations
 from ._mixture import Mixture
 from ._posterior import DOUBLE, SINGLE, Kernel, Numbers, Sums
 from ._products import contract, multiply
@@ -29,8 +29,6 @@ from ._threads import Scratch
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 QUADRATIC_SIZE = 600_000
 MAX_ROWS = 2**15
-WHITENED_SIZE = 2**18
-MIN_ROWS = 512
 # Forming d^2 / 2 features pays while enough components share them.
 MAX_FEATURES_PER_COMPONENT = 3
 # A triangle is multiplied in slabs of rows, each without its zeros on the right.
@@ -135,7 +133,9 @@ class Quadratic(Kernel):
 
     origin: NDArray
 
-    max_cancellation = DOUBLE.max_rounding / DOUBLE.eps
+    @property
+    def max_cancellation(self) -> float:
+        return self.numbers.max_rounding / self.numbers.eps
 
     @staticmethod
     def suits(mixture: Mixture, origin: NDArray, numbers: Numbers) -> bool:
@@ -161,7 +161,7 @@ class Quadratic(Kernel):
         theta[:, 0] = self.log_peaks - self.reference - 0.5 * (linear * shifts).sum(1)
         theta[:, 1 : 1 + d] = linear
         theta[:, 1 + d :] = self.second.coefficients(precisions)
-        return theta.astype(self.dtype, copy=False)
+        return theta
 
     @property
     def rows(self) -> int:
@@ -182,7 +182,7 @@ class Quadratic(Kernel):
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.theta), features.shape[1])
         out = self.scratch.array("log_joint", shape, self.dtype)
-        return multiply(self.theta, features, out)
+        return multiply(self.theta.astype(self.dtype, copy=False), features, out)
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         return contract(features, responsibilities)
@@ -195,13 +195,17 @@ class Quadratic(Kernel):
             products = (blocks.scatter + blocks.weight * np.outer(shift, shift))[None]
         # The sums of an empty component are zero about any origin: its mean stays.
         occupied = moments[:, :1] > 0
+        log_likelihood = sums.log_likelihood
+        if self.numbers is SINGLE:  # what rounding theta did to it, to first order
+            rounded = self.theta - self.theta.astype(self.dtype)
+            log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
         return Statistics(
             self.mixture.covariances.products,
             np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
             moments[:, 0],
             moments[:, 1 : 1 + d],
             products,
-            sums.log_likelihood,
+            log_likelihood,
             blocks.weight,
         )
 
@@ -233,73 +237,6 @@ def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> f
 
 
 @dataclass(frozen=True, eq=False)
-class Deviations:
-    """Sums of [1, v][1, v]', weighted, with deviations v = x - o_k from each origin.
-
-    Cost per row and component: (d + 1)^2 / 2 multiplications with additions in a
-    product of a matrix with its own transpose; for diagonal products 2 d.
-
-    Rounding: eps times the products themselves, whatever the data, while the means
-    are near the origins. In float32 rows are taken about ``base`` first.
-    """
-
-    kind: str
-    origin: NDArray
-    base: NDArray
-    dtype: np.dtype
-    scratch: Scratch
-
-    @property
-    def rows(self) -> int:
-        return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
-
-    def features(self, X: NDArray) -> NDArray:
-        """x - base, shape (d, n)."""
-        z = self.scratch.array("rows", X.shape[::-1], self.dtype)
-        return np.subtract(X.T, self.base.astype(self.dtype)[:, None], out=z)
-
-    def groups(self, features: NDArray) -> Iterator[slice]:
-        """Components that are handled together."""
-        size = max(WHITENED_SIZE // features.size, 1)
-        return gen_batches(len(self.origin), size)
-
-    def write(self, features: NDArray, origin: NDArray, out: NDArray) -> None:
-        """x - o_k of some components, into (components, d, n)."""
-        shifts = (origin - self.base).astype(self.dtype)
-        np.subtract(features, shifts[:, :, None], out=out)
-
-    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
-        """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
-        d, n = features.shape
-        size = 2 if self.kind == "diagonal" else 1 + d
-        total = np.empty((len(self.origin), size, 1 + d))
-        for group in self.groups(features):
-            weights = responsibilities[group, None]
-            shape = (len(weights), 1 + d, n)
-            vectors = self.scratch.array("vectors", shape, self.dtype)
-            vectors[:, 0] = 1.0
-            self.write(features, self.origin[group], vectors[:, 1:])
-            roots = np.sqrt(weights)
-            vectors *= roots
-            if self.kind == "diagonal":
-                total[group, 0] = (vectors @ roots.mT)[..., 0]
-                total[group, 1] = np.einsum("kdn,kdn->kd", vectors, vectors)
-            else:
-                total[group] = vectors @ vectors.mT
-        return total
-
-    def statistics(self, sums: Sums, weight: float) -> Statistics:
-        counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
-        diagonal = self.kind == "diagonal"
-        products = sums.moments[:, 1 if diagonal else slice(1, None), 1:]
-        if self.kind == "pooled":
-            products = products.sum(axis=0, keepdims=True)
-        return Statistics(
-            self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class Whitened(Kernel):
     """log_joint_k = const_k - |(x - mean_k) U_k|^2 / 2, with precision P_k = U_k U_k'.
 
@@ -318,7 +255,9 @@ class Whitened(Kernel):
 
     deviations: Deviations
 
-    max_cancellation = MAX_CANCELLATION
+    @property
+    def max_cancellation(self) -> float:
+        return MAX_CANCELLATION
 
     @classmethod
     def about(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,10 @@ class Kernel(ABC):
     numbers: Numbers
     scratch: Scratch
 
-    max_cancellation: ClassVar[float]
-    """Statistics are exact while means are nearer to the origin, in variances."""
+    @property
+    @abstractmethod
+    def max_cancellation(self) -> float:
+        """Sums are exact while means are nearer to their origin, in variances."""
 
     @property
     def unlimited(self) -> bool:
@@ -131,10 +133,15 @@ class Kernel(ABC):
         log_density = self.scratch.array("log_density", shape[1:], dtype)
         np.exp(log_joint, out=responsibilities)
         np.add.reduce(responsibilities, axis=0, out=total)
-        if total.min() > self.numbers.smallest_total:
+        # Nor may a weight divided by the total overflow.
+        least = self.numbers.smallest_total * max(1.0, float(np.max(sample_weight)))
+        if total.min() > least and total.max() < np.inf:
             np.log(total, out=log_density)
         else:
-            self._normalize_far_rows(log_joint, responsibilities, total, log_density)
+            far = np.flatnonzero(~((total > least) & (total < np.inf)))
+            total[far], peak = self._shift(log_joint, responsibilities, far)
+            np.log(total, out=log_density)
+            log_density[far] += peak
         log_density += dtype.type(self.reference)
         np.divide(np.asarray(sample_weight, dtype), total, out=total)
         responsibilities *= total
@@ -143,7 +150,7 @@ class Kernel(ABC):
     def peak(self, log_joint: NDArray) -> NDArray:
         """The greatest over the components, shape (n,)."""
         peak = log_joint.max(axis=0)
-        if not (self.unlimited or peak.min() > -np.inf):
+        if not (self.unlimited or np.isfinite(peak).all()):
             raise FloatingPointError("a row is too far from all components")
         return peak
 
@@ -151,25 +158,18 @@ class Kernel(ABC):
         """Most probable components of the rows, shape (n,)."""
         return np.equal(log_joint, self.peak(log_joint)).argmax(axis=0)
 
-    def _normalize_far_rows(
-        self,
-        log_joint: NDArray,
-        responsibilities: NDArray,
-        total: NDArray,
-        log_density: NDArray,
-    ) -> None:
-        """Subtract the maximum where exponentials underflow; write the last three.
+    def _shift(
+        self, log_joint: NDArray, responsibilities: NDArray, far: NDArray
+    ) -> tuple[NDArray, NDArray]:
+        """Exponentials of some rows relative to the largest; their sums, and it.
 
         A row so far from every component that all its densities underflow even as
         logarithms is shared by them equally.
         """
-        far = np.flatnonzero(~(total > self.numbers.smallest_total))
         columns = log_joint[:, far]
         peak = self.peak(columns)
         lost = np.isneginf(peak)
         columns[:, lost] = 0.0
         columns -= np.where(lost, 0.0, peak)
         responsibilities[:, far] = np.exp(columns)
-        total[far] = responsibilities[:, far].sum(axis=0)
-        np.log(total, out=log_density)
-        log_density[far] += peak
+        return responsibilities[:, far].sum(axis=0), peak

@@ -116,7 +116,7 @@ class Statistics:
         squares = self.counts[:, None] * self.shifts**2
         if len(products) == 1:  # pooled over the components
             squares = squares.sum(axis=0, keepdims=True)
-        far = squares > limit * np.maximum(products - squares, 0.0)
+        far = squares / limit > np.maximum(products - squares, 0.0)
         if not far.any():
             return False
         rounding = 8 * np.finfo(np.float64).eps * np.abs(self.means)

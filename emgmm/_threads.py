@@ -6,8 +6,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from functools import cache
 from math import prod
 from typing import Any
@@ -77,12 +77,18 @@ class BlasLimit:
     def _end(self) -> None:
         self._own.holds = False
         with self._lock:
+            if self._holders == 0:  # a fork has let go already
+                return
             self._holders -= 1
             _set_threads(
                 (library, number)
                 for library, number in self._before
                 if self._holders == 0 or _is_per_thread(library)
             )
+
+    def hold_own(self) -> None:
+        """In a helper, while another thread holds, where every thread has a number."""
+        _set_threads((lib, 1) for lib, _ in self._before if _is_per_thread(lib))
 
     def reset(self) -> None:
         """In a forked child the holders are gone, and what they held is let go."""
@@ -122,11 +128,10 @@ def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     """Results of the tasks, in their order, from as many threads as BLAS may use.
 
     The caller is one of the threads, and where there are many callers at once each
-    has fewer helpers, or none. Tasks of a task run in its own thread, lest all wait
-    for one another. An exception ends the tasks not yet begun.
+    has fewer helpers, or none. An exception ends the tasks not yet begun.
     """
     with BLAS.held() as n_threads:
-        if len(tasks) == 1 or n_threads == 1 or getattr(WORKER, "busy", False):
+        if len(tasks) == 1 or n_threads == 1:
             return [task() for task in tasks]
         return _share(tasks, n_threads)
 
@@ -137,21 +142,25 @@ def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
     results: list[Any] = [None] * len(tasks)
 
     def work() -> None:
-        WORKER.busy = True
+        BLAS.hold_own()
         try:
             for index, task in _taken_from(waiting):
                 results[index] = task()
-        finally:
-            WORKER.busy = False
+        except BaseException:
+            waiting.clear()
+            raise
 
-    pool = _pool(n_threads - 1)
-    helpers = [pool.submit(work) for _ in range(min(n_threads, len(tasks)) - 1)]
+    helpers: list[Future[None]] = []
     try:
+        with suppress(RuntimeError):  # no more threads: the caller does without
+            for _ in range(min(n_threads, len(tasks)) - 1):
+                helpers.append(_pool(n_threads - 1).submit(work))
         work()
     finally:
         waiting.clear()
-        wait(helpers)
-    for helper in helpers:
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+    for helper in begun:
         helper.result()
     return results
 
@@ -167,16 +176,8 @@ def _taken_from(waiting: deque[Any]) -> Iterator[Any]:
 
 @cache
 def _pool(n_helpers: int) -> ThreadPoolExecutor:
-    """The helpers that all fits and predictions of the process share.
-
-    Where BLAS has a number for every thread, theirs is one for good; where there is
-    one number for all, it is held at one already when the first of them begins.
-    """
-    return ThreadPoolExecutor(
-        n_helpers,
-        thread_name_prefix="emgmm",
-        initializer=lambda: _set_threads((library, 1) for library in _libraries()),
-    )
+    """The helpers that all fits and predictions of the process share."""
+    return ThreadPoolExecutor(n_helpers, thread_name_prefix="emgmm")
 
 
 def _after_fork() -> None:
@@ -185,6 +186,5 @@ def _after_fork() -> None:
 
 
 BLAS = BlasLimit()
-WORKER = threading.local()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

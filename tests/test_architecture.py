@@ -16,6 +16,7 @@ LAYERS = [
     {"_covariances", "_products", "_statistics", "_threads"},
     {"_blocks", "_families", "_mixture"},
     {"_posterior", "_initialize", "_mstep"},
+    {"_deviations"},
     {"_kernels"},
     {"_estep"},
     {"_em", "_validation"},

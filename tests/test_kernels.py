@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_normal
 
-from emgmm import GaussianMixtureEM, _kernels
+from emgmm import GaussianMixtureEM
 from emgmm._blocks import ArrayBlocks
 from emgmm._covariances import Diagonal, Full, Spherical, Tied
 from emgmm._estep import e_step, expectation
@@ -361,4 +361,3 @@ def test_constants_of_the_numbers_are_those_of_numpy():
         assert numbers.eps == finfo.eps
         assert numbers.smallest_total * numbers.eps == finfo.tiny
         assert 2 * numbers.span < np.log(finfo.max)
-    assert _kernels.Quadratic.max_cancellation * DOUBLE.eps == DOUBLE.max_rounding

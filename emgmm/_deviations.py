@@ -1,0 +1,85 @@
+"""Sums of deviations from an origin of each component: exact wherever the data lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+
+from ._posterior import Sums
+from ._statistics import Statistics
+from ._threads import Scratch
+
+# Numbers in the arrays of a block: few enough for a cache, enough for long calls.
+WHITENED_SIZE = 2**18
+MIN_ROWS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """Sums of [1, v][1, v]', weighted, with deviations v = x - o_k from each origin.
+
+    Cost per row and component: (d + 1)^2 / 2 multiplications with additions in a
+    product of a matrix with its own transpose; for diagonal products 2 d.
+
+    Rounding: eps times the products themselves, whatever the data, while the means
+    are near the origins. In float32 rows are taken about ``base`` first.
+    """
+
+    kind: str
+    origin: NDArray
+    base: NDArray
+    dtype: np.dtype
+    scratch: Scratch
+
+    @property
+    def rows(self) -> int:
+        return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+
+    def features(self, X: NDArray) -> NDArray:
+        """x - base, shape (d, n)."""
+        z = self.scratch.array("rows", X.shape[::-1], self.dtype)
+        return np.subtract(X.T, self.base.astype(self.dtype)[:, None], out=z)
+
+    def groups(self, features: NDArray) -> Iterator[slice]:
+        """Components that are handled together."""
+        size = max(WHITENED_SIZE // features.size, 1)
+        return gen_batches(len(self.origin), size)
+
+    def write(self, features: NDArray, origin: NDArray, out: NDArray) -> None:
+        """x - o_k of some components, into (components, d, n)."""
+        shifts = (origin - self.base).astype(self.dtype)
+        np.subtract(features, shifts[:, :, None], out=out)
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
+        d, n = features.shape
+        size = 2 if self.kind == "diagonal" else 1 + d
+        total = np.empty((len(self.origin), size, 1 + d))
+        for group in self.groups(features):
+            weights = responsibilities[group, None]
+            shape = (len(weights), 1 + d, n)
+            vectors = self.scratch.array("vectors", shape, self.dtype)
+            vectors[:, 0] = 1.0
+            self.write(features, self.origin[group], vectors[:, 1:])
+            roots = np.sqrt(weights)
+            vectors *= roots
+            if self.kind == "diagonal":
+                total[group, 0] = (vectors @ roots.mT)[..., 0]
+                total[group, 1] = np.einsum("kdn,kdn->kd", vectors, vectors)
+            else:
+                total[group] = vectors @ vectors.mT
+        return total
+
+    def statistics(self, sums: Sums, weight: float) -> Statistics:
+        counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
+        diagonal = self.kind == "diagonal"
+        products = sums.moments[:, 1 if diagonal else slice(1, None), 1:]
+        if self.kind == "pooled":
+            products = products.sum(axis=0, keepdims=True)
+        return Statistics(
+            self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
+        )
