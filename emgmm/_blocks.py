@@ -78,6 +78,9 @@ class ArrayBlocks:
     def sum(
         self, function: Callable[..., Any], *aligned: NDArray, rows: int | None = None
     ) -> Any:
+        blocks = self.slices(rows)
+        if len(blocks) == 1:
+            return function(self.X, self.sample_weight, *aligned)
         total = _OrderedSum()
 
         def add_group(index: int, group: list[slice]) -> None:
@@ -91,7 +94,7 @@ class ArrayBlocks:
             )
             total.add(index, reduce(add, values))
 
-        groups = enumerate(_groups(self.slices(rows)))
+        groups = enumerate(_groups(blocks))
         run_all([partial(add_group, index, group) for index, group in groups])
         return total.value
 

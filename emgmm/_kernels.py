@@ -70,19 +70,21 @@ def _fill_distance(z: NDArray, kernel: Quadratic, out: NDArray) -> None:
 
 
 @lru_cache(maxsize=8)
-def _upper_triangle(n_features: int) -> tuple[NDArray, NDArray]:
-    """The i and j of z_i z_j, in the order of the features."""
-    return np.triu_indices(n_features)
+def _upper_triangle(n_features: int) -> tuple[NDArray, NDArray, NDArray]:
+    """The i and j of z_i z_j, in the order of the features, and what -z'Pz/2 has of
+    each: one half where i and j are equal."""
+    i, j = np.triu_indices(n_features)
+    return i, j, np.where(i == j, -0.5, -1.0)
 
 
 def _product_coefficients(precisions: NDArray) -> NDArray:
-    i, j = _upper_triangle(precisions.shape[-1])
-    return np.where(i == j, -0.5, -1.0) * precisions[:, i, j]
+    i, j, shares = _upper_triangle(precisions.shape[-1])
+    return shares * precisions[:, i, j]
 
 
 def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
     products = np.empty((len(sums), n_features, n_features))
-    i, j = _upper_triangle(n_features)
+    i, j, _ = _upper_triangle(n_features)
     products[:, i, j] = sums
     products[:, j, i] = sums
     return products

@@ -19,7 +19,8 @@ LEAST_IN_RESULT = 32
 def multiply(left: NDArray, wide: NDArray, out: NDArray) -> NDArray:
     """left @ wide, of shapes (a, b) and (b, n)."""
     whole = wide.shape[1] - wide.shape[1] % PIECE
-    np.matmul(left, _pieces(wide, whole), out=_pieces(out, whole))
+    if whole:
+        np.matmul(left, _pieces(wide, whole), out=_pieces(out, whole))
     np.matmul(left, wide[:, whole:], out=out[:, whole:])
     return out
 
