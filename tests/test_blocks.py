@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import threadpool_limits
 
 from emgmm._blocks import ArrayBlocks
 
@@ -65,6 +66,21 @@ def test_the_center_is_the_weighted_mean_at_any_offset():
         np.average((X + 2.0**40) - 2.0**40, axis=0, weights=weights),
         atol=2.0**-12,
     )
+
+
+def test_sums_are_added_in_order_and_few_are_kept():
+    """Whatever the order in which they come; as floats show by their rounding."""
+    X = np.random.default_rng(0).standard_normal((4000, 1)) * 1e6
+    blocks = ArrayBlocks(X, np.ones(4000), block_size=10)
+    expected = blocks.sum(lambda rows, weights: rows.sum())
+    with threadpool_limits(4):
+        for _ in range(5):
+            assert blocks.sum(lambda rows, weights: rows.sum()) == expected
+    tracemalloc.start()
+    blocks.sum(lambda rows, weights: np.ones(10**6))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * 8e6
 
 
 def test_a_memory_map_is_read_block_by_block(tmp_path):

@@ -151,6 +151,13 @@ def test_separated_clusters_are_found_at_once():
     assert adjusted_rand_score(truth, run(kmeans_from_axes, X, 4)) == 1.0
 
 
+def test_more_components_than_small_integers_hold_are_told_apart():
+    X = np.repeat(np.arange(200.0), 3)[:, None]
+    for start in (kmeans_from_axes, INITIALIZERS["k-means++"].first):
+        labels = run(start, X, 200)
+        assert labels.min() >= 0 and len(np.unique(labels)) > 128
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_fewer_distinct_rows_than_components_do_no_harm(start):
     X = np.repeat([[0.0, 0.0], [1.0, 1.0]], 10, axis=0)

@@ -9,6 +9,7 @@ from conftest import log_joint, quadratic, statistics_of, whitened
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_normal
+from sklearn.exceptions import ConvergenceWarning
 
 from emgmm import GaussianMixtureEM
 from emgmm._blocks import ArrayBlocks
@@ -282,6 +283,51 @@ def test_float32_rows_of_any_scale_are_fitted_as_well_as_float64_ones(scale):
     assert_allclose(single.means_ / scale, double.means_ / scale, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("separation", [2.0, 10.0, 20.0])
+@pytest.mark.parametrize("n_features", [1, 2])
+def test_the_log_likelihood_of_float32_rows_is_that_of_float64_ones(
+    n_features, separation
+):
+    """Also where it is near zero, and the rounding of the precisions a bias."""
+    rng = np.random.default_rng(0)
+    sides = separation * rng.choice([-0.5, 0.5], 20_000)
+    X = rng.standard_normal((20_000, n_features)) * np.array([0.4, 0.02])[:n_features]
+    X = (X + sides[:, None]).astype(np.float32)
+    settings = {"max_iter": 5, "tol": 0.0, "init_params": (sides > 0).astype(int)}
+    with pytest.warns(ConvergenceWarning):
+        single = GaussianMixtureEM(2, **settings).fit(X)
+        double = GaussianMixtureEM(2, **settings).fit(X.astype(float))
+    for ours, expected in [
+        (single.lower_bounds_, double.lower_bounds_),
+        (single.score(X), double.score(X.astype(float))),
+    ]:
+        assert_allclose(ours, expected, rtol=1e-5)
+
+
+def test_float32_rows_far_along_a_narrow_ridge_have_finite_scores():
+    """Their cross terms overflow before their squares do."""
+    narrow = np.array([[1.0, 0.999], [0.999, 1.0]])
+    gmm = GaussianMixtureEM.from_parameters(
+        [0.5, 0.5], [[0, 0], [1, 1]], [narrow, narrow]
+    )
+    for place in np.geomspace(1e17, 1e19, 41, dtype=np.float32):
+        row = np.full((1, 2), place, np.float32)
+        assert gmm.score_samples(row)[0] < -1e30
+        assert_allclose(gmm.predict_proba(row).sum(), 1)
+
+
+def test_float32_sums_that_cancel_are_taken_again():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(-20, 0.05, 2000), rng.normal(20, 0.05, 2000)])
+    X = X[:, None].astype(np.float32)
+    means, values = np.array([[-20.0], [20.0]]), np.ones((2, 1, 1))
+    mixture = Mixture(np.full(2, 0.5), means, Full.from_values(values, 2, 1))
+    ones = np.ones(len(X))
+    single = expectation(ArrayBlocks(X, ones), mixture)
+    double = expectation(ArrayBlocks(X.astype(float), ones), mixture)
+    assert_allclose(single.scatter, double.scatter, rtol=1e-3)
+
+
 def test_float32_falls_back_where_its_rounding_would_show():
     for kappa, kernel, numbers in [
         (10.0, Quadratic, SINGLE),
@@ -329,6 +375,56 @@ def test_rows_beyond_all_numbers_are_shared_and_warn_of_nothing(dtype):
     scores = gmm.score_samples(X)
     assert np.isfinite(scores[0]) and scores[1] < -1e30
     assert gmm.icl(X[:1]) < np.inf and gmm.icl(X) > 1e30
+
+
+@pytest.mark.parametrize("out", [9.0, 20.0, 25.0, 33.0, 37.0])
+@pytest.mark.parametrize("weight", [1e-280, 1e100, 1e280])
+def test_weights_of_any_size_may_meet_rows_far_away(weight, out):
+    X = np.vstack([np.random.default_rng(0).standard_normal((500, 2)), [[out, 0.0]]])
+    start = {
+        "weights_init": [0.5, 0.5],
+        "means_init": [[0, 0], [1, 0]],
+        "precisions_init": [np.eye(2)] * 2,
+        "max_iter": 3,
+        "tol": 0.0,
+    }
+    with pytest.warns(ConvergenceWarning):
+        one = GaussianMixtureEM(2, **start).fit(X)
+        other = GaussianMixtureEM(2, **start)
+        other.fit(X, sample_weight=np.full(len(X), weight))
+    assert_allclose(other.means_, one.means_, rtol=1e-9, atol=1e-12)
+
+
+def test_float32_rows_far_away_may_have_large_weights():
+    rows = np.random.default_rng(0).standard_normal((20_000, 1))
+    X = np.vstack([rows, [[11.7], [-11.4]]]).astype(np.float32)
+    one = GaussianMixtureEM(1).fit(X)
+    other = GaussianMixtureEM(1).fit(X, sample_weight=np.full(len(X), 2.0**39))
+    assert_allclose(other.means_, one.means_, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_start_far_from_the_data_is_summed_again_about_what_it_finds(storage):
+    """Sums about means a million standard deviations away would be noise."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 2)) * 1e-3
+    wide = random_mixture(storage, 2, 2)
+    values = wide.covariances.values * 1e18
+    far = Mixture(wide.weights, wide.means + 1e6, storage.from_values(values, 2, 2))
+    stats = expectation(ArrayBlocks(X, np.ones(300)), far)
+    exact = (X - X.mean(0)).T @ (X - X.mean(0))
+    shares = stats.counts / 300
+    expected = shares[:, None, None] * exact
+    if stats.kind == "pooled":
+        expected = exact[None]
+    if stats.kind == "diagonal":
+        expected = np.diagonal(expected, axis1=1, axis2=2)
+    assert_allclose(stats.scatter, expected, rtol=0.05, atol=0.05 * exact.max())
+
+
+def test_tied_rows_of_enormous_scale_warn_of_nothing():
+    X = 1e150 * np.random.default_rng(0).standard_normal((200, 2))
+    GaussianMixtureEM(2, covariance_type="tied", max_iter=500).fit(X)
 
 
 @pytest.mark.parametrize("name", ["full", "tied", "diag"])

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -118,6 +119,86 @@ def test_an_exception_comes_out_and_leaves_blas_as_it_was():
         assert blas_threads() == {2}
         assert run_all([lambda: 1] * 3) == [1, 1, 1]
     assert len(begun) <= 2
+
+
+@needs_blas
+def test_an_exception_in_a_helper_comes_out_and_ends_the_rest():
+    begun = []
+
+    def task():
+        begun.append(1)
+        if threading.current_thread() is not threading.main_thread():
+            raise KeyError("in a helper")
+        time.sleep(0.01)
+
+    with threadpool_limits(2), pytest.raises(KeyError, match="in a helper"):
+        run_all([task] * 200)
+    assert len(begun) < 100
+
+
+@needs_blas
+def test_a_helper_that_begins_late_leaves_blas_alone(monkeypatch):
+    started = threading.Thread.run
+
+    def late(thread):
+        if thread.name.startswith("emgmm"):
+            time.sleep(0.2)
+        started(thread)
+
+    monkeypatch.setattr(threading.Thread, "run", late)
+    _threads._pool.cache_clear()
+    with threadpool_limits(3):
+        assert run_all([lambda: 1] * 3) == [1, 1, 1]
+        time.sleep(0.5)
+        assert blas_threads() == {3}
+
+
+@needs_blas
+def test_a_caller_does_not_wait_for_helpers_that_never_began():
+    """The only helper is busy elsewhere for longer than the tasks take."""
+    release = threading.Event()
+    with threadpool_limits(2):
+        busy = _threads._pool(1).submit(release.wait, 30)
+        began = time.perf_counter()
+        assert run_all([lambda: 1] * 4) == [1] * 4
+        assert time.perf_counter() - began < 20
+        release.set()
+        busy.result()
+
+
+@needs_blas
+def test_the_caller_works_alone_where_no_thread_can_be_started(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refuse)
+    with threadpool_limits(2):
+        assert run_all([lambda: 1] * 4) == [1] * 4
+
+
+@needs_blas
+def test_no_bit_depends_on_threads_where_matrices_are_large():
+    X = np.random.default_rng(0).standard_normal((400, 160))
+    results = []
+    for n_threads in (1, 4):
+        with threadpool_limits(n_threads):
+            gmm = fit(X, n_components=2)
+            results.append([gmm.precisions_, gmm.precisions_cholesky_, gmm.labels_])
+    for value, expected in zip(*results, strict=True):
+        assert_array_equal(value, expected)
+
+
+@needs_blas
+def test_a_start_of_the_users_own_has_all_threads_of_blas():
+    seen = []
+
+    def start(X, n_components, sample_weight, rng):
+        seen.append(blas_threads())
+        return np.arange(len(X)) % n_components
+
+    with threadpool_limits(3):
+        fit(np.random.default_rng(0).standard_normal((100, 2)), init_params=start)
+    assert seen == [{3}]
 
 
 def test_tasks_of_tasks_do_not_wait_for_one_another():
