@@ -128,9 +128,11 @@ class Quadratic(Kernel):
     (x - mean)'P(x - mean). At a row one standard deviation sd beyond the mean that is
     at most kappa = max_k a_k'|P_k|a_k with a_k = |mean_k - c| + sd_k. The absolute
     error of a log-density is about eps kappa, and so is the error of the statistics in
-    units of their own: ``suits`` asks for eps kappa < 1e-10 (float32: 1e-3). Of
-    uncorrelated features kappa is about the squared distance of a mean from c in
-    standard deviations; strong correlation adds the condition number.
+    units of their own: ``suits`` asks for eps kappa < 1e-10 (float32: 1e-3), and
+    ``max_cancellation`` asks the same of the means found. Of uncorrelated features
+    kappa is about the squared distance of a mean from c in standard deviations; strong
+    correlation adds the condition number. In float32 the rounding of Theta alone would
+    be a bias; its effect on the log-likelihood is taken out to first order.
     """
 
     origin: NDArray

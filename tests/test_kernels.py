@@ -403,9 +403,11 @@ def test_float32_rows_far_away_may_have_large_weights():
     assert_allclose(other.means_, one.means_, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("suits", [True, False], ids=["quadratic", "whitened"])
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_start_far_from_the_data_is_summed_again_about_what_it_finds(storage):
+def test_a_start_far_from_the_data_costs_no_accuracy(storage, suits, monkeypatch):
     """Sums about means a million standard deviations away would be noise."""
+    monkeypatch.setattr(Quadratic, "suits", staticmethod(lambda *_: suits))
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 2)) * 1e-3
     wide = random_mixture(storage, 2, 2)
