@@ -171,7 +171,8 @@ class Quadratic(Kernel):
     def rows(self) -> int:
         n_components, n_coefficients = self.theta.shape
         rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
-        return min(max(rows, MIN_ROWS), MAX_ROWS)
+        # As many bytes of float32, so that calls take as long.
+        return min(max(rows, MIN_ROWS), MAX_ROWS) * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
         d = X.shape[1]
