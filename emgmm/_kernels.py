@@ -29,8 +29,10 @@ from ._threads import Scratch
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 QUADRATIC_SIZE = 600_000
 MAX_ROWS = 2**15
-# Forming d^2 / 2 features pays while enough components share them.
-MAX_FEATURES_PER_COMPONENT = 3
+# Forming d^2 / 2 features pays where d is small, or enough components share them and
+# they fit into a cache.
+FEW_FEATURES, MOST_FEATURES = 16, 64
+MAX_FEATURES_PER_COMPONENT = 5
 # A triangle is multiplied in slabs of rows, each without its zeros on the right.
 SLAB = 12
 MAX_SLABS = 4
@@ -145,7 +147,8 @@ class Quadratic(Kernel):
     def suits(mixture: Mixture, origin: NDArray, numbers: Numbers) -> bool:
         """Whether it is the faster one, and its rounding within the bound."""
         n_components, n_features = mixture.means.shape
-        many = n_features > MAX_FEATURES_PER_COMPONENT * n_components
+        shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
+        many = n_features > min(shared, MOST_FEATURES)
         if many and mixture.covariances.products == "full":
             return False
         offsets = np.abs(mixture.means - origin)

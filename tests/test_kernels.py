@@ -240,12 +240,21 @@ def test_the_quadratic_kernel_is_wrong_where_it_does_not_suit():
     assert np.max(np.abs(stats.counts / exact[1] - 1)) > 1e-9
 
 
-def test_many_features_for_few_components_are_whitened():
-    wide = random_mixture(Full, 2, 30)
-    tied = random_mixture(Tied, 2, 30)
-    for mixture, kernel in [(wide, Whitened), (tied, Quadratic)]:
-        chosen = choose_kernel(mixture, np.zeros(30), FLOAT64, Scratch())
-        assert type(chosen) is kernel
+@pytest.mark.parametrize(
+    "storage, sizes, kernel",
+    [
+        (Full, (1, 10), Quadratic),
+        (Full, (2, 30), Whitened),
+        (Full, (10, 30), Quadratic),
+        (Full, (30, 80), Whitened),
+        (Tied, (2, 80), Quadratic),
+        (Diagonal, (2, 80), Quadratic),
+    ],
+)
+def test_many_features_for_few_components_are_whitened(storage, sizes, kernel):
+    mixture = random_mixture(storage, *sizes)
+    center = mixture.means.mean(axis=0)
+    assert type(choose_kernel(mixture, center, FLOAT64, Scratch())) is kernel
 
 
 # float32 ---------------------------------------------------------------------------
