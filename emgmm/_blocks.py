@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ._products import squares
 from ._threads import Scratch, run_all
 
 # Numbers in a block (rows x features) where a function does not say how many rows.
@@ -137,12 +138,7 @@ class ArrayBlocks:
     @cached_property
     def scatter(self) -> NDArray:
         center = self.center
-
-        def squares(rows: NDArray, weights: NDArray) -> NDArray:
-            weighted = np.sqrt(weights)[:, None] * (rows - center)
-            return weighted.T @ weighted
-
-        return self.sum(squares)
+        return self.sum(lambda rows, weights: squares(rows - center, weights))[1:, 1:]
 
 
 class _OrderedSum:

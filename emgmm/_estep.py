@@ -14,7 +14,7 @@ from ._deviations import Deviations
 from ._kernels import Whitened, choose_kernel
 from ._mixture import Mixture
 from ._posterior import DOUBLE, Kernel, Sums
-from ._products import contract
+from ._products import contract, squares
 from ._statistics import Statistics
 from ._threads import BLAS, Scratch
 
@@ -54,7 +54,6 @@ def statistics_of_start(
     blocks: Blocks, start: NDArray, n_components: int, products: str
 ) -> Statistics:
     """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
-
     center = blocks.center
     first = blocks.sum(
         partial(_first_moments, n_components=n_components, center=center), start
@@ -85,15 +84,12 @@ def _second_moments(
 ) -> Sums:
     """What one block of rows and their starting labels or responsibilities add."""
     if start.ndim == 2:
-        weighted = start.T * sample_weight
+        weighted = _weighted(start, len(deviations.origin), sample_weight)
         return Sums(0.0, deviations.moments(deviations.features(X), weighted))
     moments = np.empty((len(deviations.origin), 1 + X.shape[1], 1 + X.shape[1]))
     for k, origin in enumerate(deviations.origin):
         rows = np.flatnonzero(start == k)
-        vectors = np.ones((len(rows), 1 + X.shape[1]))
-        np.subtract(X[rows], origin, out=vectors[:, 1:])
-        vectors *= np.sqrt(sample_weight[rows])[:, None]
-        moments[k] = np.dot(vectors.T, vectors)
+        moments[k] = squares(X[rows] - origin, sample_weight[rows])
     if deviations.kind == "diagonal":
         diagonals = np.diagonal(moments, axis1=1, axis2=2)
         moments = np.stack([moments[:, 0], diagonals], axis=1)

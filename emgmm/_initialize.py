@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 
 from ._blocks import ArrayBlocks
-from ._products import contract, multiply
+from ._products import contract, multiply, squares
 
 MAX_LLOYD_ITER = 300
 LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
@@ -209,10 +209,7 @@ def _divide(
     beyond = np.flatnonzero(np.dot(deviations, cut.normal) > cut.margin)
     rows = rows[beyond]
     labels[rows] = names[1]
-    vectors = np.ones((len(rows), 1 + X.shape[1]))
-    np.take(deviations, beyond, axis=0, out=vectors[:, 1:])
-    vectors *= np.sqrt(weights[rows])[:, None]
-    return np.dot(vectors.T, vectors)
+    return squares(deviations[beyond], weights[rows])
 
 
 def _moments(point: NDArray, sums: NDArray) -> Moments:

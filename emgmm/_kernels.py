@@ -170,6 +170,11 @@ class Quadratic(Kernel):
         theta[:, 1 + d :] = self.second.coefficients(precisions)
         return theta
 
+    @cached_property
+    def rounded_theta(self) -> NDArray:
+        """In the numbers of the kernel."""
+        return self.theta.astype(self.dtype, copy=False)
+
     @property
     def rows(self) -> int:
         n_components, n_coefficients = self.theta.shape
@@ -190,7 +195,7 @@ class Quadratic(Kernel):
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.theta), features.shape[1])
         out = self.scratch.array("log_joint", shape, self.dtype)
-        return multiply(self.theta.astype(self.dtype, copy=False), features, out)
+        return multiply(self.rounded_theta, features, out)
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         return contract(features, responsibilities)
@@ -205,7 +210,7 @@ class Quadratic(Kernel):
         occupied = moments[:, :1] > 0
         log_likelihood = sums.log_likelihood
         if self.numbers is SINGLE:  # what rounding theta did to it, to first order
-            rounded = self.theta - self.theta.astype(self.dtype)
+            rounded = self.theta - self.rounded_theta
             log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
         return Statistics(
             self.mixture.covariances.products,
@@ -241,7 +246,7 @@ def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> f
     return numbers.eps * float(kappa.max())
 
 
-# Deviations from each mean --------------------------------------------------------
+# Whitened deviations -------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

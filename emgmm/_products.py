@@ -38,6 +38,14 @@ def contract(wide: NDArray, other: NDArray) -> NDArray:
     return rest
 
 
+def squares(vectors: NDArray, weights: NDArray) -> NDArray:
+    """Weighted sum of [1, v][1, v]' over rows v, (n, d) to (1 + d, 1 + d)."""
+    weighted = np.ones((len(vectors), 1 + vectors.shape[1]))
+    weighted[:, 1:] = vectors
+    weighted *= np.sqrt(weights)[:, None]
+    return np.dot(weighted.T, weighted)
+
+
 def _dot(wide: NDArray, other: NDArray) -> NDArray:
     """wide @ other.T in float64, in whichever order OpenBLAS is faster.
 

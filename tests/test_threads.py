@@ -89,7 +89,7 @@ def test_as_many_threads_run_as_blas_may_use():
     for n_threads in (2, 3):
         all_run = partial(threading.Barrier(n_threads).wait, timeout=30)
         with threadpool_limits(n_threads):
-            run_all([all_run] * n_threads)
+            assert sorted(run_all([all_run] * n_threads)) == list(range(n_threads))
 
 
 @needs_blas
