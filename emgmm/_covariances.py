@@ -228,11 +228,11 @@ class Tied(Covariances):
     @property
     def variances(self) -> NDArray:
         shape = (self.n_components, self.n_features)
-        return np.broadcast_to(np.diagonal(self.values), shape)
+        return np.broadcast_to(self.values.diagonal(), shape)
 
     @property
     def log_det(self) -> NDArray:
-        log_det = -2 * np.log(np.diagonal(self.precisions_cholesky)).sum()
+        log_det = -2 * np.log(self.precisions_cholesky.diagonal()).sum()
         return np.full(self.n_components, log_det)
 
     def dense(self) -> NDArray:
@@ -255,11 +255,11 @@ class Full(Covariances):
 
     @property
     def variances(self) -> NDArray:
-        return np.diagonal(self.values, axis1=1, axis2=2)
+        return self.values.diagonal(axis1=1, axis2=2)
 
     @property
     def log_det(self) -> NDArray:
-        diagonals = np.diagonal(self.precisions_cholesky, axis1=1, axis2=2)
+        diagonals = self.precisions_cholesky.diagonal(axis1=1, axis2=2)
         return -2 * np.log(diagonals).sum(axis=1)
 
     def dense(self) -> NDArray:

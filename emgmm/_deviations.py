@@ -16,6 +16,9 @@ from ._threads import Scratch
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 WHITENED_SIZE = 2**18
 MIN_ROWS = 512
+# What is a smaller part of its row than this changes no sum: a row may lie 1e7 standard
+# deviations away before leaving it out costs more than rounding.
+NEGLIGIBLE = 2.0**-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,8 @@ class Deviations:
     """Sums of [1, v][1, v]', weighted, with deviations v = x - o_k from each origin.
 
     Cost per row and component: (d + 1)^2 / 2 multiplications with additions in a
-    product of a matrix with its own transpose; for diagonal products 2 d.
+    product of a matrix with its own transpose; for diagonal products 2 d. Where the
+    components are far apart, only for those that have a part of the row.
 
     Rounding: eps times the products themselves, whatever the data, while the means
     are near the origins. In float32 rows are taken about ``base`` first.
@@ -56,6 +60,10 @@ class Deviations:
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
+        if self.kind != "diagonal":
+            members = _members(responsibilities)
+            if 2 * np.count_nonzero(members) < members.size:
+                return self._moments_of(members, features, responsibilities)
         d, n = features.shape
         size = 2 if self.kind == "diagonal" else 1 + d
         total = np.empty((len(self.origin), size, 1 + d))
@@ -74,6 +82,28 @@ class Deviations:
                 total[group] = vectors @ vectors.mT
         return total
 
+    def _moments_of(
+        self, members: NDArray, features: NDArray, responsibilities: NDArray
+    ) -> NDArray:
+        """Moments in full of the rows that each component has a part of."""
+        rows = np.nonzero(members)[1]
+        vectors = self.scratch.array(
+            "vectors", (1 + len(features), len(rows)), self.dtype
+        )
+        vectors[0] = 1.0
+        np.take(features, rows, axis=1, out=vectors[1:], mode="clip")
+        roots = np.sqrt(responsibilities[members])
+        shifts = (self.origin - self.base).astype(self.dtype)[:, :, None]
+        total = np.empty((len(shifts), len(vectors), len(vectors)))
+        stop = 0
+        for k, number in enumerate(np.count_nonzero(members, axis=1)):
+            start, stop = stop, stop + number
+            own = vectors[:, start:stop]
+            own[1:] -= shifts[k]
+            own *= roots[start:stop]
+            total[k] = own @ own.T
+        return total
+
     def statistics(self, sums: Sums, weight: float) -> Statistics:
         counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
         diagonal = self.kind == "diagonal"
@@ -83,3 +113,8 @@ class Deviations:
         return Statistics(
             self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
         )
+
+
+def _members(responsibilities: NDArray) -> NDArray:
+    """Which components have a part of each row, shape (K, n)."""
+    return responsibilities > NEGLIGIBLE * responsibilities.max(axis=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,17 @@ from ._threads import BLAS, Scratch
 
 Result = TypeVar("Result")
 
+# What ``np.errstate`` lets pass, in helping threads too: a kernel looks at its results.
+UNLIMITED: dict[str, Any] = dict.fromkeys(("over", "invalid", "divide"), "ignore")
+
 
 def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
     """What one block of rows adds to the statistics."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        features = kernel.features(X)
-        log_joint = kernel.log_joint(features)
-        log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
-        moments = kernel.moments(features, responsibilities)
-        log_likelihood = weighted_sum(sample_weight, log_density, kernel.scratch)
+    features = kernel.features(X)
+    log_joint = kernel.log_joint(features)
+    log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
+    moments = kernel.moments(features, responsibilities)
+    log_likelihood = weighted_sum(sample_weight, log_density, kernel.scratch)
     return Sums(log_likelihood, moments)
 
 
@@ -40,14 +42,14 @@ def expectation(blocks: Blocks, mixture: Mixture) -> Statistics:
         stats = kernel.statistics(sums, blocks)
         return stats, stats.cancels(kernel.max_cancellation)
 
-    kernel = choose_kernel(mixture, blocks.center, blocks.dtype, blocks.scratch)
-    stats, cancels = _within_reach(visit, kernel)
-    if cancels:
+    with np.errstate(**UNLIMITED):
+        kernel = choose_kernel(mixture, blocks.center, blocks.dtype, blocks.scratch)
+        stats, cancels = _within_reach(visit, kernel)
+        if not cancels:
+            return stats
         # Rare: a mean jumped by many of the component's own standard deviations.
-        stats, _ = visit(
-            Whitened.about(mixture, DOUBLE, blocks.scratch, origin=stats.means)
-        )
-    return stats
+        about_means = Whitened.about(mixture, DOUBLE, blocks.scratch, stats.means)
+        return visit(about_means)[0]
 
 
 def statistics_of_start(
@@ -114,9 +116,8 @@ def for_each_row(
 
     def visit(kernel: Kernel) -> NDArray:
         def of_block(X: NDArray) -> NDArray:
-            with np.errstate(over="ignore", invalid="ignore"):
-                values = function(kernel, kernel.log_joint(kernel.features(X)))
-                return values.astype(out.dtype, copy=False)
+            values = function(kernel, kernel.log_joint(kernel.features(X)))
+            return values.astype(out.dtype, copy=False)
 
         return blocks.map(of_block, out, rows=kernel.rows)
 
@@ -133,10 +134,9 @@ def sum_over_rows(
 
     def visit(kernel: Kernel) -> NDArray:
         def of_block(X: NDArray, weights: NDArray, *aligned: NDArray) -> NDArray:
-            with np.errstate(over="ignore", invalid="ignore"):
-                log_joint = kernel.log_joint(kernel.features(X))
-                values = function(kernel, log_joint, *aligned)
-                total = weighted_sum(weights, values, kernel.scratch)
+            log_joint = kernel.log_joint(kernel.features(X))
+            values = function(kernel, log_joint, *aligned)
+            total = weighted_sum(weights, values, kernel.scratch)
             return np.array([total, weights.sum()])
 
         return blocks.sum(of_block, *aligned, rows=kernel.rows)
@@ -151,7 +151,7 @@ def _visit_with_any(
 
     In sums over many rows what float32 rounds averages out, or is made good.
     """
-    with BLAS.held():
+    with BLAS.held(), np.errstate(**UNLIMITED):
         mean = mixture.weights @ mixture.means
         kernel = choose_kernel(mixture, mean, DOUBLE.dtype, scratch)
         return _within_reach(visit, kernel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from numbers import Integral, Real
 from typing import Any, Self
@@ -654,17 +655,12 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         with unchanged_on_failure(self):
             blocks = self._rows(X, sample_weight, reset=True, ensure_min_samples=2)
             check_enough_rows(blocks.sample_weight, self.n_components)
-            try:
+            # Held once for a fit is cheaper; but a user's own start has all threads.
+            own_start = callable(self.init_params)
+            with nullcontext() if own_start else BLAS.held():
                 best = self._best_of_starts(blocks)
-            except np.linalg.LinAlgError as error:
-                raise ValueError(
-                    "Fitting the mixture model failed because some components have "
-                    "ill-defined empirical covariance (for instance caused by "
-                    "singleton or collapsed samples). Try to decrease the number of "
-                    "components, increase reg_covar, or scale the input data."
-                ) from error
-            with BLAS.held():
-                self._publish(best, blocks)
+                with BLAS.held():
+                    self._publish(best, blocks)
         n_samples, n_features = blocks.X.shape
         warn_of_too_few_rows(n_samples, n_features, self._family)
         if not self.converged_ and self.max_iter > 0:
@@ -682,11 +678,19 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         progress = Progress(self.verbose, self.verbose_interval)
         family = FAMILIES[self.covariance_type]
         results = []
-        for run, start in enumerate(self._starts(blocks, family)):
-            progress.begin(run)
-            with BLAS.held():
-                results.append(run_em(blocks, start, family, options, progress))
-            progress.end(results[-1])
+        try:
+            for run, start in enumerate(self._starts(blocks, family)):
+                progress.begin(run)
+                with BLAS.held():
+                    results.append(run_em(blocks, start, family, options, progress))
+                progress.end(results[-1])
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                "Fitting the mixture model failed because some components have "
+                "ill-defined empirical covariance (for instance caused by singleton "
+                "or collapsed samples). Try to decrease the number of components, "
+                "increase reg_covar, or scale the input data."
+            ) from error
         return max(results, key=lambda result: result.lower_bound)
 
     def _starts(
@@ -745,9 +749,11 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
         # Of the parameters as published: float32 rounds them.
+        rounded = blocks.X.dtype != np.float64
+        published = self._mixture() if rounded else result.mixture
         self.labels_ = np.empty(len(blocks.X), dtype=np.int64)
         self.lower_bound_ = _mean(
-            sum_over_rows(blocks, self._mixture(), _log_density, self.labels_)
+            sum_over_rows(blocks, published, _log_density, self.labels_)
         )
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_

@@ -46,56 +46,73 @@ class SecondOrder(NamedTuple):
 
     size: Callable[[int], int]
     """Their number for d features."""
-    fill: Callable[[NDArray, Quadratic, NDArray], object]
-    """Write them for z (d, n) into the last argument."""
+    fill: Callable[[NDArray, Quadratic], object]
+    """Write them into features [1, z, ...] that lack them."""
     coefficients: Callable[[NDArray], NDArray | float]
     """Precisions to the coefficients of -0.5 z'Pz, shape (K, size) or ()."""
     products: Callable[[NDArray, int], NDArray | None]
     """Their sums (K, size) to products of the kind; None: the scatter of all rows."""
 
 
-def _fill_products(z: NDArray, kernel: Quadratic, out: NDArray) -> None:
-    """z_i z_j for i <= j."""
-    start = 0
-    for i in range(len(z)):
-        stop = start + len(z) - i
-        np.multiply(z[i:], z[i], out=out[start:stop])
-        start = stop
+def _fill_products(features: NDArray, kernel: Quadratic) -> None:
+    """z_i z_j with j = i + s modulo d, for every shift s: a few long products."""
+    d = len(kernel.origin)
+    wrapped, out = (d - 1) // 2, features[1 + d :]
+    # The first rows again behind the last, until the squares are written over them.
+    z = features[1 : 1 + d + wrapped]
+    z[d:] = z[:wrapped]
+    for shift in range(1, d // 2 + 1):
+        products = out[shift * d : (shift + 1) * d]
+        size = len(products)
+        np.multiply(z[:size], z[shift : shift + size], out=products)
+    np.multiply(z[:d], z[:d], out=out[:d])
 
 
-def _fill_distance(z: NDArray, kernel: Quadratic, out: NDArray) -> None:
+def _fill_squares(features: NDArray, kernel: Quadratic) -> None:
+    """z_j^2."""
+    d = len(kernel.origin)
+    np.multiply(features[1 : 1 + d], features[1 : 1 + d], out=features[1 + d :])
+
+
+def _fill_distance(features: NDArray, kernel: Quadratic) -> None:
     """z'Pz, from rows whitened once: it is the same for every component."""
+    z = features[1 : 1 + len(kernel.origin)]
     whitened = kernel.scratch.array("whitened", z.shape, z.dtype)
     factor = kernel.mixture.covariances.precisions_cholesky.T
     np.matmul(factor.astype(z.dtype), z, out=whitened)
-    np.einsum("ij,ij->j", whitened, whitened, out=out[0])
+    np.einsum("ij,ij->j", whitened, whitened, out=features[-1])
 
 
 @lru_cache(maxsize=8)
-def _upper_triangle(n_features: int) -> tuple[NDArray, NDArray, NDArray]:
-    """The i and j of z_i z_j, in the order of the features, and what -z'Pz/2 has of
-    each: one half where i and j are equal."""
-    i, j = np.triu_indices(n_features)
-    return i, j, np.where(i == j, -0.5, -1.0)
+def _pairs(n_features: int) -> tuple[NDArray, NDArray]:
+    """Where z_i z_j, in the order of the features, stand in a flat matrix, and where
+    the entries of a flat matrix stand among them."""
+    size = n_features * (n_features + 1) // 2
+    shift, i = np.divmod(np.arange(size), n_features)
+    j = (i + shift) % n_features
+    place = np.empty((n_features, n_features), dtype=np.intp)
+    place[i, j] = place[j, i] = np.arange(size)
+    return i * n_features + j, place.ravel()
 
 
 def _product_coefficients(precisions: NDArray) -> NDArray:
-    i, j, shares = _upper_triangle(precisions.shape[-1])
-    return shares * precisions[:, i, j]
+    """-P_ij of each z_i z_j, which z'Pz has twice, and -P_ii / 2 of each square."""
+    n_features = precisions.shape[-1]
+    index, _ = _pairs(n_features)
+    coefficients = -precisions.reshape(len(precisions), -1).take(index, axis=1)
+    coefficients[:, :n_features] *= 0.5
+    return coefficients
 
 
 def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
-    products = np.empty((len(sums), n_features, n_features))
-    i, j, _ = _upper_triangle(n_features)
-    products[:, i, j] = sums
-    products[:, j, i] = sums
-    return products
+    _, place = _pairs(n_features)
+    return sums.take(place, axis=1).reshape(-1, n_features, n_features)
 
 
 SECOND_ORDER = {
     "diagonal": SecondOrder(
         lambda d: d,
-        lambda z, kernel, out: np.multiply(z, z, out=out),
+        _fill_squares,
         lambda precisions: -0.5 * precisions,
         lambda sums, d: sums,
     ),
@@ -143,29 +160,39 @@ class Quadratic(Kernel):
     def max_cancellation(self) -> float:
         return self.numbers.max_rounding / self.numbers.eps
 
-    @staticmethod
-    def suits(mixture: Mixture, origin: NDArray, numbers: Numbers) -> bool:
+    @property
+    def suits(self) -> bool:
         """Whether it is the faster one, and its rounding within the bound."""
-        n_components, n_features = mixture.means.shape
+        n_components, n_features = self.shifts.shape
         shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
         many = n_features > min(shared, MOST_FEATURES)
-        if many and mixture.covariances.products == "full":
+        if many and self.mixture.covariances.products == "full":
             return False
-        offsets = np.abs(mixture.means - origin)
-        return _rounding(mixture.covariances, offsets, numbers) < numbers.max_rounding
+        covariances, limit = self.mixture.covariances, self.numbers.max_rounding
+        # kappa <= max_k |P_k| |a_k|^2, bounded with few operations and without.
+        squares = np.vdot(self.shifts, self.shifts) + covariances.variances.sum()
+        size = np.vdot(covariances.precisions_cholesky, covariances.precisions_cholesky)
+        if self.numbers.eps * 2 * size * squares < limit:
+            return True
+        return _rounding(covariances, self.shifts, self.numbers) < limit
 
-    @cached_property
+    @property
     def second(self) -> SecondOrder:
         return SECOND_ORDER[self.mixture.covariances.products]
 
     @cached_property
+    def shifts(self) -> NDArray:
+        """Means relative to the origin, shape (K, d)."""
+        return self.mixture.means - self.origin
+
+    @cached_property
     def theta(self) -> NDArray:
-        n_components, d = self.mixture.means.shape
-        shifts = self.mixture.means - self.origin
+        n_components, d = self.shifts.shape
         precisions = _precisions(self.mixture.covariances)
-        linear = _times(shifts, precisions)
+        linear = _times(self.shifts, precisions)
         theta = np.empty((n_components, 1 + d + self.second.size(d)))
-        theta[:, 0] = self.log_peaks - self.reference - 0.5 * (linear * shifts).sum(1)
+        at_origin = self.log_peaks - 0.5 * np.vecdot(linear, self.shifts)
+        theta[:, 0] = at_origin - self.reference
         theta[:, 1 : 1 + d] = linear
         theta[:, 1 + d :] = self.second.coefficients(precisions)
         return theta
@@ -187,9 +214,8 @@ class Quadratic(Kernel):
         shape = (1 + d + self.second.size(d), len(X))
         features = self.scratch.array("features", shape, self.dtype)
         features[0] = 1.0
-        z = features[1 : 1 + d]
-        np.subtract(X.T, self.origin[:, None], out=z)
-        self.second.fill(z, self, features[1 + d :])
+        np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
+        self.second.fill(features, self)
         return features
 
     def log_joint(self, features: NDArray) -> NDArray:
@@ -240,9 +266,8 @@ def _times(vectors: NDArray, precisions: NDArray) -> NDArray:
 
 def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> float:
     """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k."""
-    a = offsets + np.sqrt(covariances.variances)
-    with np.errstate(over="ignore", invalid="ignore"):
-        kappa = (_times(a, np.abs(_precisions(covariances))) * a).sum(axis=1)
+    a = np.abs(offsets) + np.sqrt(covariances.variances)
+    kappa = np.vecdot(_times(a, np.abs(_precisions(covariances))), a)
     return numbers.eps * float(kappa.max())
 
 
@@ -290,14 +315,15 @@ class Whitened(Kernel):
         deviations = Deviations(kind, base + shifts, base, numbers.dtype, scratch)
         return cls(mixture, numbers, scratch, deviations)
 
-    @staticmethod
-    def suits(mixture: Mixture, origin: NDArray, numbers: Numbers) -> bool:
-        """Whether rounding in this type, about an origin (d,), is within the bound."""
-        covariances, offsets = mixture.covariances, mixture.means - origin
+    @property
+    def suits(self) -> bool:
+        """Whether its rounding is within the bound."""
+        covariances, numbers = self.mixture.covariances, self.numbers
+        offsets = self.mixture.means - self.deviations.base
         whitened = _rounding(covariances, np.zeros_like(offsets), numbers)
-        subtracted = _rounding(covariances, np.abs(offsets), numbers)
-        subtracted = np.sqrt(numbers.eps * len(origin) * subtracted)
-        return max(whitened, subtracted) < numbers.max_rounding
+        subtracted = numbers.eps * offsets.shape[1]
+        subtracted *= _rounding(covariances, offsets, numbers)
+        return max(whitened, np.sqrt(subtracted)) < numbers.max_rounding
 
     @property
     def unlimited(self) -> bool:
@@ -354,14 +380,16 @@ def choose_kernel(
     mixture: Mixture, origin: NDArray, dtype: np.dtype, scratch: Scratch
 ) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near an origin (d,)."""
-    variances = mixture.covariances.variances
-    # Squares and their products must be far from the ends of float32.
-    moderate = 2.0**-60 < variances.min() and variances.max() < 2.0**60
-    single = dtype == SINGLE.dtype and moderate
-    for numbers in (SINGLE, DOUBLE) if single else (DOUBLE,):
-        near = origin.astype(numbers.dtype)
-        if Quadratic.suits(mixture, near, numbers):
-            return Quadratic(mixture, numbers, scratch, near)
-        if numbers is SINGLE and Whitened.suits(mixture, near, numbers):
-            return Whitened.about(mixture, numbers, scratch, base=near)
-    return Whitened.about(mixture, DOUBLE, scratch)
+    if dtype == SINGLE.dtype and _is_moderate(mixture.covariances.variances):
+        near = origin.astype(dtype)
+        quadratic = Quadratic(mixture, SINGLE, scratch, near)
+        for kernel in (quadratic, Whitened.about(mixture, SINGLE, scratch, base=near)):
+            if kernel.suits:
+                return kernel
+    kernel = Quadratic(mixture, DOUBLE, scratch, origin)
+    return kernel if kernel.suits else Whitened.about(mixture, DOUBLE, scratch)
+
+
+def _is_moderate(variances: NDArray) -> bool:
+    """Whether squares and their products are far from the ends of float32."""
+    return bool(2.0**-60 < variances.min() and variances.max() < 2.0**60)

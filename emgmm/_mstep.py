@@ -26,7 +26,7 @@ def m_step(
     stays equal. LinAlgError where a covariance is not positive definite.
     """
     n_components, n_features = stats.sums.shape
-    counts = np.maximum(stats.counts, MIN_SHARE * stats.counts.sum())
+    counts = np.maximum(stats.counts, MIN_SHARE * stats.weight)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # Non-finite values of degenerate scatters are caught by ``from_values``.
         values = family.estimate(
@@ -47,6 +47,6 @@ def _regularized(stats: Statistics, counts: np.ndarray, reg_covar: float) -> np.
     if stats.kind == "pooled":
         pseudo = pseudo.sum(keepdims=True)
     regularized = scatter.copy()
-    diagonals = np.einsum("kii->ki", regularized)  # a view
-    diagonals += pseudo[:, None]
+    diagonals = regularized.reshape(len(scatter), -1)[:, :: scatter.shape[1] + 1]
+    diagonals += pseudo[:, None]  # of a view
     return regularized

@@ -112,16 +112,14 @@ class Kernel(ABC):
         components, underflow; so no maximum has to be subtracted row by row.
         """
         n_features = self.mixture.means.shape[1]
-        return float(self.log_peaks.max()) - min(n_features / 2, self.numbers.span)
+        return max(self.log_peaks.tolist()) - min(n_features / 2, self.numbers.span)
 
     @cached_property
     def log_peaks(self) -> NDArray:
         """log w_k + log N(mean_k; mean_k, covariance_k), shape (K,)."""
-        with np.errstate(divide="ignore"):  # the logarithm of a weight of zero
-            log_weights = np.log(self.mixture.weights)
         n_features = self.mixture.means.shape[1]
         log_det = self.mixture.covariances.log_det
-        return log_weights - 0.5 * (n_features * LOG_2_PI + log_det)
+        return np.log(self.mixture.weights) - 0.5 * (n_features * LOG_2_PI + log_det)
 
     def posterior(
         self, log_joint: NDArray, sample_weight: NDArray | float = 1.0
@@ -134,7 +132,7 @@ class Kernel(ABC):
         np.exp(log_joint, out=responsibilities)
         np.add.reduce(responsibilities, axis=0, out=total)
         # Nor may a weight divided by the total overflow.
-        least = self.numbers.smallest_total * max(1.0, float(np.max(sample_weight)))
+        least = self.numbers.smallest_total * max(1.0, np.asarray(sample_weight).max())
         if total.min() > least and total.max() < np.inf:
             np.log(total, out=log_density)
         else:

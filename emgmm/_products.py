@@ -10,32 +10,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 PIECE = 512  # columns
-# Numbers in the result beyond which the general kernel is as good, and below which
-# the call costs more than the product.
+# The most multiplications of a small product, ...
+SMALL = 1_000_000
+# ... the most numbers in its result, where the columns are summed over, and the fewest,
+# below which the calls cost more than the products.
 MOST_IN_RESULT = 512
 LEAST_IN_RESULT = 32
+LEAST_PIECE = 64
+LEAST_GROUP = 8
+STEP = 16
 
 
 def multiply(left: NDArray, wide: NDArray, out: NDArray) -> NDArray:
     """left @ wide, of shapes (a, b) and (b, n)."""
-    whole = wide.shape[1] - wide.shape[1] % PIECE
-    if whole:
-        np.matmul(left, _pieces(wide, whole), out=_pieces(out, whole))
-    np.matmul(left, wide[:, whole:], out=out[:, whole:])
+    piece = min(PIECE, SMALL // left.size)
+    if piece < LEAST_PIECE or wide.shape[1] <= piece:
+        return np.matmul(left, wide, out=out)
+    whole, piece = _divide(wide.shape[1], piece)
+    np.matmul(left, _pieces(wide, whole, piece), out=_pieces(out, whole, piece))
+    if whole < wide.shape[1]:
+        np.matmul(left, wide[:, whole:], out=out[:, whole:])
     return out
 
 
 def contract(wide: NDArray, other: NDArray) -> NDArray:
     """wide @ other.T, of shapes (a, n) and (b, n), with pieces added in float64."""
-    size = len(wide) * len(other)
-    whole = wide.shape[1] - wide.shape[1] % PIECE
-    if not LEAST_IN_RESULT < size < MOST_IN_RESULT:
-        whole = 0
-    rest = _dot(wide[:, whole:], other[:, whole:])
-    if whole:
-        products = _pieces(wide, whole) @ _pieces(other, whole).mT
-        rest += products.sum(axis=0, dtype=np.float64)
-    return rest
+    group = MOST_IN_RESULT // len(other)
+    small = len(wide) * len(other) < LEAST_IN_RESULT or wide.size < SMALL // 100
+    if small or group < LEAST_GROUP:
+        return _dot(wide, other)
+    whole, piece = _divide(wide.shape[1], PIECE)
+    total = np.empty((len(wide), len(other)))
+    others = _pieces(other, whole, piece).mT
+    rows = len(wide) - len(wide) % group
+    if rows:
+        groups = wide[:rows, :whole].reshape(-1, group, whole // piece, piece)
+        products = groups.swapaxes(1, 2) @ others
+        out = total[:rows].reshape(-1, group, len(other))
+        np.add.reduce(products, axis=1, dtype=np.float64, out=out)
+    if rows < len(wide):
+        products = _pieces(wide[rows:], whole, piece) @ others
+        np.add.reduce(products, axis=0, dtype=np.float64, out=total[rows:])
+    if whole < wide.shape[1]:
+        total += _dot(wide[:, whole:], other[:, whole:])
+    return total
 
 
 def squares(vectors: NDArray, weights: NDArray) -> NDArray:
@@ -56,6 +74,13 @@ def _dot(wide: NDArray, other: NDArray) -> NDArray:
     return np.dot(wide, other.T).astype(np.float64)
 
 
-def _pieces(wide: NDArray, whole: int) -> NDArray:
-    """A view of the first columns, shape (pieces, a, PIECE)."""
-    return wide[:, :whole].reshape(len(wide), -1, PIECE).transpose(1, 0, 2)
+def _divide(n_columns: int, most: int) -> tuple[int, int]:
+    """Columns in pieces of equal size, and that size; few columns are left over."""
+    piece = n_columns // -(-n_columns // most)
+    piece = max(piece - piece % STEP, 1)
+    return n_columns - n_columns % piece, piece
+
+
+def _pieces(wide: NDArray, whole: int, piece: int) -> NDArray:
+    """A view of the first columns, shape (pieces, a, piece)."""
+    return wide[:, :whole].reshape(len(wide), -1, piece).transpose(1, 0, 2)

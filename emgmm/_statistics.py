@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 # Squares about the origin may be this many times those about the mean (a shift of
 # three standard deviations); beyond it the origin must move.
 MAX_CANCELLATION = 10.0
+LEAST = 5e-324  # the smallest positive number
 
 
 def _diagonal_outer(counts: NDArray, vectors: NDArray) -> NDArray:
@@ -81,7 +82,7 @@ class Statistics:
     def shifts(self) -> NDArray:
         """Means relative to the origin (K, d); zero where a component is empty."""
         # Sums over no rows are zero, and stay so.
-        return self.sums / np.where(self.counts > 0, self.counts, 1.0)[:, None]
+        return self.sums / np.maximum(self.counts, LEAST)[:, None]
 
     @cached_property
     def means(self) -> NDArray:
@@ -110,13 +111,10 @@ class Statistics:
         it should be proportional to are squares about the mean. A shift within the
         rounding of the mean itself cannot be improved on.
         """
-        products = self.products
-        if products.ndim == 3:
-            products = np.diagonal(products, axis1=1, axis2=2)
-        squares = self.counts[:, None] * self.shifts**2
-        if len(products) == 1:  # pooled over the components
-            squares = squares.sum(axis=0, keepdims=True)
-        far = squares / limit > np.maximum(products - squares, 0.0)
+        squares, scatter = self.products, self.scatter
+        if squares.ndim == 3:
+            squares, scatter = squares.diagonal(0, 1, 2), scatter.diagonal(0, 1, 2)
+        far = squares > (1 + limit) * scatter
         if not far.any():
             return False
         rounding = 8 * np.finfo(np.float64).eps * np.abs(self.means)

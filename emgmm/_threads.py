@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from functools import cache
 from math import prod
 from typing import Any
@@ -26,13 +27,18 @@ class Scratch(threading.local):
 
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray] = {}
+        self._last: dict[str, NDArray] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
         """An array of any content; what it held under this name is lost."""
+        last = self._last.get(name)
+        if last is not None and last.shape == shape and last.dtype == dtype:
+            return last
         size, buffer = prod(shape), self._buffers.get(name)
         if buffer is None or buffer.dtype != dtype or buffer.size < size:
             buffer = self._buffers[name] = np.empty(size, dtype)
-        return buffer[:size].reshape(shape)
+        array = self._last[name] = buffer[:size].reshape(shape)
+        return array
 
 
 class BlasLimit:
@@ -154,7 +160,9 @@ def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
     try:
         with suppress(RuntimeError):  # no more threads: the caller does without
             for _ in range(min(n_threads, len(tasks)) - 1):
-                helpers.append(_pool(n_threads - 1).submit(work))
+                # In the context of the caller, such as what it set of np.errstate.
+                run = copy_context().run
+                helpers.append(_pool(n_threads - 1).submit(run, work))
         work()
     finally:
         waiting.clear()

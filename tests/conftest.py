@@ -50,7 +50,7 @@ def forced_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     """Either kernel alone, whatever the data: for tests that must pass with both."""
     with pytest.MonkeyPatch.context() as patch:
         suits = request.param == "quadratic"
-        patch.setattr(Quadratic, "suits", staticmethod(lambda *_: suits))
+        patch.setattr(Quadratic, "suits", suits)
         yield request.param
 
 
