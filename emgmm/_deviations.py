@@ -116,5 +116,5 @@ class Deviations:
 
 
 def _members(responsibilities: NDArray) -> NDArray:
-    """Which components have a part of each row, shape (K, n)."""
-    return responsibilities > NEGLIGIBLE * responsibilities.max(axis=0)
+    """Which components have a part of each row, or may have, shape (K, n)."""
+    return ~(responsibilities <= NEGLIGIBLE * responsibilities.max(axis=0))

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 PIECE = 512  # columns
 # The most multiplications of a small product, ...
 SMALL = 1_000_000
-# ... the most numbers in its result, where the columns are summed over, and the fewest,
-# below which the calls cost more than the products.
+# ... and the most numbers in its result, where the columns are summed over.
 MOST_IN_RESULT = 512
-LEAST_IN_RESULT = 32
 LEAST_PIECE = 64
 LEAST_GROUP = 8
 STEP = 16
@@ -36,8 +34,7 @@ def multiply(left: NDArray, wide: NDArray, out: NDArray) -> NDArray:
 def contract(wide: NDArray, other: NDArray) -> NDArray:
     """wide @ other.T, of shapes (a, n) and (b, n), with pieces added in float64."""
     group = MOST_IN_RESULT // len(other)
-    small = len(wide) * len(other) < LEAST_IN_RESULT or wide.size < SMALL // 100
-    if small or group < LEAST_GROUP:
+    if wide.shape[1] <= PIECE or group < LEAST_GROUP:
         return _dot(wide, other)
     whole, piece = _divide(wide.shape[1], PIECE)
     total = np.empty((len(wide), len(other)))

@@ -14,8 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from emgmm import GaussianMixtureEM
 from emgmm._blocks import ArrayBlocks
 from emgmm._covariances import Diagonal, Full, Spherical, Tied
+from emgmm._deviations import _members
 from emgmm._estep import e_step, expectation
-from emgmm._kernels import Quadratic, Whitened, choose_kernel
+from emgmm._kernels import Quadratic, Whitened, _rounding, choose_kernel
 from emgmm._mixture import Mixture
 from emgmm._posterior import DOUBLE, SINGLE
 from emgmm._threads import Scratch
@@ -121,7 +122,51 @@ def test_kernels_equal_the_densities_and_sums_written_out(storage, sizes, name):
         assert_same_statistics(statistics_by(kernel, X, weights, rows), twin, 1e-11)
 
 
+@pytest.mark.parametrize("numbers", [DOUBLE, SINGLE])
+@pytest.mark.parametrize("storage", [Tied, Full])
+def test_rows_that_a_component_has_no_part_of_change_no_sum(
+    storage, numbers, monkeypatch
+):
+    mixture = random_mixture(storage, 5, 9)
+    apart = Mixture(mixture.weights, 20 * mixture.means, mixture.covariances)
+    X, weights = random_rows(apart, 700), np.random.default_rng(2).uniform(size=700)
+    weights[::9] = 0.0
+    kernel = whitened(apart, numbers, base=X.mean(axis=0))
+    responsibilities = kernel.posterior(kernel.log_joint(kernel.features(X)))[1]
+    assert np.mean(_members(responsibilities)) < 0.3
+    few = statistics_by(kernel, X, weights)
+    monkeypatch.setattr("emgmm._deviations._members", np.ones_like)
+    every = statistics_by(kernel, X, weights)
+    # They are multiplied in another order.
+    assert_same_statistics(few, every, 20 * numbers.eps)
+
+
+def test_what_is_not_a_number_belongs_to_all_components():
+    """So that it is not left out silently."""
+    responsibilities = np.array([[0.0, np.nan, 1.0], [1.0, 0.5, 1e-40]])
+    expected = [[False, True, True], [True, True, False]]
+    assert_array_equal(_members(responsibilities), expected)
+
+
 # Rounding --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("numbers", [DOUBLE, SINGLE])
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_quadratic_kernel_suits_where_its_rounding_is_within_the_bound(
+    storage, numbers
+):
+    """Which is bounded before it is computed."""
+    found = set()
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        mixture = random_mixture(storage, *rng.integers(1, 5, 2), seed=seed)
+        origin = 10 ** rng.uniform(-1, 5) * rng.standard_normal(mixture.means.shape[1])
+        kernel = quadratic(mixture, origin, numbers)
+        rounding = _rounding(mixture.covariances, kernel.shifts, numbers)
+        assert kernel.suits == (rounding < numbers.max_rounding)
+        found.add(kernel.suits)
+    assert found == {True, False}
 
 
 def exact_statistics(X, mixture):

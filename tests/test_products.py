@@ -10,7 +10,9 @@ from emgmm._products import PIECE, contract, multiply
 
 
 @pytest.mark.parametrize("n_columns", [1, PIECE - 1, PIECE, 3 * PIECE, 3 * PIECE + 7])
-@pytest.mark.parametrize("sizes", [(1, 1), (3, 6), (20, 21), (20, 66)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 1), (3, 6), (20, 21), (20, 66), (10, 496), (7, 1326), (150, 66)]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_are_those_of_whole_matrices(sizes, n_columns, dtype):
     rng = np.random.default_rng(0)
