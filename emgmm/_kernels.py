@@ -83,30 +83,37 @@ def _fill_distance(features: NDArray, kernel: Quadratic) -> None:
     np.einsum("ij,ij->j", whitened, whitened, out=features[-1])
 
 
+class Pairs(NamedTuple):
+    """The z_i z_j in the order of the features, and the entries of a flat matrix."""
+
+    entry: NDArray
+    """The entry of each product."""
+    product: NDArray
+    """The product of each entry."""
+    share: NDArray
+    """What -z'Pz / 2 has of each product times P_ij: one half only of a square."""
+
+
 @lru_cache(maxsize=8)
-def _pairs(n_features: int) -> tuple[NDArray, NDArray]:
-    """Where z_i z_j, in the order of the features, stand in a flat matrix, and where
-    the entries of a flat matrix stand among them."""
-    size = n_features * (n_features + 1) // 2
-    shift, i = np.divmod(np.arange(size), n_features)
+def _pairs(n_features: int) -> Pairs:
+    numbers = np.arange(n_features * (n_features + 1) // 2)
+    shift, i = np.divmod(numbers, n_features)
     j = (i + shift) % n_features
-    place = np.empty((n_features, n_features), dtype=np.intp)
-    place[i, j] = place[j, i] = np.arange(size)
-    return i * n_features + j, place.ravel()
+    product = np.empty((n_features, n_features), dtype=np.intp)
+    product[i, j] = product[j, i] = numbers
+    share = np.where(shift == 0, -0.5, -1.0)
+    return Pairs(i * n_features + j, product.ravel(), share)
 
 
 def _product_coefficients(precisions: NDArray) -> NDArray:
-    """-P_ij of each z_i z_j, which z'Pz has twice, and -P_ii / 2 of each square."""
-    n_features = precisions.shape[-1]
-    index, _ = _pairs(n_features)
-    coefficients = -precisions.reshape(len(precisions), -1).take(index, axis=1)
-    coefficients[:, :n_features] *= 0.5
-    return coefficients
+    pairs = _pairs(precisions.shape[-1])
+    flat = precisions.reshape(len(precisions), -1)
+    return flat.take(pairs.entry, axis=1) * pairs.share
 
 
 def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
-    _, place = _pairs(n_features)
-    return sums.take(place, axis=1).reshape(-1, n_features, n_features)
+    flat = sums.take(_pairs(n_features).product, axis=1)
+    return flat.reshape(-1, n_features, n_features)
 
 
 SECOND_ORDER = {
@@ -191,8 +198,8 @@ class Quadratic(Kernel):
         precisions = _precisions(self.mixture.covariances)
         linear = _times(self.shifts, precisions)
         theta = np.empty((n_components, 1 + d + self.second.size(d)))
-        at_origin = self.log_peaks - 0.5 * np.vecdot(linear, self.shifts)
-        theta[:, 0] = at_origin - self.reference
+        theta[:, 0] = self.log_peaks - 0.5 * np.vecdot(linear, self.shifts)
+        theta[:, 0] -= self.reference
         theta[:, 1 : 1 + d] = linear
         theta[:, 1 + d :] = self.second.coefficients(precisions)
         return theta
