@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 
 @dataclass(frozen=True)
@@ -109,17 +109,34 @@ class Covariances(ABC):
 
 def _positive(values: NDArray) -> NDArray:
     """The values, or LinAlgError where one is not positive and finite."""
-    if not (np.all(values > 0) and np.all(np.isfinite(values))):
+    if not ((values > 0).all() and np.isfinite(values).all()):
         raise np.linalg.LinAlgError("a variance is not positive and finite")
     return values
 
 
 def _cholesky(matrices: NDArray) -> NDArray:
-    """Lower Cholesky factors, or LinAlgError; numpy lets NaN and infinity pass."""
-    factors = np.linalg.cholesky(matrices)
-    if not np.all(np.isfinite(factors)):
+    """Lower Cholesky factors, or LinAlgError."""
+    return np.linalg.cholesky(_finite(matrices))
+
+
+def _finite(matrices: NDArray) -> NDArray:
+    """The matrices, or LinAlgError: LAPACK lets NaN and infinity pass."""
+    if not np.isfinite(matrices).all():
         raise np.linalg.LinAlgError("a covariance matrix is not finite")
-    return factors
+    return matrices
+
+
+def _inverse_cholesky(matrices: NDArray) -> NDArray:
+    """U with U U' the inverse, from the Cholesky factors; LinAlgError as above."""
+    inverses = np.empty_like(_finite(matrices))
+    flat = inverses.reshape(-1, *matrices.shape[-2:])
+    for k, matrix in enumerate(matrices.reshape(flat.shape)):
+        # A symmetric matrix in C's order is one in Fortran's, and here in place.
+        lower, info = dpotrf(matrix.T, lower=1, clean=1)
+        if info:
+            raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
+        flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
+    return inverses
 
 
 def _inverse_triangles(lower: NDArray) -> NDArray:
@@ -146,7 +163,7 @@ VARIANCES = Algebra(
     divide=lambda rows, factor: rows / factor,
 )
 MATRICES = Algebra(
-    factorize=lambda values: _inverse_triangles(_cholesky(values)).mT,
+    factorize=_inverse_cholesky,
     factorize_precisions=_upper_cholesky,
     invert=lambda factors: _gram(_inverse_triangles(factors.mT).mT),
     square=lambda factors: _gram(factors.mT),

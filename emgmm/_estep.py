@@ -48,7 +48,7 @@ def expectation(blocks: Blocks, mixture: Mixture) -> Statistics:
         if not cancels:
             return stats
         # Rare: a mean jumped by many of the component's own standard deviations.
-        about_means = Whitened.about(mixture, DOUBLE, blocks.scratch, stats.means)
+        about_means = Whitened(mixture, DOUBLE, blocks.scratch, stats.means)
         return visit(about_means)[0]
 
 
@@ -162,7 +162,7 @@ def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
     try:
         return visit(kernel)
     except FloatingPointError:
-        return visit(Whitened.about(kernel.mixture, DOUBLE, kernel.scratch))
+        return visit(Whitened(kernel.mixture, DOUBLE, kernel.scratch))
 
 
 def weighted_sum(weights: NDArray, values: NDArray, scratch: Scratch) -> float:

@@ -97,12 +97,12 @@ def _assign(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
 def _lloyd(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Labels of weighted k-means from given centers (Lloyd's algorithm)."""
     labels = _no_labels(blocks, len(centers))
-    limit = LLOYD_TOL * np.trace(blocks.scatter) / (blocks.weight * centers.shape[1])
+    limit = LLOYD_TOL * blocks.scatter.trace() / (blocks.weight * centers.shape[1])
     for _ in range(MAX_LLOYD_ITER):
         nearest = _Nearest(blocks, centers)
         sums = blocks.sum(nearest.sum, labels, rows=nearest.rows)
         moved = nearest.means(sums)
-        if np.sum((moved - centers) ** 2) <= limit:
+        if ((moved - centers) ** 2).sum() <= limit:
             break
         centers = moved
     return labels
@@ -118,8 +118,9 @@ class _Nearest:
     def __init__(self, blocks: ArrayBlocks, centers: NDArray) -> None:
         self.origin = blocks.center
         self.shifted = centers - self.origin
-        halves = 0.5 * (self.shifted**2).sum(axis=1, keepdims=True)
-        self.theta = np.hstack([-halves, self.shifted])
+        self.theta = np.empty((len(centers), 1 + centers.shape[1]))
+        self.theta[:, 0] = -0.5 * np.vecdot(self.shifted, self.shifted)
+        self.theta[:, 1:] = self.shifted
         self.rows = LLOYD_SIZE // (2 * len(centers) + centers.shape[1])
         self.rows = max(self.rows, len(centers))
         self.array = blocks.scratch.array
@@ -172,7 +173,8 @@ def _split_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
     clusters = [Moments(blocks.weight, blocks.center, blocks.scatter)]
     rows = max(LLOYD_SIZE // len(blocks.center), 1)
     while len(clusters) < n_components:
-        widest = int(np.argmax([np.trace(cluster.scatter) for cluster in clusters]))
+        widths = [cluster.scatter.trace() for cluster in clusters]
+        widest = widths.index(max(widths))
         cluster, cut = clusters[widest], _cut(clusters[widest])
         divide = partial(_divide, cut=cut, names=(widest, len(clusters)))
         beyond = blocks.sum(divide, labels, rows=rows)
@@ -194,7 +196,7 @@ class Cut(NamedTuple):
 def _cut(cluster: Moments) -> Cut:
     """The plane through the mean, across the principal axis."""
     eigenvalues, axes = np.linalg.eigh(cluster.scatter)
-    axis = axes[:, -1] * np.sign(axes[np.argmax(np.abs(axes[:, -1])), -1])
+    axis = axes[:, -1] * np.sign(axes[np.abs(axes[:, -1]).argmax(), -1])
     # Rows at the mean stay, whatever the order in which its sum was rounded.
     margin = 1e-9 * np.sqrt(max(eigenvalues[-1], 0.0) / max(cluster.weight, 1e-300))
     return Cut(cluster.mean, axis, margin)
@@ -216,9 +218,8 @@ def _moments(point: NDArray, sums: NDArray) -> Moments:
     """From sums about a point; those of no rows are at the point."""
     weight, first = sums[0, 0], sums[0, 1:]
     shift = first / weight if weight > 0 else first
-    return Moments(
-        weight, point + shift, sums[1:, 1:] - weight * np.outer(shift, shift)
-    )
+    scatter = sums[1:, 1:] - weight * (shift[:, None] * shift)
+    return Moments(weight, point + shift, scatter)
 
 
 def _plus_plus(

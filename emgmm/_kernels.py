@@ -10,9 +10,8 @@ anywhere. ``choose_kernel`` takes the fast one where it is safe.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +137,6 @@ SECOND_ORDER = {
 }
 
 
-@dataclass(frozen=True, eq=False)
 class Quadratic(Kernel):
     """log_joint = Theta phi and sums = phi R', with phi = [1, z, z_i z_j], z = x - c.
 
@@ -161,7 +159,13 @@ class Quadratic(Kernel):
     be a bias; its effect on the log-likelihood is taken out to first order.
     """
 
-    origin: NDArray
+    def __init__(
+        self, mixture: Mixture, numbers: Numbers, scratch: Scratch, origin: NDArray
+    ) -> None:
+        super().__init__(mixture, numbers, scratch)
+        self.origin = origin
+        self.shifts = mixture.means - origin
+        self.second = SECOND_ORDER[mixture.covariances.products]
 
     @property
     def max_cancellation(self) -> float:
@@ -183,28 +187,18 @@ class Quadratic(Kernel):
             return True
         return _rounding(covariances, self.shifts, self.numbers) < limit
 
-    @property
-    def second(self) -> SecondOrder:
-        return SECOND_ORDER[self.mixture.covariances.products]
-
-    @cached_property
-    def shifts(self) -> NDArray:
-        """Means relative to the origin, shape (K, d)."""
-        return self.mixture.means - self.origin
-
     @cached_property
     def theta(self) -> NDArray:
         n_components, d = self.shifts.shape
         precisions = _precisions(self.mixture.covariances)
         linear = _times(self.shifts, precisions)
         theta = np.empty((n_components, 1 + d + self.second.size(d)))
-        theta[:, 0] = self.log_peaks - 0.5 * np.vecdot(linear, self.shifts)
-        theta[:, 0] -= self.reference
+        theta[:, 0] = self.constants - 0.5 * np.vecdot(linear, self.shifts)
         theta[:, 1 : 1 + d] = linear
         theta[:, 1 + d :] = self.second.coefficients(precisions)
         return theta
 
-    @cached_property
+    @property
     def rounded_theta(self) -> NDArray:
         """In the numbers of the kernel."""
         return self.theta.astype(self.dtype, copy=False)
@@ -217,12 +211,19 @@ class Quadratic(Kernel):
         return min(max(rows, MIN_ROWS), MAX_ROWS) * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
+        # Where one block holds all rows, the last pass has left them.
+        content = X, self.origin, self.second
+        kept = self.scratch.kept("features", content)
+        if kept is not None:
+            return kept
         d = X.shape[1]
         shape = (1 + d + self.second.size(d), len(X))
         features = self.scratch.array("features", shape, self.dtype)
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
         self.second.fill(features, self)
+        if self.second is not SECOND_ORDER["pooled"]:
+            self.scratch.keep("features", content)
         return features
 
     def log_joint(self, features: NDArray) -> NDArray:
@@ -281,7 +282,6 @@ def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> f
 # Whitened deviations -------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
 class Whitened(Kernel):
     """log_joint_k = const_k - |(x - mean_k) U_k|^2 / 2, with precision P_k = U_k U_k'.
 
@@ -298,29 +298,26 @@ class Whitened(Kernel):
     than 1e-3.
     """
 
-    deviations: Deviations
-
-    @property
-    def max_cancellation(self) -> float:
-        return MAX_CANCELLATION
-
-    @classmethod
-    def about(
-        cls,
+    def __init__(
+        self,
         mixture: Mixture,
         numbers: Numbers,
         scratch: Scratch,
         origin: NDArray | None = None,
         base: NDArray | None = None,
-    ) -> Self:
+    ) -> None:
         """With sums about an origin (K, d), by default the means."""
+        super().__init__(mixture, numbers, scratch)
         kind, means = mixture.covariances.products, mixture.means
         origin = means if origin is None else origin
         # In float64 the rows minus a mean are as exact as the rows.
         base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
-        shifts = (origin - base).astype(numbers.dtype)
-        deviations = Deviations(kind, base + shifts, base, numbers.dtype, scratch)
-        return cls(mixture, numbers, scratch, deviations)
+        shifts = (origin - base).astype(self.dtype)
+        self.deviations = Deviations(kind, base + shifts, base, self.dtype, scratch)
+
+    @property
+    def max_cancellation(self) -> float:
+        return MAX_CANCELLATION
 
     @property
     def suits(self) -> bool:
@@ -351,7 +348,7 @@ class Whitened(Kernel):
         return self.deviations.features(X)
 
     def log_joint(self, features: NDArray) -> NDArray:
-        shape = (len(self.log_peaks), features.shape[1])
+        shape = (len(self.constants), features.shape[1])
         out = self.scratch.array("log_joint", shape, self.dtype)
         for group in self.deviations.groups(features):
             means = self.mixture.means[group]
@@ -361,7 +358,7 @@ class Whitened(Kernel):
             whitened = self._whiten(self.factors[group], vectors)
             np.multiply(whitened, whitened, out=whitened)
             np.add.reduce(whitened, axis=1, out=out[group])
-        constants = (self.log_peaks - self.reference).astype(self.dtype)
+        constants = self.constants.astype(self.dtype)
         return np.subtract(constants[:, None], out, out=out)
 
     def _whiten(self, factors: NDArray, vectors: NDArray) -> NDArray:
@@ -390,11 +387,11 @@ def choose_kernel(
     if dtype == SINGLE.dtype and _is_moderate(mixture.covariances.variances):
         near = origin.astype(dtype)
         quadratic = Quadratic(mixture, SINGLE, scratch, near)
-        for kernel in (quadratic, Whitened.about(mixture, SINGLE, scratch, base=near)):
+        for kernel in (quadratic, Whitened(mixture, SINGLE, scratch, base=near)):
             if kernel.suits:
                 return kernel
     kernel = Quadratic(mixture, DOUBLE, scratch, origin)
-    return kernel if kernel.suits else Whitened.about(mixture, DOUBLE, scratch)
+    return kernel if kernel.suits else Whitened(mixture, DOUBLE, scratch)
 
 
 def _is_moderate(variances: NDArray) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +44,6 @@ class Sums:
         return Sums(log_likelihood, self.moments + other.moments)
 
 
-@dataclass(frozen=True, eq=False)
 class Kernel(ABC):
     """A mixture, prepared for blocks of rows in one type of numbers.
 
@@ -65,9 +63,23 @@ class Kernel(ABC):
     overflow, or every density of a row underflows even as a logarithm.
     """
 
-    mixture: Mixture
-    numbers: Numbers
-    scratch: Scratch
+    reference: float
+    """About the log-density of a row among those of the highest component.
+
+    Relative to it exponentials neither overflow nor, but for rows far from all
+    components, underflow; so no maximum has to be subtracted row by row.
+    """
+    constants: NDArray
+    """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (K,)."""
+
+    def __init__(self, mixture: Mixture, numbers: Numbers, scratch: Scratch) -> None:
+        self.mixture, self.numbers, self.scratch = mixture, numbers, scratch
+        self.dtype = numbers.dtype
+        n_features = mixture.means.shape[1]
+        halves = 0.5 * (n_features * LOG_2_PI + mixture.covariances.log_det)
+        log_peaks = np.log(mixture.weights) - halves
+        self.reference = max(log_peaks.tolist()) - min(n_features / 2, numbers.span)
+        self.constants = log_peaks - self.reference
 
     @property
     @abstractmethod
@@ -78,10 +90,6 @@ class Kernel(ABC):
     def unlimited(self) -> bool:
         """Whether no other kernel reaches rows that this one does not."""
         return False
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.numbers.dtype
 
     @property
     @abstractmethod
@@ -103,23 +111,6 @@ class Kernel(ABC):
     @abstractmethod
     def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
         """Statistics from the sums over all blocks."""
-
-    @cached_property
-    def reference(self) -> float:
-        """About the log-density of a row among those of the highest component.
-
-        Relative to it exponentials neither overflow nor, but for rows far from all
-        components, underflow; so no maximum has to be subtracted row by row.
-        """
-        n_features = self.mixture.means.shape[1]
-        return max(self.log_peaks.tolist()) - min(n_features / 2, self.numbers.span)
-
-    @cached_property
-    def log_peaks(self) -> NDArray:
-        """log w_k + log N(mean_k; mean_k, covariance_k), shape (K,)."""
-        n_features = self.mixture.means.shape[1]
-        log_det = self.mixture.covariances.log_det
-        return np.log(self.mixture.weights) - 0.5 * (n_features * LOG_2_PI + log_det)
 
     def posterior(
         self, log_joint: NDArray, sample_weight: NDArray | float = 1.0

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cache
 from math import prod
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,11 @@ class Scratch(threading.local):
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray] = {}
         self._last: dict[str, NDArray] = {}
+        self._content: dict[str, tuple[Any, ...]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
         """An array of any content; what it held under this name is lost."""
+        self._content.pop(name, None)
         last = self._last.get(name)
         if last is not None and last.shape == shape and last.dtype == dtype:
             return last
@@ -39,6 +42,17 @@ class Scratch(threading.local):
             buffer = self._buffers[name] = np.empty(size, dtype)
         array = self._last[name] = buffer[:size].reshape(shape)
         return array
+
+    def keep(self, name: str, content: tuple[Any, ...]) -> None:
+        """Say from which objects the array was made, and be asked for it again."""
+        self._content[name] = content
+
+    def kept(self, name: str, content: tuple[Any, ...]) -> NDArray | None:
+        """The array, if it was made from the same objects and is not yet lost."""
+        made_from = self._content.get(name)
+        if made_from is None or not all(map(is_, made_from, content)):
+            return None
+        return self._last[name]
 
 
 class BlasLimit:

@@ -56,7 +56,7 @@ def forced_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def whitened(mixture: Mixture, numbers: Numbers = DOUBLE, **about: object) -> Whitened:
     """The kernel that is accurate for every mixture."""
-    return Whitened.about(mixture, numbers, Scratch(), **about)
+    return Whitened(mixture, numbers, Scratch(), **about)
 
 
 def quadratic(

@@ -141,6 +141,23 @@ def test_rows_that_a_component_has_no_part_of_change_no_sum(
     assert_same_statistics(few, every, 20 * numbers.eps)
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+def test_features_are_taken_again_only_while_they_are_those_of_the_rows(storage):
+    mixture = random_mixture(storage, 3, 4)
+    X, center = random_rows(mixture), np.zeros(4)
+    kernel = quadratic(mixture, center)
+    expected = kernel.features(X).copy()
+    assert_array_equal(kernel.features(X), expected)
+    assert not np.array_equal(kernel.features(X[::-1]), expected)
+    assert_array_equal(kernel.features(X), expected)
+    kernel.scratch.array("features", expected.shape, FLOAT64)[:] = 0.0
+    assert_array_equal(kernel.features(X), expected)
+    # What tied features are depends on the mixture.
+    other = random_mixture(storage, 3, 4, seed=5)
+    follower = Quadratic(other, DOUBLE, kernel.scratch, kernel.origin)
+    assert_array_equal(follower.features(X), quadratic(other, center).features(X))
+
+
 def test_what_is_not_a_number_belongs_to_all_components():
     """So that it is not left out silently."""
     responsibilities = np.array([[0.0, np.nan, 1.0], [1.0, 0.5, 1e-40]])
