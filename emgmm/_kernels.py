@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
@@ -54,16 +55,19 @@ class SecondOrder(NamedTuple):
 
 
 def _fill_products(features: NDArray, kernel: Quadratic) -> None:
-    """z_i z_j with j = i + s modulo d, for every shift s: a few long products."""
-    d = len(kernel.origin)
-    wrapped, out = (d - 1) // 2, features[1 + d :]
+    """z_i z_j with j = i + s modulo d, for every shift s: few and long products."""
+    d, n = len(kernel.origin), features.shape[1]
+    whole, out = (d - 1) // 2, features[1 + d :]
     # The first rows again behind the last, until the squares are written over them.
-    z = features[1 : 1 + d + wrapped]
-    z[d:] = z[:wrapped]
-    for shift in range(1, d // 2 + 1):
-        products = out[shift * d : (shift + 1) * d]
-        size = len(products)
-        np.multiply(z[:size], z[shift : shift + size], out=products)
+    z = features[1 : 1 + d + whole]
+    z[d:] = z[:whole]
+    if whole:
+        # One view of the rows for each shift, in a single call.
+        shifted = as_strided(z[1:], (whole, d, n), z.strides[:1] + z.strides)
+        products = out[d : d + whole * d].reshape(whole, d, n)
+        np.multiply(z[:d], shifted, out=products)
+    if d % 2 == 0:
+        np.multiply(z[: d // 2], z[d // 2 : d], out=out[d + whole * d :])
     np.multiply(z[:d], z[:d], out=out[:d])
 
 
