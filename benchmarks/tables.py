@@ -170,10 +170,11 @@ def small_table(report):
         if one["case"]["what"] == "fit":
             started = one["threads_started"]["emgmm"]
             default, single = (
-                number(median(one, name) / median(one, "emgmm"))
-                for name in SKLEARN
+                number(median(one, name) / median(one, "emgmm")) for name in SKLEARN
             )
-            found = f"scikit-learn takes {default} times as long; {single} in one thread"
+            found = (
+                f"scikit-learn takes {default} times as long; {single} in one thread"
+            )
             more = f"threads started: {started['python']}, all: {started['all']}"
             floor = f"at least {one['case']['floor']:g}"
         else:
