@@ -128,10 +128,10 @@ def _finite(matrices: NDArray) -> NDArray:
 
 def _inverse_cholesky(matrices: NDArray) -> NDArray:
     """U with U U' the inverse, from the Cholesky factors; LinAlgError as above."""
-    inverses = np.empty_like(_finite(matrices))
+    inverses = np.empty(_finite(matrices).shape)
     flat = inverses.reshape(-1, *matrices.shape[-2:])
     for k, matrix in enumerate(matrices.reshape(flat.shape)):
-        # A symmetric matrix in C's order is one in Fortran's, and here in place.
+        # The transpose of a symmetric matrix is itself, in the order of Fortran.
         lower, info = dpotrf(matrix.T, lower=1, clean=1)
         if info:
             raise np.linalg.LinAlgError("a covariance matrix is not positive definite")

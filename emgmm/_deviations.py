@@ -16,8 +16,8 @@ from ._threads import Scratch
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 WHITENED_SIZE = 2**18
 MIN_ROWS = 512
-# What is a smaller part of its row than this changes no sum: a row may lie 1e7 standard
-# deviations away before leaving it out costs more than rounding.
+# Of the sums of a component, rows that make less than this are left out: one may lie
+# 1e7 standard deviations away before that costs more than rounding.
 NEGLIGIBLE = 2.0**-100
 
 
@@ -27,7 +27,7 @@ class Deviations:
 
     Cost per row and component: (d + 1)^2 / 2 multiplications with additions in a
     product of a matrix with its own transpose; for diagonal products 2 d. Where the
-    components are far apart, only for those that have a part of the row.
+    components are far apart, only for rows that count in the sums of a component.
 
     Rounding: eps times the products themselves, whatever the data, while the means
     are near the origins. In float32 rows are taken about ``base`` first.
@@ -60,11 +60,12 @@ class Deviations:
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
+        d, n = features.shape
         if self.kind != "diagonal":
             members = _members(responsibilities)
-            if 2 * np.count_nonzero(members) < members.size:
+            most = min(members.size // 2, max(WHITENED_SIZE // d, 2 * n))
+            if np.count_nonzero(members) <= most:
                 return self._moments_of(members, features, responsibilities)
-        d, n = features.shape
         size = 2 if self.kind == "diagonal" else 1 + d
         total = np.empty((len(self.origin), size, 1 + d))
         for group in self.groups(features):
@@ -85,7 +86,7 @@ class Deviations:
     def _moments_of(
         self, members: NDArray, features: NDArray, responsibilities: NDArray
     ) -> NDArray:
-        """Moments in full of the rows that each component has a part of."""
+        """Moments in full of the rows that count for each component."""
         rows = np.nonzero(members)[1]
         vectors = self.scratch.array(
             "vectors", (1 + len(features), len(rows)), self.dtype
@@ -116,5 +117,10 @@ class Deviations:
 
 
 def _members(responsibilities: NDArray) -> NDArray:
-    """Which components have a part of each row, or may have, shape (K, n)."""
-    return ~(responsibilities <= NEGLIGIBLE * responsibilities.max(axis=0))
+    """Which rows count, or may count, in the sums of each component, shape (K, n).
+
+    Beside its own greatest in the block, however small that is: the mean of a component
+    far from all rows, or of rows of little weight, is that of the nearest of them.
+    """
+    greatest = responsibilities.max(axis=1, keepdims=True)
+    return ~(responsibilities <= NEGLIGIBLE * greatest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from ._threads import BLAS, Scratch
 
 Result = TypeVar("Result")
 
-# What ``np.errstate`` lets pass, in helping threads too: a kernel looks at its results.
-UNLIMITED: dict[str, Any] = dict.fromkeys(("over", "invalid", "divide"), "ignore")
-
 
 def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
     """What one block of rows adds to the statistics."""
@@ -35,14 +32,18 @@ def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
 
 
 def expectation(blocks: Blocks, mixture: Mixture) -> Statistics:
-    """Expected statistics of all rows, about an origin near enough to the means."""
+    """Expected statistics of all rows, about an origin near enough to the means.
+
+    Numbers may overflow or underflow, in helping threads too: kernels look at what
+    comes of it.
+    """
 
     def visit(kernel: Kernel) -> tuple[Statistics, bool]:
         sums = blocks.sum(partial(e_step, kernel=kernel), rows=kernel.rows)
         stats = kernel.statistics(sums, blocks)
         return stats, stats.cancels(kernel.max_cancellation)
 
-    with np.errstate(**UNLIMITED):
+    with np.errstate(all="ignore"):
         kernel = choose_kernel(mixture, blocks.center, blocks.dtype, blocks.scratch)
         stats, cancels = _within_reach(visit, kernel)
         if not cancels:
@@ -151,7 +152,7 @@ def _visit_with_any(
 
     In sums over many rows what float32 rounds averages out, or is made good.
     """
-    with BLAS.held(), np.errstate(**UNLIMITED):
+    with BLAS.held(), np.errstate(all="ignore"):
         mean = mixture.weights @ mixture.means
         kernel = choose_kernel(mixture, mean, DOUBLE.dtype, scratch)
         return _within_reach(visit, kernel)

@@ -184,7 +184,7 @@ class Quadratic(Kernel):
         if many and self.mixture.covariances.products == "full":
             return False
         covariances, limit = self.mixture.covariances, self.numbers.max_rounding
-        # kappa <= max_k |P_k| |a_k|^2, bounded with few operations and without.
+        # Mostly it is enough that kappa <= max_k |P_k| |a_k|^2, which is soon bounded.
         squares = np.vdot(self.shifts, self.shifts) + covariances.variances.sum()
         size = np.vdot(covariances.precisions_cholesky, covariances.precisions_cholesky)
         if self.numbers.eps * 2 * size * squares < limit:
@@ -215,9 +215,9 @@ class Quadratic(Kernel):
         return min(max(rows, MIN_ROWS), MAX_ROWS) * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
-        # Where one block holds all rows, the last pass has left them.
-        content = X, self.origin, self.second
-        kept = self.scratch.kept("features", content)
+        # Where one block holds all rows, the last pass may have left them.
+        how = self.mixture.covariances.products, self.dtype, self.origin.tobytes()
+        kept = self.scratch.kept("features", X, how)
         if kept is not None:
             return kept
         d = X.shape[1]
@@ -226,8 +226,8 @@ class Quadratic(Kernel):
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
         self.second.fill(features, self)
-        if self.second is not SECOND_ORDER["pooled"]:
-            self.scratch.keep("features", content)
+        if how[0] != "pooled":  # those depend on the mixture
+            self.scratch.keep("features", X, how)
         return features
 
     def log_joint(self, features: NDArray) -> NDArray:

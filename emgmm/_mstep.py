@@ -27,7 +27,7 @@ def m_step(
     """
     n_components, n_features = stats.sums.shape
     counts = np.maximum(stats.counts, MIN_SHARE * stats.weight)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    with np.errstate(all="ignore"):
         # Non-finite values of degenerate scatters are caught by ``from_values``.
         values = family.estimate(
             counts,

@@ -34,8 +34,10 @@ def multiply(left: NDArray, wide: NDArray, out: NDArray) -> NDArray:
 def contract(wide: NDArray, other: NDArray) -> NDArray:
     """wide @ other.T, of shapes (a, n) and (b, n), with pieces added in float64."""
     group = MOST_IN_RESULT // len(other)
-    if wide.shape[1] <= PIECE or group < LEAST_GROUP:
+    many = group < LEAST_GROUP
+    if wide.shape[1] <= PIECE or (many and wide.dtype == np.float64):
         return _dot(wide, other)
+    group = len(wide) if many else group
     whole, piece = _divide(wide.shape[1], PIECE)
     total = np.empty((len(wide), len(other)))
     others = _pieces(other, whole, piece).mT

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 # Squares about the origin may be this many times those about the mean (a shift of
 # three standard deviations); beyond it the origin must move.
 MAX_CANCELLATION = 10.0
-LEAST = 5e-324  # the smallest positive number
 
 
 def _diagonal_outer(counts: NDArray, vectors: NDArray) -> NDArray:
@@ -82,7 +81,7 @@ class Statistics:
     def shifts(self) -> NDArray:
         """Means relative to the origin (K, d); zero where a component is empty."""
         # Sums over no rows are zero, and stay so.
-        return self.sums / np.maximum(self.counts, LEAST)[:, None]
+        return self.sums / np.where(self.counts > 0, self.counts, 1.0)[:, None]
 
     @cached_property
     def means(self) -> NDArray:

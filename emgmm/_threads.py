@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cache
 from math import prod
-from operator import is_
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ class Scratch(threading.local):
     def __init__(self) -> None:
         self._buffers: dict[str, NDArray] = {}
         self._last: dict[str, NDArray] = {}
-        self._content: dict[str, tuple[Any, ...]] = {}
+        self._content: dict[str, tuple[NDArray, object]] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
         """An array of any content; what it held under this name is lost."""
@@ -43,16 +42,14 @@ class Scratch(threading.local):
         array = self._last[name] = buffer[:size].reshape(shape)
         return array
 
-    def keep(self, name: str, content: tuple[Any, ...]) -> None:
-        """Say from which objects the array was made, and be asked for it again."""
-        self._content[name] = content
+    def keep(self, name: str, rows: NDArray, how: object) -> None:
+        """Say of which rows, and how, the array was made."""
+        self._content[name] = rows, how
 
-    def kept(self, name: str, content: tuple[Any, ...]) -> NDArray | None:
-        """The array, if it was made from the same objects and is not yet lost."""
-        made_from = self._content.get(name)
-        if made_from is None or not all(map(is_, made_from, content)):
-            return None
-        return self._last[name]
+    def kept(self, name: str, rows: NDArray, how: object) -> NDArray | None:
+        """The array, if it was made of these very rows, and so, and is not yet lost."""
+        made_of, so = self._content.get(name, (None, None))
+        return self._last[name] if made_of is rows and so == how else None
 
 
 class BlasLimit:

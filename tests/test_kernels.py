@@ -16,7 +16,13 @@ from emgmm._blocks import ArrayBlocks
 from emgmm._covariances import Diagonal, Full, Spherical, Tied
 from emgmm._deviations import _members
 from emgmm._estep import e_step, expectation
-from emgmm._kernels import Quadratic, Whitened, _rounding, choose_kernel
+from emgmm._kernels import (
+    SECOND_ORDER,
+    Quadratic,
+    Whitened,
+    _rounding,
+    choose_kernel,
+)
 from emgmm._mixture import Mixture
 from emgmm._posterior import DOUBLE, SINGLE
 from emgmm._threads import Scratch
@@ -122,9 +128,21 @@ def test_kernels_equal_the_densities_and_sums_written_out(storage, sizes, name):
         assert_same_statistics(statistics_by(kernel, X, weights, rows), twin, 1e-11)
 
 
+def sums_written_out(kernel, X, weights):
+    """Statistics from the kernel's own log-densities, about their means."""
+    joint = log_joint(kernel.mixture, X, kernel)
+    responsibilities = softmax(joint, axis=1) * weights[:, None]
+    means = [np.average(X, axis=0, weights=r) for r in responsibilities.T]
+    kind = kernel.mixture.covariances.products
+    log_likelihood = weights @ logsumexp(joint, axis=1)
+    return statistics_of(
+        X, responsibilities, np.array(means), kind, log_likelihood, weights.sum()
+    )
+
+
 @pytest.mark.parametrize("numbers", [DOUBLE, SINGLE])
 @pytest.mark.parametrize("storage", [Tied, Full])
-def test_rows_that_a_component_has_no_part_of_change_no_sum(
+def test_rows_that_count_for_few_components_are_summed_for_those(
     storage, numbers, monkeypatch
 ):
     mixture = random_mixture(storage, 5, 9)
@@ -139,29 +157,81 @@ def test_rows_that_a_component_has_no_part_of_change_no_sum(
     every = statistics_by(kernel, X, weights)
     # They are multiplied in another order.
     assert_same_statistics(few, every, 20 * numbers.eps)
+    if numbers is DOUBLE:
+        assert_same_statistics(few, sums_written_out(kernel, X, weights), 1e-11)
 
 
+@pytest.mark.parametrize("n_samples", [300, 3000])
+def test_a_component_far_from_all_rows_has_the_mean_of_those_nearest_to_it(n_samples):
+    """Its parts of them are tiny, but it has no others."""
+    d = 20
+    means = np.zeros((3, d))
+    means[1, 0], means[2, 1] = 14.0, 17.0
+    unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), 3, d)
+    kernel = whitened(Mixture(np.full(3, 1 / 3), means, unit))
+    X = np.random.default_rng(0).standard_normal((n_samples, d))
+    ours = statistics_by(kernel, X, np.ones(n_samples))
+    expected = sums_written_out(kernel, X, np.ones(n_samples))
+    assert expected.counts[2] < 1e-20
+    assert_allclose(ours.means, expected.means, rtol=0, atol=1e-11)
+
+
+def test_rows_of_little_weight_make_the_mean_of_their_component():
+    d, rng = 20, np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 400)
+    means = 20 * rng.standard_normal((3, d))
+    X = means[labels] + rng.standard_normal((1200, d))
+    weights = np.where(labels == 1, 1e-60, 1.0)
+    unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), 3, d)
+    kernel = whitened(Mixture(np.full(3, 1 / 3), means, unit))
+    ours = statistics_by(kernel, X, weights)
+    assert_allclose(ours.means[1], X[labels == 1].mean(axis=0), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
 @pytest.mark.parametrize("storage", STORAGES)
-def test_features_are_taken_again_only_while_they_are_those_of_the_rows(storage):
+def test_features_are_taken_again_only_while_they_are_those_of_the_rows(storage, dtype):
+    numbers = DOUBLE if dtype == FLOAT64 else SINGLE
     mixture = random_mixture(storage, 3, 4)
-    X, center = random_rows(mixture), np.zeros(4)
-    kernel = quadratic(mixture, center)
+    X, center = random_rows(mixture).astype(dtype), np.zeros(4)
+    kernel = quadratic(mixture, center, numbers)
     expected = kernel.features(X).copy()
     assert_array_equal(kernel.features(X), expected)
     assert not np.array_equal(kernel.features(X[::-1]), expected)
     assert_array_equal(kernel.features(X), expected)
-    kernel.scratch.array("features", expected.shape, FLOAT64)[:] = 0.0
+    kernel.scratch.array("features", expected.shape, dtype)[:] = 0.0
     assert_array_equal(kernel.features(X), expected)
     # What tied features are depends on the mixture.
     other = random_mixture(storage, 3, 4, seed=5)
-    follower = Quadratic(other, DOUBLE, kernel.scratch, kernel.origin)
-    assert_array_equal(follower.features(X), quadratic(other, center).features(X))
+    follower = Quadratic(other, numbers, kernel.scratch, kernel.origin)
+    anew = quadratic(other, center, numbers)
+    assert_array_equal(follower.features(X), anew.features(X))
+    elsewhere = Quadratic(mixture, numbers, kernel.scratch, kernel.origin + 1)
+    assert not np.array_equal(elsewhere.features(X), expected)
 
 
-def test_what_is_not_a_number_belongs_to_all_components():
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64])
+def test_features_of_a_single_block_are_formed_once_in_a_fit(dtype, monkeypatch):
+    formed = []
+    original = SECOND_ORDER["full"].fill
+
+    def spy(*arguments):
+        formed.append(1)
+        original(*arguments)
+
+    spied = SECOND_ORDER["full"]._replace(fill=spy)
+    monkeypatch.setitem(SECOND_ORDER, "full", spied)
+    X = random_rows(random_mixture(Full, 2, 3), 500).astype(dtype)
+    fitted = GaussianMixtureEM(2, max_iter=20, tol=0.0).fit(X)
+    assert fitted.n_iter_ == 20
+    assert len(formed) == 2  # and for the labels, about another origin
+
+
+def test_what_is_not_a_number_counts_for_its_component():
     """So that it is not left out silently."""
     responsibilities = np.array([[0.0, np.nan, 1.0], [1.0, 0.5, 1e-40]])
-    expected = [[False, True, True], [True, True, False]]
+    expected = [[True, True, True], [True, True, False]]
     assert_array_equal(_members(responsibilities), expected)
 
 

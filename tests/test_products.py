@@ -28,7 +28,12 @@ def test_products_are_those_of_whole_matrices(sizes, n_columns, dtype):
     assert_allclose(sums, wide.astype(float) @ other.astype(float).T, **tolerance)
 
 
-def test_sums_of_float32_pieces_are_taken_in_float64():
-    """Ones add up to 2^24 in float32 and no further."""
-    ones = np.ones((6, 2**25), np.float32)
-    assert np.all(contract(ones, ones) == 2.0**25)
+@pytest.mark.parametrize("sizes", [(1, 1), (17, 32), (5, 70)])
+def test_sums_of_float32_pieces_are_taken_in_float64(sizes):
+    """Whole numbers are exact in float32 up to 2^24 and no further."""
+    rng, n_columns = np.random.default_rng(0), 2**18
+    wide = rng.integers(0, 512, (sizes[0], n_columns)).astype(np.float32)
+    other = np.ones((sizes[1], n_columns), np.float32)
+    expected = np.repeat(wide.astype(np.int64).sum(axis=1)[:, None], sizes[1], axis=1)
+    assert expected.min() > 2**25
+    assert np.array_equal(contract(wide, other), expected)

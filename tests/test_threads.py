@@ -346,3 +346,13 @@ def test_grid_searches_in_parallel_find_what_others_find(rows, backend):
         with parallel_backend(backend), pytest.warns(ConvergenceWarning):
             results.append(search.fit(X).cv_results_["mean_test_score"])
     np.testing.assert_allclose(results[1], results[0], rtol=1e-9)
+
+
+def test_numbers_that_underflow_or_overflow_disturb_no_thread(rows):
+    """Whatever the caller wants of them elsewhere."""
+    X = np.vstack([rows, rows + 100.0, 1e80 * np.ones((1, 6))])
+    with np.errstate(all="raise"), threadpool_limits(2):
+        fitted = fit(X)
+        fitted.predict_proba(X)
+        fitted.score(X)
+    assert np.isfinite(fitted.lower_bound_)
