@@ -41,7 +41,8 @@ class Deviations:
 
     @property
     def rows(self) -> int:
-        return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+        rows = max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+        return rows * 8 // self.dtype.itemsize  # as many bytes of float32
 
     def features(self, X: NDArray) -> NDArray:
         """x - base, shape (d, n)."""

@@ -82,7 +82,7 @@ def _fill_distance(features: NDArray, kernel: Quadratic) -> None:
     z = features[1 : 1 + len(kernel.origin)]
     whitened = kernel.scratch.array("whitened", z.shape, z.dtype)
     factor = kernel.mixture.covariances.precisions_cholesky.T
-    np.matmul(factor.astype(z.dtype), z, out=whitened)
+    multiply(factor.astype(z.dtype), z, whitened)
     np.einsum("ij,ij->j", whitened, whitened, out=features[-1])
 
 
