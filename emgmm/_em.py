@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import perf_counter
 
-import numpy as np
-
 from ._blocks import Blocks
 from ._estep import expectation
 from ._families import CovarianceFamily
@@ -91,6 +89,6 @@ def run_em(
         stats = expectation(blocks, mixture)
         lower_bounds.append(stats.log_likelihood / stats.weight)
         change = lower_bounds[-1] - lower_bounds[-2]
-        converged = bool(np.abs(change) < options.tol)
+        converged = abs(change) < options.tol
         progress.iterated(len(lower_bounds) - 1, change)
     return EMResult(mixture, lower_bounds, converged)

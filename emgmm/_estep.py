@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import isfinite
 from typing import TypeVar
 
 import numpy as np
@@ -171,4 +172,4 @@ def weighted_sum(weights: NDArray, values: NDArray, scratch: Scratch) -> float:
     terms = scratch.array("terms", values.shape, DOUBLE.dtype)
     np.multiply(weights, values, out=terms)
     total = float(terms.sum())
-    return total if np.isfinite(total) else float(terms[weights > 0].sum())
+    return total if isfinite(total) else float(terms[weights > 0].sum())

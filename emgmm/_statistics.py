@@ -83,7 +83,7 @@ class Statistics:
         # Sums over no rows are zero, and stay so.
         return self.sums / np.where(self.counts > 0, self.counts, 1.0)[:, None]
 
-    @cached_property
+    @property
     def means(self) -> NDArray:
         """Weighted means of the components (K, d); the origin where one is empty."""
         return self.origin + self.shifts
