@@ -69,7 +69,7 @@ def sample(pid, own_pid):
             pids = descendants(pid, without={own_pid})
         counts.append(running(pids))
         rounds += 1
-    return {"most": max(counts, default=0), "samples": len(counts), "counts": counts}
+    return counts
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def sampled(pid, into):
         yield {sampler.pid}
     finally:
         output, _ = sampler.communicate()
-    counts = json.loads(output)["counts"]
+    counts = json.loads(output)
     into["most"], into["samples"] = max(counts, default=0), len(counts)
     into["mean"] = sum(counts) / max(1, len(counts))
 

@@ -114,11 +114,6 @@ def _positive(values: NDArray) -> NDArray:
     return values
 
 
-def _cholesky(matrices: NDArray) -> NDArray:
-    """Lower Cholesky factors, or LinAlgError."""
-    return np.linalg.cholesky(_finite(matrices))
-
-
 def _finite(matrices: NDArray) -> NDArray:
     """The matrices, or LinAlgError: LAPACK lets NaN and infinity pass."""
     if not np.isfinite(matrices).all():
@@ -127,7 +122,7 @@ def _finite(matrices: NDArray) -> NDArray:
 
 
 def _inverse_cholesky(matrices: NDArray) -> NDArray:
-    """U with U U' the inverse, from the Cholesky factors; LinAlgError as above."""
+    """U with U U' the inverse, from the Cholesky factors, or LinAlgError."""
     inverses = np.empty(_finite(matrices).shape)
     flat = inverses.reshape(-1, *matrices.shape[-2:])
     for k, matrix in enumerate(matrices.reshape(flat.shape)):
@@ -152,7 +147,8 @@ def _gram(matrices: NDArray) -> NDArray:
 
 def _upper_cholesky(matrices: NDArray) -> NDArray:
     """U with P = U U': the lower Cholesky factor of P in reversed coordinates."""
-    return _cholesky(matrices[..., ::-1, ::-1])[..., ::-1, ::-1].copy()
+    reversed_factors = np.linalg.cholesky(_finite(matrices)[..., ::-1, ::-1])
+    return reversed_factors[..., ::-1, ::-1].copy()
 
 
 VARIANCES = Algebra(

@@ -16,8 +16,8 @@ from ._threads import Scratch
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 WHITENED_SIZE = 2**18
 MIN_ROWS = 512
-# Of the sums of a component, rows that make less than this are left out: one may lie
-# 1e7 standard deviations away before that costs more than rounding.
+# Rows whose part of a component is this share of its greatest are left out of its sums:
+# one may lie 1e7 standard deviations away before that costs more than rounding.
 NEGLIGIBLE = 2.0**-100
 
 

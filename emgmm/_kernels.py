@@ -216,7 +216,8 @@ class Quadratic(Kernel):
 
     def features(self, X: NDArray) -> NDArray:
         # Where one block holds all rows, the last pass may have left them.
-        how = self.mixture.covariances.products, self.dtype, self.origin.tobytes()
+        kind = self.mixture.covariances.products
+        how = kind, self.dtype, self.origin.tobytes()
         kept = self.scratch.kept("features", X, how)
         if kept is not None:
             return kept
@@ -226,7 +227,7 @@ class Quadratic(Kernel):
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
         self.second.fill(features, self)
-        if how[0] != "pooled":  # those depend on the mixture
+        if kind != "pooled":  # those depend on the mixture
             self.scratch.keep("features", X, how)
         return features
 

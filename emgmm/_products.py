@@ -74,9 +74,12 @@ def _dot(wide: NDArray, other: NDArray) -> NDArray:
 
 
 def _divide(n_columns: int, most: int) -> tuple[int, int]:
-    """Columns in pieces of equal size, and that size; few columns are left over."""
+    """More columns than ``most``, in pieces of equal size, and that size.
+
+    The columns in pieces are all but a few, and the size is a multiple of ``STEP``.
+    """
     piece = n_columns // -(-n_columns // most)
-    piece = max(piece - piece % STEP, 1)
+    piece -= piece % STEP
     return n_columns - n_columns % piece, piece
 
 
