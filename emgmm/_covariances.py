@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dtrtri
+
+NEAR = 0.1  # ratio of variances above which it is computed, not bounded
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,21 @@ class Algebra:
     """U to precisions."""
     divide: Callable[[NDArray, NDArray], NDArray]
     """Rows (n, d) and one U to the rows times the inverse of U."""
+    invert_factors: Callable[[NDArray], NDArray]
+    """U to its inverse L', where covariance = L L'."""
+    in_units: Callable[[NDArray, NDArray], NDArray]
+    """Covariances to those of rows divided by units (d,)."""
+    scale: Callable[[NDArray, NDArray], NDArray]
+    """U to that of rows divided by units, (d,) or (K, d)."""
+    greatest: Callable[[NDArray], NDArray]
+    """U of every component to the greatest eigenvalues of the precisions (K,)."""
+    carry: Callable[[NDArray, NDArray], NDArray]
+    """One vector of each component (K, d) times its U, or the inverse of U."""
+    relate: Callable[[NDArray, NDArray], NDArray]
+    """U and other covariances to coordinates, which are zero where they are its own."""
+    displace: Callable[[NDArray, NDArray, NDArray], NDArray]
+    """Covariances, L' and coordinates to covariances: to first order the inverse of
+    ``relate``, and positive definite whatever the coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +114,53 @@ class Covariances(ABC):
     def from_factors(cls, factors: NDArray, n_components: int, n_features: int) -> Self:
         return cls(cls.algebra.invert(factors), factors, n_components, n_features)
 
+    @staticmethod
+    @abstractmethod
+    def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
+        """Scatter of so many rows (K,) with such covariances, laid out as products."""
+
+    @abstractmethod
+    def information(self, weights: NDArray) -> NDArray:
+        """Fisher information of the coordinates ``relate`` gives, for shares (K,)."""
+
+    def in_units(self, units: NDArray) -> Self:
+        """The covariances of rows that are divided by units (d,)."""
+        return replace(
+            self,
+            values=self.algebra.in_units(self.values, units),
+            precisions_cholesky=self.algebra.scale(self.precisions_cholesky, units),
+        )
+
+    def nearness(self, variances: NDArray) -> NDArray:
+        """Greatest ratio (K,), over all directions, of such variances to these.
+
+        Bounded from above by its trace where that is small.
+        """
+        scaled = self.algebra.scale(self.factors, np.sqrt(variances))
+        traces = (scaled * scaled).reshape(len(scaled), -1).sum(axis=1)
+        return self.algebra.greatest(scaled) if traces.max() > NEAR else traces
+
+    def whiten(self, deviations: NDArray) -> NDArray:
+        """One deviation of each component (K, d) to its own standard deviations."""
+        return self.algebra.carry(deviations, self.precisions_cholesky)
+
+    def color(self, deviations: NDArray) -> NDArray:
+        """The inverse of ``whiten``."""
+        return self.algebra.carry(deviations, self.inverse_factors)
+
+    def relate(self, other: Covariances) -> NDArray:
+        """Coordinates of other covariances of the kind, in the layout of ``values``."""
+        return self.algebra.relate(self.precisions_cholesky, other.values)
+
+    def displace(self, coordinates: NDArray) -> NDArray:
+        """Values of the covariances that have such coordinates, to first order."""
+        return self.algebra.displace(self.values, self.inverse_factors, coordinates)
+
+    @cached_property
+    def inverse_factors(self) -> NDArray:
+        """L' of covariance = L L', in the layout of ``values``."""
+        return self.algebra.invert_factors(self.precisions_cholesky)
+
     @cached_property
     def precisions(self) -> NDArray:
         """Inverses of the covariances, in the layout of ``values``."""
@@ -145,6 +209,19 @@ def _gram(matrices: NDArray) -> NDArray:
     return matrices.mT @ matrices
 
 
+def _relate_matrices(factors: NDArray, matrices: NDArray) -> NDArray:
+    """U' S U - I."""
+    related = factors.mT @ matrices @ factors
+    diagonals = np.einsum("...ii->...i", related)
+    diagonals -= 1.0
+    return related
+
+
+def _displace_matrices(matrices: NDArray, inverses: NDArray, moves: NDArray) -> NDArray:
+    """L (I + A + A^2 / 2) L', for symmetric A, as (S + (L + L A)(L + L A)') / 2."""
+    return 0.5 * (matrices + _gram(inverses + moves @ inverses))
+
+
 def _upper_cholesky(matrices: NDArray) -> NDArray:
     """U with P = U U': the lower Cholesky factor of P in reversed coordinates."""
     reversed_factors = np.linalg.cholesky(_finite(matrices)[..., ::-1, ::-1])
@@ -157,6 +234,13 @@ VARIANCES = Algebra(
     invert=lambda factors: 1 / factors**2,
     square=lambda factors: factors**2,
     divide=lambda rows, factor: rows / factor,
+    invert_factors=lambda factors: 1 / factors,
+    in_units=lambda variances, units: variances / units**2,
+    scale=lambda factors, units: factors * units,
+    greatest=lambda factors: (factors**2).max(axis=1),
+    carry=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),
+    relate=lambda factors, variances: np.log(variances * factors**2),
+    displace=lambda variances, inverses, moves: variances * np.exp(moves),
 )
 MATRICES = Algebra(
     factorize=_inverse_cholesky,
@@ -164,6 +248,13 @@ MATRICES = Algebra(
     invert=lambda factors: _gram(_inverse_triangles(factors.mT).mT),
     square=lambda factors: _gram(factors.mT),
     divide=lambda rows, factor: solve_triangular(factor.T, rows.T, lower=True).T,
+    invert_factors=lambda factors: _inverse_triangles(factors.mT).mT,
+    in_units=lambda matrices, units: matrices / units / units[:, None],
+    scale=lambda factors, units: factors * units[..., None],
+    greatest=lambda factors: np.linalg.norm(factors, 2, axis=(1, 2)) ** 2,
+    carry=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
+    relate=_relate_matrices,
+    displace=_displace_matrices,
 )
 
 
@@ -176,6 +267,9 @@ class Spherical(Covariances):
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_components,)
+
+    def in_units(self, units: NDArray) -> Self:
+        return super().in_units(units[:1])
 
     @property
     def factors(self) -> NDArray:
@@ -192,6 +286,13 @@ class Spherical(Covariances):
     @property
     def log_det(self) -> NDArray:
         return -2 * self.n_features * np.log(self.precisions_cholesky)
+
+    @staticmethod
+    def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
+        return np.repeat((counts * values)[:, None], n_features, axis=1)
+
+    def information(self, weights: NDArray) -> NDArray:
+        return 0.5 * self.n_features * weights
 
     def dense(self) -> NDArray:
         return self.values[:, None, None] * np.eye(self.n_features)
@@ -218,6 +319,13 @@ class Diagonal(Covariances):
     @property
     def log_det(self) -> NDArray:
         return -2 * np.log(self.precisions_cholesky).sum(axis=1)
+
+    @staticmethod
+    def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
+        return counts[:, None] * values
+
+    def information(self, weights: NDArray) -> NDArray:
+        return 0.5 * weights[:, None]
 
     def dense(self) -> NDArray:
         return self.values[:, :, None] * np.eye(self.n_features)
@@ -248,6 +356,13 @@ class Tied(Covariances):
         log_det = -2 * np.log(self.precisions_cholesky.diagonal()).sum()
         return np.full(self.n_components, log_det)
 
+    @staticmethod
+    def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
+        return counts.sum() * values[None]
+
+    def information(self, weights: NDArray) -> NDArray:
+        return 0.5 * weights.sum(keepdims=True)
+
     def dense(self) -> NDArray:
         return np.tile(self.values, (self.n_components, 1, 1))
 
@@ -274,6 +389,13 @@ class Full(Covariances):
     def log_det(self) -> NDArray:
         diagonals = self.precisions_cholesky.diagonal(axis1=1, axis2=2)
         return -2 * np.log(diagonals).sum(axis=1)
+
+    @staticmethod
+    def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
+        return counts[:, None, None] * values
+
+    def information(self, weights: NDArray) -> NDArray:
+        return 0.5 * weights[:, None, None]
 
     def dense(self) -> NDArray:
         return self.values.copy()

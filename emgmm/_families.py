@@ -24,6 +24,7 @@ from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
 
 RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
 LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
+RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
 MAX_RULE_ITER = 100
 VOLUME_TOL = 1e-13  # relative change at which the volumes of VEE have settled
 MAX_MATRIX_ITER = 500
@@ -52,6 +53,12 @@ class CovarianceFamily:
     name: str
     storage: type[Covariances]
     estimate: Estimate
+
+    @property
+    def by_feature(self) -> bool:
+        """Whether fits follow the data where a single feature is multiplied."""
+        shape, orientation = self.name[1], self.name[2]
+        return shape != "I" and orientation in ("I", shape)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
@@ -100,6 +107,7 @@ def _equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
         weighted = counts[:, None] * shares
         gradient = n / d - weighted.sum(axis=0)
         hessian = np.diag(weighted.sum(axis=0)) - weighted.T @ shares + n / d**2
+        hessian += RULE_DAMPING * n * np.eye(d)  # flat where a row is all in one place
         step = -np.linalg.solve(hessian, gradient)
         decrement = -float(gradient @ step)
         if not decrement > RULE_TOL * n:
