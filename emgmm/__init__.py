@@ -5,23 +5,29 @@ The modules, from the bottom up; each imports only from those above it:
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _statistics         the additive statistics that EM iterates on
 _products           products of matrices with very many columns
+_accelerate         extrapolation of EM, and what it has still to gain
+_callbacks          scikit-learn's callbacks, told of the tasks of a fit
 _threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
 _families           the fourteen covariance models: rules of the M-step
 _mixture            a mixture as a distribution
 _initialize         starts: rows to labels or responsibilities
-_mstep              statistics to a mixture
+_charts             coordinates of mixtures near to one another
+_mstep              statistics to a mixture, and what keeps it regular
 _posterior          what kernels have in common: log-densities to responsibilities
 _deviations         sums of deviations from an origin of each component
 _kernels            the two kernels: blocks of rows to log-densities and sums
 _estep              rows and a mixture to statistics, or to what is told of each
 _em                 the driver: when to stop, what to tell
+_runs               runs of EM from several starts, and what is degenerate
+_split              the default start: components split one after the other
 _validation         what users pass, checked
 datasets            the demonstration data
 _estimator          GaussianMixtureEM
 """
 
 from ._estimator import GaussianMixtureEM
+from ._validation import DegenerateComponentWarning
 
-__all__ = ["GaussianMixtureEM"]
+__all__ = ["DegenerateComponentWarning", "GaussianMixtureEM"]
 __version__ = "0.1.0"

@@ -20,6 +20,7 @@ BLOCK_SIZE = 2**16
 # Sums of blocks are added within groups of consecutive blocks, and those in order;
 # so many groups, whatever the number of threads, that no sum depends on it.
 MAX_GROUPS = 32
+MODERATE = 1e-60, 1e60  # sizes of numbers that any formula may take
 # Weights in this range and their sums are far from the ends of float32.
 FLOAT32_WEIGHTS = 2.0**-40, 2.0**40
 
@@ -41,6 +42,10 @@ class Blocks(Protocol):
         """float32 where sums within a block may be taken in it, else float64."""
 
     @property
+    def resolution(self) -> float:
+        """Relative size of what rounding does to deviations of rows from parameters."""
+
+    @property
     def weight(self) -> float:
         """Sum of the weights."""
 
@@ -52,6 +57,10 @@ class Blocks(Protocol):
     def scatter(self) -> NDArray:
         """Weighted products about the center, shape (d, d)."""
 
+    @property
+    def sizes(self) -> NDArray:
+        """Sizes (d,) of the features: absolute mean and standard deviation."""
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayBlocks:
@@ -61,6 +70,20 @@ class ArrayBlocks:
     sample_weight: NDArray
     block_size: int = BLOCK_SIZE
     scratch: Scratch = field(default_factory=Scratch)
+
+    def in_units(self, by_feature: bool) -> tuple[ArrayBlocks, NDArray]:
+        """The rows in units (d,) in which squares of squares neither over- nor
+        underflow: powers of two, and 1 unless that is needed, which copies the rows.
+        """
+        sizes = self.sizes
+        least, most = MODERATE
+        if np.all((sizes == 0) | (least < sizes) & (sizes < most)):
+            return self, np.ones(len(sizes))
+        sizes = np.maximum(np.abs(self.X.min(axis=0)), np.abs(self.X.max(axis=0)))
+        if not by_feature:
+            sizes[:] = sizes.max()
+        units = 2.0 ** np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))
+        return ArrayBlocks(self.X / units, self.sample_weight, self.block_size), units
 
     def slices(self, rows: int | None = None) -> list[slice]:
         """Blocks of at most so many rows and of about equal size.
@@ -123,6 +146,11 @@ class ArrayBlocks:
                 return np.dtype(np.float32)
         return np.dtype(np.float64)
 
+    @property
+    def resolution(self) -> float:
+        # Parameters are published in the type of the rows.
+        return float(max(np.finfo(self.X.dtype).eps / 4, 16 * np.finfo(float).eps))
+
     @cached_property
     def weight(self) -> float:
         return float(self.sample_weight.sum())
@@ -135,10 +163,18 @@ class ArrayBlocks:
         )
         return first + total[:-1] / total[-1]
 
+    @property
+    def sizes(self) -> NDArray:
+        with np.errstate(all="ignore"):
+            deviations = np.sqrt(np.diagonal(self.scatter) / self.weight)
+        return np.abs(self.center) + deviations
+
     @cached_property
     def scatter(self) -> NDArray:
         center = self.center
-        return self.sum(lambda rows, weights: squares(rows - center, weights))[1:, 1:]
+        with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
+            sums = self.sum(lambda rows, weights: squares(rows - center, weights))
+        return sums[1:, 1:]
 
 
 class _OrderedSum:

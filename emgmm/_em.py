@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ._accelerate import Secants
 from ._blocks import Blocks
+from ._callbacks import Tasks
+from ._charts import coordinates, displaced
 from ._estep import expectation
 from ._families import CovarianceFamily
 from ._mixture import Mixture
-from ._mstep import m_step
+from ._mstep import DEGENERATE, EPS, Regularization, Relative
+
+# Relative, of a log-likelihood: by more than this it does not fall.
+ROUNDING, ROUNDING_OF_FLOAT32 = 64 * EPS, 1e-7
+NOISE_OF_FLOAT32 = 4e-5  # in steps of EM
+NEGLIGIBLE = 1e-3  # share of variances that may be added where steps are lengthened
 
 
 @dataclass(frozen=True)
 class EMOptions:
-    """How long to iterate, and what is added to the variances."""
+    """How long to iterate, and how; what is added to variances; what has no width."""
 
     tol: float
     max_iter: int
-    reg_covar: float
+    covar: Regularization
+    scale: Relative
+    accelerated: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,36 +53,56 @@ class EMResult:
     def lower_bound(self) -> float:
         return self.lower_bounds[-1]
 
+    @property
+    def n_iter(self) -> int:
+        return len(self.lower_bounds) - 1
+
 
 @dataclass
 class Progress:
-    """Prints what scikit-learn's mixtures print: 0 nothing, 1 steps, 2 times too."""
+    """Prints what scikit-learn's mixtures print (0 nothing, 1 steps, 2 times too), and
+    tells callbacks; these may ask to stop."""
 
     verbose: int
     interval: int
+    tasks: Tasks = field(default_factory=Tasks)
+    published: Callable[[EMResult], dict[str, Any]] = vars
     _began: float = field(default=0.0, init=False)
     _last: float = field(default=0.0, init=False)
 
-    def begin(self, run: int) -> None:
+    def begin(self, run: int, max_iter: int) -> None:
+        self.tasks.begin("init", max_iter)
         self._began = self._last = perf_counter()
         if self.verbose:
             print(f"Initialization {run}")
 
-    def iterated(self, n_iter: int, change: float) -> None:
-        if not self.verbose or n_iter % self.interval:
-            return
-        now, last = perf_counter(), self._last
-        self._last = now
-        times = f"\t time lapse {now - last:.5f}s\t ll change {change:.5f}"
-        print(f"  Iteration {n_iter}" + (times if self.verbose > 1 else ""))
+    def iterating(self) -> None:
+        self.tasks.begin("iter")
 
-    def end(self, result: EMResult) -> None:
-        if not self.verbose:
-            return
-        lapse = perf_counter() - self._began
-        times = f" time lapse {lapse:.5f}s\t lower bound {result.lower_bound:.5f}."
-        outcome = "converged." if result.converged else "did not converge."
-        print(f"Initialization {outcome}" + (times if self.verbose > 1 else ""))
+    def iterated(self, result: EMResult) -> bool:
+        """Whether a callback wants this run to end."""
+        n_iter = result.n_iter
+        if self.verbose and not n_iter % self.interval:
+            now, last = perf_counter(), self._last
+            self._last = now
+            change = result.lower_bounds[-1] - result.lower_bounds[-2]
+            times = f"\t time lapse {now - last:.5f}s\t ll change {change:.5f}"
+            print(f"  Iteration {n_iter}" + (times if self.verbose > 1 else ""))
+        return self.tasks.end(lambda: self.published(result))
+
+    def end(self, result: EMResult) -> bool:
+        """Whether a callback wants no further run."""
+        if self.verbose:
+            lapse = perf_counter() - self._began
+            times = f" time lapse {lapse:.5f}s\t lower bound {result.lower_bound:.5f}."
+            outcome = "converged." if result.converged else "did not converge."
+            print(f"Initialization {outcome}" + (times if self.verbose > 1 else ""))
+        return self.tasks.end(lambda: self.published(result))
+
+    def failed(self) -> None:
+        if self.verbose:
+            print("Initialization failed: a component became singular.")
+        self.tasks.abandon()
 
 
 def run_em(
@@ -76,19 +112,119 @@ def run_em(
     options: EMOptions,
     progress: Progress,
 ) -> EMResult:
-    """Iterate from a mixture until the mean log-likelihood changes by less than tol.
+    """Iterate from a mixture until what is still to be gained is less than tol.
 
     Dempster, Laird & Rubin 1977. One pass over the rows per iteration, and one to
     begin with: the E-step that ends an iteration scores its mixture.
     """
-    mixture, stats = start, expectation(blocks, start)
-    lower_bounds = [stats.log_likelihood / stats.weight]
-    converged = False
-    while not converged and len(lower_bounds) <= options.max_iter:
-        mixture = m_step(stats, family, options.reg_covar, mixture)
-        stats = expectation(blocks, mixture)
-        lower_bounds.append(stats.log_likelihood / stats.weight)
-        change = lower_bounds[-1] - lower_bounds[-2]
-        converged = abs(change) < options.tol
-        progress.iterated(len(lower_bounds) - 1, change)
-    return EMResult(mixture, lower_bounds, converged)
+    ascent = _Ascent(blocks, start, family, options)
+    while ascent.n_iter < options.max_iter and not ascent.converged:
+        ascent.look_ahead()
+        if ascent.converged:
+            return ascent.result
+        progress.iterating()
+        ascent.step()
+        if progress.iterated(ascent.result):
+            return ascent.result
+    if ascent.n_iter and options.tol > 0 and not ascent.converged:
+        with suppress(np.linalg.LinAlgError):  # of a step that is not taken
+            ascent.look_ahead()
+    return ascent.result
+
+
+class _Ascent:
+    """Where a run has come to, and the steps that lead on from there.
+
+    An iteration takes EM's step, or a longer one if that raises the likelihood; if it
+    does not, the mixture stays, and the next iteration takes EM's.
+    """
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        start: Mixture,
+        family: CovarianceFamily,
+        options: EMOptions,
+    ) -> None:
+        self._blocks, self._family, self._options = blocks, family, options
+        self._mixture, self._stats = start, expectation(blocks, start)
+        self._bounds = [self._stats.log_likelihood / self._stats.weight]
+        self._single = blocks.dtype == np.float32
+        self._secants = Secants()
+        self._added: NDArray | None = None
+        self._following, self._own = start, np.zeros(0)
+        self._longer: NDArray | None = None
+        self._at_rest = False
+        self._rests = options.covar is options.scale and options.tol > 0
+
+    @property
+    def n_iter(self) -> int:
+        return len(self._bounds) - 1
+
+    @property
+    def converged(self) -> bool:
+        """Whether so little was to be gained when it was last looked ahead."""
+        if self._at_rest:
+            return True
+        return self.n_iter > 0 and self._secants.gain < self._options.tol
+
+    @property
+    def result(self) -> EMResult:
+        return EMResult(self._mixture, self._bounds, self.converged)
+
+    @np.errstate(all="ignore")
+    def look_ahead(self) -> None:
+        """Find EM's step, and what it tells of others. LinAlgError if singular."""
+        options, before = self._options, self._mixture
+        self._following, self._added = options.covar.step(
+            self._stats, self._family, before, self._added
+        )
+        if not options.accelerated and not options.tol:
+            return
+        near = options.scale.nearness(before)
+        counted = near < DEGENERATE
+        self._own = coordinates(before, self._following, counted)
+        self._longer = self._secants.learn(self._own, self._noise(near[counted]))
+        if options.covar is not options.scale:
+            near = options.covar.nearness(before)
+        if not near.max() < NEGLIGIBLE:
+            # What is added is no gradient of the likelihood, by which steps are judged.
+            self._longer = None
+
+    def _noise(self, near: NDArray) -> float:
+        """Length of a step that rounding makes, in relative standard deviations."""
+        amplified = near.max(initial=0.0) / (16.0 * self._mixture.means.shape[1])
+        return max(amplified, NOISE_OF_FLOAT32 if self._single else EPS**0.5)
+
+    @np.errstate(all="ignore")
+    def step(self) -> None:
+        """Try the longer step, if there is one, or take EM's: a pass over the rows."""
+        further = self._further() if self._options.accelerated else None
+        mixture, step = further or (self._following, self._own)
+        stats = expectation(self._blocks, mixture)
+        reached = stats.log_likelihood / stats.weight
+        rounding = ROUNDING_OF_FLOAT32 if self._single else ROUNDING
+        lowest = self._bounds[-1] - rounding * max(abs(self._bounds[-1]), 1.0)
+        if not reached >= lowest and further:
+            self._secants.rejected(step)
+            reached = self._bounds[-1]
+        elif not reached >= lowest and self._rests:
+            # Only rounding, or what is added where there is no width, can do that.
+            self._at_rest = True
+            reached = self._bounds[-1]
+        else:
+            self._secants.accepted(step, longer=further is not None)
+            self._mixture, self._stats = mixture, stats
+        self._bounds.append(reached)
+
+    def _further(self) -> tuple[Mixture, NDArray] | None:
+        """The mixture a longer step away, unless it has no width."""
+        if self._longer is None:
+            return None
+        try:
+            further = displaced(self._mixture, self._longer, self._family)
+        except np.linalg.LinAlgError:
+            return None
+        if self._options.scale.degenerate(further).any():
+            return None
+        return further, self._longer

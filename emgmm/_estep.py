@@ -126,6 +126,36 @@ def for_each_row(
     return _visit_with_any(mixture, blocks.scratch, visit)
 
 
+def responsibilities_of(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:
+    """Probabilities of the components, shape (n, K)."""
+    out = np.empty((len(blocks.X), len(mixture.weights)))
+    return for_each_row(
+        blocks, mixture, lambda kernel, joint: kernel.posterior(joint)[1].T, out
+    )
+
+
+def effective_rows(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:
+    """Rows (K,) of equal weight that tell as much of the components: Kish's number.
+
+    (sum w r)^2 / sum w^2 r, whatever the scale of the weights.
+    """
+    if blocks.sample_weight.strides == (0,):
+        return mixture.weights * len(blocks.X)
+    most = blocks.sample_weight.max()
+
+    def visit(kernel: Kernel) -> NDArray:
+        def of_block(X: NDArray, weights: NDArray) -> NDArray:
+            log_joint = kernel.log_joint(kernel.features(X))
+            shares = kernel.posterior(log_joint)[1]
+            relative = weights / most
+            return np.stack([shares @ relative, shares @ relative**2])
+
+        return blocks.sum(of_block, rows=kernel.rows)
+
+    total, squares = _visit_with_any(mixture, blocks.scratch, visit)
+    return total**2 / np.where(squares > 0, squares, 1.0)
+
+
 def sum_over_rows(
     blocks: ArrayBlocks,
     mixture: Mixture,

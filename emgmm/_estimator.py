@@ -5,7 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from copy import copy
 from dataclasses import fields, replace
+from functools import partial
+from itertools import repeat
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -18,13 +21,15 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._blocks import ArrayBlocks
-from ._em import EMOptions, EMResult, Progress, run_em
-from ._estep import for_each_row, statistics_of_start, sum_over_rows
+from ._callbacks import CallbackSupportMixin, Tasks
+from ._em import EMOptions, EMResult, Progress
+from ._estep import for_each_row, sum_over_rows
 from ._families import FAMILIES, CovarianceFamily
-from ._initialize import INITIALIZERS
 from ._mixture import Mixture
-from ._mstep import m_step
+from ._mstep import Constant, Relative
 from ._posterior import Kernel
+from ._runs import Begin, Problem
+from ._split import STARTS
 from ._threads import BLAS
 from ._validation import (
     check_covariances,
@@ -37,11 +42,11 @@ from ._validation import (
     check_weights,
     shape_of_means,
     unchanged_on_failure,
-    warn_of_too_few_rows,
+    warn_of_defects,
 )
 
 
-class GaussianMixtureEM(ClusterMixin, BaseEstimator):
+class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
@@ -62,19 +67,40 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         "EVI", "VVI" (diag), "EEE" (tied), "VEE", "EVE", "VVE", "EEV", "VEV", "EVV",
         "VVV" (full).
     tol : float, default=1e-3
-        EM stops when the mean log-likelihood of a row (in nats) changes by less in
-        an iteration. 0 iterates `max_iter` times.
-    reg_covar : float, default=1e-6
-        Added to every variance, in squared units of the features, so that
-        covariances stay positive definite.
-    max_iter : int, default=100
+        EM stops when the gain still to come is estimated to be less: in the mean
+        log-likelihood of a row (in nats), from EM's step and the curvature that the
+        last steps met, with a wide margin. 0 iterates `max_iter` times.
+    reg_covar : float or "scale", default="scale"
+        How covariances are kept positive definite.
+
+        - "scale": nothing is added, and the fit is at a maximum of the likelihood,
+          unless the variance of a component in some direction comes within ten times
+          of a least one: 1e-16 of the mean variance within components, or 1.4e-14
+          `n_features` of the component's own where that is more, and no less than
+          the rounding of the rows. From then on that is added to variances (never
+          more than before), and `fit` warns. It bounds the likelihood, as bounded
+          ratios of variances do [4]_, and follows the units of the features.
+        - a number: added to every variance, in squared units of the features, as in
+          scikit-learn. With 0, rows in which a component has no width are refused.
+    max_iter : int, default=1000
         Greatest number of EM iterations; 0 publishes the start.
     n_init : int, default=1
-        Number of starts; the fit with the best log-likelihood is kept. A start that
-        is given as an array, or by all three `*_init`, is run once.
-    init_params : str, array-like or callable, default="kmeans"
+        Number of starts; the fit with the best log-likelihood is kept, of those in
+        which every component has some width, if there are any. A start that is
+        singular is left out, unless all are. A start that is given as an array, or
+        by all three `*_init`, is run once.
+    init_params : str, array-like or callable, default="split"
         The start.
 
+        - "split": the better of two, after a few iterations of EM each. One splits
+          components in two, beginning with a single one, where that raises the
+          likelihood most: across the principal axis, across the directions of least
+          or of greatest kurtosis, or the inner from the outer half. The other is
+          k-means of standardised features. The first start draws no random numbers,
+          and sees only the weighted distribution of the rows; where these are many
+          (more than 4096, and 32 for each component and feature), it sees a sample
+          of them, always the same one. Further starts (`n_init`) are k-means of
+          standardised features, seeded by k-means++.
         - "kmeans": labels of weighted k-means. The first start draws no random
           numbers: its seeds come from splitting the rows along principal axes [2]_,
           so that it depends on the weighted distribution of the rows alone. Further
@@ -104,6 +130,13 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         1 prints the iterations, 2 also times and changes of the log-likelihood.
     verbose_interval : int, default=10
         Iterations from one print to the next.
+    acceleration : {"anderson", None}, default="anderson"
+        "anderson": iterations take longer steps than EM's own where the last steps
+        show that EM is slow (Anderson's acceleration of the first kind [5]_, in
+        coordinates in which the information of complete rows is the identity). A
+        step that does not raise the likelihood is taken back, which costs that
+        iteration. Where `reg_covar` adds more than a thousandth of a variance, steps
+        are EM's own. None: plain EM, iteration by iteration.
 
     Attributes
     ----------
@@ -126,12 +159,14 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
     converged_ : bool
         Whether the kept fit stopped by `tol`.
     n_iter_ : int
-        EM iterations of the kept fit.
+        EM iterations of the kept fit: passes over the rows, but for a first one that
+        scores the start, and for what the start itself needs.
     lower_bound_ : float
         Mean log-likelihood of a row under the published parameters, in nats: what
         `score` returns for the training data.
     lower_bounds_ : ndarray of shape (n_iter_,)
-        Mean log-likelihood after each iteration of the kept fit.
+        Mean log-likelihood after each iteration of the kept fit. It stays as it was
+        where a longer step was taken back.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -148,6 +183,12 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
     workers limit them. BLAS itself is held to one thread meanwhile. How many threads
     there are changes no bit of the result.
 
+    From version 1.9 on scikit-learn has callbacks: `set_callbacks` takes its
+    `ProgressBar`, `ScoringMonitor` and others. Tasks are "fit", "init" for each start,
+    and "iter" for each iteration; one that asks to stop ends the start.
+
+    If a fit is interrupted, the estimator is as it was before.
+
     With float32 rows EM works in float32 within a block where its rounding moves a
     log-density by less than 1e-3, and adds up in float64. Predictions and scores are
     computed in float64.
@@ -162,16 +203,22 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
     .. [3] A. P. Dempster, N. M. Laird and D. B. Rubin, "Maximum likelihood from
        incomplete data via the EM algorithm", JRSS B 39 (1977), 1-38.
        doi:10.1111/j.2517-6161.1977.tb01600.x
+    .. [4] R. J. Hathaway, "A constrained formulation of maximum-likelihood estimation
+       for normal mixture distributions", Annals of Statistics 13 (1985), 795-800.
+       doi:10.1214/aos/1176349557
+    .. [5] H. Fang and Y. Saad, "Two classes of multisecant methods for nonlinear
+       acceleration", Numerical Linear Algebra with Applications 16 (2009), 197-221.
+       doi:10.1002/nla.617
 
     Examples
     --------
     >>> import numpy as np
     >>> from emgmm import GaussianMixtureEM
-    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> X = np.array([[1, 2], [2, 4], [3, 0], [10, 2], [11, 4], [12, 0]])
     >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
     >>> gmm.means_
-    array([[ 1.,  2.],
-           [10.,  2.]])
+    array([[ 2.,  2.],
+           [11.,  2.]])
     >>> gmm.predict([[0, 0], [12, 3]])
     array([0, 1])
     """
@@ -180,10 +227,10 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [StrOptions(set(FAMILIES))],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [StrOptions({"scale"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(INITIALIZERS)), "array-like", callable],
+        "init_params": [StrOptions(set(STARTS)), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
@@ -191,6 +238,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "acceleration": [StrOptions({"anderson"}), None],
     }
 
     def __init__(
@@ -199,10 +247,10 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         *,
         covariance_type: str = "full",
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
-        max_iter: int = 100,
+        reg_covar: float | str = "scale",
+        max_iter: int = 1000,
         n_init: int = 1,
-        init_params: str | ArrayLike | Callable[..., ArrayLike] = "kmeans",
+        init_params: str | ArrayLike | Callable[..., ArrayLike] = "split",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
@@ -210,6 +258,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
+        acceleration: str | None = "anderson",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -225,6 +274,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+        self.acceleration = acceleration
 
     @classmethod
     def from_parameters(
@@ -308,13 +358,17 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         ------
         ValueError
             If the data or an argument are not valid, or if a covariance becomes
-            singular because `reg_covar` is too small.
+            singular in every start because `reg_covar` is a number, and too small.
 
         Warns
         -----
         ConvergenceWarning
-            If the kept fit did not stop by `tol` within `max_iter` iterations, or if
-            there are no more rows than features and the model has full matrices.
+            If the kept fit did not stop by `tol` within `max_iter` iterations.
+        DegenerateComponentWarning
+            Once, with what to do, if components have no width in some direction but
+            for what `reg_covar` adds, hold fewer effective rows than their
+            covariances need (`n_features` + 1 for matrices, 2 for variances), or hold
+            none.
 
         Examples
         --------
@@ -324,7 +378,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         array([[1.],
                [9.]])
         """
-        return self._fit(X, sample_weight)
+        return self._fit(X, y, sample_weight)
 
     def fit_predict(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -357,7 +411,7 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         >>> GaussianMixtureEM(n_components=2).fit_predict(X)
         array([0, 0, 0, 1, 1, 1])
         """
-        return self._fit(X, sample_weight).labels_
+        return self._fit(X, y, sample_weight).labels_
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Most probable component of each row.
@@ -650,20 +704,21 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
         )
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
+    def _fit(self, X: ArrayLike, y: Any, sample_weight: ArrayLike | None) -> Self:
         """Validate, run EM from every start, publish the best."""
+        weights = None if sample_weight is None else {"sample_weight": sample_weight}
+        tasks = Tasks(self, X=X, y=y, metadata=weights)
+        tasks.begin("fit", self.n_init)
         with unchanged_on_failure(self):
-            blocks = self._rows(X, sample_weight, reset=True, ensure_min_samples=2)
-            check_enough_rows(blocks.sample_weight, self.n_components)
+            rows = self._rows(X, sample_weight, reset=True, ensure_min_samples=2)
+            check_enough_rows(rows.sample_weight, self.n_components)
             # Held once for a fit is cheaper; but a user's own start has all threads.
             own_start = callable(self.init_params)
             with nullcontext() if own_start else BLAS.held():
-                best = self._best_of_starts(blocks)
-                with BLAS.held():
-                    self._publish(best, blocks)
-        n_samples, n_features = blocks.X.shape
-        warn_of_too_few_rows(n_samples, n_features, self._family)
-        if not self.converged_ and self.max_iter > 0:
+                defects = self._fit_rows(rows, tasks)
+            tasks.end(dict)
+        warn_of_defects(defects)
+        if not self.converged_ and self.n_iter_ == self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init "
                 "parameters, or increase max_iter, tol, or check for degenerate data.",
@@ -672,66 +727,71 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
             )
         return self
 
-    def _best_of_starts(self, blocks: ArrayBlocks) -> EMResult:
-        """Run EM from every start and keep the best log-likelihood."""
-        options = EMOptions(self.tol, self.max_iter, self.reg_covar)
-        progress = Progress(self.verbose, self.verbose_interval)
-        family = FAMILIES[self.covariance_type]
-        results = []
-        try:
-            for run, start in enumerate(self._starts(blocks, family)):
-                progress.begin(run)
-                with BLAS.held():
-                    results.append(run_em(blocks, start, family, options, progress))
-                progress.end(results[-1])
-        except np.linalg.LinAlgError as error:
-            raise ValueError(
-                "Fitting the mixture model failed because some components have "
-                "ill-defined empirical covariance (for instance caused by singleton "
-                "or collapsed samples). Try to decrease the number of components, "
-                "increase reg_covar, or scale the input data."
-            ) from error
-        return max(results, key=lambda result: result.lower_bound)
+    def _fit_rows(self, rows: ArrayBlocks, tasks: Tasks) -> list[str]:
+        """Run EM from every start and publish the best; what is degenerate in it."""
+        with BLAS.held():
+            problem = self._problem(rows)
 
-    def _starts(
-        self, blocks: ArrayBlocks, family: CovarianceFamily
-    ) -> Iterator[Mixture]:
-        """The mixtures that EM starts from, one after the other."""
+        def published(result: EMResult) -> dict[str, Any]:
+            """The attributes that a fit would have if it ended here."""
+            ended = copy(self)
+            ended._publish(problem.in_units_of_the_user(result), rows)
+            return ended.__dict__
+
+        progress = Progress(self.verbose, self.verbose_interval, tasks, published)
+        best = problem.best(self._starts(problem, rows), progress)
+        with BLAS.held():
+            self._publish(problem.in_units_of_the_user(best), rows)
+            return problem.defects(best.mixture)
+
+    def _problem(self, rows: ArrayBlocks) -> Problem:
+        """What is to be fitted, and how."""
+        family = FAMILIES[self.covariance_type]
+        blocks, units = rows.in_units(family.by_feature)
+        scale = Relative.to(blocks)
+        by_scale = isinstance(self.reg_covar, str)
+        covar = scale if by_scale else Constant(self.reg_covar / units**2)
+        accelerated = self.acceleration is not None
+        options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
+        return Problem(blocks, units, family, options)
+
+    def _starts(self, problem: Problem, rows: ArrayBlocks) -> Iterator[Begin]:
+        """What makes the mixtures that EM starts from, one after the other."""
+        n_features = rows.X.shape[1]
         known = check_given(
             (self.weights_init, self.means_init, self.precisions_init),
             self.covariance_type,
-            (self.n_components, blocks.X.shape[1]),
+            (self.n_components, n_features),
         )
-        previous = self._previous_mixture(family, blocks.X.shape[1])
+        previous = self._previous_mixture(problem.family, n_features)
+        if previous is None and len(known) == len(fields(Mixture)):
+            previous = Mixture(**known)
         if previous is not None:
-            yield previous
-        elif len(known) == len(fields(Mixture)):
-            yield Mixture(**known)
-        else:
-            for rows in self._starting_rows(blocks):
-                with BLAS.held():
-                    stats = statistics_of_start(
-                        blocks, rows, self.n_components, family.storage.products
-                    )
-                    start = m_step(stats, family, self.reg_covar)
-                yield replace(start, **known)
-
-    def _starting_rows(self, blocks: ArrayBlocks) -> Iterator[NDArray]:
-        """Labels or responsibilities, one for each of the `n_init` starts."""
-        start, sizes = self.init_params, (blocks.sample_weight, self.n_components)
-        if not isinstance(start, str) and not callable(start):
-            yield check_start(start, *sizes)
+            yield partial(previous.in_units, problem.units)
             return
+        for start in self._named_or_own_starts(problem, rows):
+            yield partial(_with_known, start, known, problem.units)
+
+    def _named_or_own_starts(
+        self, problem: Problem, rows: ArrayBlocks
+    ) -> Iterator[Begin]:
+        """What makes the mixtures of `init_params`, for each of the `n_init` starts."""
+        start, n_components = self.init_params, self.n_components
         rng = check_random_state(self.random_state)
-        for run in range(self.n_init):
-            if callable(start):
-                X, weights = _read_only(blocks.X), _read_only(blocks.sample_weight)
-                yield check_start(start(X, self.n_components, weights, rng), *sizes)
-            else:
-                function = INITIALIZERS[start][min(run, 1)]
-                with BLAS.held():
-                    rows = function(blocks, self.n_components, rng)
-                yield rows
+        if isinstance(start, str):
+            first, again = STARTS[start]
+            yield partial(first, problem, n_components, rng)
+            further = partial(again, problem, n_components, rng)
+            yield from repeat(further, self.n_init - 1)
+            return
+
+        def own() -> Mixture:
+            X, weights = _read_only(rows.X), _read_only(rows.sample_weight)
+            given = start(X, n_components, weights, rng) if callable(start) else start
+            labels = check_start(given, weights, n_components)
+            return problem.start(labels, n_components)
+
+        yield from repeat(own, self.n_init if callable(start) else 1)
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
@@ -838,6 +898,13 @@ class GaussianMixtureEM(ClusterMixin, BaseEstimator):
             stream = check_random_state(seed)
             self._stream = (seed, stream)
         return stream
+
+
+def _with_known(start: Begin, known: dict[str, Any], units: NDArray) -> Mixture:
+    """A start, but for what of the mixture is given, in the units of the user."""
+    if not known:
+        return start()
+    return replace(start().in_units(1 / units), **known).in_units(units)
 
 
 def _log_density(

@@ -20,6 +20,13 @@ class Mixture:
     means: NDArray
     covariances: Covariances
 
+    def in_units(self, units: NDArray) -> Mixture:
+        """The mixture of rows that are divided by units (d,)."""
+        if (units == 1).all():
+            return self
+        covariances = self.covariances.in_units(units)
+        return Mixture(self.weights, self.means / units, covariances)
+
     def sample(
         self, n_samples: int, rng: np.random.RandomState
     ) -> tuple[NDArray, NDArray]:

@@ -1,29 +1,135 @@
-"""The M-step: statistics and a family to a mixture."""
+"""The M-step: statistics and a family to a mixture, and what keeps it regular."""
 
 from __future__ import annotations
 
-import numpy as np
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import Blocks
 from ._families import CovarianceFamily
 from ._mixture import Mixture
 from ._statistics import Statistics
 
+EPS = float(np.finfo(np.float64).eps)
 # Least share of the rows that a component is taken to hold, so that an empty one
 # divides by something: its mean stays, and its covariance is the regularisation.
-MIN_SHARE = 10 * np.finfo(np.float64).eps
+MIN_SHARE = 10 * EPS
+# Least variances: shares of the variance within components, and of the component's own
+# variance (and so of eigenvalues of correlations; times the number of features, as
+# rounding grows).
+SHARE_OF_POOLED = 1e-16
+SHARE_OF_OWN = 64 * EPS
+RAISE, MAX_RAISES = 100.0, 8  # of what is added, until matrices are positive definite
+DEGENERATE = 0.1  # share of the least variance in a variance that is too small
+
+
+class Regularization(Protocol):
+    """How covariances are kept positive definite."""
+
+    def step(
+        self,
+        stats: Statistics,
+        family: CovarianceFamily,
+        previous: Mixture | None,
+        added: NDArray | None,
+    ) -> tuple[Mixture, NDArray | None]:
+        """The M-step, and what it added to the variances, as it did the time before."""
+
+    def nearness(self, mixture: Mixture) -> NDArray:
+        """Greatest share (K,) of a variance in any direction that may be added."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """Given amounts (d,) are added, as scikit-learn adds a number."""
+
+    amounts: NDArray
+
+    def step(
+        self,
+        stats: Statistics,
+        family: CovarianceFamily,
+        previous: Mixture | None,
+        added: NDArray | None,
+    ) -> tuple[Mixture, NDArray | None]:
+        return m_step(stats, family, self.amounts, previous), self.amounts
+
+    def nearness(self, mixture: Mixture) -> NDArray:
+        return mixture.covariances.nearness(self.amounts)
+
+
+@dataclass(frozen=True, eq=False)
+class Relative:
+    """Nothing is added, unless a component has next to no width in some direction.
+
+    The likelihood of a mixture has no bound unless variances are bounded relative to
+    one another (Hathaway 1985). From where a variance comes near the least one on, that
+    is added; it follows the variances of components downwards, and never rises.
+    """
+
+    least: NDArray
+
+    @classmethod
+    def to(cls, blocks: Blocks) -> Relative:
+        """For rows: what is beyond their resolution is no variance of theirs."""
+        sizes = blocks.sizes
+        least = (blocks.resolution * sizes) ** 2
+        return cls(np.where(sizes > 0, least, 1.0))
+
+    def step(
+        self,
+        stats: Statistics,
+        family: CovarianceFamily,
+        previous: Mixture | None,
+        added: NDArray | None,
+    ) -> tuple[Mixture, NDArray | None]:
+        if added is None:
+            with suppress(np.linalg.LinAlgError):
+                mixture = m_step(stats, family, 0.0, previous)
+                if not self.degenerate(mixture).any():
+                    return mixture, None
+        counts = np.maximum(stats.sizes, MIN_SHARE * stats.weight)
+        within = stats.squares.sum(axis=0) / stats.weight
+        fresh = self._least(stats.squares / counts[:, None], within)
+        least = fresh if added is None else np.minimum(added, fresh)
+        for _ in range(MAX_RAISES):
+            # A component that collapsed at once has more rounding than width.
+            with suppress(np.linalg.LinAlgError):
+                return m_step(stats, family, least, previous), least
+            least = RAISE * np.maximum(least, fresh)
+        return m_step(stats, family, least, previous), least
+
+    def nearness(self, mixture: Mixture) -> NDArray:
+        variances = mixture.covariances.variances
+        least = self._least(variances, mixture.weights @ variances)
+        return mixture.covariances.nearness(least)
+
+    def degenerate(self, mixture: Mixture) -> NDArray:
+        """Which components (K,) have next to no width in some direction."""
+        return self.nearness(mixture) > DEGENERATE
+
+    def _least(self, own: NDArray, within: NDArray) -> NDArray:
+        """Least variances (K, d), of variances of components and within all."""
+        pooled = np.maximum(SHARE_OF_POOLED * within, self.least)
+        return np.maximum(SHARE_OF_OWN * len(within) * own, pooled)
 
 
 def m_step(
     stats: Statistics,
     family: CovarianceFamily,
-    reg_covar: float,
+    added: NDArray | float,
     previous: Mixture | None = None,
 ) -> Mixture:
     """The mixture of the family that maximises the expected log-likelihood.
 
-    ``reg_covar`` is added to every variance by way of pseudo-scatter, n_k times
-    ``reg_covar``, before the family's rule is applied: what the family holds equal
-    stays equal. LinAlgError where a covariance is not positive definite.
+    ``added``, (K, d) or what broadcasts to it, is added to the variances by way of
+    pseudo-scatter, n_k times as much, before the family's rule is applied: what the
+    family holds equal stays equal. LinAlgError where a covariance is not positive
+    definite.
     """
     n_components, n_features = stats.sums.shape
     counts = np.maximum(stats.counts, MIN_SHARE * stats.weight)
@@ -31,22 +137,8 @@ def m_step(
         # Non-finite values of degenerate scatters are caught by ``from_values``.
         values = family.estimate(
             counts,
-            _regularized(stats, counts, reg_covar),
+            stats.with_diagonals(counts[:, None] * added),
             previous.covariances if previous else None,
         )
     covariances = family.storage.from_values(values, n_components, n_features)
     return Mixture(counts / counts.sum(), stats.means, covariances)
-
-
-def _regularized(stats: Statistics, counts: np.ndarray, reg_covar: float) -> np.ndarray:
-    """Scatter plus n_k reg_covar on its diagonal."""
-    pseudo = counts * reg_covar
-    scatter = stats.scatter
-    if stats.kind == "diagonal":
-        return scatter + pseudo[:, None]
-    if stats.kind == "pooled":
-        pseudo = pseudo.sum(keepdims=True)
-    regularized = scatter.copy()
-    diagonals = regularized.reshape(len(scatter), -1)[:, :: scatter.shape[1] + 1]
-    diagonals += pseudo[:, None]  # of a view
-    return regularized

@@ -93,6 +93,30 @@ class Statistics:
         """Products about the means, in the layout of ``products``."""
         return self.products - OUTER[self.kind](self.counts, self.shifts)
 
+    @property
+    def squares(self) -> NDArray:
+        """Diagonals of the scatter, (K, d), or (1, d) if it is pooled."""
+        scatter = self.scatter
+        return scatter if scatter.ndim == 2 else np.diagonal(scatter, 0, 1, 2)
+
+    @property
+    def sizes(self) -> NDArray:
+        """Counts (K,) behind the scatter, or their sum (1,) if it is pooled."""
+        if self.kind == "pooled":
+            return self.counts.sum(keepdims=True)
+        return self.counts
+
+    def with_diagonals(self, squares: NDArray) -> NDArray:
+        """Scatter with squares (K, d), or (K, 1) for all features, on its diagonals."""
+        if self.kind == "diagonal":
+            return self.scatter + squares
+        if self.kind == "pooled":
+            squares = squares.sum(axis=0, keepdims=True)
+        scatter = self.scatter.copy()
+        diagonals = scatter.reshape(len(scatter), -1)[:, :: scatter.shape[1] + 1]
+        diagonals += squares  # of a view
+        return scatter
+
     def about(self, origin: NDArray) -> Statistics:
         """The same statistics about another origin (K, d)."""
         shifts = self.means - origin

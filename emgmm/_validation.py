@@ -208,11 +208,7 @@ def _belongs(covariances: Covariances, family: CovarianceFamily) -> bool:
     dense = covariances.dense()
     counts = np.ones(len(dense))
     variances = np.diagonal(dense, axis1=1, axis2=2)
-    scatter = {
-        "diagonal": variances,
-        "full": dense,
-        "pooled": dense.sum(axis=0, keepdims=True),
-    }[family.storage.products]
+    scatter = covariances.scatter(covariances.values, counts, dense.shape[-1])
     estimate = family.estimate(counts, scatter, covariances)
     deviations = np.sqrt(variances)
     spread = deviations[:, :, None] * deviations[:, None, :]
@@ -296,16 +292,33 @@ def check_n_samples(n_samples: int) -> int:
     return int(n_samples)
 
 
-def warn_of_too_few_rows(
-    n_samples: int, n_features: int, family: CovarianceFamily
-) -> None:
-    """With no more rows than features a matrix is singular but for ``reg_covar``."""
-    if family.storage.algebra is not VARIANCES and n_samples <= n_features:
+class DegenerateComponentWarning(ConvergenceWarning):
+    """Warning of components that stand for next to no rows, or have no width.
+
+    Densities near such a component, and the likelihood of the fit, mean little.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from emgmm import DegenerateComponentWarning, GaussianMixtureEM
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", DegenerateComponentWarning)
+    ...     try:
+    ...         GaussianMixtureEM(2).fit([[0.0], [1.0], [2.0], [9.0], [9.0]])
+    ...     except DegenerateComponentWarning:
+    ...         print("a component has no width")
+    a component has no width
+    """
+
+
+def warn_of_defects(defects: list[str]) -> None:
+    """One warning of everything that is wrong with components, and what to do."""
+    if defects:
         warnings.warn(
-            f"X has {n_samples} rows for {n_features} features: a covariance matrix of "
-            f"model {family.name} is then singular, and what reg_covar adds decides "
-            "the density of other rows. Give more rows, fewer features, or "
-            "covariance_type='diag'.",
-            ConvergenceWarning,
+            f"The fit has {'; '.join(defects)}: their densities, and the likelihood, "
+            "mean little. Lower n_components, give another start or a greater n_init, "
+            "a covariance_type with fewer parameters, or a number for reg_covar; or "
+            "drop features that are constant or follow from others.",
+            DegenerateComponentWarning,
             stacklevel=5,  # where the user called fit
         )

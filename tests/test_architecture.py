@@ -13,13 +13,16 @@ import emgmm
 
 PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
-    {"_covariances", "_products", "_statistics", "_threads"},
+    {"_accelerate", "_callbacks", "_covariances"},
+    {"_products", "_statistics", "_threads"},
     {"_blocks", "_families", "_mixture"},
-    {"_posterior", "_initialize", "_mstep"},
+    {"_charts", "_posterior", "_initialize", "_mstep"},
     {"_deviations"},
     {"_kernels"},
     {"_estep"},
     {"_em", "_validation"},
+    {"_runs"},
+    {"_split"},
     {"_estimator", "datasets"},
     {"__init__"},
 ]

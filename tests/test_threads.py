@@ -342,7 +342,8 @@ def test_grid_searches_in_parallel_find_what_others_find(rows, backend):
     grid = {"n_components": [2, 3], "covariance_type": ["full", "diag"]}
     results = []
     for n_jobs in (None, 2):
-        search = GridSearchCV(GaussianMixtureEM(max_iter=3), grid, cv=2, n_jobs=n_jobs)
+        gmm = GaussianMixtureEM(max_iter=3, tol=0.0)
+        search = GridSearchCV(gmm, grid, cv=2, n_jobs=n_jobs)
         with parallel_backend(backend), pytest.warns(ConvergenceWarning):
             results.append(search.fit(X).cv_results_["mean_test_score"])
     np.testing.assert_allclose(results[1], results[0], rtol=1e-9)

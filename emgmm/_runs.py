@@ -1,0 +1,110 @@
+"""Runs of EM from several starts: which is kept, and what is degenerate in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import ArrayBlocks
+from ._covariances import VARIANCES
+from ._em import EMOptions, EMResult, Progress, run_em
+from ._estep import effective_rows, statistics_of_start
+from ._families import CovarianceFamily
+from ._mixture import Mixture
+from ._threads import BLAS
+
+SINGULAR = (
+    "Fitting the mixture model failed because some components have ill-defined "
+    "empirical covariance (for instance caused by singleton or collapsed samples). Try "
+    "to decrease the number of components, increase reg_covar, or scale the input "
+    "data. Or leave reg_covar at 'scale'."
+)
+NOTHING_ELSE = 1 - 1e-6  # share of a variance that is a number in ``reg_covar``
+VANISHED = 0.5  # effective rows below which a component is taken to hold none
+
+Begin = Callable[[], Mixture]
+"""Makes a start; LinAlgError where it is singular."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is fitted, in which units, and how."""
+
+    blocks: ArrayBlocks
+    units: NDArray
+    family: CovarianceFamily
+    options: EMOptions
+
+    def start(self, rows: NDArray, n_components: int) -> Mixture:
+        """The mixture of starting labels (n,) or responsibilities (n, K)."""
+        products = self.family.storage.products
+        with BLAS.held(), np.errstate(all="ignore"):
+            stats = statistics_of_start(self.blocks, rows, n_components, products)
+            return self.options.covar.step(stats, self.family, None, None)[0]
+
+    def run(self, start: Mixture, progress: Progress) -> EMResult:
+        with BLAS.held():
+            return run_em(self.blocks, start, self.family, self.options, progress)
+
+    def best(self, starts: Iterable[Begin], progress: Progress) -> EMResult:
+        """The best of the runs from those starts of which none fails.
+
+        That is the greatest likelihood of those without a degenerate component, if
+        there are any: with one the likelihood can be as great as one likes.
+        """
+        results, failure = [], None
+        for number, start in enumerate(starts):
+            try:
+                progress.begin(number, self.options.max_iter)
+                result = self.run(start(), progress)
+            except np.linalg.LinAlgError as error:
+                failure = error
+                progress.failed()
+                continue
+            results.append(result)
+            if progress.end(result):
+                break
+        if not results:
+            raise ValueError(SINGULAR) from failure
+        return results[0] if len(results) == 1 else max(results, key=self.merit)
+
+    def merit(self, result: EMResult) -> tuple[bool, float]:
+        """What makes a result better than another: regular components; likelihood."""
+        degenerate = self.options.scale.degenerate(result.mixture).any()
+        return not degenerate, result.lower_bound
+
+    def in_units_of_the_user(self, result: EMResult) -> EMResult:
+        if (self.units == 1).all():
+            return result
+        shift = np.log(self.units).sum()
+        bounds = [bound - shift for bound in result.lower_bounds]
+        mixture = result.mixture.in_units(1 / self.units)
+        return EMResult(mixture, bounds, result.converged)
+
+    def defects(self, mixture: Mixture) -> list[str]:
+        """What is wrong with components of the mixture, in words."""
+        held = effective_rows(self.blocks, mixture)
+        variances_only = self.family.storage.algebra is VARIANCES
+        needed = 2 if variances_only else len(self.units) + 1
+        vanished = held < VANISHED
+        few = ~vanished & (held < needed * (1 - 1e-6))
+        flat = self.options.scale.degenerate(mixture)
+        if self.options.covar is not self.options.scale:
+            flat |= self.options.covar.nearness(mixture) > NOTHING_ELSE
+        flat &= ~vanished
+        found = {
+            "of no width in some direction, but for what reg_covar adds": flat,
+            f"of fewer than {needed} effective rows": few,
+            "without rows": vanished,
+        }
+        return [f"{_named(bad)} {text}" for text, bad in found.items() if bad.any()]
+
+
+def _named(chosen: NDArray) -> str:
+    """Which components, at most ten by their numbers."""
+    numbers = [str(number) for number in np.flatnonzero(chosen)]
+    shown = ", ".join(numbers[:10]) + (", ..." if len(numbers) > 10 else "")
+    return ("component " if len(numbers) == 1 else "components ") + shown

@@ -1,0 +1,260 @@
+"""The default start: components split where that raises the likelihood most.
+
+From one component to as many as asked: the next to be split is the one whose rows are
+described best by two instead. Beside that a k-means of standardised features; after
+some iterations of EM the better of the two goes on. All of it on a sample of the rows
+where there are many, always the same one, and without random numbers otherwise.
+
+Verbeek, Vlassis & Krose 2003 (doi:10.1162/089976603762553004) add components one by
+one, too; Biernacki, Celeux & Govaert 2003 (doi:10.1016/S0167-9473(02)00163-9) compare
+starts by short runs of EM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import ArrayBlocks
+from ._covariances import Diagonal, Full, Spherical, Tied
+from ._em import EMResult, Progress
+from ._estep import responsibilities_of
+from ._families import MODELS
+from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
+from ._mixture import Mixture
+from ._products import squares
+from ._runs import Problem
+from ._threads import BLAS
+
+SAMPLE_ROWS = 2**12  # of a sample, at least, ...
+ROWS_PER_MEAN = 32  # ... for each component and feature, ...
+SAMPLE_NUMBERS = 2**19  # ... but not more numbers in it than these
+MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
+CUTS = 2  # of four ways to cut a component, those that are tried by EM
+SPLIT_ITER = 4  # iterations of EM with two components
+GROW_ITER = 3  # iterations with all components after each split
+LAST_ITER = 5  # iterations before the better start is chosen
+RIDGE = 1e-6  # share of variances added where halves of rows are compared
+
+# The family with a short M-step by which components are split, for each storage.
+FREE = {
+    Spherical: MODELS["VII"],
+    Diagonal: MODELS["VVI"],
+    Tied: MODELS["EEE"],
+    Full: MODELS["VVV"],
+}
+
+
+def split(problem: Problem, n_components: int, rng: np.random.RandomState) -> Mixture:
+    """The better, after some iterations of EM, of splitting and of k-means."""
+    return _best(problem, n_components, rng, kmeans_from_axes, _grown)
+
+
+def split_again(
+    problem: Problem, n_components: int, rng: np.random.RandomState
+) -> Mixture:
+    """Another start: from k-means of standardised features, seeded by k-means++."""
+    return _best(problem, n_components, rng, kmeans)
+
+
+def from_rows(
+    start: Start, problem: Problem, n_components: int, rng: np.random.RandomState
+) -> Mixture:
+    """The mixture of the labels or responsibilities of all rows."""
+    with BLAS.held():
+        rows = start(problem.blocks, n_components, rng)
+        return problem.start(rows, n_components)
+
+
+Begin = Callable[[Problem, int, np.random.RandomState], Mixture]
+Run = Callable[[Problem, int], EMResult]
+
+STARTS: dict[str, tuple[Begin, Begin]] = {
+    "split": (split, split_again),
+    **{
+        name: (partial(from_rows, first), partial(from_rows, again))
+        for name, (first, again) in INITIALIZERS.items()
+    },
+}
+"""Names of ``init_params``: the start of the first run, and that of further ones."""
+
+
+def _best(
+    problem: Problem,
+    n_components: int,
+    rng: np.random.RandomState,
+    clustering: Start,
+    *others: Run,
+) -> Mixture:
+    """The best start of a clustering of standardised features and of others."""
+    with BLAS.held(), np.errstate(all="ignore"):
+        sample = replace(problem, blocks=_sample(problem.blocks, n_components))
+        labels = clustering(_standardized(sample.blocks), n_components, rng)
+        if n_components == 1:
+            return sample.start(labels, 1)
+        results = []
+        runs: list[Run] = [partial(_clustered, labels), *others]
+        for run in runs:
+            with suppress(np.linalg.LinAlgError):
+                results.append(run(sample, n_components))
+        if not results:
+            raise np.linalg.LinAlgError("every start is singular")
+        return max(results, key=sample.merit).mixture
+
+
+def _sample(blocks: ArrayBlocks, n_components: int) -> ArrayBlocks:
+    """All rows that have a weight, or some of them where they are many."""
+    X, weights = blocks.X, blocks.sample_weight
+    n_samples, n_features = X.shape
+    limit = max(SAMPLE_ROWS, ROWS_PER_MEAN * n_components * (n_features + 1))
+    limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
+    equal = weights.strides == (0,)
+    counted = n_samples if equal else np.count_nonzero(weights)
+    if counted <= limit:
+        if counted == n_samples:
+            return blocks
+        chosen = np.flatnonzero(weights)
+        return ArrayBlocks(X[chosen], weights[chosen])
+    # One row from each of as many equal parts of the weight.
+    parts = np.arange(limit) + np.random.RandomState(0).uniform(size=limit)
+    if equal:
+        chosen = (parts * (n_samples / limit)).astype(np.intp)
+    else:
+        until = np.cumsum(weights)
+        chosen = np.searchsorted(until, parts * (until[-1] / limit), side="right")
+    rows, times = np.unique(np.minimum(chosen, n_samples - 1), return_counts=True)
+    return ArrayBlocks(X[rows], times.astype(np.float64))
+
+
+def _standardized(blocks: ArrayBlocks) -> ArrayBlocks:
+    """The rows with every feature at mean 0 and variance 1, or 0 if it is constant."""
+    deviations = np.sqrt(np.diagonal(blocks.scatter) / blocks.weight)
+    scales = np.where(deviations > 0, deviations, 1.0)
+    return ArrayBlocks((blocks.X - blocks.center) / scales, blocks.sample_weight)
+
+
+def _clustered(labels: NDArray, problem: Problem, n_components: int) -> EMResult:
+    """Components that begin as clusters."""
+    return _short_run(problem, labels, n_components, LAST_ITER)
+
+
+def _short_run(
+    problem: Problem, rows: NDArray, n_components: int, n_iter: int
+) -> EMResult:
+    """Some iterations of EM from labels or responsibilities."""
+    options = replace(problem.options, max_iter=n_iter, tol=0.0)
+    start = problem.start(rows, n_components)
+    return replace(problem, options=options).run(start, Progress(0, 1))
+
+
+class Split(NamedTuple):
+    """What a component gains in log-likelihood by a split, and the new one's share."""
+
+    component: int
+    gain: float
+    share: NDArray
+
+
+def _grown(problem: Problem, n_components: int) -> EMResult:
+    """Components split one after the other; LinAlgError if none can be."""
+    free = replace(problem, family=FREE[problem.family.storage])
+    responsibilities = np.ones((len(problem.blocks.X), 1))
+    splits: dict[int, Split] = {}
+    for size in range(2, n_components + 1):
+        # Only the parts of what was split last are new; others have hardly changed.
+        for k in set(range(size - 1)).difference(splits):
+            splits[k] = _best_split(free, k, responsibilities[:, k])
+        chosen = max(splits.values(), key=lambda split: split.gain)
+        if chosen.gain == -np.inf:
+            raise np.linalg.LinAlgError("no component has enough rows to be split")
+        del splits[chosen.component]
+        part = chosen.share * responsibilities[:, chosen.component]
+        responsibilities[:, chosen.component] -= part
+        responsibilities = np.column_stack([responsibilities, part])
+        if size < n_components:
+            grown = _short_run(free, responsibilities, size, GROW_ITER)
+            responsibilities = responsibilities_of(problem.blocks, grown.mixture)
+    return _short_run(problem, responsibilities, n_components, LAST_ITER)
+
+
+def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> Split:
+    """The best of some splits in two; no gain where there are too few rows."""
+    X, weights = problem.blocks.X, problem.blocks.sample_weight * responsibilities
+    members = np.flatnonzero(responsibilities > MEMBER)
+    share = np.full(len(X), 0.5)
+    best = Split(component, -np.inf, share)
+    if len(members) < 2 * (X.shape[1] + 1):
+        return best
+    rows = ArrayBlocks(X[members], weights[members])
+    options = replace(problem.options, accelerated=False)
+    part = replace(problem, blocks=rows, options=options)
+    alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
+    for labels in _cuts(rows):
+        with suppress(np.linalg.LinAlgError):
+            result = _short_run(part, labels, 2, SPLIT_ITER)
+            gain = rows.weight * (result.lower_bound - alone.lower_bound)
+            if gain > best.gain and not part.defects(result.mixture):
+                share = share.copy()
+                share[members] = responsibilities_of(rows, result.mixture)[:, 1]
+                best = Split(component, gain, share)
+    return best
+
+
+def _cuts(blocks: ArrayBlocks) -> Iterator[NDArray]:
+    """Labels of two halves of the rows: the most promising of four ways to cut them.
+
+    Across the principal axis; across the directions of least and of greatest kurtosis
+    (eigenvectors of fourth moments: Cardoso 1989, doi:10.1109/ICASSP.1989.266878),
+    which tell clusters apart that are not where variance is; and the inner from the
+    outer half.
+    """
+    weights, white = _whitened(blocks)
+    if not white.size:  # all rows are equal
+        return
+    radii = np.vecdot(white, white)
+    fourth = white.T @ (white * (weights * radii)[:, None])
+    extremes = _turned(np.linalg.eigh(fourth)[1][:, [0, -1]])
+    order = np.argsort(radii)
+    middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5))
+    inner = radii < radii[order[min(middle, len(order) - 1)]]
+    halves = [white[:, -1] > 0, *(white @ extremes > 0).T, inner]
+    gains = [_gain_of_halves(white, weights, half) for half in halves]
+    for best in np.argsort(gains)[::-1][:CUTS]:
+        if np.isfinite(gains[best]):
+            yield halves[best].astype(np.intp)
+
+
+def _whitened(blocks: ArrayBlocks) -> tuple[NDArray, NDArray]:
+    """Shares of the rows (n,), and the rows at covariance I, principal axis last."""
+    weights = blocks.sample_weight / blocks.weight
+    standard = _standardized(blocks).X.astype(np.float64)
+    correlations = standard.T @ (standard * weights[:, None])
+    eigenvalues, axes = np.linalg.eigh(correlations)
+    kept = eigenvalues > RIDGE * eigenvalues[-1]
+    axes = _turned(axes[:, kept])
+    return weights, standard @ (axes / np.sqrt(eigenvalues[kept]))
+
+
+def _turned(axes: NDArray) -> NDArray:
+    """Axes with their greatest coordinate positive, as rounding might not have them."""
+    greatest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
+    return axes * np.where(greatest < 0, -1.0, 1.0)
+
+
+def _gain_of_halves(white: NDArray, weights: NDArray, half: NDArray) -> float:
+    """Log-likelihood per row of two Gaussians, each for its half, less that of one."""
+    whole = squares(white, weights)
+    first = squares(white[half], weights[half])
+    gain = 0.0
+    for sums in (first, whole - first):
+        share, mean = sums[0, 0], sums[0, 1:] / sums[0, 0]
+        covariance = sums[1:, 1:] / share - mean[:, None] * mean
+        covariance += RIDGE * np.eye(len(mean))
+        gain += share * (np.log(share) - 0.5 * np.linalg.slogdet(covariance)[1])
+    return gain

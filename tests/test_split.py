@@ -1,0 +1,201 @@
+"""The default start: clusters of any form, found from the distribution of the rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import MODEL_NAMES, make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+from emgmm import GaussianMixtureEM
+from emgmm._split import SAMPLE_ROWS
+
+
+def cigars(rng, n_samples=600):
+    """Long and parallel: k-means cuts across them."""
+    y = np.arange(n_samples) % 3
+    X = rng.standard_normal((n_samples, 2)) * [12.0, 0.5]
+    X[:, 1] += 4 * y
+    return X, y
+
+
+def unlike_units(rng, n_samples=600):
+    """Clusters that only a feature of little variance tells apart."""
+    y = np.arange(n_samples) % 3
+    X = 0.5 * rng.standard_normal((n_samples, 2))
+    X += np.array([[0, 0], [0, 4], [4, 0]])[y]
+    return X * [1e3, 1e-4], y
+
+
+def nested(rng, n_samples=600):
+    """A narrow cluster in a wide one, with the same mean."""
+    y = np.arange(n_samples) % 2
+    return rng.standard_normal((n_samples, 2)) * np.where(y, 12, 1)[:, None], y
+
+
+def crossed(rng, n_samples=600):
+    """An X."""
+    y = np.arange(n_samples) % 2
+    scales = np.where(y[:, None], [8, 0.4], [0.4, 8])
+    return (rng.standard_normal((n_samples, 2)) * scales) @ [[1, 1], [-1, 1]], y
+
+
+def with_outliers(rng, n_samples=600):
+    """Three clusters, and a fourth of a few rows far out."""
+    y = np.arange(n_samples) % 3
+    X = rng.standard_normal((n_samples, 2)) + np.array([[0, 0], [8, 0], [0, 8]])[y]
+    X[:12] = 300 * rng.standard_normal((12, 2))
+    y[:12] = 3
+    return X, y
+
+
+SHAPES = {
+    cigars: 0.97,
+    unlike_units: 0.97,
+    nested: 0.8,
+    crossed: 0.75,
+    with_outliers: 0.97,
+}
+
+
+def default(n_components, **parameters):
+    return GaussianMixtureEM(n_components, **parameters)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_clusters_of_any_form_are_found(shape, seed):
+    X, y = shape(np.random.default_rng(seed))
+    gmm = default(y.max() + 1).fit(X)
+    assert adjusted_rand_score(gmm.labels_, y) > SHAPES[shape]
+
+
+@pytest.mark.parametrize("shape", [cigars, unlike_units, with_outliers])
+def test_scikit_learns_default_misses_some_of_them(shape):
+    X, y = shape(np.random.default_rng(0))
+    theirs = GaussianMixture(y.max() + 1, random_state=0).fit(X)
+    assert adjusted_rand_score(theirs.predict(X), y) < 0.6
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_the_likelihood_is_that_of_a_fit_from_the_truth(shape):
+    X, y = shape(np.random.default_rng(0))
+    found, told = default(y.max() + 1), default(y.max() + 1, init_params=y)
+    assert found.fit(X).lower_bound_ > told.fit(X).lower_bound_ - 1e-3
+
+
+@pytest.mark.parametrize("shape", [cigars, nested], ids=lambda shape: shape.__name__)
+def test_a_sample_of_many_rows_will_do(shape):
+    X, y = shape(np.random.default_rng(0), 5 * SAMPLE_ROWS)
+    gmm = default(y.max() + 1).fit(X)
+    assert adjusted_rand_score(gmm.labels_, y) > SHAPES[shape]
+    assert_array_equal(default(y.max() + 1).fit(X).means_, gmm.means_)
+
+
+def test_rows_of_weight_zero_are_not_sampled():
+    X, y = cigars(np.random.default_rng(0), 3 * SAMPLE_ROWS)
+    weights = (np.arange(len(X)) < 300) * 1.0
+    gmm = default(3).fit(X, sample_weight=weights)
+    assert adjusted_rand_score(gmm.labels_, y) > 0.97
+    for rows in (len(X), 1000):
+        gmm = default(3, max_iter=0).fit(X[:rows], sample_weight=weights[:rows])
+        assert_same_start(default(3, max_iter=0).fit(X[:300]), gmm)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_no_random_numbers_are_drawn(name):
+    X = make_blobs(0, n_samples=200, n_features=3, n_components=3)
+    means = [
+        default(3, covariance_type=name, random_state=seed, max_iter=0).fit(X).means_
+        for seed in (0, 1, None, 0)
+    ]
+    for other in means[1:]:
+        assert_array_equal(other, means[0])
+
+
+def test_the_stream_of_a_generator_is_left_as_it_was():
+    X = make_blobs(0, n_samples=200, n_features=3, n_components=3)
+    rng = np.random.RandomState(0)
+    default(3, random_state=rng).fit(X)
+    assert rng.uniform() == np.random.RandomState(0).uniform()
+
+
+def assert_same_start(one, other, atol=1e-8):
+    """The same components, in the same order."""
+    assert_allclose(other.weights_, one.weights_, rtol=0, atol=atol)
+    roots = np.sqrt(one._mixture().covariances.variances)
+    assert_allclose(other.means_ / roots, one.means_ / roots, rtol=0, atol=1e3 * atol)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_the_order_of_rows_plays_no_part(name):
+    X = make_blobs(1, n_samples=300, n_features=3, n_components=3)
+    order = np.random.default_rng(0).permutation(len(X))
+    settings = {"covariance_type": name, "max_iter": 0}
+    one, other = (default(3, **settings).fit(rows) for rows in (X, X[order]))
+    assert_same_start(one, other)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_weights_mean_repetition(name):
+    X = make_blobs(1, n_samples=200, n_features=3, n_components=3)
+    times = np.random.default_rng(0).integers(0, 4, len(X))
+    settings = {"covariance_type": name, "max_iter": 0}
+    weighted = default(3, **settings).fit(X, sample_weight=times)
+    repeated = default(3, **settings).fit(np.repeat(X, times, axis=0))
+    assert_same_start(weighted, repeated)
+
+
+@pytest.mark.parametrize(
+    "name", ["EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVV", "VVV"]
+)
+def test_the_unit_of_a_feature_plays_no_part(name):
+    X = make_blobs(1, n_samples=300, n_features=3, n_components=3)
+    units = np.array([1e-5, 1.0, 3e4])
+    settings = {"covariance_type": name, "max_iter": 0}
+    one, other = (default(3, **settings).fit(rows) for rows in (X, X * units))
+    other.means_ = other.means_ / units
+    assert_same_start(one, other)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_one_component_is_all_rows(name):
+    X = make_blobs(1, n_samples=100, n_features=2, n_components=2)
+    gmm = default(1, covariance_type=name).fit(X)
+    assert_allclose(gmm.means_[0], X.mean(axis=0))
+    assert gmm.converged_
+
+
+@pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")
+@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("n_features", [1, 3])
+def test_rows_too_few_or_alike_to_be_split_start_from_kmeans(name, n_features):
+    rng = np.random.default_rng(0)
+    few = rng.standard_normal((5, n_features))
+    constant = np.ones((30, n_features))
+    partly = np.column_stack([rng.standard_normal(30), constant[:, 1:]])
+    copied = np.repeat(few[:3], 10, axis=0)
+    weights = np.r_[np.ones(4), np.zeros(26)]
+    weighted = rng.standard_normal((30, n_features))
+    cases = [(few, None), (constant, None), (partly, None), (copied, None)]
+    for X, sample_weight in [*cases, (weighted, weights)]:
+        gmm = default(3, covariance_type=name, max_iter=2000, tol=1e-2)
+        gmm.fit(X, sample_weight=sample_weight)
+        assert np.isfinite(gmm.means_).all() and np.isfinite(gmm.lower_bound_)
+        assert_allclose(gmm.weights_.sum(), 1)
+
+
+def test_few_heavy_rows_among_many_are_sampled_by_weight():
+    rng = np.random.default_rng(0)
+    few = (
+        0.2 * rng.standard_normal((40, 2))
+        + np.where(np.arange(40) < 20, 8, -8)[:, None]
+    )
+    X = np.r_[rng.standard_normal((5 * SAMPLE_ROWS, 2)), few]
+    weights = np.r_[np.ones(5 * SAMPLE_ROWS), np.full(40, 1000.0)]
+    gmm = default(3).fit(X, sample_weight=weights)
+    repeated = default(3).fit(np.repeat(X, weights.astype(int), axis=0))
+    assert_allclose(gmm.lower_bound_, repeated.lower_bound_, atol=1e-3)
+    assert len(np.unique(gmm.labels_[-40:])) == 2
