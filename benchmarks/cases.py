@@ -46,7 +46,8 @@ PREDICT = [
 ]
 
 SMALL = [
-    {"group": "small", "what": "fit", "floor": SMALL_RATIO},
+    {"group": "small", "what": "fit", "start": "split", "floor": 1.0},
+    {"group": "small", "what": "fit", "start": "kmeans", "floor": SMALL_RATIO},
     {"group": "small", "what": "import", "floor": IMPORT_SECONDS},
 ]
 
@@ -78,6 +79,9 @@ OVERSUBSCRIPTION = [
     for backend in ("one job", "processes", "threading")
 ]
 
+STARTS = [{"group": "starts", "seeds": 20}]
+ACCELERATION = [{"group": "acceleration", "seeds": 3, "repeats": 3}]
+
 GROUPS = {
     "iterations": ITERATIONS,
     "quality": QUALITY,
@@ -86,6 +90,8 @@ GROUPS = {
     "memory": MEMORY,
     "scaling": SCALING,
     "oversubscription": OVERSUBSCRIPTION,
+    "starts": STARTS,
+    "acceleration": ACCELERATION,
 }
 
 # Of the quick run, which shows that everything works rather than how fast it is.
@@ -97,6 +103,7 @@ QUICK_ROWS = {
     "quality": 20_000,
 }
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
+QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
 
 
@@ -119,7 +126,8 @@ def skipped(one):
 def shortened(one):
     most = QUICK_ROWS.get(one["group"], 10**9)
     rows = {"n": min(one["n"], most)} if "n" in one else {}
-    return {**one, **rows, "repeats": 2, "quick": True}
+    seeds = {"seeds": QUICK_SEEDS} if "seeds" in one else {}
+    return {**one, **rows, **seeds, "repeats": 2, "quick": True}
 
 
 @dataclass(frozen=True)

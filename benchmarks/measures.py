@@ -82,7 +82,7 @@ def small_fit(one):
     X = load_iris().data
     functions, started = {}, {}
     for peer in peers_for({"model": "full"}, MAIN):
-        function = default_fit(peer, X)
+        function = default_fit(peer, X, one["start"])
         started[peer.name] = threads_started(function)
         functions[peer.name] = function
     times, failed = in_turn(
@@ -105,14 +105,15 @@ def warm_seconds(function):
     return time.perf_counter() - began
 
 
-def default_fit(peer, X):
+def default_fit(peer, X, start):
     """Of three components; scikit-learn's k-means start needs a seed to repeat."""
     from sklearn.mixture import GaussianMixture
 
     from emgmm import GaussianMixtureEM
 
-    kind = GaussianMixtureEM if peer.name == "emgmm" else GaussianMixture
-    estimator = kind(3, random_state=0)
+    estimator = GaussianMixture(3, random_state=0)
+    if peer.name == "emgmm":
+        estimator = GaussianMixtureEM(3, init_params=start)
 
     def fit():
         with thread_limit(peer):
@@ -180,6 +181,18 @@ def oversubscription(one):
     return search(one)
 
 
+def starts(one):
+    from .starts import starts
+
+    return starts(one)
+
+
+def acceleration(one):
+    from .acceleration import acceleration
+
+    return acceleration(one)
+
+
 MEASURES = {
     "iterations": iterations,
     "quality": quality,
@@ -188,6 +201,8 @@ MEASURES = {
     "memory": memory,
     "scaling": scaling,
     "oversubscription": oversubscription,
+    "starts": starts,
+    "acceleration": acceleration,
 }
 
 

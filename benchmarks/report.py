@@ -12,10 +12,12 @@ import re
 from pathlib import Path
 
 from .cases import GROUPS
+from .comparisons import COMPARISONS
 from .tables import TABLES, problem_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+COMPARED = {group for group, _ in COMPARISONS.values()}  # whose tables have no times
 FIGURE = ROOT / ".github" / "scaling.png"
 
 
@@ -41,13 +43,14 @@ def conditions(report):
     line = f"{machine['processor']}, {machine['cpus']} cores, {machine['system']}; "
     line += ", ".join([f"Python {versions['python']}", *shown, *sorted(blas)]) + "."
     quick = " A quick run: few repeats, smaller problems." if report["quick"] else ""
-    return f"{line} Times are medians (least-most).{quick}"
+    spread = "" if report["group"] in COMPARED else " Times are medians (least-most)."
+    return f"{line}{spread}{quick}"
 
 
 def tables(quick=True):
     """Markdown of every table whose results are there; of quick runs only if asked."""
     found = {}
-    for name, (group, table) in TABLES.items():
+    for name, (group, table) in {**TABLES, **COMPARISONS}.items():
         report = load(group)
         if report is not None and (quick or not report["quick"]):
             text = table(report) + failures(report)

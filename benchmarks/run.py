@@ -20,7 +20,7 @@ from .machine import description
 from .peers import others_for
 
 RESULTS = Path(__file__).parent / "results"
-TIMEOUT = 900  # seconds of a case
+TIMEOUT = 1800  # seconds of a case
 OTHER_TIMEOUT = 40  # seconds of a case for a library of another kind
 OTHER_REPEATS = 2
 

@@ -180,7 +180,11 @@ def small_table(report):
         else:
             found, floor = "after `sklearn.mixture`", f"at most {IMPORT_SECONDS:g} s"
             more = "also imported: " + (", ".join(one["imported"]) or "neither of two")
-        what = {"fit": "default fit of iris", "import": "import"}[one["case"]["what"]]
+        fit = {
+            "split": "default fit of iris",
+            "kmeans": 'fit of iris from k-means (`init_params="kmeans"`)',
+        }
+        what = fit.get(one["case"].get("start"), "import")
         rows.append([what, milliseconds(one, "emgmm"), found, floor, more])
     return markdown(["what", "emgmm ms", "found", "asked", "and"], rows)
 
