@@ -34,7 +34,7 @@ from ._threads import BLAS
 
 SAMPLE_ROWS = 2**12  # of a sample, at least, ...
 ROWS_PER_MEAN = 32  # ... for each component and feature, ...
-SAMPLE_NUMBERS = 2**19  # ... but not more numbers in it than these
+SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
 MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
 CUTS = 2  # of four ways to cut a component, those that are tried by EM
 SPLIT_ITER = 4  # iterations of EM with two components
