@@ -126,12 +126,15 @@ def for_each_row(
     return _visit_with_any(mixture, blocks.scratch, visit)
 
 
+def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
+    """Probabilities of the components, shape (n, K), for a block of rows."""
+    return kernel.posterior(log_joint)[1].T
+
+
 def responsibilities_of(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:
     """Probabilities of the components, shape (n, K)."""
     out = np.empty((len(blocks.X), len(mixture.weights)))
-    return for_each_row(
-        blocks, mixture, lambda kernel, joint: kernel.posterior(joint)[1].T, out
-    )
+    return for_each_row(blocks, mixture, responsibilities, out)
 
 
 def effective_rows(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:

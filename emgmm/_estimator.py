@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._blocks import ArrayBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMOptions, EMResult, Progress
-from ._estep import for_each_row, sum_over_rows
+from ._estep import for_each_row, responsibilities, sum_over_rows
 from ._families import FAMILIES, CovarianceFamily
 from ._mixture import Mixture
 from ._mstep import Constant, Relative
@@ -476,7 +476,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty((len(blocks.X), len(mixture.weights)), dtype=blocks.X.dtype)
-        return for_each_row(blocks, mixture, _responsibilities, out)
+        return for_each_row(blocks, mixture, responsibilities, out)
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Log-density of each row.
@@ -914,11 +914,6 @@ def _log_density(
     if labels is not None:
         labels[:] = kernel.labels(log_joint)
     return kernel.posterior(log_joint)[0]
-
-
-def _responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
-    """Probabilities of the components, shape (n, K)."""
-    return kernel.posterior(log_joint)[1].T
 
 
 def _classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
