@@ -24,10 +24,22 @@ _split              the default start: components split one after the other
 _validation         what users pass, checked
 datasets            the demonstration data
 _estimator          GaussianMixtureEM
+_drawing            styles and axes of pictures, Gaussians as geometry
+_panels             panels of a mixture's picture: one feature, or two
+_displays           MixtureDisplay
+_fit_displays       ConvergenceDisplay, CriterionDisplay
 """
 
+from ._displays import MixtureDisplay
 from ._estimator import GaussianMixtureEM
+from ._fit_displays import ConvergenceDisplay, CriterionDisplay
 from ._validation import DegenerateComponentWarning
 
-__all__ = ["DegenerateComponentWarning", "GaussianMixtureEM"]
+__all__ = [
+    "ConvergenceDisplay",
+    "CriterionDisplay",
+    "DegenerateComponentWarning",
+    "GaussianMixtureEM",
+    "MixtureDisplay",
+]
 __version__ = "0.1.0"

@@ -1,0 +1,414 @@
+"""ConvergenceDisplay and CriterionDisplay: how a fit went, what a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._drawing import (
+    axes_or_new,
+    best_of,
+    check_choice,
+    fitted,
+    merged,
+    style_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CRITERIA = {"bic": "BIC", "icl": "ICL", "aic": "AIC"}
+
+
+class ConvergenceDisplay:
+    """Log-likelihood after each iteration of EM, for each start.
+
+    Parameters
+    ----------
+    lower_bounds : sequence of ndarray of shape (n_iter,)
+        Mean log-likelihood of a row after each iteration, for each start, in nats.
+    best : int, default=0
+        Index of the start that was kept.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        What was drawn into.
+    figure_ : Figure
+        The figure.
+    lines_ : list of Line2D
+        The curve of each start, marked at its last point.
+    best_ : Line2D
+        That of the start that was kept.
+
+    See Also
+    --------
+    MixtureDisplay : The fitted mixture.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from emgmm import ConvergenceDisplay, GaussianMixtureEM
+    >>> from emgmm.datasets import make_three_components
+    >>> X, _ = make_three_components(n_samples=1000, random_state=0)
+    >>> gmm = GaussianMixtureEM(n_components=3).fit(X)
+    >>> display = ConvergenceDisplay.from_estimator(gmm)
+    >>> len(display.lines_[0].get_xdata()) == gmm.n_iter_
+    True
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, lower_bounds: Sequence[ArrayLike], *, best: int = 0) -> None:
+        self.lower_bounds = lower_bounds
+        self.best = best
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, ax: Axes | None = None, **kwargs: Any
+    ) -> Self:
+        """Draw how a fit went.
+
+        Parameters
+        ----------
+        estimator : GaussianMixtureEM
+            A fitted mixture, or a search that has one as `best_estimator_`.
+        ax : Axes, default=None
+            Where to draw; a new figure if None.
+        **kwargs : dict
+            Passed to `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no `lower_bounds_`, such as one of `from_parameters`.
+        ValueError
+            If an argument of `plot` is not valid.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from emgmm import ConvergenceDisplay, GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> display = ConvergenceDisplay.from_estimator(gmm)
+        >>> display.ax_.get_xlabel()
+        'iteration'
+        >>> plt.close(display.figure_)
+        """
+        fit = fitted(best_of(estimator), "lower_bounds_")
+        kept = np.asarray(fit.lower_bounds_)
+        starts = getattr(fit, "lower_bounds_of_starts_", [kept])
+        gaps = [
+            np.abs(bounds - kept).max(initial=0) if len(bounds) == len(kept) else np.inf
+            for bounds in starts
+        ]
+        return cls(starts, best=int(np.argmin(gaps))).plot(ax=ax, **kwargs)
+
+    def plot(
+        self, ax: Axes | None = None, *, kind: str = "log-likelihood", **kwargs: Any
+    ) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw; a new figure if None.
+        kind : {"log-likelihood", "gap"}, default="log-likelihood"
+            What to draw: the log-likelihood, or on a logarithmic scale what it lacks
+            of the last one of the kept start, where that is more than nothing. The
+            second shows how fast EM converges.
+        **kwargs : dict
+            Passed to matplotlib's `plot`, for the curves.
+
+        Returns
+        -------
+        ConvergenceDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If `kind` is not one of the two.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from emgmm import ConvergenceDisplay
+        >>> display = ConvergenceDisplay([[-3.0, -2.0], [-3.0, -2.5, -2.4]])
+        >>> display.plot(kind="gap").ax_.get_yscale()
+        'log'
+        >>> plt.close(display.figure_)
+        """
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import MaxNLocator
+
+        check_choice("kind", kind, SCALES)
+        scale, label, values_of = SCALES[kind]
+        self.ax_ = axes_or_new(ax)
+        self.figure_ = self.ax_.get_figure()
+        curves = [np.asarray(bounds, dtype=np.float64) for bounds in self.lower_bounds]
+        self.lines_ = []
+        for start, curve in enumerate(values_of(curves, self.best)):
+            own = KEPT if start == self.best else OTHERS
+            ends = np.flatnonzero(np.isfinite(curve))[-1:].tolist()
+            keywords = merged(Line2D, kwargs, **own, markevery=ends)
+            self.lines_ += self.ax_.plot(np.arange(len(curve)) + 1, curve, **keywords)
+        self.best_ = self.lines_[self.best]
+        self.ax_.set(xlabel="iteration", ylabel=label, yscale=scale)
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
+        others = [line for line in self.lines_ if line is not self.best_]
+        if others:
+            handles = {"kept start": self.best_, "other starts": others[0]}
+            self.ax_.legend(list(handles.values()), list(handles))
+        return self
+
+
+class CriterionDisplay:
+    """BIC, ICL or AIC by number of components, a line for each model.
+
+    Parameters
+    ----------
+    n_components : array-like of shape (n_candidates,)
+        Numbers of components.
+    covariance_types : array-like of shape (n_candidates,)
+        Names of the models.
+    values : array-like of shape (n_candidates,)
+        The criterion, of which less is better; NaN where the fit failed.
+    criterion : str, default="bic"
+        Name of the criterion.
+    best : int, default=None
+        Index of the candidate to be marked; that of the least value if None.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        What was drawn into.
+    figure_ : Figure
+        The figure.
+    lines_ : list of Line2D
+        The line of each model, labelled by its name, in the order of the candidates.
+    best_ : Line2D or None
+        The star at the best candidate; None if there is none.
+    legend_ : Legend
+        The legend of the models, on the right of the Axes.
+
+    See Also
+    --------
+    MixtureDisplay : The fitted mixture.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from emgmm import CriterionDisplay, GaussianMixtureEM
+    >>> from emgmm.datasets import make_three_components
+    >>> X, _ = make_three_components(n_samples=1000, random_state=0)
+    >>> candidates = [(k, model) for model in ("EII", "VVV") for k in (1, 2, 3, 4)]
+    >>> bic = [
+    ...     GaussianMixtureEM(k, covariance_type=model).fit(X).bic(X)
+    ...     for k, model in candidates
+    ... ]
+    >>> display = CriterionDisplay(*zip(*candidates), bic).plot()
+    >>> float(display.best_.get_xdata()[0])
+    3.0
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        n_components: ArrayLike,
+        covariance_types: ArrayLike,
+        values: ArrayLike,
+        *,
+        criterion: str = "bic",
+        best: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_types = covariance_types
+        self.values = values
+        self.criterion = criterion
+        self.best = best
+
+    @classmethod
+    def from_estimator(
+        cls,
+        search: Any,
+        *,
+        criterion: str | None = None,
+        ax: Axes | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw what a search found. Candidates whose fit failed are gaps.
+
+        Parameters
+        ----------
+        search : estimator
+            A fitted search over numbers of components and models, with `results_`.
+        criterion : {"bic", "icl", "aic"}, default=None
+            What to draw; what the search went by if None.
+        ax : Axes, default=None
+            Where to draw; a new figure if None.
+        **kwargs : dict
+            Passed to `plot`.
+
+        Returns
+        -------
+        CriterionDisplay
+            The display, drawn. Marked is the search's choice, or with another
+            criterion the candidate that this would choose.
+
+        Raises
+        ------
+        NotFittedError
+            If the search is not fitted.
+        TypeError
+            If `search` is no such search.
+        ValueError
+            If `criterion` is unknown.
+
+        Examples
+        --------
+        >>> from types import SimpleNamespace
+        >>> import matplotlib.pyplot as plt
+        >>> from emgmm import CriterionDisplay
+        >>> search = SimpleNamespace(
+        ...     criterion="bic", criterion_=[9.0, 7.0, 8.0], best_index_=1,
+        ...     results_={
+        ...         "n_components": [1, 2, 3], "covariance_type": ["full"] * 3,
+        ...         "icl": [9.0, 8.5, 8.0], "failure": ["", "", ""],
+        ...     },
+        ... )
+        >>> display = CriterionDisplay.from_estimator(search, criterion="icl")
+        >>> display.ax_.get_ylabel()
+        'ICL (less is better)'
+        >>> plt.close(display.figure_)
+        """
+        fitted(search, "results_", "criterion_", "best_index_", "criterion")
+        results, best = search.results_, search.best_index_
+        if criterion is None:
+            values, name = search.criterion_, search.criterion
+        else:
+            check_choice("criterion", criterion, CRITERIA)
+            values, name, best = results[criterion], criterion, None
+        sound = np.asarray(results["failure"]) == ""
+        display = cls(
+            results["n_components"],
+            results["covariance_type"],
+            np.where(sound, np.asarray(values, dtype=np.float64), np.nan),
+            criterion=name if isinstance(name, str) else _called(name),
+            best=best,
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
+        """Draw a line for each model, and mark the best candidate.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to draw; a new figure if None. The legend stands on its right: a
+            figure with `layout="constrained"` makes room for it.
+        **kwargs : dict
+            Passed to matplotlib's `plot`, for the lines.
+
+        Returns
+        -------
+        CriterionDisplay
+            The display itself.
+
+        Examples
+        --------
+        >>> import matplotlib.pyplot as plt
+        >>> from emgmm import CriterionDisplay
+        >>> models = ["EII", "EII", "VVV", "VVV"]
+        >>> display = CriterionDisplay([1, 2, 1, 2], models, [9.0, 8.0, 7.0, 6.0])
+        >>> [line.get_label() for line in display.plot().lines_]
+        ['EII', 'VVV']
+        >>> plt.close(display.figure_)
+        """
+        from matplotlib.lines import Line2D
+        from matplotlib.ticker import MaxNLocator
+
+        self.ax_: Any = axes_or_new(ax)
+        self.figure_ = self.ax_.get_figure()
+        sizes, models = np.asarray(self.n_components), np.asarray(self.covariance_types)
+        values = np.asarray(self.values, dtype=np.float64)
+        self.lines_ = []
+        for index, model in enumerate(dict.fromkeys(models.tolist())):
+            own = np.flatnonzero(models == model)
+            own = own[np.argsort(sizes[own], kind="stable")]
+            look = merged(
+                Line2D, kwargs, **style_of(index), linewidth=1.2, markersize=5
+            )
+            self.lines_ += self.ax_.plot(sizes[own], values[own], label=model, **look)
+        self.ax_.set(
+            xlabel="number of components",
+            ylabel=f"{CRITERIA.get(self.criterion, self.criterion)} (less is better)",
+        )
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
+        self.ax_.margins(y=0.12)
+        self.best_ = self._mark(sizes, models, values)
+        self.legend_ = self.ax_.legend(
+            handles=self.lines_,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+            fontsize="small",
+        )
+        return self
+
+    def _mark(self, sizes: NDArray, models: NDArray, values: NDArray) -> Any:
+        """A star at the best candidate, and its name below."""
+        if not np.isfinite(values).any():
+            return None
+        best = int(np.nanargmin(values)) if self.best is None else self.best
+        place = (sizes[best], values[best])
+        self.ax_.axvline(place[0], color="0.7", linewidth=0.8, linestyle=":", zorder=0)
+        self.ax_.annotate(
+            f"{models[best]}, {sizes[best]}",
+            place,
+            xytext=(0, -9),
+            textcoords="offset points",
+            horizontalalignment="center",
+            verticalalignment="top",
+        )
+        star: dict[str, Any] = {
+            "marker": "*",
+            "markersize": 14,
+            "color": "black",
+            "zorder": 3,
+        }
+        return self.ax_.plot(*place, markeredgecolor="white", **star)[0]
+
+
+def _log_likelihoods(curves: list[NDArray], best: int) -> list[NDArray]:
+    """The curves as they are."""
+    return curves
+
+
+def _gaps(curves: list[NDArray], best: int) -> list[NDArray]:
+    """What the curves lack of the last value of the best; NaN where nothing."""
+    last = curves[best][-1:] if len(curves[best]) else np.array([np.nan])
+    gaps = [last - curve for curve in curves]
+    return [np.where(gap > 0, gap, np.nan) for gap in gaps]
+
+
+SCALES = {
+    "log-likelihood": ("linear", "mean log-likelihood", _log_likelihoods),
+    "gap": ("log", "mean log-likelihood below the kept start's last", _gaps),
+}
+KEPT = {"color": "#0072B2", "linewidth": 2.2, "marker": "o", "zorder": 3}
+OTHERS = {"color": "0.6", "linewidth": 0.8, "marker": ".", "zorder": 2}
+
+
+def _called(function: Any) -> str:
+    """What a criterion that is a function is called."""
+    return getattr(function, "__name__", "criterion")
