@@ -21,7 +21,7 @@ from ._drawing import (
     marked,
 )
 from ._families import FAMILIES
-from ._panels import KINDS, Look, draw_panel, view_of
+from ._panels import KINDS, Look, draw_panel, faded, view_of
 from ._validation import check_sample_weight
 
 if TYPE_CHECKING:
@@ -266,11 +266,7 @@ class MixtureDisplay:
         True
         >>> plt.close("all")
         """
-        check_choice("kind", kind, KINDS)
-        if kind == "uncertainty" and self.X is None:
-            raise ValueError("kind='uncertainty' shows rows: give X as well.")
-        if max_rows < 1:
-            raise ValueError(f"max_rows={max_rows} must be 1 or more.")
+        self._check(kind, max_rows)
         default = CONTOUR_LEVELS if kind == "density" else ELLIPSE_LEVELS
         shares = check_levels(default if levels is None else levels)
         around = ELLIPSE_LEVELS if levels is None else shares
@@ -293,6 +289,16 @@ class MixtureDisplay:
         self._draw(look)
         self._explain(look)
         return self
+
+    def _check(self, kind: str, max_rows: int) -> None:
+        """Whether there is what is to be drawn."""
+        check_choice("kind", kind, KINDS)
+        if kind == "uncertainty" and self.X is None:
+            raise ValueError("kind='uncertainty' shows rows: give X as well.")
+        if max_rows < 1:
+            raise ValueError(
+                f"max_rows={max_rows} draws nothing: give a whole number of 1 or more."
+            )
 
     def _place(self, ax: Any) -> None:
         """Find or make the panels."""
@@ -370,28 +376,49 @@ class MixtureDisplay:
             ax.tick_params(left=False, labelleft=False)
 
     def _explain(self, look: Look) -> None:
-        """The legend of the components, unless they are not drawn, or too many."""
-        from matplotlib.lines import Line2D
-
+        """The legend, in the empty corner of a matrix."""
+        title, handles = self._handles(look)
         self.legend_ = None
-        shown = look.kind == "classification" or look.components
-        if not shown or len(self.weights) > MOST_IN_LEGEND:
+        if not handles:
             return
-        curves = look.kind == "density" or np.shape(self.means)[1] == 1
-        handle_of = dashed if curves else marked
-        handles = [
-            Line2D([], [], label=f"{k} ({weight:.0%})", **handle_of(k))
-            for k, weight in enumerate(self.weights)
-        ]
+        single = len(self.axes_) == 1
         self.legend_ = self.axes_[0, -1].legend(
             handles=handles,
-            title="component (weight)",
-            loc="best" if len(self.axes_) == 1 else "upper right",
+            title=title,
+            loc="best" if single else "upper right",
             fontsize="small",
             title_fontsize="small",
         )
         # Or its width would push the panels of its column aside.
-        self.legend_.set_in_layout(len(self.axes_) == 1)
+        self.legend_.set_in_layout(single)
+
+    def _handles(self, look: Look) -> tuple[str, list[Any]]:
+        """Title and entries of the legend: none where they would be too many."""
+        from matplotlib.lines import Line2D
+
+        curves = np.shape(self.means)[1] == 1
+        if look.kind == "uncertainty":
+            return "uncertainty", [] if curves else self._doubts(look)
+        shown = look.kind == "classification" or look.components
+        handle_of = dashed if curves or look.kind == "density" else marked
+        no_line = {"linestyle": ""}
+        return "component (weight)", [
+            Line2D([], [], label=f"{k} ({weight:.0%})", **no_line | handle_of(k))
+            for k, weight in enumerate(self.weights)
+            if shown and len(self.weights) <= MOST_IN_LEGEND
+        ]
+
+    def _doubts(self, look: Look) -> list[Any]:
+        """Entries of the legend for no, some and the greatest uncertainty."""
+        from matplotlib.lines import Line2D
+
+        greatest, handles = 1 - 1 / len(self.weights), []
+        for doubt in (0.0, 0.25, 1.0)[: 3 if greatest else 1]:
+            (area,), (grey,) = faded(np.array([doubt]), look.scale).values()
+            look_of_dot = {"color": grey, "markersize": np.sqrt(area)}
+            dot = {"marker": "o", "linestyle": ""} | look_of_dot
+            handles.append(Line2D([], [], label=f"{doubt * greatest:.2f}", **dot))
+        return handles
 
 
 def _dense_covariances(mixture: Any) -> NDArray:
@@ -416,10 +443,8 @@ def _chosen(features: Any, names: list[str], mixture: tuple[NDArray, ...]) -> li
     """Indices of the features to be drawn."""
     if features is None:
         return _most_telling(*mixture)
-    single = isinstance(features, (str, int, np.integer))
-    chosen = [
-        _index_of(feature, names) for feature in ([features] if single else features)
-    ]
+    asked = [features] if np.ndim(features) == 0 else features
+    chosen = [_index_of(feature, names) for feature in asked]
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(
             f"features={features!r} must name one feature or more, each once: give "

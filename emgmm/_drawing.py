@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 
 # Told apart with each kind of colour blindness, and by lightness alone.
 COLORS = ("#0072B2", "#E69F00", "#882255", "#CC79A7", "#88CCEE", "#D55E00", "#332288")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "8")
 MOST_IN_LEGEND = 10
 RINGS = 32  # of a disc of points, each ring with as many
 
 
 def marked(index: int) -> dict[str, Any]:
     """Colour and marker of a component's rows."""
-    marker = MARKERS[index % len(MARKERS)]
-    return {"color": COLORS[index % len(COLORS)], "marker": marker, "linestyle": ""}
+    return {
+        "color": COLORS[index % len(COLORS)],
+        "marker": MARKERS[index % len(MARKERS)],
+    }
 
 
 def dashed(index: int) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def solid(index: int) -> dict[str, Any]:
 
 
 def style_of(index: int) -> dict[str, Any]:
-    """Colour, marker and dashes of a model: 231 combinations before one returns."""
+    """Colour, marker and dashes of a model: 273 combinations before one returns."""
     dashes = ("-", "--", "-.")
     return marked(index) | {"linestyle": dashes[index % len(dashes)]}
 
@@ -79,6 +81,14 @@ def divided(ax: Any, size: int) -> NDArray:
     edges = {"left": left, "right": right, "bottom": bottom, "top": top}
     grid = ax.figure.add_gridspec(size, size, **edges, **gaps)
     return grid.subplots(sharex="col")
+
+
+def set_whole_ticks(ax: Axes) -> None:
+    """Ticks of the x axis at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    steps = [1, 2, 5, 10]
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=steps))
 
 
 def best_of(estimator: Any) -> Any:

@@ -14,6 +14,7 @@ from ._drawing import (
     check_choice,
     fitted,
     merged,
+    set_whole_ticks,
     style_of,
 )
 
@@ -150,7 +151,6 @@ class ConvergenceDisplay:
         >>> plt.close(display.figure_)
         """
         from matplotlib.lines import Line2D
-        from matplotlib.ticker import MaxNLocator
 
         check_choice("kind", kind, SCALES)
         scale, label, values_of = SCALES[kind]
@@ -165,7 +165,7 @@ class ConvergenceDisplay:
             self.lines_ += self.ax_.plot(np.arange(len(curve)) + 1, curve, **keywords)
         self.best_ = self.lines_[self.best]
         self.ax_.set(xlabel="iteration", ylabel=label, yscale=scale)
-        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
+        set_whole_ticks(self.ax_)
         others = [line for line in self.lines_ if line is not self.best_]
         if others:
             handles = {"kept start": self.best_, "other starts": others[0]}
@@ -336,7 +336,6 @@ class CriterionDisplay:
         >>> plt.close(display.figure_)
         """
         from matplotlib.lines import Line2D
-        from matplotlib.ticker import MaxNLocator
 
         self.ax_: Any = axes_or_new(ax)
         self.figure_ = self.ax_.get_figure()
@@ -354,7 +353,7 @@ class CriterionDisplay:
             xlabel="number of components",
             ylabel=f"{CRITERIA.get(self.criterion, self.criterion)} (less is better)",
         )
-        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
+        set_whole_ticks(self.ax_)
         self.ax_.margins(y=0.12)
         self.best_ = self._mark(sizes, models, values)
         self.legend_ = self.ax_.legend(
@@ -403,7 +402,7 @@ def _gaps(curves: list[NDArray], best: int) -> list[NDArray]:
 
 SCALES = {
     "log-likelihood": ("linear", "mean log-likelihood", _log_likelihoods),
-    "gap": ("log", "mean log-likelihood below the kept start's last", _gaps),
+    "gap": ("log", "lack of mean log-likelihood", _gaps),
 }
 KEPT = {"color": "#0072B2", "linewidth": 2.2, "marker": "o", "zorder": 3}
 OTHERS = {"color": "0.6", "linewidth": 0.8, "marker": ".", "zorder": 2}

@@ -100,10 +100,10 @@ def view_of(
     present = np.ones(len(labels), bool) if sample_weight is None else sample_weight > 0
     rows = np.flatnonzero(present)
     shown = systematic_sample((uncertainty, labels), rows, look.max_rows)
-    widest = look.levels[-1:] if X is not None else np.array([WIDEST])
-    reach = np.max([widest, look.ellipse_levels[-1:]])
-    spread = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-    limits = limits_of(X if X is None else X[present], means, radii(reach) * spread)
+    least = WIDEST if X is None else 0.0
+    share = np.max([least, look.levels[-1], look.ellipse_levels[-1]])
+    reach = radii(share) * np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    limits = limits_of(X if X is None else X[present], means, reach)
     return View(
         X,
         sample_weight,
@@ -149,10 +149,15 @@ def _uncertain(ax: Any, view: View, look: Look) -> Artists:
     """Rows the larger and darker the less certain; faint ellipses."""
     ellipses = _ellipses(ax, view, look, solid, linewidth=0.8, color="0.6")
     order = np.argsort(view.doubt, kind="stable")
-    grey = np.repeat(0.75 * (1 - np.sqrt(view.doubt[order]))[:, None], 3, axis=1)
-    sizes = look.scale * (6 + 40 * view.doubt[order])
-    points = _scatter(ax, view, look, order, color=grey, s=sizes, alpha=None)
+    look_of_rows = faded(view.doubt[order], look.scale)
+    points = _scatter(ax, view, look, order, **look_of_rows, marker="o", alpha=None)
     return {"scatter": [points], "ellipses": ellipses}
+
+
+def faded(doubt: NDArray, scale: float) -> dict[str, NDArray]:
+    """Areas and greys of rows, by their uncertainty as a share of the greatest."""
+    grey = np.repeat(0.75 * (1 - np.sqrt(doubt))[:, None], 3, axis=1)
+    return {"s": scale * (6 + 40 * doubt), "color": grey}
 
 
 def _dense(ax: Any, view: View, look: Look) -> Artists:
@@ -214,10 +219,13 @@ def _ellipses(
 
 def _contours(ax: Any, view: View, look: Look) -> Any:
     """Contours of the density; what is narrower than a cell of the grid is widened."""
-    x, y = (np.linspace(low, high, GRID) for low, high in view.limits)
+    x, y = (
+        np.union1d(np.linspace(low, high, GRID), means)
+        for (low, high), means in zip(view.limits, view.means.T, strict=True)
+    )
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     gaussians = view.gaussians(least=0.7)
-    density = gaussians.density(grid.reshape(-1, 2)).reshape(GRID, GRID)
+    density = gaussians.density(grid.reshape(-1, 2)).reshape(len(y), len(x))
     given = dict(look.keywords["contour"] or {})
     plain = {} if "cmap" in given else {"colors": "0.15"}
     levels = np.unique(gaussians.heights(look.levels))
@@ -231,7 +239,7 @@ def _curves(ax: Any, view: View, look: Look) -> Artists:
 
     bars = [] if view.X is None else [_histogram(ax, view)]
     gaussians = view.gaussians(least=1e-9)
-    narrow = gaussians.carry(np.linspace(-4, 4, 41)[:, None])[..., 0]
+    narrow = gaussians.carry(np.linspace(-6, 6, 61)[:, None])[..., 0]
     low, high = view.limits[0]
     x = np.union1d(np.linspace(low, high, 2 * GRID), narrow)
     x = x[(x >= low) & (x <= high)]

@@ -1,0 +1,614 @@
+"""Pictures show what they say: artists' data against the mixture and the rows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from conftest import COVARIANCE_TYPES, make_blobs
+from matplotlib.colors import to_hex, to_rgb
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import chi2, multivariate_normal, norm
+from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from emgmm import (
+    ConvergenceDisplay,
+    CriterionDisplay,
+    GaussianMixtureEM,
+    MixtureDisplay,
+)
+from emgmm._drawing import COLORS, marked, style_of
+
+# Old matplotlib with new dependencies of its own is told of deprecations.
+pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
+KINDS = ["classification", "uncertainty", "density"]
+
+
+@pytest.fixture(autouse=True)
+def plt():
+    """pyplot without windows; every picture is drawn to the end, and global
+    settings are as before."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("agg")
+    before = dict(mpl.rcParams)
+    yield plt
+    for number in plt.get_fignums():
+        plt.figure(number).canvas.draw()
+    plt.close("all")
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.fixture(scope="module")
+def fitted(iris):
+    return GaussianMixtureEM(3).fit(iris)
+
+
+def draw(gmm, X=None, **kwargs):
+    return MixtureDisplay.from_estimator(gmm, X, **kwargs)
+
+
+def points_of(ellipse):
+    return ellipse.get_xydata()
+
+
+def offsets(display, panel=(0, 0)):
+    return np.vstack([points.get_offsets() for points in display.scatter_[panel]])
+
+
+def as_rows(array):
+    return sorted(map(tuple, np.asarray(array, dtype=float)))
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_ellipses_are_where_the_mahalanobis_distance_is_the_quantile(
+    iris, covariance_type
+):
+    gmm = GaussianMixtureEM(2, covariance_type=covariance_type).fit(iris[:, 1:3])
+    levels = (0.3, 0.9, 0.99)
+    display = draw(gmm, iris[:, 1:3], levels=levels)
+    precisions = gmm._mixture().covariances.factors
+    if precisions.ndim == 2:
+        precisions = np.apply_along_axis(np.diag, 1, precisions)
+    precisions = precisions @ precisions.mT
+    for k, ellipses in enumerate(display.ellipses_[0, 0]):
+        assert len(ellipses) == 3
+        for level, ellipse in zip(levels, ellipses, strict=True):
+            deviations = points_of(ellipse) - gmm.means_[k]
+            squares = np.einsum("ni,ij,nj->n", deviations, precisions[k], deviations)
+            assert_allclose(squares, chi2.ppf(level, 2), rtol=1e-8)
+            assert_allclose(points_of(ellipse)[0], points_of(ellipse)[-1])
+
+
+def test_panels_show_the_marginal_of_their_two_features(iris, fitted):
+    display = draw(fitted, iris, features=[3, 0, 2])
+    axes = {(1, 0): [3, 0], (2, 0): [3, 2], (2, 1): [0, 2]}
+    for panel, pair in axes.items():
+        for k, ellipses in enumerate(display.ellipses_[panel]):
+            deviations = points_of(ellipses[1]) - fitted.means_[k, pair]
+            precision = np.linalg.inv(fitted.covariances_[k][np.ix_(pair, pair)])
+            squares = np.einsum("ni,ij,nj->n", deviations, precision, deviations)
+            assert_allclose(squares, chi2.ppf(0.95, 2), rtol=1e-8)
+        assert as_rows(offsets(display, panel)) == as_rows(iris[:, pair])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_features, n_panels", [(1, 1), (2, 1), (3, 6), (4, 10)])
+def test_there_is_a_panel_for_each_feature_and_pair(iris, kind, n_features, n_panels):
+    gmm = GaussianMixtureEM(2).fit(iris[:, :n_features])
+    display = draw(gmm, iris[:, :n_features], kind=kind)
+    drawn = [ax for ax in display.figure_.axes if ax.has_data()]
+    assert len(drawn) == n_panels
+    side = n_features if n_features > 2 else 1
+    assert display.axes_.shape == (side, side)
+    labelled = [ax for ax in drawn if ax.get_xlabel()]
+    assert len(labelled) == side
+
+
+def test_density_curves_are_the_densities_of_mixture_and_components():
+    X = make_blobs(1, 400, 1, 3)
+    gmm = GaussianMixtureEM(3, init_params="kmeans").fit(X)
+    display = draw(gmm, X)
+    whole, *parts = display.lines_[0, 0]
+    x = whole.get_xdata()
+    assert_allclose(whole.get_ydata(), np.exp(gmm.score_samples(x[:, None])), rtol=1e-9)
+    assert_allclose(np.trapezoid(whole.get_ydata(), x), 1, atol=0.02)
+    for k, part in enumerate(parts):
+        scale = np.sqrt(gmm.covariances_[k, 0, 0])
+        expected = gmm.weights_[k] * norm.pdf(x, gmm.means_[k, 0], scale)
+        assert_allclose(part.get_ydata(), expected, rtol=1e-9, atol=1e-300)
+        assert to_hex(part.get_color()) == COLORS[k].lower()
+
+
+def test_the_diagonal_shows_marginal_densities(iris, fitted):
+    display = draw(fitted, iris, kind="density")
+    for feature in range(4):
+        (curve,) = display.lines_[feature, feature]
+        x = curve.get_xdata()
+        expected = sum(
+            weight * norm.pdf(x, mean[feature], np.sqrt(covariance[feature, feature]))
+            for weight, mean, covariance in zip(
+                fitted.weights_, fitted.means_, fitted.covariances_, strict=True
+            )
+        )
+        assert_allclose(curve.get_ydata(), expected, rtol=1e-9)
+        assert display.axes_[feature, feature].get_ylim()[1] >= expected.max()
+
+
+def test_narrow_components_are_resolved_by_density_curves():
+    gmm = GaussianMixtureEM.from_parameters(
+        [0.5, 0.5], [[0.0], [1.0]], [[[1e4]], [[1e-6]]]
+    )
+    curve = draw(gmm).lines_[0, 0][0]
+    assert_allclose(np.trapezoid(curve.get_ydata(), curve.get_xdata()), 1, atol=0.02)
+
+
+def test_contours_hold_the_shares_of_probability_they_are_named_for():
+    gmm = GaussianMixtureEM.from_parameters(
+        [0.6, 0.3, 0.1],
+        [[0.0, 0.0], [3.0, 1.0], [30.0, 30.0]],
+        [[[1.0, 0.8], [0.8, 1.0]], [[2.0, 0.0], [0.0, 0.1]], np.eye(2)],
+    )
+    levels = (0.1, 0.5, 0.9, 0.99)
+    (contours,) = draw(gmm, kind="density", levels=levels).contours_[0, 0]
+    sample, _ = gmm.sample(200000, random_state=0)
+    heights = np.exp(gmm.score_samples(sample))
+    shares = [(heights > height).mean() for height in contours.levels]
+    assert_allclose(shares, levels[::-1], atol=0.01)
+
+
+def test_contours_are_of_the_marginal_density(iris, fitted):
+    display = draw(fitted, iris[:10], features=[0, 2], kind="density")
+    (contours,) = display.contours_[0, 0]
+    for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+        density = sum(
+            weight * multivariate_normal(mean, covariance).pdf(path.vertices)
+            for weight, mean, covariance in zip(
+                fitted.weights_,
+                fitted.means_[:, [0, 2]],
+                fitted.covariances_[:, [0, 2]][:, :, [0, 2]],
+                strict=True,
+            )
+        )
+        assert_allclose(density, level, rtol=0.05)
+
+
+def test_rows_are_drawn_by_component_and_larger_the_more_certain(iris, fitted):
+    X = iris[:, [1, 3]]
+    display = draw(fitted, iris, features=[1, 3])
+    labels, certainty = fitted.predict(iris), fitted.predict_proba(iris).max(axis=1)
+    assert len(display.scatter_[0, 0]) == 3
+    for k, points in enumerate(display.scatter_[0, 0]):
+        assert_array_equal(points.get_offsets(), X[labels == k])
+        assert to_hex(points.get_facecolor()[0]) == COLORS[k].lower()
+        order = np.argsort(certainty[labels == k])
+        sizes = points.get_sizes()[order]
+        assert (np.diff(sizes) >= 0).all()
+    assert sizes[0] < sizes[-1]
+    shapes = [points.get_paths()[0] for points in display.scatter_[0, 0]]
+    assert len({len(path.vertices) for path in shapes}) == 3
+
+
+def test_rows_are_drawn_larger_and_darker_the_less_certain(iris, fitted):
+    display = draw(fitted, iris, features=[2, 3], kind="uncertainty")
+    (points,) = display.scatter_[0, 0]
+    assert as_rows(points.get_offsets()) == as_rows(iris[:, 2:])
+    sizes, greys = points.get_sizes(), points.get_facecolor()[:, 0]
+    assert (np.diff(sizes) >= 0).all() and (np.diff(greys) <= 0).all()
+    assert sizes[-1] > 2 * sizes[0] and greys[-1] < 0.5 < greys[0]
+    uncertain = np.argmin(fitted.predict_proba(iris).max(axis=1))
+    assert_array_equal(points.get_offsets()[-1], iris[uncertain, 2:])
+
+
+def test_lines_of_one_feature_are_as_high_as_rows_are_uncertain(iris, fitted):
+    display = draw(fitted, iris, features=2, kind="uncertainty")
+    (stems,) = display.lines_[0, 0]
+    tops = np.array([segment[1] for segment in stems.get_segments()])
+    uncertainty = 1 - fitted.predict_proba(iris).max(axis=1)
+    assert_allclose(tops, np.column_stack([iris[:, 2], uncertainty]), atol=1e-12)
+
+
+def test_a_scatter_plot_has_some_rows_of_each_component_always_the_same():
+    gmm = GaussianMixtureEM.from_parameters(
+        [0.9, 0.1], [[0.0, 0.0], [9.0, 0.0]], [1.0, 1.0], "spherical"
+    )
+    X, labels = gmm.sample(3000, random_state=0)
+    display = draw(gmm, X, max_rows=100)
+    counts = [len(points.get_offsets()) for points in display.scatter_[0, 0]]
+    assert sum(counts) == 100
+    assert_allclose(counts, 100 * np.bincount(labels) / 3000, atol=1)
+    assert set(as_rows(offsets(display))) <= set(as_rows(X))
+    assert_array_equal(offsets(display), offsets(draw(gmm, X, max_rows=100)))
+    assert len(offsets(draw(gmm, X))) == 3000
+    assert all(points.get_rasterized() for points in display.scatter_[0, 0])
+
+
+def test_weights_make_the_histogram_of_repeated_rows():
+    X, counts = make_blobs(3, 60, 1, 2), np.arange(60) % 4
+    repeated = np.repeat(X, counts, axis=0)
+    gmm = GaussianMixtureEM(2).fit(X, sample_weight=counts)
+    (weighted,) = draw(gmm, X, sample_weight=counts).bars_[0, 0]
+    (plain,) = draw(gmm, repeated).bars_[0, 0]
+    assert len(weighted) == len(plain)
+    for bar, other in zip(weighted, plain, strict=True):
+        assert_allclose(bar.get_bbox().get_points(), other.get_bbox().get_points())
+    assert_allclose(sum(b.get_width() * b.get_height() for b in weighted), 1)
+
+
+def test_rows_without_weight_are_not_drawn(iris, fitted):
+    weights = np.arange(len(iris)) % 2
+    display = draw(fitted, iris, features=[0, 1], sample_weight=weights)
+    assert as_rows(offsets(display)) == as_rows(iris[1::2, :2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("features", [[0], [0, 1], [0, 1, 2]])
+def test_a_given_axes_is_drawn_into(plt, iris, fitted, kind, features):
+    figure, axes = plt.subplots(1, 2)
+    display = draw(fitted, iris, features=features, kind=kind, ax=axes[1])
+    assert display.ax_ is axes[1] and display.figure_ is figure
+    assert plt.get_fignums() == [figure.number]
+    assert not axes[0].has_data()
+    place = axes[1].get_position()
+    for ax in display.axes_.flat:
+        box = ax.get_position()
+        assert place.x0 - 1e-9 <= box.x0 and box.x1 <= place.x1 + 1e-9
+        assert place.y0 - 1e-9 <= box.y0 and box.y1 <= place.y1 + 1e-9
+
+
+def test_an_axes_without_a_grid_is_divided_too(plt, iris, fitted):
+    ax = plt.figure().add_axes((0.5, 0.5, 0.4, 0.4))
+    display = draw(fitted, iris, ax=ax)
+    assert_allclose(display.axes_[3, 0].get_position().p0, (0.5, 0.5))
+    assert_allclose(display.axes_[0, 3].get_position().p1, (0.9, 0.9))
+
+
+def test_an_array_of_axes_is_drawn_into(plt, iris, fitted):
+    figure, axes = plt.subplots(4, 4)
+    display = draw(fitted, iris, ax=axes)
+    assert display.ax_ is axes and (display.axes_ == axes).all()
+    assert [ax.has_data() for ax in axes.flat] == np.tri(4, dtype=bool).ravel().tolist()
+    with pytest.raises(ValueError, match=r"ax has the shape \(4, 4\).*\(3, 3\)"):
+        draw(fitted, iris, features=[0, 1, 2], ax=axes)
+
+
+def test_new_figures_are_made_only_where_none_is_given(plt, iris, fitted):
+    display = draw(fitted, iris)
+    assert plt.get_fignums() == [display.figure_.number]
+    display.plot(plt.figure().subplots())
+    assert len(plt.get_fignums()) == 2
+
+
+@pytest.mark.parametrize("kind", ["classification", "density"])
+@pytest.mark.parametrize("features", [[0], [0, 1], None])
+def test_a_mixture_is_drawn_without_rows(fitted, kind, features):
+    display = draw(fitted, features=features, kind=kind)
+    assert not any(map(len, filter(None, display.scatter_.flat)))
+    low, high = display.axes_[-1, 0].get_xlim()
+    spread = np.sqrt(fitted.covariances_[:, 0, 0])
+    assert low < (fitted.means_[:, 0] - 2 * spread).min()
+    assert high > (fitted.means_[:, 0] + 2 * spread).max()
+
+
+def test_densities_show_components_when_asked(iris, fitted):
+    plain = draw(fitted, iris, features=[0, 1], kind="density")
+    parts = draw(fitted, iris, features=[0, 1], kind="density", components=True)
+    assert plain.ellipses_[0, 0] == [] and plain.legend_ is None
+    assert len(parts.ellipses_[0, 0]) == 3
+    assert all(line.is_dashed() for k in parts.ellipses_[0, 0] for line in k)
+    curves = draw(fitted, iris, features=0, kind="density", components=True)
+    assert len(curves.lines_[0, 0]) == 4
+
+
+def test_the_legend_names_components_and_weights(iris, fitted):
+    legend = draw(fitted, iris).legend_
+    expected = [f"{k} ({weight:.0%})" for k, weight in enumerate(fitted.weights_)]
+    assert [text.get_text() for text in legend.get_texts()] == expected
+    colors = [to_hex(handle.get_color()) for handle in legend.legend_handles]
+    assert colors == [color.lower() for color in COLORS[:3]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_features", [1, 2, 3])
+@pytest.mark.parametrize("n_components", [1, 30])
+def test_one_and_many_components_are_drawn(kind, n_features, n_components):
+    X = make_blobs(0, 600, n_features, 30)
+    rng = np.random.default_rng(0)
+    gmm = GaussianMixtureEM.from_parameters(
+        np.full(n_components, 1 / n_components),
+        rng.normal(size=(n_components, n_features)),
+        np.ones(n_components),
+        "spherical",
+    )
+    display = draw(gmm, X, kind=kind)
+    few = n_components == 1
+    shown = kind == "classification" and few or kind == "uncertainty" and n_features > 1
+    assert (display.legend_ is not None) == shown
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_features", [1, 2])
+def test_components_without_width_are_drawn(kind, n_features):
+    X = np.repeat(make_blobs(0, 50, n_features, 2), 2, axis=0)
+    means = np.array([[0.0] * n_features, [100.0] * n_features])
+    covariances = np.stack([np.eye(n_features), np.zeros((n_features, n_features))])
+    responsibilities = np.eye(2)[np.zeros(100, dtype=int)]
+    display = MixtureDisplay(
+        X,
+        weights=np.array([0.5, 0.5]),
+        means=means,
+        covariances=covariances,
+        responsibilities=responsibilities,
+    ).plot(kind=kind, components=True)
+    for line in display.ax_.lines:
+        assert np.isfinite(line.get_xydata()).all()
+    assert display.ax_.get_ylim()[1] < 1000
+
+
+def test_contours_do_not_miss_components_between_the_points_of_the_grid():
+    gmm = GaussianMixtureEM.from_parameters(
+        [0.5, 0.5], [[0.0, 0.0], [np.pi, 1.0]], [1e-8, 1e-8], "spherical"
+    )
+    draw(gmm, kind="density", levels=[0.05])
+
+
+@pytest.mark.parametrize("constant", [0.0, 1e8])
+def test_rows_that_do_not_differ_are_drawn(constant):
+    X = np.full((10, 2), constant)
+    for features in ([0], [0, 1]):
+        MixtureDisplay(
+            X[:, features],
+            weights=np.ones(1),
+            means=X[:1, features],
+            covariances=np.zeros((1, len(features), len(features))),
+            responsibilities=np.ones((10, 1)),
+        ).plot()
+
+
+def test_float32_rows_and_parameters_are_drawn(iris):
+    X = iris.astype(np.float32)
+    gmm = GaussianMixtureEM(2).fit(X)
+    assert gmm.means_.dtype == np.float32
+    for kind in KINDS:
+        draw(gmm, X, kind=kind)
+
+
+def test_features_are_chosen_by_index_or_name(iris):
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(iris, columns=list("abcd"))
+    gmm = GaussianMixtureEM(2).fit(X)
+    display = draw(gmm, X, features=["d", 1])
+    assert display.ax_.get_xlabel() == "d" and display.ax_.get_ylabel() == "b"
+    assert as_rows(offsets(display)) == as_rows(iris[:, [3, 1]])
+    assert draw(gmm, X, features="c").ax_.get_xlabel() == "c"
+    assert draw(gmm, features=np.int64(0)).ax_.get_xlabel() == "a"
+
+
+def test_by_default_the_five_most_telling_features_are_drawn():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 8))
+    X[:100, [0, 2, 3, 5, 7]] += 6
+    X[:, 4] *= 100
+    gmm = GaussianMixtureEM(2, covariance_type="diag").fit(X)
+    names = [ax.get_xlabel() for ax in draw(gmm, X).axes_[-1]]
+    assert names == [f"feature {feature}" for feature in (0, 2, 3, 5, 7)]
+
+
+@pytest.mark.parametrize("features", [[4], [-1], ["z"], 1.5, [0, 0], []])
+def test_unknown_features_are_refused(fitted, features):
+    with pytest.raises(ValueError, match="features"):
+        draw(fitted, features=features)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"kind": "surface"}, "kind='surface'.*'classification'"),
+        ({"kind": None}, "kind=None"),
+        ({"levels": (0.5, 1.0)}, "levels"),
+        ({"levels": []}, "levels"),
+        ({"levels": "many"}, "levels"),
+        ({"max_rows": 0}, "max_rows=0"),
+        ({"sample_weight": [1.0]}, "sample_weight"),
+    ],
+)
+def test_wrong_arguments_are_named(plt, iris, fitted, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        draw(fitted, iris, **wrong)
+    assert plt.get_fignums() == []
+
+
+def test_uncertainties_need_rows(fitted):
+    with pytest.raises(ValueError, match="kind='uncertainty' shows rows"):
+        draw(fitted, kind="uncertainty")
+
+
+@pytest.mark.parametrize("display", [MixtureDisplay, ConvergenceDisplay])
+def test_estimators_that_are_not_fitted_or_no_mixtures_are_refused(iris, display):
+    for unfitted in (GaussianMixtureEM(2), make_pipeline(GaussianMixtureEM(2))):
+        with pytest.raises(NotFittedError):
+            display.from_estimator(unfitted)
+    pipeline = make_pipeline(StandardScaler(), GaussianMixtureEM(2)).fit(iris)
+    with pytest.raises(TypeError, match=r"pipeline\[-1\]"):
+        display.from_estimator(pipeline)
+
+
+def test_searches_and_scikit_learns_mixtures_are_drawn(iris):
+    X = iris[:, :2]
+    search = GridSearchCV(GaussianMixtureEM(), {"n_components": [2]}, cv=2).fit(X)
+    assert len(draw(search, X).ellipses_[0, 0]) == 2
+    for covariance_type in ("full", "tied", "diag", "spherical"):
+        theirs = GaussianMixture(2, covariance_type=covariance_type, random_state=0)
+        theirs.fit(X)
+        ours = GaussianMixtureEM.from_parameters(
+            theirs.weights_, theirs.means_, theirs.covariances_, covariance_type
+        )
+        assert_allclose(
+            points_of(draw(theirs, X).ellipses_[0, 0][1][0]),
+            points_of(draw(ours, X).ellipses_[0, 0][1][0]),
+        )
+
+
+def test_keywords_reach_their_artists(iris, fitted):
+    display = draw(
+        fitted,
+        iris,
+        features=[0, 1],
+        scatter_kwargs={"c": "k", "s": 7, "lw": 1},
+        ellipse_kwargs={"lw": 3, "ls": ":"},
+    )
+    points = display.scatter_[0, 0][0]
+    assert to_hex(points.get_facecolor()[0]) == "#000000"
+    assert points.get_sizes() == 7 and points.get_linewidth() == 1
+    assert display.ellipses_[0, 0][0][0].get_linewidth() == 3
+    cmap = {"cmap": "viridis", "linewidths": 2}
+    display.plot(kind="density", contour_kwargs=cmap)
+    assert display.contours_[0, 0][0].get_cmap().name == "viridis"
+    curves = draw(fitted, iris, features=0, curve_kwargs={"lw": 5}).lines_[0, 0]
+    assert {curve.get_linewidth() for curve in curves} == {5}
+
+
+def lightness(color):
+    """CIE 1976 lightness, 0 to 100, of an sRGB colour."""
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    return 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
+
+
+def test_colours_differ_in_grey_and_show_on_white():
+    values = np.array([lightness(color) for color in COLORS])
+    assert np.diff(np.sort(values)).min() > 6
+    assert values.max() < 80
+
+
+def test_no_two_of_many_components_or_models_look_alike():
+    looks = [tuple(sorted(marked(index).items())) for index in range(91)]
+    assert len(set(looks)) == 91
+    styles = [tuple(sorted(style_of(index).items())) for index in range(14)]
+    assert (
+        len(
+            {
+                tuple(dict(style)[key] for key in ("marker", "linestyle"))
+                for style in styles
+            }
+        )
+        == 14
+    )
+
+
+def test_log_likelihoods_are_drawn_by_iteration_for_each_start(fitted):
+    starts = [np.array([-3.0, -2.0]), np.array([-4.0, -1.5, -1.0]), np.array([-5.0])]
+    fit = SimpleNamespace(lower_bounds_=starts[1], lower_bounds_of_starts_=starts)
+    display = ConvergenceDisplay.from_estimator(fit)
+    for line, values in zip(display.lines_, starts, strict=True):
+        assert_array_equal(line.get_xdata(), np.arange(len(values)) + 1)
+        assert_array_equal(line.get_ydata(), values)
+        assert line.get_markevery() == [len(values) - 1]
+    assert display.best_ is display.lines_[1]
+    widths = [line.get_linewidth() for line in display.lines_]
+    assert widths[1] > widths[0] == widths[2]
+    ticks = display.ax_.get_xticks()
+    assert_array_equal(ticks, np.rint(ticks))
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["kept start", "other starts"]
+    own = ConvergenceDisplay.from_estimator(fitted)
+    assert_array_equal(own.best_.get_ydata(), fitted.lower_bounds_)
+    assert own.ax_.get_legend() is None
+
+
+def test_gaps_are_what_is_lacking_at_the_last_iteration_of_the_kept_start(plt):
+    starts = [[-3.0, -2.0], [-4.0, -1.5, -1.0, -1.0], []]
+    _, ax = plt.subplots()
+    display = ConvergenceDisplay(starts, best=1).plot(ax, kind="gap", color="k")
+    assert display.ax_ is ax and ax.get_yscale() == "log"
+    assert_array_equal(display.lines_[0].get_ydata(), [2.0, 1.0])
+    assert_array_equal(display.lines_[1].get_ydata(), [3.0, 0.5, np.nan, np.nan])
+    assert display.best_.get_markevery() == [1]
+    assert {line.get_color() for line in display.lines_} == {"k"}
+    with pytest.raises(ValueError, match="kind='speed'.*'gap'"):
+        display.plot(ax, kind="speed")
+
+
+def test_a_fit_without_iterations_is_drawn(iris):
+    parameters = {"weights_init": [1.0], "means_init": [[0.0]]}
+    gmm = GaussianMixtureEM(max_iter=0, precisions_init=[[[1.0]]], **parameters).fit(
+        iris[:, :1]
+    )
+    for kind in ("log-likelihood", "gap"):
+        display = ConvergenceDisplay.from_estimator(gmm, kind=kind)
+        assert len(display.best_.get_xdata()) == 0
+
+
+@pytest.fixture
+def search():
+    """What a search leaves behind, with one failed fit of a low criterion."""
+    results = {
+        "covariance_type": np.array(["EII"] * 3 + ["VVV"] * 3),
+        "n_components": np.array([3, 1, 2] * 2),
+        "bic": np.array([7.0, 9.0, 8.0, 6.0, 8.5, 1.0]),
+        "icl": np.array([7.5, 9.0, 8.0, np.nan, 8.5, 1.0]),
+        "failure": np.array([""] * 5 + ["singular"], dtype=object),
+    }
+    return SimpleNamespace(
+        results_=results, criterion_=results["bic"], best_index_=3, criterion="bic"
+    )
+
+
+def test_criteria_are_drawn_by_number_of_components_a_line_for_each_model(search):
+    display = CriterionDisplay.from_estimator(search)
+    assert [line.get_label() for line in display.lines_] == ["EII", "VVV"]
+    expected = {"EII": [9.0, 8.0, 7.0], "VVV": [8.5, np.nan, 6.0]}
+    for line in display.lines_:
+        assert_array_equal(line.get_xdata(), [1, 2, 3])
+        assert_array_equal(line.get_ydata(), expected[line.get_label()])
+    assert_array_equal(display.best_.get_xydata(), [[3, 6]])
+    assert [text.get_text() for text in display.ax_.texts] == ["VVV, 3"]
+    assert display.ax_.get_ylabel() == "BIC (less is better)"
+    low, high = display.ax_.get_ylim()
+    assert low < 6 and high > 9
+
+
+def test_another_criterion_marks_its_own_best(plt, search):
+    figure, ax = plt.subplots(layout="constrained")
+    display = CriterionDisplay.from_estimator(search, criterion="icl", ax=ax, lw=4)
+    assert_array_equal(display.best_.get_xydata(), [[3, 7.5]])
+    assert display.ax_ is ax and display.figure_ is figure
+    assert {line.get_linewidth() for line in display.lines_} == {4}
+    with pytest.raises(ValueError, match="criterion='dic'.*'icl'"):
+        CriterionDisplay.from_estimator(search, criterion="dic")
+
+
+def test_criteria_that_are_functions_give_their_names(search):
+    def held_out(estimator, X):
+        return 0.0
+
+    search.criterion = held_out
+    label = CriterionDisplay.from_estimator(search).ax_.get_ylabel()
+    assert label == "held_out (less is better)"
+
+
+def test_a_search_in_which_every_fit_failed_has_no_best():
+    display = CriterionDisplay([1, 2], ["EII"] * 2, [np.nan] * 2).plot()
+    assert display.best_ is None
+
+
+def test_fourteen_models_and_their_legend_fit_a_new_figure():
+    models = np.repeat([f"model {index}" for index in range(14)], 2)
+    display = CriterionDisplay([1, 2] * 14, models, np.arange(28.0)).plot()
+    display.figure_.canvas.draw()
+    box = display.legend_.get_window_extent()
+    assert display.figure_.bbox.contains(box.x0, box.y0)
+    assert display.figure_.bbox.contains(box.x1 - 1, box.y1 - 1)
+
+
+def test_what_is_no_search_is_refused(fitted):
+    with pytest.raises(TypeError, match="results_"):
+        CriterionDisplay.from_estimator(fitted)
+    with pytest.raises(NotFittedError):
+        CriterionDisplay.from_estimator(GaussianMixtureEM())
