@@ -30,10 +30,15 @@ _displays           MixtureDisplay
 _fit_displays       ConvergenceDisplay, CriterionDisplay
 """
 
-from ._displays import MixtureDisplay
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._estimator import GaussianMixtureEM
-from ._fit_displays import ConvergenceDisplay, CriterionDisplay
 from ._validation import DegenerateComponentWarning
+
+if TYPE_CHECKING:
+    from ._displays import MixtureDisplay
+    from ._fit_displays import ConvergenceDisplay, CriterionDisplay
 
 __all__ = [
     "ConvergenceDisplay",
@@ -43,3 +48,21 @@ __all__ = [
     "MixtureDisplay",
 ]
 __version__ = "0.1.0"
+# Imported when first asked for: who draws nothing need not wait for them.
+_LATER = {
+    "ConvergenceDisplay": "._fit_displays",
+    "CriterionDisplay": "._fit_displays",
+    "MixtureDisplay": "._displays",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A display."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    """All that is there, displays too."""
+    return sorted({*globals(), *_LATER})

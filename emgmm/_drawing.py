@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
-from scipy.stats import chi2
 from sklearn.utils.validation import check_is_fitted
 
 from ._mixture import LOG_2_PI
@@ -203,7 +202,7 @@ class Gaussians:
         """
         centres = (np.arange(RINGS) + 0.5) / RINGS
         circles = circle(RINGS)[:-1]
-        disc = np.sqrt(chi2.ppf(centres, 2))[:, None, None] * circles
+        disc = radii(centres)[:, None, None] * circles
         points = self.carry(disc.reshape(-1, 2))
         heights = self.density(points.reshape(-1, 2))
         order = np.argsort(heights)[::-1]
@@ -219,4 +218,4 @@ def circle(n_points: int) -> NDArray:
 
 def radii(levels: NDArray) -> NDArray:
     """Mahalanobis radii of the discs that hold shares of a Gaussian in a plane."""
-    return np.sqrt(chi2.ppf(levels, 2))
+    return np.sqrt(-2 * np.log1p(-levels))

@@ -105,6 +105,13 @@ def test_the_map_in_the_package_docstring_names_every_module():
     assert described == set(LEVEL) - {"__init__"}
 
 
+def test_displays_are_names_of_the_package_like_any_other():
+    assert set(emgmm.__all__) <= set(dir(emgmm))
+    assert all(getattr(emgmm, name).__name__ == name for name in emgmm.__all__)
+    with pytest.raises(AttributeError, match="'emgmm' has no attribute 'plot'"):
+        emgmm.plot  # noqa: B018
+
+
 def test_importing_the_package_imports_neither_matplotlib_nor_dask():
     code = (
         "import sys, emgmm; "
