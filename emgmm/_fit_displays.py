@@ -200,7 +200,7 @@ class CriterionDisplay:
     best_ : Line2D or None
         The star at the best candidate; None if there is none.
     legend_ : Legend
-        The legend of the models, on the right of the Axes.
+        The legend of the models.
 
     See Also
     --------
@@ -315,8 +315,8 @@ class CriterionDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            Where to draw; a new figure if None. The legend stands on its right: a
-            figure with `layout="constrained"` makes room for it.
+            Where to draw; a new figure if None. The legend stands on its right if
+            the figure makes room for it, as `layout="constrained"` does, else within.
         **kwargs : dict
             Passed to matplotlib's `plot`, for the lines.
 
@@ -338,7 +338,7 @@ class CriterionDisplay:
         from matplotlib.lines import Line2D
 
         self.ax_: Any = axes_or_new(ax)
-        self.figure_ = self.ax_.get_figure()
+        self.figure_: Any = self.ax_.get_figure()
         sizes, models = np.asarray(self.n_components), np.asarray(self.covariance_types)
         values = np.asarray(self.values, dtype=np.float64)
         self.lines_ = []
@@ -356,12 +356,10 @@ class CriterionDisplay:
         set_whole_ticks(self.ax_)
         self.ax_.margins(y=0.12)
         self.best_ = self._mark(sizes, models, values)
-        self.legend_ = self.ax_.legend(
-            handles=self.lines_,
-            loc="upper left",
-            bbox_to_anchor=(1.0, 1.0),
-            fontsize="small",
-        )
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        has_room = self.figure_.get_layout_engine() is not None
+        place = beside if has_room else {"loc": "best", "ncols": 2}
+        self.legend_ = self.ax_.legend(handles=self.lines_, fontsize="small", **place)
         return self
 
     def _mark(self, sizes: NDArray, models: NDArray, values: NDArray) -> Any:

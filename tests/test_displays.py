@@ -508,7 +508,8 @@ def test_no_two_of_many_components_or_models_look_alike():
 
 def test_log_likelihoods_are_drawn_by_iteration_for_each_start(fitted):
     starts = [np.array([-3.0, -2.0]), np.array([-4.0, -1.5, -1.0]), np.array([-5.0])]
-    fit = SimpleNamespace(lower_bounds_=starts[1], lower_bounds_of_starts_=starts)
+    kept = starts[1] + [0, 0, 1e-9]
+    fit = SimpleNamespace(lower_bounds_=kept, lower_bounds_of_starts_=starts)
     display = ConvergenceDisplay.from_estimator(fit)
     for line, values in zip(display.lines_, starts, strict=True):
         assert_array_equal(line.get_xdata(), np.arange(len(values)) + 1)
@@ -602,13 +603,19 @@ def test_a_search_in_which_every_fit_failed_has_no_best():
     assert display.best_ is None
 
 
-def test_fourteen_models_and_their_legend_fit_a_new_figure():
-    models = np.repeat([f"model {index}" for index in range(14)], 2)
-    display = CriterionDisplay([1, 2] * 14, models, np.arange(28.0)).plot()
-    display.figure_.canvas.draw()
-    box = display.legend_.get_window_extent()
-    assert display.figure_.bbox.contains(box.x0, box.y0)
-    assert display.figure_.bbox.contains(box.x1 - 1, box.y1 - 1)
+@pytest.mark.parametrize("layout, within", [("constrained", False), (None, True)])
+def test_fourteen_models_and_their_legend_fit_their_place(plt, layout, within):
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout=layout)
+    models = np.repeat([f"VVV {index}" for index in range(14)], 2)
+    display = CriterionDisplay([1, 2] * 14, models, np.arange(28.0)).plot(axes[0])
+    axes[1].plot([0, 1])
+    figure.canvas.draw()
+    legend, own, other = (
+        artist.get_window_extent() for artist in (display.legend_, *axes)
+    )
+    assert figure.bbox.y0 <= legend.y0 and legend.y1 <= figure.bbox.y1
+    assert legend.x1 <= other.x0
+    assert (own.x0 <= legend.x0 and legend.x1 <= own.x1) == within
 
 
 def test_what_is_no_search_is_refused(fitted):
