@@ -61,7 +61,7 @@ def merged(
     return defaults | normalize_kwargs(dict(given or {}), artist)
 
 
-def axes_or_new(ax: Axes | None, figsize: tuple[float, float] | None = None) -> Axes:
+def axes_or_new(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     """The Axes to draw into: the given one, or that of a new figure."""
     if ax is not None:
         return ax

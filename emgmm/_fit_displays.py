@@ -337,8 +337,8 @@ class CriterionDisplay:
         """
         from matplotlib.lines import Line2D
 
-        self.ax_: Any = axes_or_new(ax)
-        self.figure_: Any = self.ax_.get_figure()
+        self.ax_ = axes_or_new(ax)
+        self.figure_ = self.ax_.get_figure()
         sizes, models = np.asarray(self.n_components), np.asarray(self.covariance_types)
         values = np.asarray(self.values, dtype=np.float64)
         self.lines_ = []
