@@ -21,9 +21,11 @@ _estep              rows and a mixture to statistics, or to what is told of each
 _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate
 _split              the default start: components split one after the other
+_sweep              many models and numbers of components, fitted together
 _validation         what users pass, checked
 datasets            the demonstration data
 _estimator          GaussianMixtureEM
+_selection          GaussianMixtureIC
 _drawing            styles and axes of pictures, Gaussians as geometry
 _panels             panels of a mixture's picture: one feature, or two
 _displays           MixtureDisplay
@@ -34,6 +36,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._estimator import GaussianMixtureEM
+from ._selection import GaussianMixtureIC
 from ._validation import DegenerateComponentWarning
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ __all__ = [
     "CriterionDisplay",
     "DegenerateComponentWarning",
     "GaussianMixtureEM",
+    "GaussianMixtureIC",
     "MixtureDisplay",
 ]
 __version__ = "0.1.0"

@@ -146,7 +146,8 @@ class _Ascent:
         family: CovarianceFamily,
         options: EMOptions,
     ) -> None:
-        self._blocks, self._family, self._options = blocks, family, options
+        self._blocks, self._options = blocks, options
+        self._family = family.brief if options.accelerated else family
         self._mixture, self._stats = start, expectation(blocks, start)
         self._bounds = [self._stats.log_likelihood / self._stats.weight]
         self._single = blocks.dtype == np.float32

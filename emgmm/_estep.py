@@ -131,6 +131,11 @@ def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
     return kernel.posterior(log_joint)[1].T
 
 
+def classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
+    """Joint log-densities of rows and their most probable components."""
+    return kernel.peak(log_joint) + kernel.reference
+
+
 def responsibilities_of(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:
     """Probabilities of the components, shape (n, K)."""
     out = np.empty((len(blocks.X), len(mixture.weights)))

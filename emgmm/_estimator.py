@@ -18,12 +18,17 @@ from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import ArrayBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._em import EMOptions, EMResult, Progress
-from ._estep import for_each_row, responsibilities, sum_over_rows
+from ._estep import (
+    classification_score,
+    for_each_row,
+    responsibilities,
+    sum_over_rows,
+)
 from ._families import FAMILIES, CovarianceFamily
 from ._mixture import Mixture
 from ._mstep import Constant, Relative
@@ -37,7 +42,7 @@ from ._validation import (
     check_given,
     check_means,
     check_n_samples,
-    check_sample_weight,
+    check_rows,
     check_start,
     check_weights,
     shape_of_means,
@@ -656,7 +661,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         31.9
         """
         # log f(x) + log max_k r_k is the largest of the joint log-densities.
-        mean, weight = self._log_likelihood(X, sample_weight, _classification_score)
+        mean, weight = self._log_likelihood(X, sample_weight, classification_score)
         return self._bayesian_criterion(mean, weight)
 
     def sample(
@@ -710,7 +715,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", self.n_init)
         with unchanged_on_failure(self):
-            rows = self._rows(X, sample_weight, reset=True, ensure_min_samples=2)
+            rows = check_rows(self, X, sample_weight, reset=True)
             check_enough_rows(rows.sample_weight, self.n_components)
             # Held once for a fit is cheaper; but a user's own start has all threads.
             own_start = callable(self.init_params)
@@ -747,8 +752,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     def _problem(self, rows: ArrayBlocks) -> Problem:
         """What is to be fitted, and how."""
         family = FAMILIES[self.covariance_type]
-        blocks, units = rows.in_units(family.by_feature)
-        scale = Relative.to(blocks)
+        return self._problem_in_units(*rows.in_units(family.by_feature))
+
+    def _problem_in_units(self, blocks: ArrayBlocks, units: NDArray) -> Problem:
+        family, scale = FAMILIES[self.covariance_type], Relative.to(blocks)
         by_scale = isinstance(self.reg_covar, str)
         covar = scale if by_scale else Constant(self.reg_covar / units**2)
         accelerated = self.acceleration is not None
@@ -852,17 +859,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return Mixture(np.asarray(self.weights_, dtype=np.float64), means, covariances)
 
     def _rows(
-        self,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        reset: bool = False,
-        **checks: Any,
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> ArrayBlocks:
-        """Rows and their weights, checked."""
-        rows: NDArray = validate_data(
-            self, X, dtype=[np.float64, np.float32], reset=reset, **checks
-        )
-        return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
+        """Rows of as many features as in `fit`, and their weights, checked."""
+        return check_rows(self, X, sample_weight, reset=False)
 
     def _log_likelihood(
         self,
@@ -881,9 +881,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         """Free parameters of weights, means and covariances."""
-        n_components, n_features = self.means_.shape
-        covariances = self._family.n_parameters(n_components, n_features)
-        return n_components - 1 + n_components * n_features + covariances
+        return self._family.n_parameters_of_mixture(*self.means_.shape)
 
     def _sampling_stream(
         self, random_state: int | np.random.RandomState | None
@@ -914,11 +912,6 @@ def _log_density(
     if labels is not None:
         labels[:] = kernel.labels(log_joint)
     return kernel.posterior(log_joint)[0]
-
-
-def _classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
-    """Joint log-densities of rows and their most probable components."""
-    return kernel.peak(log_joint) + kernel.reference
 
 
 def _read_only(array: NDArray) -> NDArray:

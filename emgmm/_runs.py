@@ -14,6 +14,7 @@ from ._em import EMOptions, EMResult, Progress, run_em
 from ._estep import effective_rows, statistics_of_start
 from ._families import CovarianceFamily
 from ._mixture import Mixture
+from ._statistics import Statistics
 from ._threads import BLAS
 
 SINGULAR = (
@@ -42,8 +43,14 @@ class Problem:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
         products = self.family.storage.products
         with BLAS.held(), np.errstate(all="ignore"):
-            stats = statistics_of_start(self.blocks, rows, n_components, products)
-            return self.options.covar.step(stats, self.family, None, None)[0]
+            return self.begin(
+                statistics_of_start(self.blocks, rows, n_components, products)
+            )
+
+    def begin(self, stats: Statistics, like: Mixture | None = None) -> Mixture:
+        """The mixture of statistics; if like another, briefly sought from there."""
+        family = self.family.brief if like else self.family
+        return self.options.covar.step(stats, family, like, None)[0]
 
     def run(self, start: Mixture, progress: Progress) -> EMResult:
         with BLAS.held():

@@ -94,8 +94,8 @@ def _best(
 ) -> Mixture:
     """The best start of a clustering of standardised features and of others."""
     with BLAS.held(), np.errstate(all="ignore"):
-        sample = replace(problem, blocks=_sample(problem.blocks, n_components))
-        labels = clustering(_standardized(sample.blocks), n_components, rng)
+        sample = replace(problem, blocks=sample_of(problem.blocks, n_components))
+        labels = clustering(standardized(sample.blocks), n_components, rng)
         if n_components == 1:
             return sample.start(labels, 1)
         results = []
@@ -108,7 +108,7 @@ def _best(
         return max(results, key=sample.merit).mixture
 
 
-def _sample(blocks: ArrayBlocks, n_components: int) -> ArrayBlocks:
+def sample_of(blocks: ArrayBlocks, n_components: int) -> ArrayBlocks:
     """All rows that have a weight, or some of them where they are many."""
     X, weights = blocks.X, blocks.sample_weight
     n_samples, n_features = X.shape
@@ -132,7 +132,7 @@ def _sample(blocks: ArrayBlocks, n_components: int) -> ArrayBlocks:
     return ArrayBlocks(X[rows], times.astype(np.float64))
 
 
-def _standardized(blocks: ArrayBlocks) -> ArrayBlocks:
+def standardized(blocks: ArrayBlocks) -> ArrayBlocks:
     """The rows with every feature at mean 0 and variance 1, or 0 if it is constant."""
     deviations = np.sqrt(np.diagonal(blocks.scatter) / blocks.weight)
     scales = np.where(deviations > 0, deviations, 1.0)
@@ -164,12 +164,18 @@ class Split(NamedTuple):
 def _grown(problem: Problem, n_components: int) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
     free = replace(problem, family=FREE[problem.family.storage])
+    *_, responsibilities = growth(free, n_components)
+    return _short_run(problem, responsibilities, n_components, LAST_ITER)
+
+
+def growth(problem: Problem, n_components: int) -> Iterator[NDArray]:
+    """Responsibilities of 2 components, 3, ...; LinAlgError if none can be split."""
     responsibilities = np.ones((len(problem.blocks.X), 1))
     splits: dict[int, Split] = {}
     for size in range(2, n_components + 1):
         # Only the parts of what was split last are new; others have hardly changed.
         for k in set(range(size - 1)).difference(splits):
-            splits[k] = _best_split(free, k, responsibilities[:, k])
+            splits[k] = _best_split(problem, k, responsibilities[:, k])
         chosen = max(splits.values(), key=lambda split: split.gain)
         if chosen.gain == -np.inf:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
@@ -177,10 +183,10 @@ def _grown(problem: Problem, n_components: int) -> EMResult:
         part = chosen.share * responsibilities[:, chosen.component]
         responsibilities[:, chosen.component] -= part
         responsibilities = np.column_stack([responsibilities, part])
+        yield responsibilities
         if size < n_components:
-            grown = _short_run(free, responsibilities, size, GROW_ITER)
+            grown = _short_run(problem, responsibilities, size, GROW_ITER)
             responsibilities = responsibilities_of(problem.blocks, grown.mixture)
-    return _short_run(problem, responsibilities, n_components, LAST_ITER)
 
 
 def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> Split:
@@ -214,7 +220,7 @@ def _cuts(blocks: ArrayBlocks) -> Iterator[NDArray]:
     which tell clusters apart that are not where variance is; and the inner from the
     outer half.
     """
-    weights, white = _whitened(blocks)
+    weights, white = whitened(blocks)
     if not white.size:  # all rows are equal
         return
     radii = np.vecdot(white, white)
@@ -230,10 +236,10 @@ def _cuts(blocks: ArrayBlocks) -> Iterator[NDArray]:
             yield halves[best].astype(np.intp)
 
 
-def _whitened(blocks: ArrayBlocks) -> tuple[NDArray, NDArray]:
+def whitened(blocks: ArrayBlocks) -> tuple[NDArray, NDArray]:
     """Shares of the rows (n,), and the rows at covariance I, principal axis last."""
     weights = blocks.sample_weight / blocks.weight
-    standard = _standardized(blocks).X.astype(np.float64)
+    standard = standardized(blocks).X.astype(np.float64)
     correlations = standard.T @ (standard * weights[:, None])
     eigenvalues, axes = np.linalg.eigh(correlations)
     kept = eigenvalues > RIDGE * eigenvalues[-1]

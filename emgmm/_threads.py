@@ -30,6 +30,10 @@ class Scratch(threading.local):
         self._last: dict[str, NDArray] = {}
         self._content: dict[str, tuple[NDArray, object]] = {}
 
+    def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
+        """In another process: nothing yet."""
+        return Scratch, ()
+
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
         """An array of any content; what it held under this name is lost."""
         self._content.pop(name, None)

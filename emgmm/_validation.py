@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import validate_data
 
+from ._blocks import ArrayBlocks
 from ._covariances import VARIANCES, Covariances
 from ._families import FAMILIES, CovarianceFamily
 
@@ -70,6 +72,43 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
             "scale the weights, which changes no fit."
         )
     return weights
+
+
+def check_rows(
+    estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None, reset: bool
+) -> ArrayBlocks:
+    """Rows, of as many features as in the last fit or two or more of a new one."""
+    rows: NDArray = validate_data(
+        estimator,
+        X,
+        dtype=[np.float64, np.float32],
+        reset=reset,
+        ensure_min_samples=2 if reset else 1,
+    )
+    return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
+
+
+def check_sizes(n_components: Any) -> list[int]:
+    """Numbers of components to be compared, in ascending order."""
+    given = np.unique(_numbers(n_components, "n_components"))
+    if not given.size or given[0] < 1 or (np.rint(given) != given).any():
+        raise ValueError(
+            f"n_components={n_components!r}: give whole numbers of 1 or more that are "
+            "to be compared, such as [1, 2, 3]."
+        )
+    return given.astype(int).tolist()
+
+
+def check_models(names: Iterable[Any]) -> list[str]:
+    """Names of covariance models to be compared, each once."""
+    chosen = list(dict.fromkeys(names))
+    unknown = [name for name in chosen if name not in FAMILIES]
+    if unknown or not chosen:
+        raise ValueError(
+            f"covariance_type={names!r}: give 'all', or names from "
+            f"{', '.join(FAMILIES)}."
+        )
+    return chosen
 
 
 def check_enough_rows(sample_weight: NDArray, n_components: int) -> None:

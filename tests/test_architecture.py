@@ -23,7 +23,8 @@ LAYERS = [
     {"_em", "_validation"},
     {"_displays", "_runs"},
     {"_split"},
-    {"_estimator", "datasets"},
+    {"_estimator", "_sweep", "datasets"},
+    {"_selection"},
     {"__init__"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

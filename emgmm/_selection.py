@@ -1,0 +1,565 @@
+"""GaussianMixtureIC: which covariance model, and how many components."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.parallel import Parallel
+from sklearn.utils.validation import check_is_fitted
+
+from ._blocks import ArrayBlocks
+from ._em import EMResult
+from ._estep import classification_score, sum_over_rows
+from ._estimator import GaussianMixtureEM
+from ._families import FAMILIES, MODELS
+from ._runs import SINGULAR, Problem
+from ._sweep import Fit, Sweep
+from ._threads import BLAS
+from ._validation import (
+    check_enough_rows,
+    check_models,
+    check_rows,
+    check_sizes,
+    unchanged_on_failure,
+    warn_of_defects,
+)
+
+ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
+CRITERIA = ("bic", "icl", "aic")
+TIE = 1e-9  # relative difference of criteria that rounding can make
+
+Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
+
+
+class GaussianMixtureIC(ClusterMixin, BaseEstimator):
+    """Gaussian mixture whose model and number of components a criterion selects.
+
+    Fits every covariance model with every number of components to all rows, and keeps
+    the mixture whose information criterion is least. The fits share their starts, and
+    begin from one another: together they take less time than each alone, and reach
+    higher likelihoods.
+
+    Parameters
+    ----------
+    n_components : int or array-like of int, default=(1, 2, ..., 9)
+        Numbers of components to be compared.
+    covariance_type : "all", str or list of str, default="all"
+        Covariance models to be compared, by the names that `GaussianMixtureEM` takes.
+        "all" are the fourteen of three letters; with a single feature "EII" and "VII",
+        which the others are equal to then.
+    criterion : {"bic", "icl", "aic"} or callable, default="bic"
+        What is to be least. "bic": Bayesian information criterion [1]_, for the
+        distribution of the rows. "icl": BIC with a penalty for components that overlap,
+        for clusters. "aic": Akaike's, which selects more components. A callable
+        `(estimator, X, sample_weight)` returns a number for a fitted
+        `GaussianMixtureEM`; `sample_weight` is None where `fit` was given none.
+    tol : float, default=1e-3
+        As in `GaussianMixtureEM`.
+    reg_covar : float or "scale", default="scale"
+        As in `GaussianMixtureEM`.
+    max_iter : int, default=1000
+        Greatest number of EM iterations of the runs that are not cut short.
+    random_state : int, RandomState instance or None, default=None
+        Seed of `sample`. The search draws no random numbers.
+    n_jobs : int or None, default=None
+        Processes that models are shared between; None is 1, unless in a
+        `joblib.parallel_config` context; -1 are as many as there are cores. They change
+        no result. Small data gain most; large data use threads as it is.
+
+    Attributes
+    ----------
+    best_estimator_ : GaussianMixtureEM
+        The mixture selected, fitted to all rows.
+    best_params_ : dict
+        Its `n_components` and `covariance_type`.
+    best_index_ : int
+        Its place in `criterion_` and in the columns of `results_`.
+    criterion_ : ndarray of shape (n_candidates,)
+        The criterion of every candidate, NaN where there is no fit.
+    results_ : dict of ndarray of shape (n_candidates,)
+        Columns of a table, a row for each candidate (`pandas.DataFrame(results_)`):
+        "covariance_type", "n_components", "log_likelihood" (of all rows, in nats),
+        "n_parameters", "bic", "icl", "aic", "converged", "n_iter" (iterations of its
+        last run), "time" (seconds) and "failure": empty, or why there is no fit, or
+        what is degenerate in it. A degenerate fit is selected only if all are: its
+        likelihood, and with it every criterion, means little.
+    labels_ : ndarray of shape (n_samples,)
+        Most probable component of each row of the training data.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+
+    See Also
+    --------
+    GaussianMixtureEM : One model, with a given number of components.
+    CriterionDisplay : Picture of the criterion by number of components and model.
+
+    Notes
+    -----
+    Of several candidates with equal criteria the first is selected: with one component
+    many models are the same.
+
+    A criterion of this kind is computed on the rows of the fit, and is not to be
+    cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
+
+    Where rows are many, starts are compared on a sample of them, always the same one,
+    and each candidate is then fitted to all rows once. A later
+    `clone(best_estimator_).fit(X)` begins from its own start and may end at another,
+    lower maximum of the likelihood.
+
+    References
+    ----------
+    .. [1] C. Fraley and A. E. Raftery, "Model-based clustering, discriminant analysis,
+       and density estimation", JASA 97 (2002), 611-631.
+       doi:10.1198/016214502760047131
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from emgmm import GaussianMixtureIC
+    >>> search = GaussianMixtureIC(n_components=[1, 2, 3]).fit(load_iris().data)
+    >>> search.best_params_
+    {'n_components': 2, 'covariance_type': 'VEV'}
+    >>> round(search.criterion_[search.best_index_], 1)
+    561.7
+    """
+
+    _parameter_constraints = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "covariance_type": [StrOptions({"all", *FAMILIES}), "array-like"],
+        "criterion": [StrOptions(set(CRITERIA)), callable],
+        **{
+            name: GaussianMixtureEM._parameter_constraints[name]
+            for name in ("tol", "reg_covar", "max_iter", "random_state")
+        },
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        n_components: int | ArrayLike = (1, 2, 3, 4, 5, 6, 7, 8, 9),
+        *,
+        covariance_type: str | Sequence[str] = "all",
+        criterion: str | Criterion = "bic",
+        tol: float = 1e-3,
+        reg_covar: float | str = "scale",
+        max_iter: int = 1000,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Fit every candidate, and keep the one whose criterion is least.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, at least two.
+        y : Ignored
+            Present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a weight of 2 means that the row occurs twice. Weights
+            need not be whole numbers, but criteria take their sum for the number of
+            rows.
+
+        Returns
+        -------
+        GaussianMixtureIC
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If `X`, `sample_weight` or a parameter is not valid, or no candidate can be
+            fitted.
+
+        Warns
+        -----
+        DegenerateComponentWarning
+            If all candidates are degenerate, or the selected one holds too few rows.
+        ConvergenceWarning
+            If the selected candidate has not converged.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).labels_
+        array([0, 0, 0, 1, 1, 1])
+        """
+        return self._fit(X, sample_weight)
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Most probable component of each row, in the mixture selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Numbers of the components.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not valid, or has another number of features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).predict([[1.5], [30.0]])
+        array([0, 1])
+        """
+        return self._best().predict(X)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Probabilities of the components for each row, in the mixture selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            Probabilities; rows sum to one.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not valid, or has another number of features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> search = GaussianMixtureIC(n_components=[1, 2]).fit(X)
+        >>> search.predict_proba([[11.0]]).round(2)
+        array([[0.5, 0.5]])
+        """
+        return self._best().predict_proba(X)
+
+    def score_samples(self, X: ArrayLike) -> NDArray:
+        """Log-density of each row under the mixture selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Log-densities, in nats.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not valid, or has another number of features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> search = GaussianMixtureIC(n_components=[1, 2]).fit(X)
+        >>> search.score_samples([[1.0]]).round(2)
+        array([-1.41])
+        """
+        return self._best().score_samples(X)
+
+    def score(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Mean log-density of a row under the mixture selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+        y : Ignored
+            Present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row in the mean.
+
+        Returns
+        -------
+        float
+            Mean log-likelihood, in nats; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` or `sample_weight` is not valid, or `X` has another number of
+            features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> round(GaussianMixtureIC(n_components=[1, 2]).fit(X).score(X), 2)
+        -1.91
+        """
+        return self._best().score(X, sample_weight=sample_weight)
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> tuple[NDArray, NDArray]:
+        """Draw rows from the mixture selected.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.
+        random_state : int, RandomState instance or None, default=None
+            Seed of this draw, as in `GaussianMixtureEM.sample`.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The rows, grouped by component.
+        y : ndarray of shape (n_samples,)
+            Component of each row.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `n_samples` is not a whole number of 1 or more.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> search = GaussianMixtureIC(n_components=[1, 2]).fit(X)
+        >>> search.sample(10, random_state=0)[0].shape
+        (10, 1)
+        """
+        return self._best().sample(n_samples, random_state)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        told: Callable[[float], None] = lambda share: None,
+    ) -> Self:
+        """Fit and select; `told` is called with the share that is done."""
+        with unchanged_on_failure(self):
+            rows = check_rows(self, X, sample_weight, reset=True)
+            candidates = self._candidates(rows, told)
+            self.results_ = _table(candidates, rows)
+            self.criterion_ = self._criterion(candidates, rows, sample_weight)
+            self.best_index_ = _least(self.criterion_, candidates)
+            best = candidates[self.best_index_]
+            self.best_estimator_ = self._fitted(best, rows)
+            self.best_params_ = {
+                "n_components": best.size,
+                "covariance_type": best.name,
+            }
+            self.labels_ = self.best_estimator_.labels_
+        warn_of_defects(best.defects)
+        if not best.converged:
+            warnings.warn(
+                f"The mixture selected ({best.name}, n_components={best.size}) has not "
+                f"converged within max_iter={self.max_iter}: raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    def _candidates(
+        self, rows: ArrayBlocks, told: Callable[[float], None]
+    ) -> list[_Candidate]:
+        """Every model with every number of components, fitted where there are rows."""
+        sizes = check_sizes(self.n_components)
+        refused = _refused(sizes, rows)
+        possible = [size for size in sizes if size not in refused]
+        if not possible:
+            raise ValueError(refused[min(sizes)])
+        views = {flag: rows.in_units(flag) for flag in (True, False)}
+
+        def problem(name: str) -> Problem:
+            view = views[FAMILIES[name].by_feature]
+            return self._unfitted(name)._problem_in_units(*view)
+
+        names = self._names(rows.X.shape[1])
+        problems = {name: problem(name) for name in names}
+        with Parallel(n_jobs=self.n_jobs) as parallel:
+            fits = Sweep(problems, problem("VVV"), parallel, told).fits(possible)
+        return [
+            _candidate(name, size, problems[name], fits.get((name, size)), refused)
+            for size in sizes
+            for name in names
+        ]
+
+    def _names(self, n_features: int) -> list[str]:
+        """Models to be compared."""
+        if isinstance(self.covariance_type, str):
+            if self.covariance_type != "all":
+                return [self.covariance_type]
+            return list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
+        return check_models(self.covariance_type)
+
+    def _unfitted(self, name: str, n_components: int = 1) -> GaussianMixtureEM:
+        return GaussianMixtureEM(
+            n_components,
+            covariance_type=name,
+            tol=self.tol,
+            reg_covar=self.reg_covar,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+
+    def _fitted(self, candidate: _Candidate, rows: ArrayBlocks) -> GaussianMixtureEM:
+        """A candidate as an estimator."""
+        gmm = self._unfitted(candidate.name, candidate.size)
+        gmm.n_features_in_ = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            gmm.feature_names_in_ = self.feature_names_in_
+        if candidate.result is not None:
+            gmm._publish(candidate.result, rows)
+        return gmm
+
+    def _criterion(
+        self,
+        candidates: list[_Candidate],
+        rows: ArrayBlocks,
+        sample_weight: ArrayLike | None,
+    ) -> NDArray:
+        """The criterion of every candidate, NaN where there is no fit."""
+        if isinstance(self.criterion, str):
+            return self.results_[self.criterion].copy()
+        values = np.full(len(candidates), np.nan)
+        for i, candidate in enumerate(candidates):
+            if candidate.result is not None:
+                gmm = self._fitted(candidate, rows)
+                values[i] = self.criterion(gmm, rows.X, sample_weight)
+        return values
+
+    def _best(self) -> GaussianMixtureEM:
+        """The mixture selected; NotFittedError if there is none."""
+        check_is_fitted(self)
+        return self.best_estimator_
+
+
+class _Candidate(NamedTuple):
+    """A model with a number of components; its result, if it could be fitted."""
+
+    name: str
+    size: int
+    result: EMResult | None
+    seconds: float
+    failure: str
+    defects: list[str]
+    n_parameters: int
+
+    @property
+    def converged(self) -> bool:
+        return self.result is not None and self.result.converged
+
+
+def _refused(sizes: list[int], rows: ArrayBlocks) -> dict[int, str]:
+    """Numbers of components for which there are too few rows, and what to say of it."""
+    refused = {}
+    for size in sizes:
+        try:
+            check_enough_rows(rows.sample_weight, size)
+        except ValueError as error:
+            refused[size] = str(error)
+    return refused
+
+
+def _candidate(
+    name: str, size: int, problem: Problem, fit: Fit | None, refused: dict[int, str]
+) -> _Candidate:
+    n_parameters = problem.family.n_parameters_of_mixture(size, len(problem.units))
+    if fit is None or fit.result is None:
+        seconds = fit.seconds if fit else 0.0
+        failure = refused.get(size, SINGULAR)
+        return _Candidate(name, size, None, seconds, failure, [], n_parameters)
+    with BLAS.held():
+        sound = problem.merit(fit.result)[0]
+        defects = problem.defects(fit.result.mixture)
+    result = problem.in_units_of_the_user(fit.result)
+    failure = "" if sound else "; ".join(defects)
+    return _Candidate(name, size, result, fit.seconds, failure, defects, n_parameters)
+
+
+def _table(candidates: list[_Candidate], rows: ArrayBlocks) -> dict[str, NDArray]:
+    """Columns of a table of candidates."""
+    with BLAS.held():
+        sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
+    n_parameters = np.array([candidate.n_parameters for candidate in candidates])
+    penalty = n_parameters * np.log(rows.weight)
+    return {
+        "covariance_type": np.array([c.name for c in candidates], dtype=object),
+        "n_components": np.array([c.size for c in candidates]),
+        "log_likelihood": sums[:, 0],
+        "n_parameters": n_parameters,
+        "bic": penalty - 2 * sums[:, 0],
+        "icl": penalty - 2 * sums[:, 1],
+        "aic": 2 * n_parameters - 2 * sums[:, 0],
+        "converged": np.array([c.converged for c in candidates]),
+        "n_iter": np.array([c.result.n_iter if c.result else 0 for c in candidates]),
+        "time": np.array([c.seconds for c in candidates]),
+        "failure": np.array([c.failure for c in candidates], dtype=object),
+    }
+
+
+def _log_likelihoods(candidate: _Candidate, rows: ArrayBlocks) -> tuple[float, float]:
+    """Of the rows, and of the rows with their most probable components."""
+    if candidate.result is None:
+        return np.nan, np.nan
+    mixture = candidate.result.mixture
+    classified = sum_over_rows(rows, mixture, classification_score)[0]
+    return candidate.result.lower_bound * rows.weight, float(classified)
+
+
+def _least(values: NDArray, candidates: list[_Candidate]) -> int:
+    """The first of the least values of sound candidates, or of all if none is."""
+    sound = np.array([not candidate.failure for candidate in candidates])
+    for eligible in (sound & np.isfinite(values), np.isfinite(values)):
+        if eligible.any():
+            least = values[eligible].min()
+            equal = values <= least + TIE * abs(least)
+            return int(np.flatnonzero(eligible & equal)[0])
+    failures = {candidate.failure for candidate in candidates if candidate.failure}
+    raise ValueError(
+        "No candidate has a finite criterion. "
+        + (" ".join(sorted(failures)) or "Correct what criterion returns.")
+    )
