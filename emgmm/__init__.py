@@ -23,6 +23,8 @@ _runs               runs of EM from several starts, and what is degenerate
 _split              the default start: components split one after the other
 _sweep              many models and numbers of components, fitted together
 _validation         what users pass, checked
+_published          what a fit publishes, whether it is all of one mind
+_files              files of fitted mixtures, written and mistrusted
 datasets            the demonstration data
 _estimator          GaussianMixtureEM
 _selection          GaussianMixtureIC

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -169,7 +170,7 @@ def check_weights(
     weights: ArrayLike, n_components: int, argument: str = "weights"
 ) -> NDArray:
     """Component weights (K,), not negative, with a sum of one."""
-    numbers = _shaped(weights, argument, "weights", (n_components,))
+    numbers = shaped(weights, argument, "weights", (n_components,))
     if (numbers < 0).any() or (numbers > 1).any():
         raise ValueError(
             f"The parameter 'weights' should be in the range [0, 1], but got values "
@@ -189,7 +190,7 @@ def check_means(
     means: ArrayLike, sizes: tuple[int, int], argument: str = "means"
 ) -> NDArray:
     """Component means (K, d)."""
-    return _shaped(means, argument, "means", sizes)
+    return shaped(means, argument, "means", sizes)
 
 
 def shape_of_means(means: ArrayLike) -> tuple[int, int]:
@@ -210,7 +211,7 @@ def check_covariances(
     family = FAMILIES[covariance_type]
     noun, build = MATRICES_OF[argument]
     label = f"{covariance_type} {noun}"
-    numbers = _shaped(given, argument, label, family.storage.shape(*sizes))
+    numbers = shaped(given, argument, label, family.storage.shape(*sizes))
     if family.storage.algebra is VARIANCES:
         wanted, lacking = "positive", f"its smallest value is {numbers.min():.6g}"
     else:
@@ -224,13 +225,20 @@ def check_covariances(
             f"The parameter '{label}' should be {wanted}, but {lacking}: correct "
             f"{argument}."
         ) from error
-    if not _belongs(covariances, family):
+    check_form(covariances, argument, covariance_type, FAMILY_TOL)
+    return covariances
+
+
+def check_form(
+    covariances: Covariances, argument: str, covariance_type: str, tol: NDArray | float
+) -> None:
+    """Whether covariances are of the form that the model allows."""
+    if not _belongs(covariances, FAMILIES[covariance_type], tol):
         raise ValueError(
             f"{argument} is not of the form that covariance_type={covariance_type!r} "
             "stands for (volume, shape, orientation: Equal, Variable or Identity): "
             "correct it, or give a more general covariance_type, such as 'full'."
         )
-    return covariances
 
 
 def _what_is_lacking(matrices: NDArray) -> str:
@@ -242,7 +250,9 @@ def _what_is_lacking(matrices: NDArray) -> str:
     return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
 
 
-def _belongs(covariances: Covariances, family: CovarianceFamily) -> bool:
+def _belongs(
+    covariances: Covariances, family: CovarianceFamily, tol: NDArray | float
+) -> bool:
     """Whether the family, asked to estimate the covariances, returns them."""
     dense = covariances.dense()
     counts = np.ones(len(dense))
@@ -251,8 +261,8 @@ def _belongs(covariances: Covariances, family: CovarianceFamily) -> bool:
     estimate = family.estimate(counts, scatter, covariances)
     deviations = np.sqrt(variances)
     spread = deviations[:, :, None] * deviations[:, None, :]
-    fitted = family.storage.from_values(estimate, *variances.shape).dense()
-    return bool(np.all(np.abs(fitted - dense) <= FAMILY_TOL * spread))
+    fitted = replace(covariances, values=estimate).dense()
+    return bool(np.all(np.abs(fitted - dense) <= tol * spread))
 
 
 def _check_labels(numbers: NDArray, n_components: int) -> NDArray:
@@ -289,7 +299,7 @@ def _check_none_empty(counts: NDArray) -> None:
         )
 
 
-def _shaped(
+def shaped(
     given: ArrayLike, argument: str, label: str, shape: tuple[int, ...]
 ) -> NDArray:
     """Finite numbers of the wanted shape."""

@@ -13,7 +13,7 @@ import emgmm
 
 PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
-    {"_accelerate", "_callbacks", "_covariances"},
+    {"_accelerate", "_callbacks", "_covariances", "_csv"},
     {"_products", "_statistics", "_threads"},
     {"_blocks", "_families", "_mixture"},
     {"_charts", "_drawing", "_posterior", "_initialize", "_mstep"},
@@ -21,10 +21,13 @@ LAYERS = [
     {"_kernels"},
     {"_estep"},
     {"_em", "_validation"},
-    {"_displays", "_runs"},
-    {"_split"},
+    {"_displays", "_published", "_runs"},
+    {"_files", "_split"},
     {"_estimator", "_sweep", "datasets"},
-    {"_selection"},
+    {"_selection", "_report", "_tables"},
+    {"_arguments"},
+    {"_command"},
+    {"__main__"},
     {"__init__"},
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
