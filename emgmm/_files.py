@@ -64,10 +64,13 @@ def write_model(
     if NAMES in attributes:
         about["attributes"][NAMES] = [str(name) for name in attributes[NAMES]]
     arrays["about"] = np.array(json.dumps(about, default=_number))
-    with replacing(path) as file, ZipFile(file, "w", ZIP_STORED) as archive:
+    whole = BytesIO()  # a sink need not know where it is
+    with ZipFile(whole, "w", ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, array, version=(1, 0), allow_pickle=False)
+    with replacing(path) as file:
+        file.write(whole.getbuffer())
 
 
 def read_model(path: Path_, known: Collection[str]) -> tuple[str, Values, Values]:
@@ -103,11 +106,11 @@ def naming(path: Path_) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path_) -> Iterator[IO[bytes]]:
     """A file to write that takes its place only when it is whole."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # a device, or an error to be told
-        with open(target, "wb") as file:
+    if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
+        with open(path, "wb") as file:
             yield file
         return
+    target = Path(os.path.realpath(path))
     beside = target.with_name(f".emgmm-{secrets.token_hex(8)}")
     try:
         with open(beside, "xb") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import warnings
 import zipfile
@@ -240,6 +241,12 @@ def test_a_link_is_written_through(path, fitted):
     fitted.save(link)
     assert link.is_symlink()
     assert_same_model(GaussianMixtureEM.load(path), fitted)
+
+
+def test_a_device_is_written_to_and_not_replaced(fitted):
+    before = os.stat(os.devnull).st_mode
+    fitted.save(os.devnull)
+    assert os.stat(os.devnull).st_mode == before
 
 
 def test_an_unfitted_estimator_is_not_saved(tmp_path):
