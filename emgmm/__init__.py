@@ -32,6 +32,12 @@ _drawing            styles and axes of pictures, Gaussians as geometry
 _panels             panels of a mixture's picture: one feature, or two
 _displays           MixtureDisplay
 _fit_displays       ConvergenceDisplay, CriterionDisplay
+_csv                lines of a CSV file, split and mistrusted
+_tables             tables in files: rows read, labels written
+_report             a fit told in words and tables
+_arguments          what the command can be asked for
+_command            the command `emgmm`
+__main__            the same as `python -m emgmm`
 """
 
 from importlib import import_module

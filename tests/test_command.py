@@ -1,0 +1,429 @@
+"""The command: what it prints and writes, and errors of one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import make_blobs
+from numpy.testing import assert_array_equal
+
+import emgmm
+from emgmm import GaussianMixtureEM
+from emgmm._arguments import parsed
+from emgmm._command import main
+from emgmm._families import MODELS
+from emgmm._report import WIDTH, WORDS
+from emgmm.datasets import make_three_components
+
+# Old matplotlib with new dependencies of its own is told of deprecations.
+pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
+NAMES = ["alpha", "beta gamma"]
+ONE = ["--components", "2", "--model", "VEV"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return make_blobs(0, 200, 2, 2)
+
+
+@pytest.fixture
+def data(tmp_path, rows):
+    """A CSV file of two features, whole weights, and text."""
+    weights = np.arange(200) % 3
+    values = np.c_[rows, weights].tolist()
+    lines = [f"{a!r},{b!r},{weight:g},x" for a, b, weight in values]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join([",".join([*NAMES, "w", "kind"]), *lines, ""]))
+    return str(path)
+
+
+@pytest.fixture
+def run(capsys):
+    """A function that runs the command to its end: what it printed, and notes."""
+
+    def run(*argv):
+        assert main(list(map(str, argv))) == 0
+        return capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def fails(capsys):
+    """A function that runs the command into an error: the one line of it."""
+
+    def fails(*argv):
+        assert main(list(map(str, argv))) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        *notes, line = printed.err.splitlines()
+        assert all(note.startswith("emgmm: note: ") for note in notes)
+        assert line.startswith("emgmm: error: ")
+        return line
+
+    return fails
+
+
+def program(*argv, **kwargs):
+    """The command as a program of its own."""
+    folder = os.path.dirname(os.path.dirname(emgmm.__file__))
+    path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+    kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kwargs
+    command = [sys.executable, "-m", "emgmm", *map(str, argv)]
+    environment = os.environ | {"PYTHONPATH": path}
+    return subprocess.Popen(command, text=True, env=environment, **kwargs)
+
+
+# What it tells ---------------------------------------------------------------------
+
+
+def test_one_model_is_told_with_its_numbers(run, data, rows):
+    gmm = GaussianMixtureEM(2, covariance_type="VEV").fit(rows)
+    printed = run(data, "--columns", ",".join(NAMES), *ONE)
+    assert printed.err == ""
+    assert f"{data}: 200 rows, 2 columns" in printed.out
+    assert "VEV with 2 components: ellipsoids of equal shape" in printed.out
+    for expected in [
+        f"log-likelihood {gmm.score(rows) * 200:.2f}",
+        f"BIC {gmm.bic(rows):.2f}   ICL {gmm.icl(rows):.2f}   AIC {gmm.aic(rows):.2f}",
+        f"converged after {gmm.n_iter_} iterations",
+        "(10 parameters)",
+    ]:
+        assert expected in printed.out
+    words = printed.out.split()
+    counts = np.bincount(gmm.labels_)
+    deviations = np.sqrt(np.diagonal(gmm.covariances_, axis1=1, axis2=2))
+    uncertainty = 1 - gmm.predict_proba(rows).max(axis=1)
+    for value in [*gmm.means_.flat, *deviations.flat]:
+        assert f"{value:.5g}" in words
+    for k in range(2):
+        assert f"{gmm.weights_[k]:.4f}" in words and str(counts[k]) in words
+    assert f"{uncertainty.mean():.3g}" in words and f"{uncertainty.max():.3g}" in words
+    assert f"rows of more than 0.1: {(uncertainty > 0.1).sum()} (" in printed.out
+    assert all(len(line) <= WIDTH for line in printed.out.splitlines()[1:])
+    for name in NAMES:
+        assert name in printed.out
+
+
+def test_columns_of_text_are_left_out_with_a_note(run, data):
+    printed = run(data, *ONE)
+    assert printed.err == "emgmm: note: left out, as no column of numbers: 'kind'\n"
+    assert "3 columns" in printed.out
+
+
+def test_a_search_chooses_the_best_and_tells_of_the_next(run, data, rows):
+    printed = run(
+        data, "--columns", ",".join(NAMES), "--components", "1-3", "--model", "EEE,full"
+    )
+    fits = [
+        (GaussianMixtureEM(k, covariance_type=name).fit(rows).bic(rows), model, k)
+        for k in (1, 2, 3)
+        for name, model in [("EEE", "EEE"), ("full", "VVV")]
+    ]
+    best, name, k = min(fits)
+    lines = printed.out.splitlines()
+    table = lines[
+        lines.index(next(x for x in lines if "of 6 candidates by BIC" in x)) :
+    ]
+    assert len(table[2:7]) == 5
+    assert f"{best:.2f}" in table[2].split() and "0.00" in table[2].split()
+    second = sorted(fits)[1][0]
+    assert f"{second:.2f}" in table[3].split()
+    assert f"{second - best:.2f}" in table[3].split()
+    assert f"{name} with {k} components" in printed.out
+
+
+def test_weights_tell_the_same_as_repeated_rows(run, rows, tmp_path):
+    weights = np.arange(200) % 3
+    np.save(tmp_path / "weighted.npy", np.c_[rows, weights])
+    np.save(tmp_path / "repeated.npy", np.repeat(rows, weights, axis=0))
+    weighted = run(tmp_path / "weighted.npy", *ONE, "--weights", "2").out.splitlines()
+    repeated = run(tmp_path / "repeated.npy", *ONE).out.splitlines()
+    assert weighted[0].endswith("200 rows, 2 columns, weights of sum 199 (2)")
+    assert repeated[0].endswith("199 rows, 2 columns")
+    assert weighted[1:] == repeated[1:]
+    assert ["component", "column", "0", "column", "1"] in map(str.split, weighted)
+
+
+def test_warnings_are_lines(run, tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("x\n" + "0\n" * 20 + "1\n2\n3\n")
+    printed = run(path, *ONE)
+    (line,) = printed.err.splitlines()
+    assert line.startswith("emgmm: warning: The fit has component")
+
+
+def test_every_model_is_told_in_words():
+    assert set(WORDS) == set(MODELS)
+
+
+def test_many_long_and_odd_names_are_cut(run, tmp_path):
+    names = [f"feature number {i} \x1b[31m" for i in range(12)]
+    lines = [
+        ",".join(names),
+        *(",".join(map(str, r)) for r in make_blobs(0, 60, 12, 1)),
+    ]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(lines))
+    printed = run(path, "--components", "1", "--model", "diag").out
+    assert "more columns, which --save keeps" in printed
+    assert "\x1b" not in printed
+    assert all(len(line) <= WIDTH for line in printed.splitlines()[1:])
+
+
+def test_quiet_prints_nothing(run, data, tmp_path):
+    printed = run(data, *ONE, "--columns", "alpha", "--quiet", "--out", tmp_path / "l")
+    assert printed.out == printed.err == ""
+    assert (tmp_path / "l").exists()
+
+
+def test_a_bar_is_drawn_on_a_terminal_alone_and_wiped_away(data, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for stream, told in [(Terminal(), True), (io.StringIO(), False)]:
+        monkeypatch.setattr("sys.stderr", stream)
+        argv = [data, "--components", "1,2", "--model", "EII,VII", "--columns", "alpha"]
+        assert main(argv) == 0
+        assert ("4 of 4 fits" in stream.getvalue()) is told
+        assert stream.getvalue().endswith("\r" if told else "")
+
+
+# The demonstration -----------------------------------------------------------------
+
+
+def test_without_a_file_the_demonstration_runs(run):
+    printed = run()
+    assert printed.err == ""
+    X, _ = make_three_components(n_samples=10000, random_state=42)
+    best = GaussianMixtureEM(3).fit(X).lower_bound_ * len(X)
+    lines = printed.out.splitlines()
+    begun = next(i for i, line in enumerate(lines) if line.startswith("pass"))
+    passes = [line.split() for line in lines[begun + 1 : begun + 7]]
+    assert [int(number) for number, _ in passes] == [1, 2, 5, 10, 20, 50]
+    values = [float(value) for _, value in passes]
+    assert np.all(np.diff(values) > 0)
+    worth = float(lines[-1].split("is worth ")[1].split()[0])
+    assert worth == pytest.approx(best - values[-1], abs=0.02)
+    assert worth > 1000
+
+
+@pytest.mark.parametrize(
+    "option", ["--columns a", "--weights w", "--components 2", "--model full"]
+)
+def test_options_of_files_need_a_file(fails, option):
+    assert "needs a FILE" in fails(*option.split())
+
+
+# What it writes --------------------------------------------------------------------
+
+
+def test_labels_and_the_model_are_those_of_the_fit(run, data, rows, tmp_path):
+    out, saved = tmp_path / "labels.csv", tmp_path / "model.npz"
+    run(data, "--columns", ",".join(NAMES), *ONE, "--out", out, "--save", saved)
+    gmm = GaussianMixtureEM(2, covariance_type="VEV").fit(rows)
+    values = np.loadtxt(out, delimiter=",", skiprows=1)
+    assert out.read_text().splitlines()[0] == "label,p0,p1"
+    assert_array_equal(values[:, 0], gmm.predict(rows))
+    assert_array_equal(values[:, 1:], gmm.predict_proba(rows))
+    loaded = GaussianMixtureEM.load(saved)
+    assert list(loaded.feature_names_in_) == NAMES
+    with pytest.warns(UserWarning, match="feature names"):
+        assert_array_equal(loaded.predict_proba(rows), gmm.predict_proba(rows))
+
+
+def test_a_model_of_rows_without_names_has_none(run, rows, tmp_path):
+    np.save(tmp_path / "data.npy", rows)
+    run(tmp_path / "data.npy", *ONE, "--save", tmp_path / "model.npz")
+    loaded = GaussianMixtureEM.load(tmp_path / "model.npz")
+    assert not hasattr(loaded, "feature_names_in_")
+
+
+def test_pictures_of_the_fit_and_of_the_search(run, data, tmp_path):
+    picture = tmp_path / "fit.png"
+    run(data, *ONE, "--plot", picture)
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"data.csv", "fit.png"}
+    argv = ["--components", "1,2", "--model", "EII,VVV", "--criterion", "icl"]
+    run(data, *argv, "--columns", ",".join(NAMES), "--plot", tmp_path / "fit.SVG")
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"data.csv", "fit.png", "fit.SVG", "fit-icl.SVG"}
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert b"<svg" in (tmp_path / "fit-icl.SVG").read_bytes()
+
+
+def test_pictures_open_no_figure_and_need_no_display(run, data, tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    before = plt.get_fignums()
+    run(data, *ONE, "--plot", tmp_path / "fit.png")
+    assert plt.get_fignums() == before
+
+
+# Errors ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "argv, match",
+    [
+        (["--components", "0"], "'0': numbers go up from 1"),
+        (["--components", "5-2"], "'5-2': numbers go up"),
+        (["--components", "two"], "'two': write 3, 2-6 or 2,3,5"),
+        (["--components", "1,,2"], "write 3, 2-6 or 2,3,5"),
+        (["--components", "-3"], "--components"),
+        (["--components", "1-999999999999"], "10000 at most"),
+        (["--components", "500", "--model", "full"], "n_components"),
+        (["--model", "round"], "'round' is no model: give some of all, full, tied"),
+        (["--criterion", "best"], "invalid choice: 'best'"),
+        (["--columns", "alpha,delta"], "no column 'delta': it has 'alpha', 'beta"),
+        (["--columns", "kind"], "column 'kind' does not hold numbers"),
+        (["--weights", "alpha", *ONE], "--weights alpha: Negative values"),
+        (["--weights", "v"], "no column 'v'"),
+        (["--plot", "fit"], "'fit' has no suffix of a picture"),
+        (["--plot", "fit.doc"], "no suffix of a picture: give it one of"),
+        (["--out", "no/where.csv"], "there is no folder"),
+        (["--out", "."], "is a folder"),
+        (["--out", ""], "is a folder"),
+        (["--out", "x.npz", "--save", "./x.npz"], "is named twice"),
+        (["--colums", "alpha"], "unrecognized arguments: --colums"),
+        (["--out"], "expected one argument"),
+    ],
+)
+def test_errors_are_one_line_and_exit_with_2(fails, data, argv, match, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(data))
+    assert match in fails(data, *argv)
+    assert os.listdir() == ["data.csv"]
+
+
+def test_the_file_of_rows_is_never_written_over(fails, data):
+    for option in ["--out", "--save"]:
+        assert "named twice" in fails(data, option, data)
+    assert Path(data).read_text().startswith("alpha")
+
+
+@pytest.mark.parametrize(
+    "content, match",
+    [
+        ("", "is empty"),
+        ("a,b\n1,2\n", "has one row"),
+        ("a,b\n1,2\n\n3\n", "line 4 has 1 field,"),
+        ("a,b\n1,2\n3,x\n", "line 3, column 'b' has 'x'"),
+    ],
+)
+def test_errors_of_files(fails, tmp_path, content, match):
+    (tmp_path / "data.csv").write_text(content)
+    assert match in fails(tmp_path / "data.csv")
+
+
+def test_a_file_that_is_not_there_and_a_folder(fails, tmp_path):
+    assert "none.csv': No such file" in fails(tmp_path / "none.csv")
+    assert str(tmp_path) in fails(tmp_path)
+
+
+def test_outputs_that_cannot_be_written_are_found_before_fitting(
+    fails, data, tmp_path, monkeypatch
+):
+    def fit(*args, **kwargs):
+        raise AssertionError("fitted first")
+
+    monkeypatch.setattr(GaussianMixtureEM, "fit", fit)
+    for option in ["--out", "--save", "--plot"]:
+        fails(data, *ONE, option, tmp_path / "nowhere" / "x.png")
+
+
+@pytest.mark.parametrize(
+    "error, status, line",
+    [
+        (KeyboardInterrupt(), 130, "emgmm: interrupted: nothing more is written."),
+        (MemoryError(), 2, "emgmm: error: there is not enough memory for this"),
+        (OSError(28, "No space left"), 2, "emgmm: error: No space left"),
+        (ValueError("of two\nlines"), 2, "emgmm: error: of two lines"),
+    ],
+)
+def test_what_stops_a_fit_is_one_line(data, capsys, monkeypatch, error, status, line):
+    def fit(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(GaussianMixtureEM, "fit", fit)
+    assert main([data, "--columns", "alpha", *ONE]) == status
+    printed = capsys.readouterr()
+    assert printed.err.startswith(line) and printed.err.count("\n") == 1
+
+
+def test_a_mistake_of_the_package_is_not_hidden(data, monkeypatch):
+    def fit(*args, **kwargs):
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr(GaussianMixtureEM, "fit", fit)
+    with pytest.raises(TypeError, match="a mistake"):
+        main([data, *ONE])
+
+
+def test_arguments_are_read():
+    args = parsed(["x.csv", "--columns", '"a, b",c', "--components", "2,4-6,5"])
+    assert args.columns == ["a, b", "c"]
+    assert args.components == [2, 4, 5, 6]
+    assert parsed(["x.csv", "--model", "full,VVV,EEE"]).model == ["VVV", "EEE"]
+    assert len(parsed(["x.csv", "--model", "all"]).model) == 14
+    assert args.criterion == "bic" and args.model is None
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version(capsys, option):
+    with pytest.raises(SystemExit) as caught:
+        main([option])
+    assert caught.value.code == 0
+    assert "emgmm" in capsys.readouterr().out
+
+
+# As a program ----------------------------------------------------------------------
+
+
+def test_it_runs_as_a_module(data):
+    process = program(data, *ONE)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "VEV with 2 components" in out
+    process = program(data, "--model", "round")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and out == ""
+    assert err.count("\n") == 1 and err.startswith("emgmm: error: ")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_reader_that_goes_away_is_no_error(data):
+    process = program(data, *ONE)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 141
+    assert "Traceback" not in err and "BrokenPipe" not in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_rows_may_come_from_a_pipe_and_labels_go_into_one(data, run, tmp_path):
+    run(data, *ONE, "--out", tmp_path / "labels.csv")
+    argv = ["/dev/stdin", *ONE, "--quiet", "--out", "/dev/stdout"]
+    process = program(*argv, stdin=subprocess.PIPE)
+    out, _ = process.communicate(Path(data).read_text(), timeout=60)
+    assert process.returncode == 0
+    assert out == (tmp_path / "labels.csv").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_an_interrupt_leaves_no_traceback(tmp_path):
+    os.mkfifo(tmp_path / "data.csv")
+    process = program(tmp_path / "data.csv", "--out", tmp_path / "labels.csv")
+    with open(tmp_path / "data.csv", "w"):  # once the command reads
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "emgmm: interrupted: nothing more is written.\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["data.csv"]
