@@ -18,7 +18,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._arguments import MAX_COMPONENTS, parsed, second_picture
 from ._estimator import GaussianMixtureEM
-from ._families import MODELS
 from ._files import replacing
 from ._report import Fitted, summary
 from ._selection import GaussianMixtureIC
@@ -90,13 +89,15 @@ def _run(args: argparse.Namespace) -> None:
 def _fit(args: argparse.Namespace, table: Table) -> Fitted:
     """One fit, or the best of a search."""
     numbers = args.components or range(1, min(MAX_COMPONENTS, len(table.X)) + 1)
-    models, search = args.model or list(MODELS), None
-    if len(numbers) == len(models) == 1:
-        gmm = GaussianMixtureEM(numbers[0], covariance_type=models[0])
+    search = None
+    if args.model and len(numbers) == len(args.model) == 1:
+        gmm = GaussianMixtureEM(numbers[0], covariance_type=args.model[0])
         gmm.fit(table.X, sample_weight=table.weights)
     else:
         search = GaussianMixtureIC(
-            list(numbers), covariance_type=models, criterion=args.criterion
+            list(numbers),
+            covariance_type=args.model or "all",
+            criterion=args.criterion,
         )
         with _progress(args.quiet) as told:
             search._fit(table.X, table.weights, told)
@@ -152,14 +153,16 @@ def _write(args: argparse.Namespace, fitted: Fitted, named: bool) -> None:
 
 def _draw(args: argparse.Namespace, fitted: Fitted, gmm: GaussianMixtureEM) -> None:
     """The fit, and the search if there was one."""
-    from ._displays import CriterionDisplay, MixtureDisplay
+    from ._displays import MixtureDisplay
+    from ._fit_displays import CriterionDisplay
 
-    rows = {"X": fitted.X, "sample_weight": fitted.sample_weight}
     with warnings.catch_warnings():
         # The names are those of the columns, which an array cannot tell.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         with _figure(args.plot) as ax:
-            MixtureDisplay.from_estimator(gmm, **rows, ax=ax)
+            MixtureDisplay.from_estimator(
+                gmm, fitted.X, sample_weight=fitted.sample_weight, ax=ax
+            )
     if fitted.search is not None:
         with _figure(second_picture(args)) as ax:
             CriterionDisplay.from_estimator(fitted.search, ax=ax)
@@ -186,24 +189,22 @@ def _of_rows(args: argparse.Namespace, table: Table) -> str:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def _progress(quiet: bool) -> Iterator[Callable[[float], None]]:
     """What tells how far a search is: a bar, where somebody looks at it."""
     stream: IO[str] = sys.stderr
     if quiet or not stream.isatty():
-        yield lambda done, total: None
+        yield lambda share: None
         return
-    width = 0
 
-    def told(done: int, total: int) -> None:
-        nonlocal width
-        bar = f"\r[{'#' * (BAR * done // total):.<{BAR}}] {done} of {total} fits"
-        width = len(bar)
-        print(bar, end="", file=stream, flush=True)
+    def told(share: float) -> None:
+        bar = "#" * int(BAR * share)
+        print(f"\r[{bar:.<{BAR}}] {share:4.0%}", end="", file=stream, flush=True)
 
     try:
+        told(0.0)
         yield told
     finally:
-        print("\r" + " " * width, end="\r", file=stream, flush=True)
+        print("\r" + " " * (BAR + 7), end="\r", file=stream, flush=True)
 
 
 @contextmanager

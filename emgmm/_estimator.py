@@ -174,6 +174,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     lower_bounds_ : ndarray of shape (n_iter_,)
         Mean log-likelihood after each iteration of the kept fit. It stays as it was
         where a longer step was taken back.
+    lower_bounds_of_starts_ : list of ndarray
+        The like for each start that did not fail, in their order.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -717,7 +719,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         in JSON with the rest. It takes its place only when it is whole.
 
         It holds the parameters, the course of the fit, the names of the features and
-        the constructor's parameters. It does not hold `labels_` (`predict` gives
+        the constructor's parameters. It does not hold
+        `lower_bounds_of_starts_` or `labels_` (`predict` gives
         them again from the rows), nor how far `sample` has come, nor a callable
         `init_params` and a RandomState instance: the loaded estimator has the
         defaults of these two.
@@ -768,7 +771,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Returns
         -------
         GaussianMixtureEM
-            The mixture, without `labels_`.
+            The mixture, without `labels_` and `lower_bounds_of_starts_`.
 
         Raises
         ------
@@ -831,9 +834,16 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             return ended.__dict__
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
-        best = problem.best(self._starts(problem, rows), progress)
+        results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
+            best = problem.best(results)
             self._publish(problem.in_units_of_the_user(best), rows)
+            self.lower_bounds_of_starts_ = [
+                self.lower_bounds_
+                if result is best
+                else np.array(problem.in_units_of_the_user(result).lower_bounds[1:])
+                for result in results
+            ]
             return problem.defects(best.mixture)
 
     def _problem(self, rows: ArrayBlocks) -> Problem:
@@ -911,6 +921,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         )
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
+        self.lower_bounds_of_starts_ = [self.lower_bounds_]
 
     def _publish_mixture(self, mixture: Mixture, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""

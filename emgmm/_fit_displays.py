@@ -107,13 +107,10 @@ class ConvergenceDisplay:
         >>> plt.close(display.figure_)
         """
         fit = fitted(best_of(estimator), "lower_bounds_")
-        kept = np.asarray(fit.lower_bounds_)
+        kept = fit.lower_bounds_
         starts = getattr(fit, "lower_bounds_of_starts_", [kept])
-        gaps = [
-            np.abs(bounds - kept).max(initial=0) if len(bounds) == len(kept) else np.inf
-            for bounds in starts
-        ]
-        return cls(starts, best=int(np.argmin(gaps))).plot(ax=ax, **kwargs)
+        equal = [np.array_equal(bounds, kept) for bounds in starts]
+        return cls(starts, best=equal.index(True)).plot(ax=ax, **kwargs)
 
     def plot(
         self, ax: Axes | None = None, *, kind: str = "log-likelihood", **kwargs: Any

@@ -56,12 +56,8 @@ class Problem:
         with BLAS.held():
             return run_em(self.blocks, start, self.family, self.options, progress)
 
-    def best(self, starts: Iterable[Begin], progress: Progress) -> EMResult:
-        """The best of the runs from those starts of which none fails.
-
-        That is the greatest likelihood of those without a degenerate component, if
-        there are any: with one the likelihood can be as great as one likes.
-        """
+    def runs(self, starts: Iterable[Begin], progress: Progress) -> list[EMResult]:
+        """Results of those starts of which none fails."""
         results, failure = [], None
         for number, start in enumerate(starts):
             try:
@@ -76,6 +72,11 @@ class Problem:
                 break
         if not results:
             raise ValueError(SINGULAR) from failure
+        return results
+
+    def best(self, results: list[EMResult]) -> EMResult:
+        """The greatest likelihood of those without a degenerate component, if there
+        are any: with one the likelihood can be as great as one likes."""
         return results[0] if len(results) == 1 else max(results, key=self.merit)
 
     def merit(self, result: EMResult) -> tuple[bool, float]:

@@ -193,7 +193,7 @@ def test_a_bar_is_drawn_on_a_terminal_alone_and_wiped_away(data, monkeypatch):
         monkeypatch.setattr("sys.stderr", stream)
         argv = [data, "--components", "1,2", "--model", "EII,VII", "--columns", "alpha"]
         assert main(argv) == 0
-        assert ("4 of 4 fits" in stream.getvalue()) is told
+        assert ("] 100%" in stream.getvalue()) is told
         assert stream.getvalue().endswith("\r" if told else "")
 
 

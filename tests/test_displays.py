@@ -508,7 +508,7 @@ def test_no_two_of_many_components_or_models_look_alike():
 
 def test_log_likelihoods_are_drawn_by_iteration_for_each_start(fitted):
     starts = [np.array([-3.0, -2.0]), np.array([-4.0, -1.5, -1.0]), np.array([-5.0])]
-    kept = starts[1] + [0, 0, 1e-9]
+    kept = starts[1].copy()
     fit = SimpleNamespace(lower_bounds_=kept, lower_bounds_of_starts_=starts)
     display = ConvergenceDisplay.from_estimator(fit)
     for line, values in zip(display.lines_, starts, strict=True):
