@@ -26,8 +26,6 @@ RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
 LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
 RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
 MAX_RULE_ITER = 100
-VOLUME_TOL = 1e-13  # relative change at which the volumes of VEE have settled
-MAX_MATRIX_ITER = 500
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
 MAX_ROUNDS_ON = 500  # from a start, which the next M-step improves on again
@@ -108,8 +106,7 @@ def _equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
 
     With the best volumes for every A the objective is, up to constants,
     f = sum_k n_k log(sum_j w_kj / A_j) + n/d sum_j log A_j, which is convex in log A;
-    plain alternation of volumes and shape can take thousands of steps. The scale of A
-    is free in f: a term that holds it makes the Hessian definite.
+    plain alternation of volumes and shape can take thousands of steps.
     """
     n, d = counts.sum(), diagonals.shape[1]
 
@@ -117,24 +114,43 @@ def _equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
         sums = (diagonals * np.exp(-log_shape)).sum(axis=1)
         return float(counts @ np.log(sums) + n / d * log_shape.sum())
 
-    log_shape = np.log((diagonals / _spheres(counts, diagonals)[:, None]).sum(axis=0))
-    for _ in range(MAX_RULE_ITER):
+    def derivatives(log_shape: NDArray) -> tuple[NDArray, NDArray]:
         shares = diagonals * np.exp(-log_shape)
         shares /= shares.sum(axis=1, keepdims=True)
         weighted = counts[:, None] * shares
-        gradient = n / d - weighted.sum(axis=0)
-        hessian = np.diag(weighted.sum(axis=0)) - weighted.T @ shares + n / d**2
-        hessian += RULE_DAMPING * n * np.eye(d)  # flat where a row is all in one place
+        totals = weighted.sum(axis=0)
+        return n / d - totals, np.diag(totals) - weighted.T @ shares
+
+    start = np.log((diagonals / _spheres(counts, diagonals)[:, None]).sum(axis=0))
+    log_shape = _newton(objective, derivatives, start, n)
+    shape = np.exp(log_shape - log_shape.mean())
+    return _spheres(counts, diagonals / shape)[:, None] * shape
+
+
+def _newton(
+    objective: Callable[[NDArray], float],
+    derivatives: Callable[[NDArray], tuple[NDArray, NDArray]],
+    point: NDArray,
+    n: float,
+) -> NDArray:
+    """Where a convex function of logarithms is least, to a relative accuracy.
+
+    It does not depend on their mean: a term that holds it makes the Hessian definite.
+    """
+    for _ in range(MAX_RULE_ITER):
+        gradient, hessian = derivatives(point)
+        hessian += n / len(point) ** 2
+        # Flat where a row is all in one place.
+        hessian += RULE_DAMPING * n * np.eye(len(point))
         step = -np.linalg.solve(hessian, gradient)
         decrement = -float(gradient @ step)
         if not decrement > RULE_TOL * n:
             break
-        size, bound = 1.0, objective(log_shape) + LINE_TOL * n
-        while objective(log_shape + size * step) > bound - 0.1 * size * decrement:
+        size, bound = 1.0, objective(point) + LINE_TOL * n
+        while objective(point + size * step) > bound - 0.1 * size * decrement:
             size /= 2
-        log_shape = log_shape + size * step
-    shape = np.exp(log_shape - log_shape.mean())
-    return _spheres(counts, diagonals / shape)[:, None] * shape
+        point = point + size * step
+    return point
 
 
 def _equal_volume(counts: NDArray, diagonals: NDArray) -> NDArray:
@@ -356,16 +372,33 @@ def _equal_matrix(
 def _equal_matrix_of_any_volume(
     counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
-    """VEE: lambda_k C; each of the two is a formula when the other is known."""
-    volumes = _spheres(counts, np.diagonal(scatter, axis1=1, axis2=2))
-    for _ in range(MAX_MATRIX_ITER):
-        matrix = (scatter / volumes[:, None, None]).sum(axis=0)
-        matrix /= _volumes(matrix)
-        relative = np.diagonal(np.linalg.solve(matrix, scatter), axis1=1, axis2=2)
-        before, volumes = volumes, _spheres(counts, relative)
-        if not np.max(np.abs(volumes / before - 1)) > VOLUME_TOL:
-            break
-    return volumes[:, None, None] * matrix
+    """VEE: lambda_k C, by Newton's method on log lambda.
+
+    With the best C for every lambda the objective is, up to constants,
+    f = d sum_k n_k log lambda_k + n log|sum_k W_k / lambda_k|, convex in log lambda.
+    """
+    n, d = counts.sum(), scatter.shape[-1]
+
+    def matrix(log_volumes: NDArray) -> NDArray:
+        return (scatter * np.exp(-log_volumes)[:, None, None]).sum(axis=0)
+
+    def objective(log_volumes: NDArray) -> float:
+        log_det = np.linalg.slogdet(matrix(log_volumes))[1]
+        return float(d * counts @ log_volumes + n * log_det)
+
+    def derivatives(log_volumes: NDArray) -> tuple[NDArray, NDArray]:
+        scaled = scatter * np.exp(-log_volumes)[:, None, None]
+        shares = np.linalg.solve(scaled.sum(axis=0), scaled)
+        traces = np.trace(shares, axis1=1, axis2=2)
+        products = np.tensordot(shares, shares, axes=([1, 2], [2, 1]))
+        return d * counts - n * traces, n * (np.diag(traces) - products)
+
+    spheres = _spheres(counts, np.diagonal(scatter, axis1=1, axis2=2))
+    log_volumes = _newton(objective, derivatives, np.log(spheres), n * d)
+    common = matrix(log_volumes)
+    common /= _volumes(common)
+    relative = np.diagonal(np.linalg.solve(common, scatter), axis1=1, axis2=2)
+    return _spheres(counts, relative)[:, None, None] * common
 
 
 def _volumes(matrices: NDArray) -> NDArray:
