@@ -25,6 +25,7 @@ from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
 RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
 LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
 RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
+LEAST_SIZE = 2.0**-20  # of a step: if less were better, that would be rounding
 MAX_RULE_ITER = 100
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
@@ -149,6 +150,8 @@ def _newton(
         size, bound = 1.0, objective(point) + LINE_TOL * n
         while objective(point + size * step) > bound - 0.1 * size * decrement:
             size /= 2
+            if size < LEAST_SIZE:
+                return point
         point = point + size * step
     return point
 

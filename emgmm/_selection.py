@@ -61,8 +61,9 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         for clusters. "aic": Akaike's, which selects more components. A callable
         `(estimator, X, sample_weight)` returns a number for a fitted
         `GaussianMixtureEM`; `sample_weight` is None where `fit` was given none.
-    tol : float, default=1e-3
-        As in `GaussianMixtureEM`.
+    tol : float, default=1e-5
+        As in `GaussianMixtureEM`, and less by default: where fits stop must not decide
+        between them.
     reg_covar : float or "scale", default="scale"
         As in `GaussianMixtureEM`.
     max_iter : int, default=1000
@@ -93,6 +94,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         likelihood, and with it every criterion, means little.
     labels_ : ndarray of shape (n_samples,)
         Most probable component of each row of the training data.
+    n_iter_ : int
+        EM iterations of the last run of the mixture selected.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -150,7 +153,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         *,
         covariance_type: str | Sequence[str] = "all",
         criterion: str | Criterion = "bic",
-        tol: float = 1e-3,
+        tol: float = 1e-5,
         reg_covar: float | str = "scale",
         max_iter: int = 1000,
         random_state: int | np.random.RandomState | None = None,
@@ -392,6 +395,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
                 "covariance_type": best.name,
             }
             self.labels_ = self.best_estimator_.labels_
+            self.n_iter_ = self.best_estimator_.n_iter_
         warn_of_defects(best.defects)
         if not best.converged:
             warnings.warn(

@@ -108,11 +108,13 @@ def _best(
         return max(results, key=sample.merit).mixture
 
 
-def sample_of(blocks: ArrayBlocks, n_components: int) -> ArrayBlocks:
-    """All rows that have a weight, or some of them where they are many."""
+def sample_of(
+    blocks: ArrayBlocks, n_components: int, n_rows: int = SAMPLE_ROWS
+) -> ArrayBlocks:
+    """All rows that have a weight, or some (so many at least) where they are more."""
     X, weights = blocks.X, blocks.sample_weight
     n_samples, n_features = X.shape
-    limit = max(SAMPLE_ROWS, ROWS_PER_MEAN * n_components * (n_features + 1))
+    limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
     equal = weights.strides == (0,)
     counted = n_samples if equal else np.count_nonzero(weights)

@@ -34,9 +34,11 @@ from ._split import growth, sample_of, standardized, whitened
 from ._statistics import Statistics
 from ._threads import BLAS
 
+SAMPLE_ROWS = 2**14  # of the sample on which fits are compared, at least
 BEYOND = 1  # components more than the greatest number, which begins from those
 LESS_ONE = 2  # mixtures of one component less that take part in a race
 EQUAL = 1e-5  # difference of log-likelihoods of a row that tells starts apart
+SAME = 1e-7  # difference below which fits have come to the same maximum
 HOPE = 10.0  # times its last gain: what a start may be expected to gain
 FAINT = 1e-9  # responsibilities of the others for rows of a component taken away
 
@@ -109,7 +111,7 @@ class Sweep:
         def of_sample(problem: Problem) -> Problem:
             blocks = problem.blocks
             if id(blocks) not in samples:
-                samples[id(blocks)] = sample_of(blocks, n_components)
+                samples[id(blocks)] = sample_of(blocks, n_components, SAMPLE_ROWS)
             return replace(problem, blocks=samples[id(blocks)])
 
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
@@ -213,9 +215,11 @@ def _common_starts(lead: Problem, n_components: int) -> dict[int, list[NDArray]]
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities)
     alike = [standardized(blocks).X, whitened(blocks)[1]]
-    for X in alike[: 1 if n_features == 1 else 2]:
+    # Few rows at covariance I are all as far from each other: rounding would choose.
+    full_rank = alike[1].shape[1] == n_features > 1
+    for X in alike if full_rank else alike[:1]:
         rows = ArrayBlocks(X, blocks.sample_weight)
-        for size in range(2, n_components + 1) if X.size else ():
+        for size in range(2, n_components + 1):
             starts[size].append(kmeans_from_axes(rows, size, np.random.RandomState(0)))
     return starts
 
@@ -237,7 +241,9 @@ def _race(
             short += _iterated(problem, less, rules.first)
         kept = [result.mixture for result in _distinct(problem, short)[: rules.kept]]
         short = _distinct(problem, _iterated(problem, kept, rules.further))
-        for result in short[: rules.finishing]:
+        for number, result in enumerate(short):
+            if number >= rules.finishing and best and problem.merit(best)[0]:
+                break  # what is degenerate does not count
             if best is None or _hopeful(problem, result, best):
                 best = _better(problem, best, result)
     return Fit(best, before + perf_counter() - began)
@@ -279,18 +285,24 @@ def _iterated(
 
 
 def _distinct(problem: Problem, results: Iterable[EMResult]) -> list[EMResult]:
-    """The best first, of each likelihood one."""
+    """The best first; of those that have come to the same, the first."""
     distinct: list[EMResult] = []
-    for result in sorted(results, key=problem.merit, reverse=True):
-        if all(abs(result.lower_bound - r.lower_bound) > EQUAL for r in distinct):
+    for result in results:
+        if not any(_same(problem, result, other) for other in distinct):
             distinct.append(result)
-    return distinct
+    return sorted(distinct, key=problem.merit, reverse=True)
+
+
+def _same(problem: Problem, result: EMResult, other: EMResult) -> bool:
+    (sound, bound), (other_sound, other_bound) = map(problem.merit, (result, other))
+    return sound == other_sound and abs(bound - other_bound) <= EQUAL
 
 
 def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
     """Whether a result may become better than the best, which is at its end."""
-    if problem.merit(result)[0] < problem.merit(best)[0]:
-        return False
+    sound, best_sound = problem.merit(result)[0], problem.merit(best)[0]
+    if sound != best_sound:
+        return sound
     ahead = result.lower_bound - best.lower_bound
     gain = result.lower_bounds[-1] - result.lower_bounds[-2]
     return abs(ahead) > EQUAL and ahead + HOPE * gain > 0
@@ -299,12 +311,17 @@ def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
 def _better(
     problem: Problem, best: EMResult | None, start: EMResult
 ) -> EMResult | None:
-    """What a start leads to, if that is better."""
+    """What a start leads to, if that is better by more than where fits stop."""
     try:
         result = problem.run(start.mixture, Progress(0, 1))
     except np.linalg.LinAlgError:
         return best
-    return result if best is None else max(best, result, key=problem.merit)
+    if best is None:
+        return result
+    sound, best_sound = problem.merit(result)[0], problem.merit(best)[0]
+    if sound == best_sound:
+        return result if result.lower_bound > best.lower_bound + SAME else best
+    return result if sound else best
 
 
 def _go_on(problem: Problem, fit: Fit) -> Fit:

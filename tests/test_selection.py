@@ -1,0 +1,295 @@
+"""GaussianMixtureIC: what it selects, and that it is an estimator."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from conftest import MODEL_NAMES, make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from emgmm import DegenerateComponentWarning, GaussianMixtureEM, GaussianMixtureIC
+
+FEW = {"n_components": (1, 2, 3), "covariance_type": ("spherical", "diag", "full")}
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return load_iris().data
+
+
+@pytest.fixture(scope="module")
+def searched(iris):
+    return GaussianMixtureIC(n_components=range(1, 6)).fit(iris)
+
+
+# Whole checks take the smallest search that selects at all; the default one passes too,
+# but takes minutes.
+SMALL = GaussianMixtureIC(n_components=(1, 2, 3), covariance_type=("diag", "tied"))
+
+
+@parametrize_with_checks([SMALL])
+def test_scikit_learns_checks_pass(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
+
+
+def test_every_column_is_that_of_a_fit(searched, iris):
+    results = searched.results_
+    assert {len(column) for column in results.values()} == {5 * len(MODEL_NAMES)}
+    for i in [0, 17, 40, 69]:
+        gmm = GaussianMixtureEM(
+            results["n_components"][i], covariance_type=results["covariance_type"][i]
+        ).fit(iris)
+        total = gmm.score(iris) * len(iris)
+        n_parameters = (gmm.bic(iris) + 2 * total) / np.log(len(iris))
+        assert results["n_parameters"][i] == round(n_parameters)
+        assert results["log_likelihood"][i] >= total - 0.01
+        for criterion in ("bic", "aic"):
+            difference = getattr(gmm, criterion)(iris) - results[criterion][i]
+            assert_allclose(difference, 2 * (results["log_likelihood"][i] - total))
+
+
+def test_the_best_has_the_least_criterion_and_the_numbers_of_its_row(searched, iris):
+    best, results = searched.best_estimator_, searched.results_
+    row = searched.best_index_
+    assert_array_equal(searched.criterion_, results["bic"])
+    assert (
+        searched.criterion_[row] == searched.criterion_[results["failure"] == ""].min()
+    )
+    assert_allclose(best.bic(iris), results["bic"][row], rtol=1e-10)
+    assert_allclose(best.icl(iris), results["icl"][row], rtol=1e-10)
+    assert_allclose(best.aic(iris), results["aic"][row], rtol=1e-10)
+    assert searched.best_params_ == {
+        "n_components": results["n_components"][row],
+        "covariance_type": results["covariance_type"][row],
+    }
+    assert best.get_params().items() >= searched.best_params_.items()
+
+
+def test_methods_are_those_of_the_best(searched, iris):
+    best = searched.best_estimator_
+    for method in ("predict", "predict_proba", "score_samples", "score"):
+        assert_array_equal(getattr(searched, method)(iris), getattr(best, method)(iris))
+    assert_array_equal(searched.labels_, searched.predict(iris))
+    for drawn, expected in zip(
+        searched.sample(5, random_state=0), best.sample(5, random_state=0), strict=True
+    ):
+        assert_array_equal(drawn, expected)
+
+
+def test_more_components_never_fit_worse(searched):
+    """Nor does a model that contains another: starts of the one serve the other."""
+    results = searched.results_
+    sound = np.where(results["failure"] == "", results["log_likelihood"], np.nan)
+    table = dict(
+        zip(
+            zip(results["covariance_type"], results["n_components"], strict=True),
+            sound,
+            strict=True,
+        )
+    )
+    for model in MODEL_NAMES:
+        path = [table[model, size] for size in range(1, 6)]
+        assert not np.any(np.diff(path) < -0.01), model
+    chain = ["EII", "VII", "VEI", "VVI", "VVE", "VVV"]
+    for size in range(1, 6):
+        path = [table[model, size] for model in chain]
+        assert not np.any(np.diff(path) < -0.01), size
+
+
+@pytest.mark.parametrize("name", ["icl", "aic"])
+def test_other_criteria_select_by_their_own_column(iris, name):
+    search = GaussianMixtureIC(**FEW, criterion=name).fit(iris)
+    assert_array_equal(search.criterion_, search.results_[name])
+    assert search.best_index_ == np.argmin(search.results_[name])
+
+
+def test_a_callable_criterion_is_given_fitted_estimators(iris):
+    seen = []
+
+    def deviance(gmm, X, sample_weight):
+        seen.append((gmm.n_components, gmm.covariance_type, sample_weight))
+        return -2 * gmm.score(X) * len(X)
+
+    search = GaussianMixtureIC(**FEW, criterion=deviance).fit(iris)
+    assert len(seen) == 9 and seen[0] == (1, "spherical", None)
+    assert_allclose(search.criterion_, -2 * search.results_["log_likelihood"])
+    assert search.best_params_ == {"n_components": 3, "covariance_type": "full"}
+
+
+@pytest.mark.parametrize("n_jobs", [2])
+def test_processes_change_nothing(iris, n_jobs):
+    alone = GaussianMixtureIC(**FEW).fit(iris)
+    shared = GaussianMixtureIC(**FEW, n_jobs=n_jobs).fit(iris)
+    assert_array_equal(alone.criterion_, shared.criterion_)
+    assert_array_equal(alone.labels_, shared.labels_)
+
+
+def test_a_weight_is_a_repetition(rng):
+    X = make_blobs(0, n_samples=80, n_features=2, n_components=3)
+    weights = rng.integers(0, 4, len(X))
+    weighted = GaussianMixtureIC(**FEW).fit(X, sample_weight=weights)
+    repeated = GaussianMixtureIC(**FEW).fit(np.repeat(X, weights, axis=0))
+    assert_allclose(weighted.criterion_, repeated.criterion_, rtol=1e-6)
+    assert weighted.best_params_ == repeated.best_params_
+
+
+def test_units_of_the_data_change_no_choice(iris):
+    small = GaussianMixtureIC(**FEW).fit(iris)
+    for unit in (1e-150, 1e150):
+        other = GaussianMixtureIC(**FEW).fit(iris * unit)
+        assert other.best_params_ == small.best_params_
+        shift = iris.size * np.log(unit)
+        moved = other.results_["log_likelihood"] + shift
+        assert_allclose(moved, small.results_["log_likelihood"], atol=0.01)
+
+
+def test_what_was_simulated_is_selected(rng):
+    labels = np.repeat([0, 1, 2], [200, 300, 500])
+    X = rng.standard_normal((1000, 2)) * [3.0, 0.5]
+    X += np.array([[0, 0], [0, 5], [12, 2]])[labels]
+    search = GaussianMixtureIC().fit(X)
+    assert search.best_params_ == {"n_components": 3, "covariance_type": "EEI"}
+    assert adjusted_rand_score(labels, search.labels_) > 0.95
+
+
+def test_many_rows_are_fitted_as_a_whole(rng):
+    X = np.vstack(
+        [rng.standard_normal((15000, 2)), rng.standard_normal((10000, 2)) + 5]
+    )
+    search = GaussianMixtureIC(**FEW).fit(X)
+    assert search.best_params_ == {"n_components": 2, "covariance_type": "spherical"}
+    gmm = GaussianMixtureEM(2, covariance_type="spherical", tol=1e-6).fit(X)
+    assert_allclose(search.best_estimator_.lower_bound_, gmm.lower_bound_, atol=1e-5)
+
+
+def test_one_feature_has_two_models():
+    X = np.r_[np.arange(20.0), np.arange(100.0, 120.0)][:, None]
+    search = GaussianMixtureIC(n_components=[1, 2, 3]).fit(X)
+    assert set(search.results_["covariance_type"]) == {"EII", "VII"}
+    assert search.best_params_ == {"n_components": 2, "covariance_type": "EII"}
+
+
+def test_equal_models_are_told_apart_by_their_order(iris):
+    """With one component four models are the same: the first stands for them."""
+    names = ["VVV", "EVV", "EEE"]
+    search = GaussianMixtureIC(1, covariance_type=names).fit(iris)
+    assert np.ptp(search.criterion_) < 1e-6
+    assert search.best_params_["covariance_type"] == "VVV"
+
+
+def test_a_number_of_components_that_cannot_be_fitted_is_no_obstacle(rng):
+    X = rng.standard_normal((6, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateComponentWarning)
+        search = GaussianMixtureIC(n_components=[1, 2, 50]).fit(X)
+    results = search.results_
+    failed = results["n_components"] == 50
+    assert all("n_components" in text for text in results["failure"][failed])
+    assert np.isnan(results["bic"][failed]).all()
+    assert not np.isnan(results["bic"][~failed]).any()
+
+
+def test_singular_candidates_are_told_and_the_others_go_on(rng):
+    """With a number in reg_covar nothing keeps matrices of five rows regular."""
+    X = rng.standard_normal((12, 8))
+    search = GaussianMixtureIC(
+        [1, 2, 3], covariance_type=["diag", "full"], reg_covar=0.0
+    ).fit(X)
+    results = search.results_
+    singular = (results["covariance_type"] == "full") & (results["n_components"] > 1)
+    assert all("ill-defined" in text for text in results["failure"][singular])
+    assert search.best_params_["covariance_type"] == "diag"
+
+
+def test_degenerate_candidates_are_not_selected(rng):
+    """Ten equal rows: the density at them can be as great as one likes."""
+    X = np.vstack([rng.standard_normal((60, 2)), np.full((10, 2), 3.0)])
+    search = GaussianMixtureIC([1, 2, 3], covariance_type=["VVV", "EEE"]).fit(X)
+    degenerate = search.results_["failure"] != ""
+    assert degenerate.any() and not degenerate[search.best_index_]
+    best = search.criterion_[search.best_index_]
+    assert search.criterion_[degenerate].min() < best
+
+
+def test_where_all_are_degenerate_one_is_selected_and_told():
+    X = np.repeat([[0.0, 1.0], [5.0, 5.0]], 10, axis=0)
+    with pytest.warns(DegenerateComponentWarning, match="of no width"):
+        search = GaussianMixtureIC([2, 3], covariance_type=["VVV"]).fit(X)
+    assert search.results_["failure"].all()
+    assert_array_equal(np.unique(search.labels_), [0, 1])
+
+
+@pytest.mark.parametrize(
+    "params, match",
+    [
+        ({"n_components": []}, "n_components"),
+        ({"n_components": [0, 1]}, "n_components"),
+        ({"n_components": [1.5]}, "n_components"),
+        ({"n_components": "many"}, "n_components"),
+        ({"covariance_type": ["full", "round"]}, "covariance_type.*'all'"),
+        ({"covariance_type": []}, "covariance_type"),
+        ({"covariance_type": "round"}, "covariance_type"),
+        ({"criterion": "dic"}, "criterion"),
+        ({"tol": -1}, "tol"),
+        ({"criterion": lambda gmm, X, sample_weight: np.nan}, "criterion"),
+    ],
+)
+def test_bad_parameters_are_named_and_leave_the_estimator_as_it_was(
+    iris, searched, params, match
+):
+    search = GaussianMixtureIC(**FEW).fit(iris)
+    before = vars(search).copy()
+    search.set_params(**params)
+    with pytest.raises(ValueError, match=match):
+        search.fit(iris)
+    after = {name: value for name, value in vars(search).items() if name not in params}
+    assert after == {k: v for k, v in before.items() if k not in params}
+
+
+def test_too_few_iterations_are_told(iris):
+    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        GaussianMixtureIC([5], covariance_type="VVV", max_iter=1).fit(iris)
+
+
+def test_an_unfitted_search_says_so(iris):
+    for method in ("predict", "predict_proba", "score_samples", "score", "sample"):
+        with pytest.raises(NotFittedError):
+            getattr(GaussianMixtureIC(), method)(
+                *([] if method == "sample" else [iris])
+            )
+
+
+def test_it_is_a_step_of_a_pipeline(iris):
+    pipeline = make_pipeline(StandardScaler(), GaussianMixtureIC(**FEW))
+    labels = clone(pipeline).fit_predict(iris)
+    assert len(np.unique(labels)) == 2
+
+
+def test_float32_rows_give_float32_parameters(iris):
+    search = GaussianMixtureIC(**FEW).fit(iris.astype(np.float32))
+    assert search.best_estimator_.means_.dtype == np.float32
+    double = GaussianMixtureIC(**FEW).fit(iris)
+    assert search.best_params_ == double.best_params_
+    assert_allclose(search.criterion_, double.criterion_, rtol=1e-4)
+
+
+def test_the_share_that_is_done_is_told(iris):
+    told = []
+    GaussianMixtureIC(**FEW)._fit(iris, None, told.append)
+    assert told[-1] == 1.0 and np.all(np.diff(told) > 0) and len(told) > 3
