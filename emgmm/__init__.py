@@ -9,6 +9,7 @@ _accelerate         extrapolation of EM, and what it has still to gain
 _callbacks          scikit-learn's callbacks, told of the tasks of a fit
 _threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
+_rules              rules of the M-step: volume and shape
 _families           the fourteen covariance models: rules of the M-step
 _mixture            a mixture as a distribution
 _initialize         starts: rows to labels or responsibilities
@@ -22,7 +23,9 @@ _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate
 _split              the default start: components split one after the other
 _sweep              many models and numbers of components, fitted together
+_defects            what is degenerate in a fit, told
 _validation         what users pass, checked
+_rows               rows and weights that users pass, checked
 _published          what a fit publishes, whether it is all of one mind
 _files              files of fitted mixtures, written and mistrusted
 datasets            the demonstration data
@@ -43,9 +46,9 @@ __main__            the same as `python -m emgmm`
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._defects import DegenerateComponentWarning
 from ._estimator import GaussianMixtureEM
 from ._selection import GaussianMixtureIC
-from ._validation import DegenerateComponentWarning
 
 if TYPE_CHECKING:
     from ._displays import MixtureDisplay

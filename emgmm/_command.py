@@ -20,9 +20,9 @@ from ._arguments import MAX_COMPONENTS, parsed, second_picture
 from ._estimator import GaussianMixtureEM
 from ._files import replacing
 from ._report import Fitted, summary
+from ._rows import check_sample_weight
 from ._selection import GaussianMixtureIC
 from ._tables import Table, read_table, write_labels
-from ._validation import check_sample_weight
 from .datasets import make_three_components
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141

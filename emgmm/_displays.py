@@ -22,7 +22,7 @@ from ._drawing import (
 )
 from ._families import FAMILIES
 from ._panels import KINDS, Look, draw_panel, faded, view_of
-from ._validation import check_sample_weight
+from ._rows import check_sample_weight
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

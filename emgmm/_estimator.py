@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import ArrayBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
+from ._defects import warn_of_defects
 from ._em import EMOptions, EMResult, Progress
 from ._estep import (
     classification_score,
@@ -35,21 +36,19 @@ from ._files import naming, read_model, write_model
 from ._mixture import Mixture
 from ._mstep import Constant, Relative
 from ._posterior import Kernel
+from ._rows import check_enough_rows, check_rows
 from ._runs import Begin, Problem
 from ._split import STARTS
 from ._threads import BLAS
 from ._validation import (
     check_covariances,
-    check_enough_rows,
     check_given,
     check_means,
     check_n_samples,
-    check_rows,
     check_start,
     check_weights,
     shape_of_means,
     unchanged_on_failure,
-    warn_of_defects,
 )
 
 

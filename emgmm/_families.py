@@ -21,12 +21,17 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgejsv
 
 from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
+from ._rules import (
+    Rule,
+    equal,
+    equal_shape,
+    equal_spheres,
+    equal_volume,
+    free,
+    newton,
+    spheres,
+)
 
-RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
-LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
-RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
-LEAST_SIZE = 2.0**-20  # of a step: if less were better, that would be rounding
-MAX_RULE_ITER = 100
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
 MAX_ROUNDS_ON = 500  # from a start, which the next M-step improves on again
@@ -34,9 +39,6 @@ MAX_ROUNDS_BRIEF = 6  # where EM need not be exact
 TRIAL_SWEEPS = 10  # before the best of several starts is chosen
 TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
 TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
-
-Rule = Callable[[NDArray, NDArray], NDArray]
-"""(counts (K,), diagonals of the scatter (K, d)) -> variances, (K,) or (K, d)."""
 
 Estimate = Callable[[NDArray, NDArray, Covariances | None], NDArray]
 """(counts, scatter in the layout of the storage's products, start) -> values.
@@ -82,94 +84,6 @@ class CovarianceFamily:
         """Free parameters of weights, means and covariances."""
         means = n_components * n_features
         return n_components - 1 + means + self.n_parameters(n_components, n_features)
-
-
-# Rules: volume and shape ---------------------------------------------------------
-
-
-def _equal_spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """EI: lambda = tr W / (n d)."""
-    return np.full(len(counts), diagonals.mean(axis=1).sum() / counts.sum())
-
-
-def _spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """VI: lambda_k = tr W_k / (n_k d)."""
-    return diagonals.mean(axis=1) / counts
-
-
-def _equal(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """EE: lambda A = W / n."""
-    return np.broadcast_to(diagonals.sum(axis=0) / counts.sum(), diagonals.shape)
-
-
-def _equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """VE: lambda_k A, by Newton's method on log A.
-
-    With the best volumes for every A the objective is, up to constants,
-    f = sum_k n_k log(sum_j w_kj / A_j) + n/d sum_j log A_j, which is convex in log A;
-    plain alternation of volumes and shape can take thousands of steps.
-    """
-    n, d = counts.sum(), diagonals.shape[1]
-
-    def objective(log_shape: NDArray) -> float:
-        sums = (diagonals * np.exp(-log_shape)).sum(axis=1)
-        return float(counts @ np.log(sums) + n / d * log_shape.sum())
-
-    def derivatives(log_shape: NDArray) -> tuple[NDArray, NDArray]:
-        shares = diagonals * np.exp(-log_shape)
-        shares /= shares.sum(axis=1, keepdims=True)
-        weighted = counts[:, None] * shares
-        totals = weighted.sum(axis=0)
-        return n / d - totals, np.diag(totals) - weighted.T @ shares
-
-    start = np.log((diagonals / _spheres(counts, diagonals)[:, None]).sum(axis=0))
-    log_shape = _newton(objective, derivatives, start, n)
-    shape = np.exp(log_shape - log_shape.mean())
-    return _spheres(counts, diagonals / shape)[:, None] * shape
-
-
-def _newton(
-    objective: Callable[[NDArray], float],
-    derivatives: Callable[[NDArray], tuple[NDArray, NDArray]],
-    point: NDArray,
-    n: float,
-) -> NDArray:
-    """Where a convex function of logarithms is least, to a relative accuracy.
-
-    It does not depend on their mean: a term that holds it makes the Hessian definite.
-    """
-    for _ in range(MAX_RULE_ITER):
-        gradient, hessian = derivatives(point)
-        hessian += n / len(point) ** 2
-        # Flat where a row is all in one place.
-        hessian += RULE_DAMPING * n * np.eye(len(point))
-        step = -np.linalg.solve(hessian, gradient)
-        decrement = -float(gradient @ step)
-        if not decrement > RULE_TOL * n:
-            break
-        size, bound = 1.0, objective(point) + LINE_TOL * n
-        while objective(point + size * step) > bound - 0.1 * size * decrement:
-            size /= 2
-            if size < LEAST_SIZE:
-                return point
-        point = point + size * step
-    return point
-
-
-def _equal_volume(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """EV: A_k is W_k at determinant 1, lambda the sum of what was divided out / n."""
-    volumes = _geometric_mean(diagonals)
-    return diagonals * (volumes.sum() / counts.sum() / volumes)[:, None]
-
-
-def _free(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """VV: lambda_k A_k = W_k / n_k."""
-    return diagonals / counts[:, None]
-
-
-def _geometric_mean(values: NDArray) -> NDArray:
-    """Geometric mean along the last axis."""
-    return np.exp(np.log(values).mean(axis=-1))
 
 
 # Orientations --------------------------------------------------------------------
@@ -396,12 +310,12 @@ def _equal_matrix_of_any_volume(
         products = np.tensordot(shares, shares, axes=([1, 2], [2, 1]))
         return d * counts - n * traces, n * (np.diag(traces) - products)
 
-    spheres = _spheres(counts, np.diagonal(scatter, axis1=1, axis2=2))
-    log_volumes = _newton(objective, derivatives, np.log(spheres), n * d)
+    volumes = spheres(counts, np.diagonal(scatter, axis1=1, axis2=2))
+    log_volumes = newton(objective, derivatives, np.log(volumes), n * d)
     common = matrix(log_volumes)
     common /= _volumes(common)
     relative = np.diagonal(np.linalg.solve(common, scatter), axis1=1, axis2=2)
-    return _spheres(counts, relative)[:, None, None] * common
+    return spheres(counts, relative)[:, None, None] * common
 
 
 def _volumes(matrices: NDArray) -> NDArray:
@@ -413,18 +327,18 @@ def _volumes(matrices: NDArray) -> NDArray:
 
 
 def _table() -> Iterator[CovarianceFamily]:
-    yield CovarianceFamily("EII", Spherical, partial(_axes, _equal_spheres))
-    yield CovarianceFamily("VII", Spherical, partial(_axes, _spheres))
-    yield CovarianceFamily("EEI", Diagonal, partial(_axes, _equal))
-    yield CovarianceFamily("VEI", Diagonal, partial(_axes, _equal_shape))
-    yield CovarianceFamily("EVI", Diagonal, partial(_axes, _equal_volume))
-    yield CovarianceFamily("VVI", Diagonal, partial(_axes, _free))
+    yield CovarianceFamily("EII", Spherical, partial(_axes, equal_spheres))
+    yield CovarianceFamily("VII", Spherical, partial(_axes, spheres))
+    yield CovarianceFamily("EEI", Diagonal, partial(_axes, equal))
+    yield CovarianceFamily("VEI", Diagonal, partial(_axes, equal_shape))
+    yield CovarianceFamily("EVI", Diagonal, partial(_axes, equal_volume))
+    yield CovarianceFamily("VVI", Diagonal, partial(_axes, free))
     yield CovarianceFamily("EEE", Tied, _equal_matrix)
     yield CovarianceFamily("VEE", Full, _equal_matrix_of_any_volume)
-    yield _of_common_orientation("EVE", _equal_volume)
-    yield _of_common_orientation("VVE", _free)
-    yield CovarianceFamily("EEV", Full, partial(_own, _equal))
-    yield CovarianceFamily("VEV", Full, partial(_own, _equal_shape))
+    yield _of_common_orientation("EVE", equal_volume)
+    yield _of_common_orientation("VVE", free)
+    yield CovarianceFamily("EEV", Full, partial(_own, equal))
+    yield CovarianceFamily("VEV", Full, partial(_own, equal_shape))
     yield CovarianceFamily("EVV", Full, _matrices_of_equal_volume)
     yield CovarianceFamily("VVV", Full, _matrices)
 

@@ -92,6 +92,19 @@ class Problem:
         mixture = result.mixture.in_units(1 / self.units)
         return EMResult(mixture, bounds, result.converged)
 
+    def unsupported(self, mixture: Mixture) -> list[str]:
+        """Components that hold fewer rows than they have free parameters, in words.
+
+        A few rows that happen to lie close together, or on a line, give such a
+        component a great likelihood in any sample, of one distribution too.
+        """
+        shape = mixture.means.shape
+        one_more = self.family.n_parameters_of_mixture(shape[0] + 1, shape[1])
+        own = one_more - self.family.n_parameters_of_mixture(*shape)
+        few = effective_rows(self.blocks, mixture) < own * (1 - 1e-6)
+        text = f"of fewer effective rows than their {own} parameters"
+        return [f"{_named(few)} {text}"] if few.any() else []
+
     def defects(self, mixture: Mixture) -> list[str]:
         """What is wrong with components of the mixture, in words."""
         held = effective_rows(self.blocks, mixture)

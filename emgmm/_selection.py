@@ -16,20 +16,18 @@ from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import ArrayBlocks
+from ._defects import warn_of_defects
 from ._em import EMResult
 from ._estep import classification_score, sum_over_rows
 from ._estimator import GaussianMixtureEM
 from ._families import FAMILIES, MODELS
+from ._rows import check_enough_rows, check_rows, check_sizes
 from ._runs import SINGULAR, Problem
 from ._sweep import Fit, Sweep
 from ._threads import BLAS
 from ._validation import (
-    check_enough_rows,
     check_models,
-    check_rows,
-    check_sizes,
     unchanged_on_failure,
-    warn_of_defects,
 )
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
@@ -90,8 +88,10 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         "covariance_type", "n_components", "log_likelihood" (of all rows, in nats),
         "n_parameters", "bic", "icl", "aic", "converged", "n_iter" (iterations of its
         last run), "time" (seconds) and "failure": empty, or why there is no fit, or
-        what is degenerate in it. A degenerate fit is selected only if all are: its
-        likelihood, and with it every criterion, means little.
+        what there is to be said against it. That is a component that is degenerate, or
+        holds fewer effective rows than it has free parameters: a few rows that happen
+        to lie close together give it a great likelihood, whatever the distribution
+        [2]_. Such a fit is selected only if there is no other.
     labels_ : ndarray of shape (n_samples,)
         Most probable component of each row of the training data.
     n_iter_ : int
@@ -124,6 +124,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     .. [1] C. Fraley and A. E. Raftery, "Model-based clustering, discriminant analysis,
        and density estimation", JASA 97 (2002), 611-631.
        doi:10.1198/016214502760047131
+    .. [2] G. McLachlan and D. Peel, "Finite Mixture Models" (2000), chapter 3, of
+       spurious local maximizers. doi:10.1002/0471721182
 
     Examples
     --------
@@ -433,11 +435,11 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
 
     def _names(self, n_features: int) -> list[str]:
         """Models to be compared."""
-        if isinstance(self.covariance_type, str):
-            if self.covariance_type != "all":
-                return [self.covariance_type]
-            return list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
-        return check_models(self.covariance_type)
+        given = self.covariance_type
+        if not isinstance(given, str):
+            return check_models(given)
+        every = list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
+        return {"all": every}.get(given, [given])
 
     def _unfitted(self, name: str, n_components: int = 1) -> GaussianMixtureEM:
         return GaussianMixtureEM(
@@ -491,6 +493,7 @@ class _Candidate(NamedTuple):
     failure: str
     defects: list[str]
     n_parameters: int
+    sound: bool = False
 
     @property
     def converged(self) -> bool:
@@ -517,11 +520,14 @@ def _candidate(
         failure = refused.get(size, SINGULAR)
         return _Candidate(name, size, None, seconds, failure, [], n_parameters)
     with BLAS.held():
-        sound = problem.merit(fit.result)[0]
-        defects = problem.defects(fit.result.mixture)
+        sound, mixture = problem.merit(fit.result)[0], fit.result.mixture
+        defects = problem.defects(mixture)
+        against = problem.unsupported(mixture) if sound else defects
     result = problem.in_units_of_the_user(fit.result)
-    failure = "" if sound else "; ".join(defects)
-    return _Candidate(name, size, result, fit.seconds, failure, defects, n_parameters)
+    failure = "; ".join(against)
+    return _Candidate(
+        name, size, result, fit.seconds, failure, defects, n_parameters, sound
+    )
 
 
 def _table(candidates: list[_Candidate], rows: ArrayBlocks) -> dict[str, NDArray]:
@@ -555,9 +561,12 @@ def _log_likelihoods(candidate: _Candidate, rows: ArrayBlocks) -> tuple[float, f
 
 
 def _least(values: NDArray, candidates: list[_Candidate]) -> int:
-    """The first of the least values of sound candidates, or of all if none is."""
-    sound = np.array([not candidate.failure for candidate in candidates])
-    for eligible in (sound & np.isfinite(values), np.isfinite(values)):
+    """The first of the least values of what nothing is to be said against, or else of
+    what is not degenerate, or else of all."""
+    finite = np.isfinite(values)
+    good = np.array([not candidate.failure for candidate in candidates])
+    sound = np.array([candidate.sound for candidate in candidates])
+    for eligible in (finite & good, finite & sound, finite):
         if eligible.any():
             least = values[eligible].min()
             equal = values <= least + TIE * abs(least)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,10 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import validate_data
 
-from ._blocks import ArrayBlocks
 from ._covariances import VARIANCES, Covariances
 from ._families import FAMILIES, CovarianceFamily
 
@@ -28,8 +24,6 @@ MATRICES_OF = {
     "covariances": ("covariance", "from_values"),
     "precisions_init": ("precision", "from_precisions"),
 }
-# Sums of weights below which shares of rows would underflow.
-MIN_TOTAL_WEIGHT = 1e-290
 
 
 @contextmanager
@@ -44,62 +38,6 @@ def unchanged_on_failure(estimator: Any) -> Iterator[None]:
         raise
 
 
-def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray:
-    """Weights of the rows (n,) as float64; ones, not stored, where none are given."""
-    if sample_weight is None:
-        return np.broadcast_to(np.float64(1.0), n_samples)
-    weights = _numbers(sample_weight, "sample_weight")
-    if weights.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
-            "one weight for each row of X."
-        )
-    if (weights < 0).any():
-        index = int(np.argmin(weights))
-        raise ValueError(
-            f"Negative values in data passed to `sample_weight`: {weights[index]} at "
-            f"row {index}. Give weights of 0 or more."
-        )
-    if not (weights > 0).any():
-        raise ValueError(
-            "sample_weight is zero for every row: give at least one row a positive "
-            "weight, or leave sample_weight out."
-        )
-    with np.errstate(over="ignore"):
-        total = weights.sum()
-    if not MIN_TOTAL_WEIGHT < total < np.inf:
-        raise ValueError(
-            f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
-            "scale the weights, which changes no fit."
-        )
-    return weights
-
-
-def check_rows(
-    estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None, reset: bool
-) -> ArrayBlocks:
-    """Rows, of as many features as in the last fit or two or more of a new one."""
-    rows: NDArray = validate_data(
-        estimator,
-        X,
-        dtype=[np.float64, np.float32],
-        reset=reset,
-        ensure_min_samples=2 if reset else 1,
-    )
-    return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
-
-
-def check_sizes(n_components: Any) -> list[int]:
-    """Numbers of components to be compared, in ascending order."""
-    given = np.unique(_numbers(n_components, "n_components"))
-    if not given.size or given[0] < 1 or (np.rint(given) != given).any():
-        raise ValueError(
-            f"n_components={n_components!r}: give whole numbers of 1 or more that are "
-            "to be compared, such as [1, 2, 3]."
-        )
-    return given.astype(int).tolist()
-
-
 def check_models(names: Iterable[Any]) -> list[str]:
     """Names of covariance models to be compared, each once."""
     chosen = list(dict.fromkeys(names))
@@ -112,27 +50,9 @@ def check_models(names: Iterable[Any]) -> list[str]:
     return chosen
 
 
-def check_enough_rows(sample_weight: NDArray, n_components: int) -> None:
-    """Every component needs a row of its own to start from."""
-    n_samples = len(sample_weight)
-    if n_samples < n_components:
-        raise ValueError(
-            f"Expected n_samples >= n_components but got n_components = "
-            f"{n_components}, n_samples = {n_samples}: lower n_components or fit more "
-            "rows."
-        )
-    n_weighted = int(np.count_nonzero(sample_weight))
-    if n_weighted < n_components:
-        raise ValueError(
-            f"n_components = {n_components}, but sample_weight is positive for "
-            f"{n_weighted} of the {n_samples} rows: lower n_components or weight more "
-            "rows."
-        )
-
-
 def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:
     """Starting labels (n,) or responsibilities (n, K) given as ``init_params``."""
-    numbers, n_samples = _numbers(start, "init_params"), len(sample_weight)
+    numbers, n_samples = as_numbers(start, "init_params"), len(sample_weight)
     if numbers.shape == (n_samples,):
         labels = _check_labels(numbers, n_components)
         _check_none_empty(np.bincount(labels + 1, sample_weight, n_components + 1)[1:])
@@ -195,7 +115,7 @@ def check_means(
 
 def shape_of_means(means: ArrayLike) -> tuple[int, int]:
     """Numbers of components and features that given means have."""
-    numbers = _numbers(means, "means")
+    numbers = as_numbers(means, "means")
     if numbers.ndim != 2 or not numbers.size:
         raise ValueError(
             f"means has the shape {numbers.shape}: give one row for each component "
@@ -303,7 +223,7 @@ def shaped(
     given: ArrayLike, argument: str, label: str, shape: tuple[int, ...]
 ) -> NDArray:
     """Finite numbers of the wanted shape."""
-    numbers = _numbers(given, argument)
+    numbers = as_numbers(given, argument)
     if numbers.shape != shape:
         raise ValueError(
             f"The parameter '{label}' should have the shape of {shape}, but got "
@@ -313,7 +233,7 @@ def shaped(
     return numbers
 
 
-def _numbers(given: ArrayLike, argument: str) -> NDArray:
+def as_numbers(given: ArrayLike, argument: str) -> NDArray:
     """The argument as an array of finite float64 numbers."""
     try:
         raw = np.asarray(given)
@@ -339,35 +259,3 @@ def check_n_samples(n_samples: int) -> int:
             "or more."
         )
     return int(n_samples)
-
-
-class DegenerateComponentWarning(ConvergenceWarning):
-    """Warning of components that stand for next to no rows, or have no width.
-
-    Densities near such a component, and the likelihood of the fit, mean little.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> from emgmm import DegenerateComponentWarning, GaussianMixtureEM
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("error", DegenerateComponentWarning)
-    ...     try:
-    ...         GaussianMixtureEM(2).fit([[0.0], [1.0], [2.0], [9.0], [9.0]])
-    ...     except DegenerateComponentWarning:
-    ...         print("a component has no width")
-    a component has no width
-    """
-
-
-def warn_of_defects(defects: list[str]) -> None:
-    """One warning of everything that is wrong with components, and what to do."""
-    if defects:
-        warnings.warn(
-            f"The fit has {'; '.join(defects)}: their densities, and the likelihood, "
-            "mean little. Lower n_components, give another start or a greater n_init, "
-            "a covariance_type with fewer parameters, or a number for reg_covar; or "
-            "drop features that are constant or follow from others.",
-            DegenerateComponentWarning,
-            stacklevel=5,  # where the user called fit
-        )

@@ -13,7 +13,7 @@ import emgmm
 
 PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
-    {"_accelerate", "_callbacks", "_covariances", "_csv"},
+    {"_accelerate", "_callbacks", "_covariances", "_csv", "_defects", "_rules"},
     {"_products", "_statistics", "_threads"},
     {"_blocks", "_families", "_mixture"},
     {"_charts", "_drawing", "_posterior", "_initialize", "_mstep"},
@@ -21,8 +21,8 @@ LAYERS = [
     {"_kernels"},
     {"_estep"},
     {"_em", "_validation"},
-    {"_displays", "_published", "_runs"},
-    {"_files", "_split"},
+    {"_published", "_rows", "_runs"},
+    {"_displays", "_files", "_split"},
     {"_estimator", "_sweep", "datasets"},
     {"_selection", "_report", "_tables"},
     {"_arguments"},

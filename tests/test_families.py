@@ -12,13 +12,11 @@ from emgmm._families import (
     FAMILIES,
     MODELS,
     _compose,
-    _equal_shape,
-    _equal_volume,
-    _free,
     _orientation_of,
     _orientations,
     _settle,
 )
+from emgmm._rules import equal_shape, equal_volume, free
 
 # The lattice of the models: each line's left side is a special case of its right.
 # Letter by letter, I is a case of E and E of V, where both names are models.
@@ -218,7 +216,7 @@ def test_a_common_orientation_is_kept_where_the_mean_matrix_has_none():
 @pytest.mark.parametrize("name", ["EVE", "VVE"])
 def test_several_orientations_are_tried_and_the_best_goes_on(name):
     """From the pooled orientation alone some of these end in worse optima."""
-    rule = {"EVE": _equal_volume, "VVE": _free}[name]
+    rule = {"EVE": equal_volume, "VVE": free}[name]
     gains = []
     for seed in range(30):
         counts, scatter = random_scatter(3, 3, seed)
@@ -235,7 +233,7 @@ def test_volumes_and_shape_are_optimal_for_nearly_empty_axes(eps):
     """Alternating between the two would take up to 1e5 steps here."""
     diagonals = 50 * np.array([[1, 1, 1], [eps, 1, 1], [eps, eps, 1]])
     counts = np.full(3, 50.0)
-    values = _equal_shape(counts, diagonals)
+    values = equal_shape(counts, diagonals)
     shape = values[0] / np.exp(np.log(values[0]).mean())
     volumes = values[:, 0] / shape[0]
     again = (diagonals / volumes[:, None]).sum(axis=0)

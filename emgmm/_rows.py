@@ -1,0 +1,89 @@
+"""Rows that users pass, their weights, and how many components they are enough for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import validate_data
+
+from ._blocks import ArrayBlocks
+from ._validation import as_numbers
+
+# Sums of weights below which shares of rows would underflow.
+MIN_TOTAL_WEIGHT = 1e-290
+
+
+def check_rows(
+    estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None, reset: bool
+) -> ArrayBlocks:
+    """Rows, of as many features as in the last fit or two or more of a new one."""
+    rows: NDArray = validate_data(
+        estimator,
+        X,
+        dtype=[np.float64, np.float32],
+        reset=reset,
+        ensure_min_samples=2 if reset else 1,
+    )
+    return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
+
+
+def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray:
+    """Weights of the rows (n,) as float64; ones, not stored, where none are given."""
+    if sample_weight is None:
+        return np.broadcast_to(np.float64(1.0), n_samples)
+    weights = as_numbers(sample_weight, "sample_weight")
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
+            "one weight for each row of X."
+        )
+    if (weights < 0).any():
+        index = int(np.argmin(weights))
+        raise ValueError(
+            f"Negative values in data passed to `sample_weight`: {weights[index]} at "
+            f"row {index}. Give weights of 0 or more."
+        )
+    if not (weights > 0).any():
+        raise ValueError(
+            "sample_weight is zero for every row: give at least one row a positive "
+            "weight, or leave sample_weight out."
+        )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not MIN_TOTAL_WEIGHT < total < np.inf:
+        raise ValueError(
+            f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
+            "scale the weights, which changes no fit."
+        )
+    return weights
+
+
+def check_enough_rows(sample_weight: NDArray, n_components: int) -> None:
+    """Every component needs a row of its own to start from."""
+    n_samples = len(sample_weight)
+    if n_samples < n_components:
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = "
+            f"{n_components}, n_samples = {n_samples}: lower n_components or fit more "
+            "rows."
+        )
+    n_weighted = int(np.count_nonzero(sample_weight))
+    if n_weighted < n_components:
+        raise ValueError(
+            f"n_components = {n_components}, but sample_weight is positive for "
+            f"{n_weighted} of the {n_samples} rows: lower n_components or weight more "
+            "rows."
+        )
+
+
+def check_sizes(n_components: Any) -> list[int]:
+    """Numbers of components to be compared, in ascending order."""
+    given = np.unique(as_numbers(n_components, "n_components"))
+    if not given.size or given[0] < 1 or (np.rint(given) != given).any():
+        raise ValueError(
+            f"n_components={n_components!r}: give whole numbers of 1 or more that are "
+            "to be compared, such as [1, 2, 3]."
+        )
+    return given.astype(int).tolist()

@@ -1,0 +1,102 @@
+"""Rules: diagonals of the scatter to variances, as volume and shape have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
+LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
+RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
+LEAST_SIZE = 2.0**-20  # of a step: if less were better, that would be rounding
+MAX_RULE_ITER = 100
+
+Rule = Callable[[NDArray, NDArray], NDArray]
+"""(counts (K,), diagonals of the scatter (K, d)) -> variances, (K,) or (K, d)."""
+
+
+def equal_spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """EI: lambda = tr W / (n d)."""
+    return np.full(len(counts), diagonals.mean(axis=1).sum() / counts.sum())
+
+
+def spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """VI: lambda_k = tr W_k / (n_k d)."""
+    return diagonals.mean(axis=1) / counts
+
+
+def equal(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """EE: lambda A = W / n."""
+    return np.broadcast_to(diagonals.sum(axis=0) / counts.sum(), diagonals.shape)
+
+
+def equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """VE: lambda_k A, by Newton's method on log A.
+
+    With the best volumes for every A the objective is, up to constants,
+    f = sum_k n_k log(sum_j w_kj / A_j) + n/d sum_j log A_j, which is convex in log A;
+    plain alternation of volumes and shape can take thousands of steps.
+    """
+    n, d = counts.sum(), diagonals.shape[1]
+
+    def objective(log_shape: NDArray) -> float:
+        sums = (diagonals * np.exp(-log_shape)).sum(axis=1)
+        return float(counts @ np.log(sums) + n / d * log_shape.sum())
+
+    def derivatives(log_shape: NDArray) -> tuple[NDArray, NDArray]:
+        shares = diagonals * np.exp(-log_shape)
+        shares /= shares.sum(axis=1, keepdims=True)
+        weighted = counts[:, None] * shares
+        totals = weighted.sum(axis=0)
+        return n / d - totals, np.diag(totals) - weighted.T @ shares
+
+    start = np.log((diagonals / spheres(counts, diagonals)[:, None]).sum(axis=0))
+    log_shape = newton(objective, derivatives, start, n)
+    shape = np.exp(log_shape - log_shape.mean())
+    return spheres(counts, diagonals / shape)[:, None] * shape
+
+
+def newton(
+    objective: Callable[[NDArray], float],
+    derivatives: Callable[[NDArray], tuple[NDArray, NDArray]],
+    point: NDArray,
+    n: float,
+) -> NDArray:
+    """Where a convex function of logarithms is least, to a relative accuracy.
+
+    It does not depend on their mean: a term that holds it makes the Hessian definite.
+    """
+    for _ in range(MAX_RULE_ITER):
+        gradient, hessian = derivatives(point)
+        hessian += n / len(point) ** 2
+        # Flat where a row is all in one place.
+        hessian += RULE_DAMPING * n * np.eye(len(point))
+        step = -np.linalg.solve(hessian, gradient)
+        decrement = -float(gradient @ step)
+        if not decrement > RULE_TOL * n:
+            break
+        size, bound = 1.0, objective(point) + LINE_TOL * n
+        while objective(point + size * step) > bound - 0.1 * size * decrement:
+            size /= 2
+            if size < LEAST_SIZE:
+                return point
+        point = point + size * step
+    return point
+
+
+def equal_volume(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """EV: A_k is W_k at determinant 1, lambda the sum of what was divided out / n."""
+    volumes = geometric_mean(diagonals)
+    return diagonals * (volumes.sum() / counts.sum() / volumes)[:, None]
+
+
+def free(counts: NDArray, diagonals: NDArray) -> NDArray:
+    """VV: lambda_k A_k = W_k / n_k."""
+    return diagonals / counts[:, None]
+
+
+def geometric_mean(values: NDArray) -> NDArray:
+    """Geometric mean along the last axis."""
+    return np.exp(np.log(values).mean(axis=-1))
