@@ -1,8 +1,8 @@
 """Tables and figures of the results: ``python -m benchmarks.report``.
 
-The tables go to ``benchmarks/results/README.md`` and, where the README has markers such
-as ``<!-- benchmarks:iterations -->`` and ``<!-- /benchmarks:iterations -->``, between
-them; never those of a quick run.
+The tables go to ``benchmarks/results/README.md`` and, where the README or that of the
+benchmarks has markers such as ``<!-- benchmarks:iterations -->`` and
+``<!-- /benchmarks:iterations -->``, between them; never those of a quick run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .tables import TABLES, problem_of
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 COMPARED = {group for group, _ in COMPARISONS.values()}  # whose tables have no times
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 FIGURE = ROOT / ".github" / "scaling.png"
 
 
@@ -78,7 +79,8 @@ def main():
     RESULTS.mkdir(exist_ok=True)
     text = "# Results\n\n" + "\n".join(parts)
     (RESULTS / "README.md").write_text(text, encoding="utf-8")
-    replace_marked(ROOT / "README.md", tables(quick=False))
+    for page in PAGES:
+        replace_marked(page, tables(quick=False))
     scaling = load("scaling")
     if scaling is not None:
         draw_scaling(scaling, RESULTS / "scaling.png")
