@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
 
 from ._posterior import Sums
 from ._statistics import Statistics
@@ -52,7 +51,9 @@ class Deviations:
     def groups(self, features: NDArray) -> Iterator[slice]:
         """Components that are handled together."""
         size = max(WHITENED_SIZE // features.size, 1)
-        return gen_batches(len(self.origin), size)
+        # scikit-learn's gen_batches takes longer to check its arguments than a pass.
+        for start in range(0, len(self.origin), size):
+            yield slice(start, start + size)
 
     def write(self, features: NDArray, origin: NDArray, out: NDArray) -> None:
         """x - o_k of some components, into (components, d, n)."""

@@ -24,6 +24,7 @@ SINGULAR = (
     "data. Or leave reg_covar at 'scale'."
 )
 NOTHING_ELSE = 1 - 1e-6  # share of a variance that is a number in ``reg_covar``
+HALF_A_ROW = 0.5  # which components share with others, and so lack
 VANISHED = 0.5  # effective rows below which a component is taken to hold none
 
 Begin = Callable[[], Mixture]
@@ -101,7 +102,7 @@ class Problem:
         shape = mixture.means.shape
         one_more = self.family.n_parameters_of_mixture(shape[0] + 1, shape[1])
         own = one_more - self.family.n_parameters_of_mixture(*shape)
-        few = effective_rows(self.blocks, mixture) < own * (1 - 1e-6)
+        few = effective_rows(self.blocks, mixture) < own - HALF_A_ROW
         text = f"of fewer effective rows than their {own} parameters"
         return [f"{_named(few)} {text}"] if few.any() else []
 

@@ -39,6 +39,7 @@ BEYOND = 1  # components more than the greatest number, which begins from those
 LESS_ONE = 2  # mixtures of one component less that take part in a race
 EQUAL = 1e-5  # difference of log-likelihoods of a row that tells starts apart
 SAME = 1e-7  # difference below which fits have come to the same maximum
+NEAR = 0.1  # squared standard deviations, and share of weights, of one maximum
 HOPE = 10.0  # times its last gain: what a start may be expected to gain
 FAINT = 1e-9  # responsibilities of the others for rows of a component taken away
 
@@ -286,16 +287,16 @@ def _iterated(
 
 def _distinct(problem: Problem, results: Iterable[EMResult]) -> list[EMResult]:
     """The best first; of those that have come to the same, the first."""
-    distinct: list[EMResult] = []
+    distinct: list[tuple[tuple[bool, float], EMResult]] = []
     for result in results:
-        if not any(_same(problem, result, other) for other in distinct):
-            distinct.append(result)
-    return sorted(distinct, key=problem.merit, reverse=True)
-
-
-def _same(problem: Problem, result: EMResult, other: EMResult) -> bool:
-    (sound, bound), (other_sound, other_bound) = map(problem.merit, (result, other))
-    return sound == other_sound and abs(bound - other_bound) <= EQUAL
+        sound, bound = merit = problem.merit(result)
+        if not any(
+            sound == other_sound and abs(bound - other_bound) <= EQUAL
+            for (other_sound, other_bound), _ in distinct
+        ):
+            distinct.append((merit, result))
+    distinct.sort(key=lambda pair: pair[0], reverse=True)
+    return [result for _, result in distinct]
 
 
 def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
@@ -305,7 +306,23 @@ def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
         return sound
     ahead = result.lower_bound - best.lower_bound
     gain = result.lower_bounds[-1] - result.lower_bounds[-2]
-    return abs(ahead) > EQUAL and ahead + HOPE * gain > 0
+    if abs(ahead) <= EQUAL or ahead + HOPE * gain <= 0:
+        return False
+    return ahead > 0 or not _near(result.mixture, best.mixture)
+
+
+def _near(mixture: Mixture, other: Mixture) -> bool:
+    """Whether components are those of the other, as good as in their places."""
+    variances = other.covariances.variances
+    shifts = (mixture.means[:, None] - other.means) ** 2 / variances
+    distances = shifts.mean(axis=-1)
+    nearest = distances.argmin(axis=1)
+    weights = other.weights[nearest]
+    return bool(
+        len(set(nearest.tolist())) == len(nearest)
+        and distances.min(axis=1).max() < NEAR
+        and np.all(np.abs(mixture.weights - weights) < NEAR * weights)
+    )
 
 
 def _better(
