@@ -80,6 +80,10 @@ OVERSUBSCRIPTION = [
 ]
 
 STARTS = [{"group": "starts", "seeds": 20}]
+SELECTION = [
+    {"group": "selection", "data": name, "repeats": 3}
+    for name in ("iris", "faithful", "acidity", "galaxies", "sim_d2_n5000_k8")
+]
 ACCELERATION = [{"group": "acceleration", "seeds": 3, "repeats": 3}]
 
 GROUPS = {
@@ -92,6 +96,7 @@ GROUPS = {
     "oversubscription": OVERSUBSCRIPTION,
     "starts": STARTS,
     "acceleration": ACCELERATION,
+    "selection": SELECTION,
 }
 
 # Of the quick run, which shows that everything works rather than how fast it is.
@@ -105,6 +110,7 @@ QUICK_ROWS = {
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
+QUICK_DATA = {"iris", "acidity"}  # of the selection group
 
 
 def cases_of(group, quick=False):
@@ -119,6 +125,8 @@ def skipped(one):
         return one["model"] not in QUICK_MODELS
     if one["group"] == "quality":
         return one["K"] > 5
+    if one["group"] == "selection":
+        return one["data"] not in QUICK_DATA
     axis = one.get("axis")
     return axis is not None and one[axis] not in QUICK_SIZES[axis]
 

@@ -1,4 +1,4 @@
-"""The tables of starts and of acceleration: markdown of those groups' results."""
+"""The tables of starts, acceleration and selection: markdown of their results."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import statistics
 import numpy as np
 
 from .overlap import EASY, MODERATE, OVERLAPPING
-from .tables import markdown, number
+from .selection import ONE_THREAD
+from .tables import done, markdown, number
 
 SAME = 1e-7  # nats per row between two limits that are taken for the same optimum
 TOL = 1e-3  # the libraries' default
+SAME_TOTAL, SAME_PER_ROW = 1e-3, 1e-5  # nats between two likelihoods that are equal
 FAMILIES = {
     "spherical": ("EII", "VII"),
     "diagonal": ("EEI", "VEI", "EVI", "VVI"),
@@ -201,6 +203,127 @@ def failed_runs(report):
     )
 
 
+# Selection
+
+
+def selection_table(report):
+    header = "rows,n,d,compared,better,equal,worse,worst shortfall,at".split(",")
+    header += ["no fit in mclust", "VVE below mclust's", "degenerate"]
+    header += ["selected: BIC", "without VVE", "by mclust"]
+    results = done(report)
+    rows = [
+        [one["case"]["data"], one["n"], one["d"], *agreement_cells([one])]
+        + [mixture(least(one)), mixture(least(one, but="VVE")), mixture(one["mclust"])]
+        for one in results
+    ]
+    if rows:
+        rows.append(["all", "", "", *agreement_cells(results), "", "", ""])
+    return (
+        markdown(header, rows)
+        + "\n\nEqual: log-likelihoods of all rows, within max(1e-3, 1e-5 n) nats. VVE "
+        "with two or more components is counted by itself: mclust's M-step of it does "
+        "not reach the maximum."
+    )
+
+
+def agreement_cells(results):
+    """How often the search is above, at and below mclust's likelihood, and how far."""
+    known = [
+        (shortfall(cell), allowed(one), cell)
+        for one in results
+        for cell in one["cells"]
+        if cell["mclust"] is not None
+    ]
+    compared = [cell for cell in known if not cell[2]["wrong_there"]]
+    worse = sum(below > most for below, most, _ in compared)
+    better = sum(below < -most for below, most, _ in compared)
+    below, _, worst = max(compared, key=lambda cell: cell[0])
+    cells = [cell for one in results for cell in one["cells"]]
+    share = f" ({percent(worse / len(compared))})"
+    return [
+        len(compared),
+        better,
+        len(compared) - better - worse,
+        str(worse) + share,
+        decimals(max(below, 0.0)),
+        f"{worst['model']} {worst['K']}" if worse else "-",
+        len(cells) - len(known),
+        sum(below > most for below, most, cell in known if cell["wrong_there"]),
+        sum(not cell["sound"] for cell in cells),
+    ]
+
+
+def allowed(one):
+    return max(SAME_TOTAL, SAME_PER_ROW * one["n"])
+
+
+def shortfall(cell, way="search"):
+    """Nats below mclust; all where there is no fit."""
+    return np.inf if cell[way] is None else cell["mclust"] - cell[way]
+
+
+def least(one, but=None):
+    """The cell of the least BIC; not of a model, nor a degenerate one."""
+    cells = [cell for cell in one["cells"] if cell["sound"] and cell["model"] != but]
+    return min(cells, key=lambda cell: cell["bic"])
+
+
+def mixture(one):
+    """A mixture selected, with its BIC."""
+    star = "" if one.get("sound", True) else "*"
+    return f"{one['model']} {one['K']}: {one['bic']:.2f}{star}"
+
+
+def selection_times_table(report):
+    header = "rows,way,fits,seconds,relative,below mclust,selected: BIC".split(",")
+    rows = []
+    for one in done(report):
+        for way, found in fastest(one["ways"]).items():
+            times = [found["seconds"][key] for key in ("median", "least", "most")]
+            middle, *ends = map(number, times)
+            rows.append(
+                [
+                    one["case"]["data"],
+                    way,
+                    found["fits"],
+                    f"{middle} ({'-'.join(ends)})",
+                    number(times[0] / one["ways"]["emgmm"]["seconds"]["median"]),
+                    below_mclust(one, way),
+                    mixture(found),
+                ]
+            )
+    return (
+        markdown(header, rows)
+        + "\n\nSeconds are medians (least-most) of runs in turn; scikit-learn's of "
+        "the better of its default number of threads and one. Separate fits: "
+        "`GaussianMixtureEM` for every model and number of components, from its own "
+        "start. *: degenerate. There are no times of mclust's for these searches."
+    )
+
+
+def fastest(ways):
+    """Of each way with all threads and with one, the faster."""
+    found = {}
+    for name, one in ways.items():
+        way = name.removesuffix(ONE_THREAD)
+        other = found.get(way, one)
+        found[way] = min(one, other, key=lambda way: way["seconds"]["median"])
+    return found
+
+
+def below_mclust(one, way):
+    """In how many cells; only where the way has fitted them all."""
+    key = {"emgmm": "search", "separate fits": "separate"}.get(way)
+    compared = [
+        cell
+        for cell in one["cells"]
+        if cell["mclust"] is not None and not cell["wrong_there"]
+    ]
+    if key is None:
+        return "-"
+    return sum(shortfall(cell, key) > allowed(one) for cell in compared)
+
+
 def sound(report):
     return [one for one in report["results"] if "error" not in one]
 
@@ -211,4 +334,6 @@ COMPARISONS = {
     "real": ("starts", real_table),
     "acceleration": ("acceleration", acceleration_table),
     "stopping": ("acceleration", stopping_table),
+    "selection": ("selection", selection_table),
+    "selection-times": ("selection", selection_times_table),
 }

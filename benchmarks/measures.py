@@ -193,6 +193,12 @@ def acceleration(one):
     return acceleration(one)
 
 
+def selection(one):
+    from .selection import selection
+
+    return selection(one)
+
+
 MEASURES = {
     "iterations": iterations,
     "quality": quality,
@@ -203,6 +209,7 @@ MEASURES = {
     "oversubscription": oversubscription,
     "starts": starts,
     "acceleration": acceleration,
+    "selection": selection,
 }
 
 

@@ -51,7 +51,7 @@ def read(name):
 
 def mclust_log_likelihood(reference, n_components):
     """The best of mclust's fits from its own start and from k-means."""
-    bic = read(f"bic_{reference}.json") or {"models": [], "G": []}
+    table = read(f"search_{reference}.json") or {"models": [], "G": []}
     fits = read(f"me_{reference}.json") or {"me_tight": []}
     found = [
         fit["loglik"]
@@ -59,10 +59,10 @@ def mclust_log_likelihood(reference, n_components):
         if fit["model"] in ("V", "VVV") and fit["G"] == n_components
         if fit.get("trusted")
     ]
-    for model in {"V", "VVV"} & set(bic["models"]):
-        if n_components in bic["G"]:
-            row = bic["tight"]["loglik"][bic["G"].index(n_components)]
-            found.append(row[bic["models"].index(model)])
+    for model in {"V", "VVV"} & set(table["models"]):
+        if n_components in table["G"]:
+            row = table["loglik"][table["G"].index(n_components)]
+            found.append(row[table["models"].index(model)])
     return max((value for value in found if value is not None), default=None)
 
 
