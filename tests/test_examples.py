@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -17,9 +18,17 @@ import emgmm.datasets
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 FIGURES = {
-    "plot_three_components": ["three_components.png", "three_components.gif"],
     "plot_a_lucky_error": ["a_lucky_error.png"],
+    "plot_anomalies": ["anomalies.png"],
+    "plot_cigars": ["cigars.png"],
+    "plot_density": ["density.png"],
+    "plot_overview": ["overview.png"],
+    "plot_pipeline": ["pipeline.png"],
+    "plot_selection": ["selection.png"],
+    "plot_three_components": ["three_components.png", "three_components.gif"],
+    "plot_weights": ["weights.png"],
 }
+PICTURES = [name for names in FIGURES.values() for name in names if ".png" in name]
 # Old matplotlib with new dependencies of its own is told of deprecations.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 
@@ -41,6 +50,17 @@ def outputs(tmp_path_factory):
     return folder, {example.stem: run(example, folder) for example in EXAMPLES}
 
 
+def numbers(text):
+    """Every number in a text."""
+    return [float(number) for number in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", text)]
+
+
+def line_of(printed, start):
+    """What follows on the line that starts so."""
+    (line,) = [line for line in printed.splitlines() if line.startswith(start)]
+    return line.removeprefix(start)
+
+
 def test_every_example_writes_its_figures(outputs):
     folder, printed = outputs
     assert set(printed) == set(FIGURES)
@@ -48,7 +68,7 @@ def test_every_example_writes_its_figures(outputs):
     assert written == {name for names in FIGURES.values() for name in names}
 
 
-@pytest.mark.parametrize("name", ["three_components.png", "a_lucky_error.png"])
+@pytest.mark.parametrize("name", PICTURES)
 def test_figures_show_something(outputs, name):
     import matplotlib.image
 
@@ -91,6 +111,75 @@ def test_the_script_s_error_is_shown_as_it_was(monkeypatch, tmp_path):
     for name, variant in [("lucky", "gist_as_published"), ("exact", "corrected")]:
         expected = published[variant]["loglik_after_iteration"][:51]
         assert_allclose(shown[name], expected, rtol=1e-9)
+
+
+def test_the_overview_finds_the_three_cultivars_of_wine(outputs):
+    printed = outputs[1]["plot_overview"]
+    assert "BIC selects 3 components of the model VVI" in printed
+    assert numbers(line_of(printed, "adjusted Rand index"))[0] > 0.6
+
+
+def test_the_selection_is_mclust_s_and_its_table_is_in_order(outputs):
+    """mclust selects VEV with two components for iris, BIC -561.7; then three."""
+    printed = outputs[1]["plot_selection"]
+    assert "{'n_components': 2, 'covariance_type': 'VEV'}" in printed
+    table = [line.split() for line in printed.splitlines()[1:6]]
+    assert [row[:2] for row in table[:2]] == [["2", "VEV"], ["3", "VEV"]]
+    bic = [float(row[4]) for row in table]
+    assert_allclose(bic[:2], [561.7, 562.6], atol=0.11)
+    assert bic == sorted(bic)
+    behind, agreement = numbers(line_of(printed, "three components: "))
+    assert 0 < behind < 2 and agreement > 0.85
+
+
+def test_cigars_are_found_where_scikit_learn_cuts_them(outputs):
+    printed = outputs[1]["plot_cigars"]
+    theirs, restarted, ours = (numbers(line)[-2:] for line in printed.splitlines())
+    assert ours[0] > max(theirs[0], restarted[0])
+    assert ours[1] > 0.95 and theirs[1] < 0.5 and restarted[1] < 0.5
+
+
+def test_the_pipeline_s_choices_are_the_best_of_what_it_prints(outputs):
+    printed = outputs[1]["plot_pipeline"]
+    scores = {name: numbers(line_of(printed, name))[::2] for name in ("diag", "full")}
+    name, size = line_of(printed, "held-out rows: ").split(", ")
+    assert scores[name][int(size) - 1] == max(scores["diag"] + scores["full"])
+    assert scores["full"][2] == max(scores["full"])
+    assert line_of(printed, "BIC: ") == "diag, 3"
+    assert numbers(line_of(printed, "ARI of"))[0] > 0.8
+
+
+def test_digits_never_seen_are_anomalies(outputs):
+    printed = outputs[1]["plot_anomalies"]
+    lines = [line for line in printed.splitlines() if line.startswith("without")]
+    areas = np.array([numbers(line)[1:] for line in lines])
+    assert areas.shape == (10, 2)
+    assert areas[:, 0].min() > 0.9 and np.all(areas[:, 0] > areas[:, 1])
+    careless, careful = (
+        numbers(line_of(printed, f"5% quantile of rows {which} the fit: "))
+        for which in ("in", "kept from")
+    )
+    assert careless[0] > 12 and 3 < careful[0] < 8
+    assert careful[1] > 70
+
+
+def test_a_mixture_tells_petals_better_than_kernels(outputs):
+    printed = outputs[1]["plot_density"]
+    ours, theirs = (
+        numbers(line_of(printed, f"{name}: log-density of held-out rows "))[0]
+        for name in ("mixture", "kernels")
+    )
+    assert ours > theirs + 0.2
+    assert numbers(line_of(printed, "33% of petals: ")) == [1.46, 0.17]
+
+
+def test_weights_are_repetition_and_bins_add_what_sheppard_says(outputs):
+    printed = outputs[1]["plot_weights"]
+    (repeated,) = numbers(line_of(printed, "weights or repeated rows: means differ by"))
+    assert repeated < 1e-9
+    assert numbers(line_of(printed, "means differ by "))[0] < 0.005
+    (excess,) = numbers(line_of(printed, "variances grow by h^2 / 12, but for "))
+    assert excess < 0.02
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
