@@ -259,7 +259,11 @@ def _curves(ax: Any, view: View, look: Look) -> Artists:
 
 
 def _histogram(ax: Any, view: View) -> tuple[NDArray, Any]:
-    """Heights and bars; bins by Scott's rule, for a component of mean width."""
+    """Heights and bars; bins by Scott's rule, for a component of mean width.
+
+    Where values are rounded, bins are centred on whole numbers of steps: narrower ones
+    would be empty between the values, and others would hold now one, now two.
+    """
     x, counts = view.X[:, 0], view.sample_weight
     total = len(x) if counts is None else counts.sum()
     variances = np.maximum(view.covariances[:, 0, 0], 1e-300)
@@ -269,8 +273,12 @@ def _histogram(ax: Any, view: View) -> tuple[NDArray, Any]:
     low, high = present.min(), present.max()
     if low == high:
         low, high = view.limits[0]
-    n_bins = int(np.clip(np.ceil((high - low) / max(width, 1e-300)), 5, 100))
-    edges = np.linspace(low, high, n_bins + 1)
+    width = np.clip(width, (high - low) / 100, (high - low) / 5)
+    steps = np.diff(np.unique(present))
+    step = min(steps[steps > 1e-6 * width].tolist(), default=width)
+    width = max(1, np.round(width / step)) * step
+    n_bins = int(np.ceil((high - low + step) / width))
+    edges = low - step / 2 + width * np.arange(n_bins + 1)
     look = {"color": "0.85", "edgecolor": "white", "linewidth": 0.5}
     heights, _, bars = ax.hist(x, edges, density=True, weights=counts, **look)
     return heights, bars

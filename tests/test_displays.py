@@ -245,6 +245,21 @@ def test_weights_make_the_histogram_of_repeated_rows():
     assert_allclose(sum(b.get_width() * b.get_height() for b in weighted), 1)
 
 
+@pytest.mark.parametrize("step", [0.1, 0.25, 1.0])
+def test_bins_of_a_histogram_fit_to_rounded_values(step):
+    """Each bin holds as many of the values that can be, so that none is a comb's."""
+    X = np.random.RandomState(0).normal(size=(100_000, 1))
+    values, counts = np.unique((X / step).round(), return_counts=True)
+    rows = values[:, None] * step
+    gmm = GaussianMixtureEM(1).fit(rows, sample_weight=counts)
+    (bars,) = draw(gmm, rows, sample_weight=counts).bars_[0, 0]
+    centres = np.array([bar.get_x() + bar.get_width() / 2 for bar in bars])
+    heights = np.array([bar.get_height() for bar in bars])
+    near = np.abs(centres) < 2
+    expected = np.exp(gmm.score_samples(centres[near][:, None]))
+    assert_allclose(heights[near], expected, rtol=0.1)
+
+
 def test_rows_without_weight_are_not_drawn(iris, fitted):
     weights = np.arange(len(iris)) % 2
     display = draw(fitted, iris, features=[0, 1], sample_weight=weights)
