@@ -11,6 +11,7 @@ RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
 LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
 RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
 LEAST_SIZE = 2.0**-20  # of a step: if less were better, that would be rounding
+MAX_IDLE = 2  # steps that gain no more than rounding: these double the digits
 MAX_RULE_ITER = 100
 
 Rule = Callable[[NDArray, NDArray], NDArray]
@@ -68,6 +69,7 @@ def newton(
 
     It does not depend on their mean: a term that holds it makes the Hessian definite.
     """
+    value, idle = objective(point), 0
     for _ in range(MAX_RULE_ITER):
         gradient, hessian = derivatives(point)
         hessian += n / len(point) ** 2
@@ -75,14 +77,17 @@ def newton(
         hessian += RULE_DAMPING * n * np.eye(len(point))
         step = -np.linalg.solve(hessian, gradient)
         decrement = -float(gradient @ step)
-        if not decrement > RULE_TOL * n:
+        if not decrement > RULE_TOL * n or idle == MAX_IDLE:
             break
-        size, bound = 1.0, objective(point) + LINE_TOL * n
-        while objective(point + size * step) > bound - 0.1 * size * decrement:
+        size, rounding = 1.0, LINE_TOL * n
+        while (next_value := objective(point + size * step)) > (
+            value + rounding - 0.1 * size * decrement
+        ):
             size /= 2
             if size < LEAST_SIZE:
                 return point
-        point = point + size * step
+        idle += next_value > value - rounding
+        point, value = point + size * step, next_value
     return point
 
 
