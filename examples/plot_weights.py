@@ -1,10 +1,9 @@
 """Weights: a histogram is enough to fit a mixture.
 
 A weight of 2 means that a row occurs twice. A million values, counted in bins, become
-some dozens of centres with their counts as `sample_weight`: the fit takes a fraction of
-the time, and gives the same answer but for what the bins round away. Bins of width h
-add h^2 / 12 to variances (Sheppard's correction), to be taken off again if it matters;
-that holds for bins up to about a standard deviation wide.
+some dozens of centres with counts as `sample_weight`: the fit takes a fraction of the
+time and gives the same answer, but for what bins round away. Bins of width h, if less
+than about a standard deviation, add h^2 / 12 to variances (Sheppard's correction).
 """
 
 import sys
@@ -50,6 +49,7 @@ print(f"variances grow by h^2 / 12, but for {excess:.4f} at most")
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 MixtureDisplay.from_estimator(fits[4][0], X, sample_weight=counts, ax=axes[0])
 axes[0].set(title=f"{len(X)} bins tell as much as {len(values)} values", xlabel="value")
+axes[1].set_prop_cycle(color=["#0072B2", "#E69F00", "#882255"])
 for growth, mean, marker in zip(added.T, (0, 3, 7), "os^", strict=True):
     axes[1].plot(widths, growth, marker, label=f"component at {mean}")
 axes[1].plot(widths, widths**2 / 12, "k--", label="$h^2/12$")
