@@ -208,7 +208,7 @@ def failed_runs(report):
 
 def selection_table(report):
     header = "rows,n,d,compared,better,equal,worse,worst shortfall,at".split(",")
-    header += ["no fit in mclust", "VVE below mclust's", "degenerate"]
+    header += ["no fit in mclust", "VVE below mclust's", "not eligible"]
     header += ["selected: BIC", "without VVE", "by mclust"]
     results = done(report)
     rows = [
@@ -222,7 +222,8 @@ def selection_table(report):
         markdown(header, rows)
         + "\n\nEqual: log-likelihoods of all rows, within max(1e-3, 1e-5 n) nats. VVE "
         "with two or more components is counted by itself: mclust's M-step of it does "
-        "not reach the maximum."
+        "not reach the maximum. Not eligible: degenerate, or with a component of too "
+        "few rows; the search does not select these, however likely."
     )
 
 
@@ -249,7 +250,7 @@ def agreement_cells(results):
         f"{worst['model']} {worst['K']}" if worse else "-",
         len(cells) - len(known),
         sum(below > most for below, most, cell in known if cell["wrong_there"]),
-        sum(not cell["sound"] for cell in cells),
+        sum(not cell["eligible"] for cell in cells),
     ]
 
 
@@ -263,8 +264,8 @@ def shortfall(cell, way="search"):
 
 
 def least(one, but=None):
-    """The cell of the least BIC; not of a model, nor a degenerate one."""
-    cells = [cell for cell in one["cells"] if cell["sound"] and cell["model"] != but]
+    """The eligible cell of the least BIC; not of a model."""
+    cells = [cell for cell in one["cells"] if cell["eligible"] and cell["model"] != but]
     return min(cells, key=lambda cell: cell["bic"])
 
 

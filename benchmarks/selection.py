@@ -173,7 +173,7 @@ def cells(search, separate, table, n_samples):
         search.results_[name]
         for name in ("covariance_type", "n_components", "log_likelihood", "bic")
     ]
-    sound = [not failure for failure in search.results_["failure"]]
+    eligible = [not failure for failure in search.results_["failure"]]
     return [
         {
             **named(model, size, bic),
@@ -181,7 +181,7 @@ def cells(search, separate, table, n_samples):
             "separate": alone.get((model, size)),
             "mclust": theirs[model, size],
             "wrong_there": model == ORIENTATION and bool(size > 1),
-            "sound": ok,
+            "eligible": ok,
         }
-        for model, size, value, bic, ok in zip(*columns, sound, strict=True)
+        for model, size, value, bic, ok in zip(*columns, eligible, strict=True)
     ]
