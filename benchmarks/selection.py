@@ -173,7 +173,7 @@ def cells(search, separate, table, n_samples):
         search.results_[name]
         for name in ("covariance_type", "n_components", "log_likelihood", "bic")
     ]
-    eligible = [not failure for failure in search.results_["failure"]]
+    eligible = search.results_["eligible"].tolist()
     return [
         {
             **named(model, size, bic),

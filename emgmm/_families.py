@@ -36,6 +36,7 @@ ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
 MAX_ROUNDS_ON = 500  # from a start, which the next M-step improves on again
 MAX_ROUNDS_BRIEF = 6  # where EM need not be exact
+ENOUGH_ROWS = 6  # of a component with variances of its own
 TRIAL_SWEEPS = 10  # before the best of several starts is chosen
 TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
 TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
@@ -79,6 +80,18 @@ class CovarianceFamily:
         volume, shape, orientation = (copies[letter] for letter in self.name)
         rotations = n_features * (n_features - 1) // 2
         return volume + shape * (n_features - 1) + orientation * rotations
+
+    def rows_needed(self, n_features: int) -> int:
+        """Rows that a component must hold for its likelihood to be more than chance.
+
+        None where its covariance has no parameter of its own. Otherwise 6 (in one
+        dimension 3, and 5 for circles), or for a free matrix twice those that make it
+        regular: measured on samples of one Gaussian.
+        """
+        own = self.n_parameters(2, n_features) - self.n_parameters(1, n_features)
+        free = self.name[1] == self.name[2] == "V"
+        enough = max(ENOUGH_ROWS, 2 * (n_features + 1) if free else 0)
+        return min(1 + n_features * (1 + own), enough) if own else 0
 
     def n_parameters_of_mixture(self, n_components: int, n_features: int) -> int:
         """Free parameters of weights, means and covariances."""

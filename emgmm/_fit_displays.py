@@ -244,7 +244,7 @@ class CriterionDisplay:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw what a search found. Candidates whose fit failed are gaps.
+        """Draw what a search found. Candidates that are not eligible are gaps.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ class CriterionDisplay:
         ...     criterion="bic", criterion_=[9.0, 7.0, 8.0], best_index_=1,
         ...     results_={
         ...         "n_components": [1, 2, 3], "covariance_type": ["full"] * 3,
-        ...         "icl": [9.0, 8.5, 8.0], "failure": ["", "", ""],
+        ...         "icl": [9.0, 8.5, 8.0], "eligible": [True, True, True],
         ...     },
         ... )
         >>> display = CriterionDisplay.from_estimator(search, criterion="icl")
@@ -296,11 +296,10 @@ class CriterionDisplay:
         else:
             check_choice("criterion", criterion, CRITERIA)
             values, name, best = results[criterion], criterion, None
-        sound = np.asarray(results["failure"]) == ""
         display = cls(
             results["n_components"],
             results["covariance_type"],
-            np.where(sound, np.asarray(values, dtype=np.float64), np.nan),
+            np.where(results["eligible"], np.asarray(values, dtype=float), np.nan),
             criterion=name if isinstance(name, str) else _called(name),
             best=best,
         )

@@ -75,8 +75,8 @@ def summary(fitted: Fitted) -> str:
 def candidates(search: Any) -> Iterator[str]:
     """The best of the candidates of a search, and how far they are apart."""
     results, values = search.results_, np.asarray(search.criterion_, dtype=float)
-    sound = np.flatnonzero(np.isfinite(values))
-    best = sound[np.argsort(values[sound], kind="stable")][:N_BEST]
+    eligible = np.flatnonzero(results["eligible"])
+    best = eligible[np.argsort(values[eligible], kind="stable")][:N_BEST]
     name = search.criterion.upper()
     yield f"The best of {len(values)} candidates by {name} (less is better):"
     yield from _table(
@@ -93,8 +93,11 @@ def candidates(search: Any) -> Iterator[str]:
             for i in best
         ],
     )
-    if len(sound) < len(values):
-        yield f"{len(values) - len(sound)} failed, or are degenerate, and are left out."
+    if len(eligible) < len(values):
+        yield (
+            f"{len(values) - len(eligible)} are left out: components without width, or "
+            "of too few rows."
+        )
 
 
 def _model(fitted: Fitted) -> Iterator[str]:
@@ -109,7 +112,9 @@ def _model(fitted: Fitted) -> Iterator[str]:
     told = "   ".join(f"{key} {value:.2f}" for key, value in criteria.items())
     yield f"{told}   ({gmm._n_parameters()} parameters)"
     how = "converged" if gmm.converged_ else "not converged"
-    yield f"{how} after {gmm.n_iter_} iteration{'s' if gmm.n_iter_ != 1 else ''}"
+    if fitted.search is None:
+        how += f" after {gmm.n_iter_} iteration{'s' if gmm.n_iter_ != 1 else ''}"
+    yield how
 
 
 def _components(fitted: Fitted) -> Iterator[str]:

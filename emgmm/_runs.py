@@ -94,17 +94,14 @@ class Problem:
         return EMResult(mixture, bounds, result.converged)
 
     def unsupported(self, mixture: Mixture) -> list[str]:
-        """Components that hold fewer rows than they have free parameters, in words.
+        """Components of fewer rows than their own covariance needs, in words.
 
         A few rows that happen to lie close together, or on a line, give such a
         component a great likelihood in any sample, of one distribution too.
         """
-        shape = mixture.means.shape
-        one_more = self.family.n_parameters_of_mixture(shape[0] + 1, shape[1])
-        own = one_more - self.family.n_parameters_of_mixture(*shape)
-        few = effective_rows(self.blocks, mixture) < own - HALF_A_ROW
-        text = f"of fewer effective rows than their {own} parameters"
-        return [f"{_named(few)} {text}"] if few.any() else []
+        needed = self.family.rows_needed(len(self.units))
+        few = mixture.weights * self.blocks.weight < needed - HALF_A_ROW
+        return [f"{_named(few)} of fewer than {needed} rows"] if few.any() else []
 
     def defects(self, mixture: Mixture) -> list[str]:
         """What is wrong with components of the mixture, in words."""

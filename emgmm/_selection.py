@@ -16,7 +16,7 @@ from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import ArrayBlocks
-from ._defects import warn_of_defects
+from ._defects import DegenerateComponentWarning, warn_of_defects
 from ._em import EMResult
 from ._estep import classification_score, sum_over_rows
 from ._estimator import GaussianMixtureEM
@@ -31,6 +31,7 @@ from ._validation import (
 )
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
+LEAD = "VVV"  # whose starts serve all models
 CRITERIA = ("bic", "icl", "aic")
 TIE = 1e-9  # relative difference of criteria that rounding can make
 
@@ -42,8 +43,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
 
     Fits every covariance model with every number of components to all rows, and keeps
     the mixture whose information criterion is least. The fits share their starts, and
-    begin from one another: together they take less time than each alone, and reach
-    higher likelihoods.
+    begin from one another, which leads to higher likelihoods than starts of their own.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     n_jobs : int or None, default=None
         Processes that models are shared between; None is 1, unless in a
         `joblib.parallel_config` context; -1 are as many as there are cores. They change
-        no result. Small data gain most; large data use threads as it is.
+        no result. To start them takes some seconds; large data use threads as it is.
 
     Attributes
     ----------
@@ -87,11 +87,13 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Columns of a table, a row for each candidate (`pandas.DataFrame(results_)`):
         "covariance_type", "n_components", "log_likelihood" (of all rows, in nats),
         "n_parameters", "bic", "icl", "aic", "converged", "n_iter" (iterations of its
-        last run), "time" (seconds) and "failure": empty, or why there is no fit, or
-        what there is to be said against it. That is a component that is degenerate, or
-        holds fewer effective rows than it has free parameters: a few rows that happen
-        to lie close together give it a great likelihood, whatever the distribution
-        [2]_. Such a fit is selected only if there is no other.
+        last run), "time" (seconds, without the common starts), "failure" and
+        "eligible". "failure" is empty, or tells why there is no fit, or what speaks
+        against it: a component that is degenerate, or holds fewer rows than its own
+        covariance needs (as many as it has parameters of its own, or some that are
+        enough in any case). A few rows that happen to lie close together give it a
+        great likelihood, whatever the distribution [2]_. Such a fit is eligible only
+        if there is no other.
     labels_ : ndarray of shape (n_samples,)
         Most probable component of each row of the training data.
     n_iter_ : int
@@ -200,7 +202,9 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Warns
         -----
         DegenerateComponentWarning
-            If all candidates are degenerate, or the selected one holds too few rows.
+            If something speaks against the mixture selected: there is no better one.
+            And if X has no width in some direction, so that models whose matrices
+            need it are not eligible.
         ConvergenceWarning
             If the selected candidate has not converged.
 
@@ -389,16 +393,21 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
             candidates = self._candidates(rows, told)
             self.results_ = _table(candidates, rows)
             self.criterion_ = self._criterion(candidates, rows, sample_weight)
-            self.best_index_ = _least(self.criterion_, candidates)
+            eligible = _eligible(self.criterion_, candidates)
+            self.results_["eligible"] = eligible
+            self.best_index_ = _least(self.criterion_, eligible)
             best = candidates[self.best_index_]
-            self.best_estimator_ = self._fitted(best, rows)
-            self.best_params_ = {
-                "n_components": best.size,
-                "covariance_type": best.name,
-            }
-            self.labels_ = self.best_estimator_.labels_
-            self.n_iter_ = self.best_estimator_.n_iter_
-        warn_of_defects(best.defects)
+            self._publish(best, rows)
+        warn_of_defects(list(dict.fromkeys(best.defects + best.against)))
+        if best.sound and self._is_flat(rows):
+            warnings.warn(
+                "X has no width in some direction: features are constant, or follow "
+                f"from others, or are more than rows. {np.sum(~eligible)} of "
+                f"{len(eligible)} candidates were not eligible: drop features to have "
+                "models with matrices compared.",
+                DegenerateComponentWarning,
+                stacklevel=4,
+            )
         if not best.converged:
             warnings.warn(
                 f"The mixture selected ({best.name}, n_components={best.size}) has not "
@@ -407,6 +416,23 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
                 stacklevel=4,
             )
         return self
+
+    def _publish(self, best: _Candidate, rows: ArrayBlocks) -> None:
+        """Set the attributes of the mixture selected."""
+        self.best_estimator_ = self._fitted(best, rows)
+        self.best_params_ = {"n_components": best.size, "covariance_type": best.name}
+        self.labels_ = self.best_estimator_.labels_
+        self.n_iter_ = self.best_estimator_.n_iter_
+
+    def _is_flat(self, rows: ArrayBlocks) -> bool:
+        """Whether the rows as a whole have no width in some direction."""
+        problem = self._unfitted(LEAD)._problem(rows)
+        try:
+            whole = problem.start(np.zeros(len(rows.X), dtype=np.intp), 1)
+        except np.linalg.LinAlgError:
+            return True
+        with BLAS.held():
+            return bool(problem.options.scale.degenerate(whole).any())
 
     def _candidates(
         self, rows: ArrayBlocks, told: Callable[[float], None]
@@ -426,7 +452,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         names = self._names(rows.X.shape[1])
         problems = {name: problem(name) for name in names}
         with Parallel(n_jobs=self.n_jobs) as parallel:
-            fits = Sweep(problems, problem("VVV"), parallel, told).fits(possible)
+            fits = Sweep(problems, problem(LEAD), parallel, told).fits(possible)
         return [
             _candidate(name, size, problems[name], fits.get((name, size)), refused)
             for size in sizes
@@ -474,7 +500,10 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
                 gmm = self._fitted(candidate, rows)
-                values[i] = self.criterion(gmm, rows.X, sample_weight)
+                try:
+                    values[i] = self.criterion(gmm, rows.X, sample_weight)
+                except Exception as error:  # a failed candidate stops no search
+                    self.results_["failure"][i] = f"criterion failed: {error!r}"
         return values
 
     def _best(self) -> GaussianMixtureEM:
@@ -484,16 +513,19 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
 
 
 class _Candidate(NamedTuple):
-    """A model with a number of components; its result, if it could be fitted."""
+    """A model with a number of components, and its result, if it could be fitted.
+
+    `against` is what speaks against selecting it, `defects` what `fit` would warn of.
+    """
 
     name: str
     size: int
-    result: EMResult | None
-    seconds: float
-    failure: str
-    defects: list[str]
     n_parameters: int
+    seconds: float = 0.0
+    result: EMResult | None = None
     sound: bool = False
+    against: tuple[str, ...] = ()
+    defects: tuple[str, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -515,18 +547,17 @@ def _candidate(
     name: str, size: int, problem: Problem, fit: Fit | None, refused: dict[int, str]
 ) -> _Candidate:
     n_parameters = problem.family.n_parameters_of_mixture(size, len(problem.units))
+    seconds = fit.seconds if fit else 0.0
     if fit is None or fit.result is None:
-        seconds = fit.seconds if fit else 0.0
-        failure = refused.get(size, SINGULAR)
-        return _Candidate(name, size, None, seconds, failure, [], n_parameters)
+        failure = (refused.get(size, SINGULAR),)
+        return _Candidate(name, size, n_parameters, seconds, against=failure)
     with BLAS.held():
         sound, mixture = problem.merit(fit.result)[0], fit.result.mixture
-        defects = problem.defects(mixture)
-        against = problem.unsupported(mixture) if sound else defects
+        defects = tuple(problem.defects(mixture))
+        against = tuple(problem.unsupported(mixture)) if sound else defects
     result = problem.in_units_of_the_user(fit.result)
-    failure = "; ".join(against)
     return _Candidate(
-        name, size, result, fit.seconds, failure, defects, n_parameters, sound
+        name, size, n_parameters, seconds, result, sound, against, defects
     )
 
 
@@ -547,7 +578,7 @@ def _table(candidates: list[_Candidate], rows: ArrayBlocks) -> dict[str, NDArray
         "converged": np.array([c.converged for c in candidates]),
         "n_iter": np.array([c.result.n_iter if c.result else 0 for c in candidates]),
         "time": np.array([c.seconds for c in candidates]),
-        "failure": np.array([c.failure for c in candidates], dtype=object),
+        "failure": np.array(["; ".join(c.against) for c in candidates], dtype=object),
     }
 
 
@@ -560,19 +591,23 @@ def _log_likelihoods(candidate: _Candidate, rows: ArrayBlocks) -> tuple[float, f
     return candidate.result.lower_bound * rows.weight, float(classified)
 
 
-def _least(values: NDArray, candidates: list[_Candidate]) -> int:
-    """The first of the least values of what nothing is to be said against, or else of
-    what is not degenerate, or else of all."""
+def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:
+    """Those that nothing speaks against; or else the not degenerate; or else all."""
     finite = np.isfinite(values)
-    good = np.array([not candidate.failure for candidate in candidates])
-    sound = np.array([candidate.sound for candidate in candidates])
-    for eligible in (finite & good, finite & sound, finite):
+    good = finite & [not candidate.against for candidate in candidates]
+    sound = finite & [candidate.sound for candidate in candidates]
+    for eligible in (good, sound, finite):
         if eligible.any():
-            least = values[eligible].min()
-            equal = values <= least + TIE * abs(least)
-            return int(np.flatnonzero(eligible & equal)[0])
-    failures = {candidate.failure for candidate in candidates if candidate.failure}
+            return eligible
+    reasons = {reason for candidate in candidates for reason in candidate.against}
     raise ValueError(
         "No candidate has a finite criterion. "
-        + (" ".join(sorted(failures)) or "Correct what criterion returns.")
+        + (" ".join(sorted(reasons)) or "Correct what criterion returns.")
     )
+
+
+def _least(values: NDArray, eligible: NDArray) -> int:
+    """The first of the least."""
+    least = values[eligible].min()
+    equal = values <= least + TIE * abs(least)
+    return int(np.flatnonzero(eligible & equal)[0])

@@ -156,11 +156,7 @@ class _Levels:
         with BLAS.held(), np.errstate(all="ignore"):
             ends = {name: self._end(name, fit) for name, fit in fits.items()}
         entries = {
-            name: (
-                [end for other, end in ends.items() if end and other != name],
-                None,
-                fit,
-            )
+            name: (_elsewhere(ends[name], ends.values()), None, fit)
             for name, fit in fits.items()
         }
         return self._raced(entries, AMONG_MODELS)
@@ -309,6 +305,17 @@ def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
     if abs(ahead) <= EQUAL or ahead + HOPE * gain <= 0:
         return False
     return ahead > 0 or not _near(result.mixture, best.mixture)
+
+
+def _elsewhere(own: Start | None, ends: Iterable[Start | None]) -> list[Start]:
+    """Ends of other models that are not near the own one, nor near each other."""
+    seen = [own.like] if own and own.like else []
+    chosen = []
+    for end in ends:
+        if end and end.like and not any(_near(end.like, other) for other in seen):
+            chosen.append(end)
+            seen.append(end.like)
+    return chosen
 
 
 def _near(mixture: Mixture, other: Mixture) -> bool:

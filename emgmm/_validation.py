@@ -40,7 +40,7 @@ def unchanged_on_failure(estimator: Any) -> Iterator[None]:
 
 def check_models(names: Iterable[Any]) -> list[str]:
     """Names of covariance models to be compared, each once."""
-    chosen = list(dict.fromkeys(names))
+    chosen = list(dict.fromkeys(map(str, names)))
     unknown = [name for name in chosen if name not in FAMILIES]
     if unknown or not chosen:
         raise ValueError(

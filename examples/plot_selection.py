@@ -26,7 +26,7 @@ iris = load_iris()
 search = GaussianMixtureIC(n_components=range(1, 5)).fit(iris.data)
 table = search.results_
 print("components  model  parameters  log-likelihood      BIC      ICL")
-sound = np.flatnonzero(table["failure"] == "")
+sound = np.flatnonzero(table["eligible"])
 for i in sound[np.argsort(table["bic"][sound])][:5]:
     print(
         f"{table['n_components'][i]:10d}  {table['covariance_type'][i]:>5s}"

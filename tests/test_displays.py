@@ -573,7 +573,7 @@ def search():
         "n_components": np.array([3, 1, 2] * 2),
         "bic": np.array([7.0, 9.0, 8.0, 6.0, 8.5, 1.0]),
         "icl": np.array([7.5, 9.0, 8.0, np.nan, 8.5, 1.0]),
-        "failure": np.array([""] * 5 + ["singular"], dtype=object),
+        "eligible": np.array([True] * 5 + [False]),
     }
     return SimpleNamespace(
         results_=results, criterion_=results["bic"], best_index_=3, criterion="bic"

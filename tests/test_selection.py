@@ -149,6 +149,60 @@ def test_a_weight_is_a_repetition(rng):
     assert weighted.best_params_ == repeated.best_params_
 
 
+def test_a_weight_is_a_repetition_of_rows_that_a_component_needs(iris):
+    weights = np.random.default_rng(2).integers(0, 4, len(iris))
+    given = {"n_components": [1, 2, 3], "covariance_type": ["VVV", "VEV"]}
+    weighted = GaussianMixtureIC(**given).fit(iris, sample_weight=weights)
+    repeated = GaussianMixtureIC(**given).fit(np.repeat(iris, weights, axis=0))
+    for name in ("eligible", "failure"):
+        assert_array_equal(weighted.results_[name], repeated.results_[name])
+    assert weighted.best_params_ == repeated.best_params_
+
+
+def test_rows_of_one_distribution_are_not_split_by_chance():
+    """Two or three of 40 rows lie close together in any sample."""
+    found = []
+    for seed in range(4):
+        X = np.random.default_rng(seed).standard_normal((40, 2))
+        found.append(GaussianMixtureIC([1, 2, 3]).fit(X).best_params_["n_components"])
+    assert found.count(1) >= 3
+
+
+def test_clusters_of_fewer_rows_than_parameters_of_their_matrices_are_found(rng):
+    """60 rows in 10 dimensions: 66 parameters each, and nothing singular."""
+    centers, labels = 20 * np.eye(10)[:3], np.repeat([0, 1, 2], 60)
+    scales = 10 ** rng.uniform(-1, 1, (3, 10))
+    turns = [np.linalg.qr(rng.standard_normal((10, 10)))[0] for _ in range(3)]
+    X = np.stack(
+        [turns[k] @ (scales[k] * rng.standard_normal(10)) + centers[k] for k in labels]
+    )
+    search = GaussianMixtureIC([2, 3, 4], covariance_type=["VVV", "EVV", "VVI"]).fit(X)
+    assert search.best_params_["n_components"] == 3
+    assert search.best_params_["covariance_type"] in ("VVV", "EVV")
+
+
+def test_features_without_width_are_told(iris):
+    X = np.c_[iris, np.ones(len(iris))]
+    with pytest.warns(DegenerateComponentWarning, match="no width in some direction"):
+        search = GaussianMixtureIC(**FEW).fit(X)
+    assert not search.results_["eligible"].all()
+
+
+def test_a_criterion_that_fails_for_one_candidate_does_not_stop_the_search(iris):
+    def criterion(gmm, X, sample_weight):
+        if gmm.n_components == 2:
+            raise RuntimeError("two are too many")
+        return gmm.bic(X)
+
+    search = GaussianMixtureIC(**FEW, criterion=criterion).fit(iris)
+    failed = search.results_["n_components"] == 2
+    assert all(
+        "two are too many" in text for text in search.results_["failure"][failed]
+    )
+    assert not search.results_["eligible"][failed].any()
+    assert search.best_params_["n_components"] != 2
+
+
 def test_units_of_the_data_change_no_choice(iris):
     small = GaussianMixtureIC(**FEW).fit(iris)
     for unit in (1e-150, 1e150):
@@ -231,7 +285,7 @@ def test_where_all_are_degenerate_one_is_selected_and_told():
     X = np.repeat([[0.0, 1.0], [5.0, 5.0]], 10, axis=0)
     with pytest.warns(DegenerateComponentWarning, match="of no width"):
         search = GaussianMixtureIC([2, 3], covariance_type=["VVV"]).fit(X)
-    assert search.results_["failure"].all()
+    assert search.results_["failure"].all() and search.results_["eligible"].all()
     assert_array_equal(np.unique(search.labels_), [0, 1])
 
 
