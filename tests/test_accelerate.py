@@ -16,8 +16,8 @@ from emgmm._blocks import ArrayBlocks
 from emgmm._estep import expectation, statistics_of_start
 from emgmm._families import MODELS
 from emgmm._mstep import m_step
+from emgmm._rows import check_sample_weight
 from emgmm._threads import BLAS
-from emgmm._validation import check_sample_weight
 
 
 class Quadratic(NamedTuple):
