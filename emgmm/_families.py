@@ -85,8 +85,8 @@ class CovarianceFamily:
         """Rows that a component must hold for its likelihood to be more than chance.
 
         None where its covariance has no parameter of its own. Otherwise 6 (in one
-        dimension 3, and 5 for circles), or for a free matrix twice those that make it
-        regular: measured on samples of one Gaussian.
+        dimension 3; in two 5 for one parameter), or for a free matrix twice those that
+        make it regular: measured on samples of one Gaussian.
         """
         own = self.n_parameters(2, n_features) - self.n_parameters(1, n_features)
         free = self.name[1] == self.name[2] == "V"

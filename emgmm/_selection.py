@@ -90,10 +90,10 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         last run), "time" (seconds, without the common starts), "failure" and
         "eligible". "failure" is empty, or tells why there is no fit, or what speaks
         against it: a component that is degenerate, or holds fewer rows than its own
-        covariance needs (as many as it has parameters of its own, or some that are
-        enough in any case). A few rows that happen to lie close together give it a
-        great likelihood, whatever the distribution [2]_. Such a fit is eligible only
-        if there is no other.
+        covariance needs: 6 (3 with one feature; 5 with two, where one parameter is its
+        own), or 2 (n_features + 1) for free matrices, if that is more. A few rows that
+        happen to lie close together give it a great likelihood, whatever the
+        distribution [2]_. Such a fit is eligible only if there is no other.
     labels_ : ndarray of shape (n_samples,)
         Most probable component of each row of the training data.
     n_iter_ : int
