@@ -136,7 +136,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     >>> search = GaussianMixtureIC(n_components=[1, 2, 3]).fit(load_iris().data)
     >>> search.best_params_
     {'n_components': 2, 'covariance_type': 'VEV'}
-    >>> round(search.criterion_[search.best_index_], 1)
+    >>> round(float(search.criterion_[search.best_index_]), 1)
     561.7
     """
 
