@@ -718,11 +718,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         in JSON with the rest. It takes its place only when it is whole.
 
         It holds the parameters, the course of the fit, the names of the features and
-        the constructor's parameters. It does not hold
-        `lower_bounds_of_starts_` or `labels_` (`predict` gives
-        them again from the rows), nor how far `sample` has come, nor a callable
-        `init_params` and a RandomState instance: the loaded estimator has the
-        defaults of these two.
+        the constructor's parameters. It does not hold `lower_bounds_of_starts_` or
+        `labels_` (`predict` gives them again from the rows), nor how far `sample` has
+        come, nor a callable `init_params` and a RandomState instance: the loaded
+        estimator has the defaults of these two.
 
         Parameters
         ----------

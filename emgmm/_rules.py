@@ -77,7 +77,7 @@ def newton(
         hessian += RULE_DAMPING * n * np.eye(len(point))
         step = -np.linalg.solve(hessian, gradient)
         decrement = -float(gradient @ step)
-        if not decrement > RULE_TOL * n or idle == MAX_IDLE:
+        if not decrement > RULE_TOL * n:
             break
         size, rounding = 1.0, LINE_TOL * n
         while (next_value := objective(point + size * step)) > (
@@ -88,6 +88,8 @@ def newton(
                 return point
         idle += next_value > value - rounding
         point, value = point + size * step, next_value
+        if idle == MAX_IDLE:
+            break
     return point
 
 

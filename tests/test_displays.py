@@ -374,20 +374,26 @@ def test_contours_do_not_miss_components_between_the_points_of_the_grid():
     gmm = GaussianMixtureEM.from_parameters(
         [0.5, 0.5], [[0.0, 0.0], [np.pi, 1.0]], [1e-8, 1e-8], "spherical"
     )
-    draw(gmm, kind="density", levels=[0.05])
+    display = draw(gmm, kind="density", levels=[0.05])
+    (contours,) = display.contours_[0, 0]
+    lines = [line for path in contours.get_paths() for line in path.to_polygons()]
+    for mean in gmm.means_:
+        assert any(np.abs(line - mean).max() < 0.1 for line in lines)
 
 
 @pytest.mark.parametrize("constant", [0.0, 1e8])
 def test_rows_that_do_not_differ_are_drawn(constant):
     X = np.full((10, 2), constant)
     for features in ([0], [0, 1]):
-        MixtureDisplay(
+        display = MixtureDisplay(
             X[:, features],
             weights=np.ones(1),
             means=X[:1, features],
             covariances=np.zeros((1, len(features), len(features))),
             responsibilities=np.ones((10, 1)),
         ).plot()
+        low, high = display.ax_.get_xlim()
+        assert low < constant < high
 
 
 def test_float32_rows_and_parameters_are_drawn(iris):

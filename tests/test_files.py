@@ -266,7 +266,7 @@ def test_invalid_parameters_are_not_saved(path, tmp_path):
 # What does not come back -----------------------------------------------------------
 
 
-def refused(path, match):
+def assert_refused(path, match):
     """The message, which names the file and what to do."""
     with pytest.raises(ValueError, match=match) as caught:
         GaussianMixtureEM.load(path)
@@ -318,16 +318,16 @@ def test_no_file_and_a_folder_are_told_as_they_are(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", pickle.dumps({"a": 1})])
 def test_what_is_no_archive_is_refused(path, content):
     path.write_bytes(content)
-    assert "Save the model again" in refused(path, "did not write it")
+    assert "Save the model again" in assert_refused(path, "did not write it")
 
 
 def test_other_archives_are_refused(path):
     write(path, {"X": np.ones(3)})
-    refused(path, "does not say what it is")
+    assert_refused(path, "does not say what it is")
     write(path, {"about": np.array('{"format": "other"}'), "X": np.ones(3)})
-    refused(path, "its format is not")
+    assert_refused(path, "its format is not")
     write(path, {"about": np.array("[" * 100_000), "X": np.ones(3)})
-    refused(path, "damaged")
+    assert_refused(path, "damaged")
 
 
 def test_pickled_objects_are_never_run(path):
@@ -338,7 +338,7 @@ def test_pickled_objects_are_never_run(path):
     arrays = members(path)
     for name in ["means_", "about"]:
         write(path, arrays | {name: np.array([Harm()], dtype=object)})
-        refused(path, "object")
+        assert_refused(path, "object")
 
 
 @pytest.mark.parametrize(
@@ -352,14 +352,14 @@ def test_a_claim_of_more_numbers_than_there_are_is_refused(path, shape):
     write(path, kept)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("means_.npy", raw + bytes(32))
-    refused(path, "damaged")
+    assert_refused(path, "damaged")
 
 
 def test_compressed_members_are_refused(path):
     arrays = members(path)
     with open(path, "wb") as file:
         np.savez_compressed(file, **arrays)
-    refused(path, "compressed")
+    assert_refused(path, "compressed")
 
 
 @pytest.mark.parametrize("name", ["means_", "lower_bounds_", "precisions_cholesky_"])
@@ -367,20 +367,20 @@ def test_a_missing_array_is_refused(path, name):
     arrays = members(path)
     del arrays[name]
     write(path, arrays)
-    refused(path, name)
+    assert_refused(path, name)
     about = json.loads(arrays["about"].item())
     about["arrays"].remove(name)
     write(path, arrays | {"about": np.array(json.dumps(about))})
-    refused(path, name)
+    assert_refused(path, name)
 
 
 def test_an_array_too_many_or_twice_is_refused(altered, path):
-    refused(altered(extra=np.ones(2)), "extra")
+    assert_refused(altered(extra=np.ones(2)), "extra")
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning):
         with io.BytesIO() as file:
             np.save(file, np.ones(2))
             archive.writestr("extra.npy", file.getvalue())
-    refused(path, "extra twice")
+    assert_refused(path, "extra twice")
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_an_array_too_many_or_twice_is_refused(altered, path):
     ],
 )
 def test_numbers_that_are_no_mixture_are_refused(altered, arrays, match):
-    refused(altered(**arrays), match)
+    assert_refused(altered(**arrays), match)
 
 
 def test_covariances_that_are_not_of_the_model_are_refused(altered):
@@ -417,7 +417,7 @@ def test_covariances_that_are_not_of_the_model_are_refused(altered):
     )
     names = ["covariances_", "precisions_", "precisions_cholesky_"]
     path = altered(**{name: getattr(gmm, name) for name in names})
-    refused(path, "VEV")
+    assert_refused(path, "VEV")
 
 
 @pytest.mark.parametrize(
@@ -440,14 +440,14 @@ def test_covariances_that_are_not_of_the_model_are_refused(altered):
     ],
 )
 def test_what_is_told_wrongly_is_refused(altered, about, match):
-    refused(altered(about), match)
+    assert_refused(altered(about), match)
 
 
 def test_a_newer_file_asks_for_a_newer_version(altered):
-    message = refused(altered({"version": 2, "emgmm": "9.9"}), "a newer format")
+    message = assert_refused(altered({"version": 2, "emgmm": "9.9"}), "a newer format")
     assert "load it with emgmm 9.9" in message
     newer = {"emgmm": "8.8", "version": 1, "parameters": {"noise": True}}
-    assert "emgmm 8.8" in refused(altered(newer), "'noise'")
+    assert "emgmm 8.8" in assert_refused(altered(newer), "'noise'")
 
 
 def test_a_file_without_a_parameter_that_is_newer_than_it_has_the_default(path):
