@@ -2,7 +2,9 @@
 
 The modules, from the bottom up; each imports only from those above it:
 
+_algebra            what is done with variances, and with matrices
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
+_patterns           patterns of missing values, rows brought together by them
 _statistics         the additive statistics that EM iterates on
 _products           products of matrices with very many columns
 _accelerate         extrapolation of EM, and what it has still to gain
@@ -11,7 +13,7 @@ _threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
 _rules              rules of the M-step: volume and shape
 _families           the fourteen covariance models: rules of the M-step
-_mixture            a mixture as a distribution
+_parameters         weights, means and covariances of a mixture
 _initialize         starts: rows to labels or responsibilities
 _charts             coordinates of mixtures near to one another
 _mstep              statistics to a mixture, and what keeps it regular

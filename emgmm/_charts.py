@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._families import CovarianceFamily
-from ._mixture import Mixture
+from ._parameters import Parameters
 
 TINY = np.finfo(np.float64).tiny  # for weights of zero
 
 
-def coordinates(at: Mixture, to: Mixture, counted: NDArray | bool = True) -> NDArray:
+def coordinates(
+    at: Parameters, to: Parameters, counted: NDArray | bool = True
+) -> NDArray:
     """Coordinates of a mixture in the chart of another, as one vector.
 
     Zeros stand for those of means and covariances of components that do not count.
@@ -30,7 +32,7 @@ def coordinates(at: Mixture, to: Mixture, counted: NDArray | bool = True) -> NDA
     return np.concatenate([logs, means.ravel(), shapes.ravel()])
 
 
-def displaced(at: Mixture, vector: NDArray, family: CovarianceFamily) -> Mixture:
+def displaced(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Parameters:
     """The mixture of the family that has such coordinates, to first order.
 
     LinAlgError where there is none.
@@ -48,4 +50,4 @@ def displaced(at: Mixture, vector: NDArray, family: CovarianceFamily) -> Mixture
     scatter = covariances.scatter(values, weights, n_features)
     values = family.estimate(weights, scatter, covariances)
     moved = family.storage.from_values(values, n_components, n_features)
-    return Mixture(weights, at.means + moves, moved)
+    return Parameters(weights, at.means + moves, moved)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from sklearn.utils.validation import check_is_fitted
 
-from ._mixture import LOG_2_PI
+from ._parameters import LOG_2_PI
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

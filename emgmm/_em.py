@@ -17,8 +17,8 @@ from ._callbacks import Tasks
 from ._charts import coordinates, displaced
 from ._estep import expectation
 from ._families import CovarianceFamily
-from ._mixture import Mixture
 from ._mstep import DEGENERATE, EPS, Regularization, Relative
+from ._parameters import Parameters
 
 # Relative, of a log-likelihood: by more than this it does not fall.
 ROUNDING, ROUNDING_OF_FLOAT32 = 64 * EPS, 1e-7
@@ -45,7 +45,7 @@ class EMResult:
     iteration, so that its last entry belongs to ``mixture``.
     """
 
-    mixture: Mixture
+    mixture: Parameters
     lower_bounds: list[float]
     converged: bool
 
@@ -107,7 +107,7 @@ class Progress:
 
 def run_em(
     blocks: Blocks,
-    start: Mixture,
+    start: Parameters,
     family: CovarianceFamily,
     options: EMOptions,
     progress: Progress,
@@ -142,7 +142,7 @@ class _Ascent:
     def __init__(
         self,
         blocks: Blocks,
-        start: Mixture,
+        start: Parameters,
         family: CovarianceFamily,
         options: EMOptions,
     ) -> None:
@@ -218,7 +218,7 @@ class _Ascent:
             self._mixture, self._stats = mixture, stats
         self._bounds.append(reached)
 
-    def _further(self) -> tuple[Mixture, NDArray] | None:
+    def _further(self) -> tuple[Parameters, NDArray] | None:
         """The mixture a longer step away, unless it has no width."""
         if self._longer is None:
             return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ._blocks import ArrayBlocks, Blocks
 from ._deviations import Deviations
 from ._kernels import Whitened, choose_kernel
-from ._mixture import Mixture
+from ._parameters import Parameters
 from ._posterior import DOUBLE, Kernel, Sums
 from ._products import contract, squares
 from ._statistics import Statistics
@@ -32,7 +32,7 @@ def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
     return Sums(log_likelihood, moments)
 
 
-def expectation(blocks: Blocks, mixture: Mixture) -> Statistics:
+def expectation(blocks: Blocks, mixture: Parameters) -> Statistics:
     """Expected statistics of all rows, about an origin near enough to the means.
 
     Numbers may overflow or underflow, in helping threads too: kernels look at what
@@ -110,7 +110,7 @@ def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDAr
 
 def for_each_row(
     blocks: ArrayBlocks,
-    mixture: Mixture,
+    mixture: Parameters,
     function: Callable[[Kernel, NDArray], NDArray],
     out: NDArray,
 ) -> NDArray:
@@ -136,13 +136,13 @@ def classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
     return kernel.peak(log_joint) + kernel.reference
 
 
-def responsibilities_of(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:
+def responsibilities_of(blocks: ArrayBlocks, mixture: Parameters) -> NDArray:
     """Probabilities of the components, shape (n, K)."""
     out = np.empty((len(blocks.X), len(mixture.weights)))
     return for_each_row(blocks, mixture, responsibilities, out)
 
 
-def effective_rows(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:
+def effective_rows(blocks: ArrayBlocks, mixture: Parameters) -> NDArray:
     """Rows (K,) of equal weight that tell as much of the components: Kish's number.
 
     (sum w r)^2 / sum w^2 r, whatever the scale of the weights.
@@ -166,7 +166,7 @@ def effective_rows(blocks: ArrayBlocks, mixture: Mixture) -> NDArray:
 
 def sum_over_rows(
     blocks: ArrayBlocks,
-    mixture: Mixture,
+    mixture: Parameters,
     function: Callable[..., NDArray],
     *aligned: NDArray,
 ) -> NDArray:
@@ -185,7 +185,7 @@ def sum_over_rows(
 
 
 def _visit_with_any(
-    mixture: Mixture, scratch: Scratch, visit: Callable[[Kernel], Result]
+    mixture: Parameters, scratch: Scratch, visit: Callable[[Kernel], Result]
 ) -> Result:
     """Visit rows that the mixture was perhaps not fitted to; in float64, each alone.
 

@@ -33,8 +33,8 @@ from ._estep import (
 )
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
-from ._mixture import Mixture
 from ._mstep import Constant, Relative
+from ._parameters import Parameters
 from ._posterior import Kernel
 from ._rows import check_enough_rows, check_rows
 from ._runs import Begin, Problem
@@ -332,7 +332,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         sizes = shape_of_means(means)
         gmm = cls(sizes[0], covariance_type=covariance_type)
         gmm._validate_params()
-        mixture = Mixture(
+        mixture = Parameters(
             check_weights(weights, sizes[0]),
             check_means(means, sizes),
             check_covariances(covariances, "covariances", covariance_type, sizes),
@@ -866,8 +866,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             (self.n_components, n_features),
         )
         previous = self._previous_mixture(problem.family, n_features)
-        if previous is None and len(known) == len(fields(Mixture)):
-            previous = Mixture(**known)
+        if previous is None and len(known) == len(fields(Parameters)):
+            previous = Parameters(**known)
         if previous is not None:
             yield partial(previous.in_units, problem.units)
             return
@@ -887,7 +887,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             yield from repeat(further, self.n_init - 1)
             return
 
-        def own() -> Mixture:
+        def own() -> Parameters:
             X, weights = _read_only(rows.X), _read_only(rows.sample_weight)
             given = start(X, n_components, weights, rng) if callable(start) else start
             labels = check_start(given, weights, n_components)
@@ -897,7 +897,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
-    ) -> Mixture | None:
+    ) -> Parameters | None:
         """The mixture of the last fit, if `warm_start` asks for it and it fits."""
         if not self.warm_start or not hasattr(self, "weights_"):
             return None
@@ -921,7 +921,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
 
-    def _publish_mixture(self, mixture: Mixture, dtype: np.dtype) -> None:
+    def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""
         covariances = mixture.covariances
         with np.errstate(over="ignore"):
@@ -945,14 +945,16 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """The family of the published parameters."""
         return FAMILIES[getattr(self, "_fitted_type", self.covariance_type)]
 
-    def _mixture(self) -> Mixture:
+    def _mixture(self) -> Parameters:
         """The fitted mixture, in float64, from the published parameters."""
         check_is_fitted(self)
         means = np.asarray(self.means_, dtype=np.float64)
         factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
         with BLAS.held():
             covariances = self._family.storage.from_factors(factors, *means.shape)
-        return Mixture(np.asarray(self.weights_, dtype=np.float64), means, covariances)
+        return Parameters(
+            np.asarray(self.weights_, dtype=np.float64), means, covariances
+        )
 
     def _rows(
         self, X: ArrayLike, sample_weight: ArrayLike | None = None
@@ -994,7 +996,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return stream
 
 
-def _with_known(start: Begin, known: dict[str, Any], units: NDArray) -> Mixture:
+def _with_known(start: Begin, known: dict[str, Any], units: NDArray) -> Parameters:
     """A start, but for what of the mixture is given, in the units of the user."""
     if not known:
         return start()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ._blocks import Blocks
 from ._covariances import Covariances
 from ._deviations import MIN_ROWS, Deviations
-from ._mixture import Mixture
+from ._parameters import Parameters
 from ._posterior import DOUBLE, SINGLE, Kernel, Numbers, Sums
 from ._products import contract, multiply
 from ._statistics import MAX_CANCELLATION, Statistics
@@ -164,7 +164,7 @@ class Quadratic(Kernel):
     """
 
     def __init__(
-        self, mixture: Mixture, numbers: Numbers, scratch: Scratch, origin: NDArray
+        self, mixture: Parameters, numbers: Numbers, scratch: Scratch, origin: NDArray
     ) -> None:
         super().__init__(mixture, numbers, scratch)
         self.origin = origin
@@ -305,7 +305,7 @@ class Whitened(Kernel):
 
     def __init__(
         self,
-        mixture: Mixture,
+        mixture: Parameters,
         numbers: Numbers,
         scratch: Scratch,
         origin: NDArray | None = None,
@@ -386,7 +386,7 @@ class Whitened(Kernel):
 
 
 def choose_kernel(
-    mixture: Mixture, origin: NDArray, dtype: np.dtype, scratch: Scratch
+    mixture: Parameters, origin: NDArray, dtype: np.dtype, scratch: Scratch
 ) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near an origin (d,)."""
     if dtype == SINGLE.dtype and _is_moderate(mixture.covariances.variances):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ._blocks import Blocks
 from ._families import CovarianceFamily
-from ._mixture import Mixture
+from ._parameters import Parameters
 from ._statistics import Statistics
 
 EPS = float(np.finfo(np.float64).eps)
@@ -34,12 +34,12 @@ class Regularization(Protocol):
         self,
         stats: Statistics,
         family: CovarianceFamily,
-        previous: Mixture | None,
+        previous: Parameters | None,
         added: NDArray | None,
-    ) -> tuple[Mixture, NDArray | None]:
+    ) -> tuple[Parameters, NDArray | None]:
         """The M-step, and what it added to the variances, as it did the time before."""
 
-    def nearness(self, mixture: Mixture) -> NDArray:
+    def nearness(self, mixture: Parameters) -> NDArray:
         """Greatest share (K,) of a variance in any direction that may be added."""
 
 
@@ -53,12 +53,12 @@ class Constant:
         self,
         stats: Statistics,
         family: CovarianceFamily,
-        previous: Mixture | None,
+        previous: Parameters | None,
         added: NDArray | None,
-    ) -> tuple[Mixture, NDArray | None]:
+    ) -> tuple[Parameters, NDArray | None]:
         return m_step(stats, family, self.amounts, previous), self.amounts
 
-    def nearness(self, mixture: Mixture) -> NDArray:
+    def nearness(self, mixture: Parameters) -> NDArray:
         return mixture.covariances.nearness(self.amounts)
 
 
@@ -84,9 +84,9 @@ class Relative:
         self,
         stats: Statistics,
         family: CovarianceFamily,
-        previous: Mixture | None,
+        previous: Parameters | None,
         added: NDArray | None,
-    ) -> tuple[Mixture, NDArray | None]:
+    ) -> tuple[Parameters, NDArray | None]:
         if added is None:
             with suppress(np.linalg.LinAlgError):
                 mixture = m_step(stats, family, 0.0, previous)
@@ -103,12 +103,12 @@ class Relative:
             least = RAISE * np.maximum(least, fresh)
         return m_step(stats, family, least, previous), least
 
-    def nearness(self, mixture: Mixture) -> NDArray:
+    def nearness(self, mixture: Parameters) -> NDArray:
         variances = mixture.covariances.variances
         least = self._least(variances, mixture.weights @ variances)
         return mixture.covariances.nearness(least)
 
-    def degenerate(self, mixture: Mixture) -> NDArray:
+    def degenerate(self, mixture: Parameters) -> NDArray:
         """Which components (K,) have next to no width in some direction."""
         return self.nearness(mixture) > DEGENERATE
 
@@ -122,8 +122,8 @@ def m_step(
     stats: Statistics,
     family: CovarianceFamily,
     added: NDArray | float,
-    previous: Mixture | None = None,
-) -> Mixture:
+    previous: Parameters | None = None,
+) -> Parameters:
     """The mixture of the family that maximises the expected log-likelihood.
 
     ``added``, (K, d) or what broadcasts to it, is added to the variances by way of
@@ -141,4 +141,4 @@ def m_step(
             previous.covariances if previous else None,
         )
     covariances = family.storage.from_values(values, n_components, n_features)
-    return Mixture(counts / counts.sum(), stats.means, covariances)
+    return Parameters(counts / counts.sum(), stats.means, covariances)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
-from ._mixture import LOG_2_PI, Mixture
+from ._parameters import LOG_2_PI, Parameters
 from ._statistics import Statistics
 from ._threads import Scratch
 
@@ -72,7 +72,7 @@ class Kernel(ABC):
     constants: NDArray
     """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (K,)."""
 
-    def __init__(self, mixture: Mixture, numbers: Numbers, scratch: Scratch) -> None:
+    def __init__(self, mixture: Parameters, numbers: Numbers, scratch: Scratch) -> None:
         self.mixture, self.numbers, self.scratch = mixture, numbers, scratch
         self.dtype = numbers.dtype
         n_features = mixture.means.shape[1]

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ._covariances import VARIANCES, Covariances
+from ._algebra import VARIANCES
+from ._covariances import Covariances
 from ._families import FAMILIES
 from ._validation import (
     FAMILY_TOL,

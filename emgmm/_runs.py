@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ._algebra import VARIANCES
 from ._blocks import ArrayBlocks
-from ._covariances import VARIANCES
 from ._em import EMOptions, EMResult, Progress, run_em
 from ._estep import effective_rows, statistics_of_start
 from ._families import CovarianceFamily
-from ._mixture import Mixture
+from ._parameters import Parameters
 from ._statistics import Statistics
 from ._threads import BLAS
 
@@ -27,7 +27,7 @@ NOTHING_ELSE = 1 - 1e-6  # share of a variance that is a number in ``reg_covar``
 HALF_A_ROW = 0.5  # which components share with others, and so lack
 VANISHED = 0.5  # effective rows below which a component is taken to hold none
 
-Begin = Callable[[], Mixture]
+Begin = Callable[[], Parameters]
 """Makes a start; LinAlgError where it is singular."""
 
 
@@ -40,7 +40,7 @@ class Problem:
     family: CovarianceFamily
     options: EMOptions
 
-    def start(self, rows: NDArray, n_components: int) -> Mixture:
+    def start(self, rows: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
         products = self.family.storage.products
         with BLAS.held(), np.errstate(all="ignore"):
@@ -48,12 +48,12 @@ class Problem:
                 statistics_of_start(self.blocks, rows, n_components, products)
             )
 
-    def begin(self, stats: Statistics, like: Mixture | None = None) -> Mixture:
+    def begin(self, stats: Statistics, like: Parameters | None = None) -> Parameters:
         """The mixture of statistics; if like another, briefly sought from there."""
         family = self.family.brief if like else self.family
         return self.options.covar.step(stats, family, like, None)[0]
 
-    def run(self, start: Mixture, progress: Progress) -> EMResult:
+    def run(self, start: Parameters, progress: Progress) -> EMResult:
         with BLAS.held():
             return run_em(self.blocks, start, self.family, self.options, progress)
 
@@ -93,7 +93,7 @@ class Problem:
         mixture = result.mixture.in_units(1 / self.units)
         return EMResult(mixture, bounds, result.converged)
 
-    def unsupported(self, mixture: Mixture) -> list[str]:
+    def unsupported(self, mixture: Parameters) -> list[str]:
         """Components of fewer rows than their own covariance needs, in words.
 
         A few rows that happen to lie close together, or on a line, give such a
@@ -103,7 +103,7 @@ class Problem:
         few = mixture.weights * self.blocks.weight < needed - HALF_A_ROW
         return [f"{_named(few)} of fewer than {needed} rows"] if few.any() else []
 
-    def defects(self, mixture: Mixture) -> list[str]:
+    def defects(self, mixture: Parameters) -> list[str]:
         """What is wrong with components of the mixture, in words."""
         held = effective_rows(self.blocks, mixture)
         variances_only = self.family.storage.algebra is VARIANCES

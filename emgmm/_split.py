@@ -27,7 +27,7 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
-from ._mixture import Mixture
+from ._parameters import Parameters
 from ._products import squares
 from ._runs import Problem
 from ._threads import BLAS
@@ -51,28 +51,30 @@ FREE = {
 }
 
 
-def split(problem: Problem, n_components: int, rng: np.random.RandomState) -> Mixture:
+def split(
+    problem: Problem, n_components: int, rng: np.random.RandomState
+) -> Parameters:
     """The better, after some iterations of EM, of splitting and of k-means."""
     return _best(problem, n_components, rng, kmeans_from_axes, _grown)
 
 
 def split_again(
     problem: Problem, n_components: int, rng: np.random.RandomState
-) -> Mixture:
+) -> Parameters:
     """Another start: from k-means of standardised features, seeded by k-means++."""
     return _best(problem, n_components, rng, kmeans)
 
 
 def from_rows(
     start: Start, problem: Problem, n_components: int, rng: np.random.RandomState
-) -> Mixture:
+) -> Parameters:
     """The mixture of the labels or responsibilities of all rows."""
     with BLAS.held():
         rows = start(problem.blocks, n_components, rng)
         return problem.start(rows, n_components)
 
 
-Begin = Callable[[Problem, int, np.random.RandomState], Mixture]
+Begin = Callable[[Problem, int, np.random.RandomState], Parameters]
 Run = Callable[[Problem, int], EMResult]
 
 STARTS: dict[str, tuple[Begin, Begin]] = {
@@ -91,7 +93,7 @@ def _best(
     rng: np.random.RandomState,
     clustering: Start,
     *others: Run,
-) -> Mixture:
+) -> Parameters:
     """The best start of a clustering of standardised features and of others."""
     with BLAS.held(), np.errstate(all="ignore"):
         sample = replace(problem, blocks=sample_of(problem.blocks, n_components))

@@ -28,7 +28,7 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of, statistics_of_start
 from ._families import MODELS
 from ._initialize import kmeans_from_axes
-from ._mixture import Mixture
+from ._parameters import Parameters
 from ._runs import Problem
 from ._split import growth, sample_of, standardized, whitened
 from ._statistics import Statistics
@@ -64,7 +64,7 @@ class Start(NamedTuple):
     """Statistics to begin from, in every view, and a mixture whose axes are near."""
 
     statistics: dict[View, Statistics]
-    like: Mixture | None
+    like: Parameters | None
 
 
 class Fit(NamedTuple):
@@ -246,7 +246,7 @@ def _race(
     return Fit(best, before + perf_counter() - began)
 
 
-def _begin(problem: Problem, starts: list[Start]) -> Iterator[Mixture]:
+def _begin(problem: Problem, starts: list[Start]) -> Iterator[Parameters]:
     view = _view(problem)
     for start in starts:
         like = start.like and start.like.in_units(problem.units)
@@ -254,7 +254,7 @@ def _begin(problem: Problem, starts: list[Start]) -> Iterator[Mixture]:
             yield problem.begin(start.statistics[view], like)
 
 
-def _less_one(problem: Problem, mixture: Mixture) -> list[Mixture]:
+def _less_one(problem: Problem, mixture: Parameters) -> list[Parameters]:
     """Mixtures of a component less, whose rows go to the others: the best of them."""
     responsibilities = responsibilities_of(problem.blocks, mixture)
     n_components = len(mixture.weights) - 1
@@ -271,7 +271,7 @@ def _less_one(problem: Problem, mixture: Mixture) -> list[Mixture]:
 
 
 def _iterated(
-    problem: Problem, mixtures: Iterable[Mixture], n_iter: int
+    problem: Problem, mixtures: Iterable[Parameters], n_iter: int
 ) -> Iterator[EMResult]:
     """Some iterations of plain EM from each mixture."""
     options = replace(problem.options, max_iter=n_iter, tol=0.0, accelerated=False)
@@ -318,7 +318,7 @@ def _elsewhere(own: Start | None, ends: Iterable[Start | None]) -> list[Start]:
     return chosen
 
 
-def _near(mixture: Mixture, other: Mixture) -> bool:
+def _near(mixture: Parameters, other: Parameters) -> bool:
     """Whether components are those of the other, as good as in their places."""
     variances = other.covariances.variances
     shifts = (mixture.means[:, None] - other.means) ** 2 / variances

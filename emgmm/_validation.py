@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._covariances import VARIANCES, Covariances
+from ._algebra import VARIANCES
+from ._covariances import Covariances
 from ._families import FAMILIES, CovarianceFamily
 
 # What the rounding of float32 parameters must pass.

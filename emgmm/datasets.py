@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from ._covariances import Full
-from ._mixture import Mixture
+from ._parameters import Parameters
 from ._validation import check_n_samples
 
 
@@ -53,10 +53,10 @@ def make_three_components(
     return X[order], y[order]
 
 
-def _three_components() -> Mixture:
+def _three_components() -> Parameters:
     """The mixture that the rows are drawn from."""
     covariances = np.tile(np.eye(2), (3, 1, 1))
     covariances[:, 0, 1] = covariances[:, 1, 0] = [0.0, 0.5, 0.75]
     means = np.array([[0.0, 0.0], [5.0, 5.0], [10.0, 10.0]])
     weights = np.array([0.5, 0.3, 0.2])
-    return Mixture(weights, means, Full.from_values(covariances, 3, 2))
+    return Parameters(weights, means, Full.from_values(covariances, 3, 2))

@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 
 from emgmm._families import FAMILIES, MODELS
 from emgmm._kernels import Quadratic, Whitened
-from emgmm._mixture import Mixture
+from emgmm._parameters import Parameters
 from emgmm._posterior import DOUBLE, Kernel, Numbers
 from emgmm._statistics import Statistics
 from emgmm._threads import Scratch
@@ -54,19 +54,21 @@ def forced_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-def whitened(mixture: Mixture, numbers: Numbers = DOUBLE, **about: object) -> Whitened:
+def whitened(
+    mixture: Parameters, numbers: Numbers = DOUBLE, **about: object
+) -> Whitened:
     """The kernel that is accurate for every mixture."""
     return Whitened(mixture, numbers, Scratch(), **about)
 
 
 def quadratic(
-    mixture: Mixture, origin: np.ndarray, numbers: Numbers = DOUBLE
+    mixture: Parameters, origin: np.ndarray, numbers: Numbers = DOUBLE
 ) -> Quadratic:
     """The fast kernel, whether or not it suits the mixture."""
     return Quadratic(mixture, numbers, Scratch(), origin.astype(numbers.dtype))
 
 
-def log_joint(mixture: Mixture, X: np.ndarray, kernel: Kernel | None = None):
+def log_joint(mixture: Parameters, X: np.ndarray, kernel: Kernel | None = None):
     """log w_k + log N(x; mean_k, covariance_k), shape (n, K)."""
     kernel = kernel or whitened(mixture)
     return kernel.log_joint(kernel.features(X)).T + kernel.reference

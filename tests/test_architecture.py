@@ -13,9 +13,17 @@ import emgmm
 
 PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
-    {"_accelerate", "_callbacks", "_covariances", "_csv", "_defects", "_rules"},
-    {"_products", "_statistics", "_threads"},
-    {"_blocks", "_families", "_mixture"},
+    {
+        "_accelerate",
+        "_algebra",
+        "_callbacks",
+        "_csv",
+        "_defects",
+        "_patterns",
+        "_rules",
+    },
+    {"_covariances", "_products", "_statistics", "_threads"},
+    {"_blocks", "_families", "_parameters"},
     {"_charts", "_drawing", "_posterior", "_initialize", "_mstep"},
     {"_deviations", "_fit_displays", "_panels"},
     {"_kernels"},

@@ -11,8 +11,8 @@ from emgmm._blocks import ArrayBlocks
 from emgmm._charts import coordinates, displaced
 from emgmm._estep import statistics_of_start
 from emgmm._families import MODELS
-from emgmm._mixture import Mixture
 from emgmm._mstep import m_step
+from emgmm._parameters import Parameters
 from emgmm._validation import FAMILY_TOL, _belongs
 
 # Families that hold whatever their storage holds.
@@ -51,7 +51,7 @@ def distance(one, other):
     )
 
 
-def divergence(one: Mixture, other: Mixture) -> float:
+def divergence(one: Parameters, other: Parameters) -> float:
     """Kullback-Leibler divergence of complete rows: component and values."""
     first, second = one.covariances.dense(), other.covariances.dense()
     shifts = other.means - one.means
@@ -126,7 +126,7 @@ def test_units_play_no_part(name):
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_what_has_no_mixture_is_refused(name):
     at, family = mixture_of(name, 0), MODELS[name]
-    empty = Mixture(np.array([0.5, 0.5, 1e-300]), at.means, at.covariances)
+    empty = Parameters(np.array([0.5, 0.5, 1e-300]), at.means, at.covariances)
     for one, vector in [(empty, direction(name)), (at, np.nan * direction(name))]:
         with np.errstate(all="ignore"), pytest.raises(np.linalg.LinAlgError):
             displaced(one, np.abs(vector), family)
@@ -134,6 +134,6 @@ def test_what_has_no_mixture_is_refused(name):
 
 def test_coordinates_of_components_without_weight_are_finite():
     at = mixture_of("VVV", 0)
-    empty = Mixture(np.array([0.5, 0.5, 0.0]), at.means, at.covariances)
+    empty = Parameters(np.array([0.5, 0.5, 0.0]), at.means, at.covariances)
     for one, other in [(at, empty), (empty, at), (empty, empty)]:
         assert np.isfinite(coordinates(one, other)).all()

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 
 from emgmm._covariances import Covariances, Diagonal, Full, Spherical, Tied
-from emgmm._mixture import Mixture
+from emgmm._parameters import Parameters
 
 STORAGES = [Spherical, Diagonal, Tied, Full]
 
@@ -39,7 +39,7 @@ def test_geometry_equals_that_of_dense_matrices(storage, sizes):
     assert dense.shape == (sizes[0], sizes[1], sizes[1])
     assert_allclose(covariances.log_det, np.linalg.slogdet(dense)[1], atol=1e-12)
     assert_allclose(covariances.variances, np.diagonal(dense, axis1=1, axis2=2))
-    log_densities = log_joint(Mixture(np.ones(sizes[0]), means, covariances), X).T
+    log_densities = log_joint(Parameters(np.ones(sizes[0]), means, covariances), X).T
     for k, log_density in enumerate(log_densities):
         expected = multivariate_normal(means[k], dense[k]).logpdf(X)
         assert_allclose(log_density, expected, rtol=1e-10, atol=1e-10)
@@ -114,7 +114,7 @@ def test_log_densities_at_hard_parameters(condition, graded, distance):
     directions /= np.linalg.norm(directions, axis=1)[:, None]
     X = mean + distance * directions @ np.linalg.cholesky(covariance).T
     full = Full.from_values(covariance[None], 1, n_features)
-    ours = log_joint(Mixture(np.ones(1), mean[None], full), X)[:, 0]
+    ours = log_joint(Parameters(np.ones(1), mean[None], full), X)[:, 0]
     exact = [exact_log_density(x, mean, covariance) for x in X]
     # Rounding the entries of a matrix moves its smallest eigenvalue by eps times the
     # largest: nobody can do better than eps * condition. Graded axes do not suffer.
@@ -128,7 +128,7 @@ def test_diagonal_storages_keep_extreme_variances():
     mean = np.array([1.0, 2.0, 3.0])
     X = mean + np.sqrt(variances) * np.array([[1e6, -1e3, 1.0], [0.0, 2.0, -1e6]])
     diagonal = Diagonal.from_values(variances, 1, 3)
-    ours = log_joint(Mixture(np.ones(1), mean[None], diagonal), X)[:, 0]
+    ours = log_joint(Parameters(np.ones(1), mean[None], diagonal), X)[:, 0]
     exact = [exact_log_density(x, mean, np.diag(variances[0])) for x in X]
     assert_allclose(ours, exact, rtol=1e-14)
 

@@ -23,7 +23,7 @@ from emgmm._kernels import (
     _rounding,
     choose_kernel,
 )
-from emgmm._mixture import Mixture
+from emgmm._parameters import Parameters
 from emgmm._posterior import DOUBLE, SINGLE
 from emgmm._threads import Scratch
 
@@ -41,7 +41,7 @@ def random_mixture(storage, n_components, n_features, seed=0):
         values = roots @ roots.mT
     else:
         values = rng.uniform(0.5, 2.0, shape)
-    return Mixture(
+    return Parameters(
         rng.dirichlet(np.ones(n_components)),
         2 * rng.standard_normal((n_components, n_features)),
         storage.from_values(values, n_components, n_features),
@@ -146,7 +146,7 @@ def test_rows_that_count_for_few_components_are_summed_for_those(
     storage, numbers, monkeypatch
 ):
     mixture = random_mixture(storage, 5, 9)
-    apart = Mixture(mixture.weights, 20 * mixture.means, mixture.covariances)
+    apart = Parameters(mixture.weights, 20 * mixture.means, mixture.covariances)
     X, weights = random_rows(apart, 700), np.random.default_rng(2).uniform(size=700)
     weights[::9] = 0.0
     kernel = whitened(apart, numbers, base=X.mean(axis=0))
@@ -168,7 +168,7 @@ def test_a_component_far_from_all_rows_has_the_mean_of_those_nearest_to_it(n_sam
     means = np.zeros((3, d))
     means[1, 0], means[2, 1] = 14.0, 17.0
     unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), 3, d)
-    kernel = whitened(Mixture(np.full(3, 1 / 3), means, unit))
+    kernel = whitened(Parameters(np.full(3, 1 / 3), means, unit))
     X = np.random.default_rng(0).standard_normal((n_samples, d))
     ours = statistics_by(kernel, X, np.ones(n_samples))
     expected = sums_written_out(kernel, X, np.ones(n_samples))
@@ -183,7 +183,7 @@ def test_rows_of_little_weight_make_the_mean_of_their_component():
     X = means[labels] + rng.standard_normal((1200, d))
     weights = np.where(labels == 1, 1e-60, 1.0)
     unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), 3, d)
-    kernel = whitened(Mixture(np.full(3, 1 / 3), means, unit))
+    kernel = whitened(Parameters(np.full(3, 1 / 3), means, unit))
     ours = statistics_by(kernel, X, weights)
     assert_allclose(ours.means[1], X[labels == 1].mean(axis=0), rtol=0, atol=1e-10)
 
@@ -314,7 +314,7 @@ def pairs_apart(kappa, n_samples=60, correlation=0.5):
     means = centers + np.array([[0, 0], [1, 1.5], [0, 0], [-1, 1.2]])
     scales = np.array([1.0, 0.7, 1.3, 1.0])[:, None, None]
     values = scales * covariance
-    mixture = Mixture(np.full(4, 0.25), means, Full.from_values(values, 4, 2))
+    mixture = Parameters(np.full(4, 0.25), means, Full.from_values(values, 4, 2))
     labels = np.arange(n_samples) % 4
     normals = rng.standard_normal((n_samples, 2))
     roots = np.linalg.cholesky(values)
@@ -399,7 +399,7 @@ def test_many_features_for_few_components_are_whitened(storage, sizes, kernel):
 @pytest.mark.parametrize("storage", STORAGES)
 def test_float32_is_near_float64(storage, sizes, name, offset):
     mixture = random_mixture(storage, *sizes)
-    shifted = Mixture(mixture.weights, mixture.means + offset, mixture.covariances)
+    shifted = Parameters(mixture.weights, mixture.means + offset, mixture.covariances)
     X = (random_rows(mixture, 2000) + offset).astype(np.float32)
     center = X.mean(axis=0, dtype=float)
     ones = np.ones(len(X))
@@ -463,7 +463,7 @@ def test_float32_sums_that_cancel_are_taken_again():
     X = np.concatenate([rng.normal(-20, 0.05, 2000), rng.normal(20, 0.05, 2000)])
     X = X[:, None].astype(np.float32)
     means, values = np.array([[-20.0], [20.0]]), np.ones((2, 1, 1))
-    mixture = Mixture(np.full(2, 0.5), means, Full.from_values(values, 2, 1))
+    mixture = Parameters(np.full(2, 0.5), means, Full.from_values(values, 2, 1))
     ones = np.ones(len(X))
     single = expectation(ArrayBlocks(X, ones), mixture)
     double = expectation(ArrayBlocks(X.astype(float), ones), mixture)
@@ -489,7 +489,7 @@ def test_rows_far_from_all_components_belong_to_the_nearest(name):
     """Their densities underflow as numbers, though not as logarithms."""
     means = np.array([[0.0, 0.0], [1.0, 0.0]])
     covariances = Spherical.from_values(np.array([1.0, 1.0]), 2, 2)
-    mixture = Mixture(np.array([0.5, 0.5]), means, covariances)
+    mixture = Parameters(np.array([0.5, 0.5]), means, covariances)
     X = np.array([[0.0, 0.0], [-1e3, 0.0], [1e3, 0.0], [1e5, 1e5], [0.5, 1e4]])
     kernel = both(mixture, means.mean(axis=0))[name]
     log_density, responsibilities = kernel.posterior(
@@ -554,7 +554,7 @@ def test_a_start_far_from_the_data_costs_no_accuracy(storage, suits, monkeypatch
     X = rng.standard_normal((300, 2)) * 1e-3
     wide = random_mixture(storage, 2, 2)
     values = wide.covariances.values * 1e18
-    far = Mixture(wide.weights, wide.means + 1e6, storage.from_values(values, 2, 2))
+    far = Parameters(wide.weights, wide.means + 1e6, storage.from_values(values, 2, 2))
     stats = expectation(ArrayBlocks(X, np.ones(300)), far)
     exact = (X - X.mean(0)).T @ (X - X.mean(0))
     shares = stats.counts / 300
@@ -590,7 +590,7 @@ def test_rows_of_weight_zero_may_lie_anywhere(name):
 @pytest.mark.parametrize("storage", STORAGES)
 def test_a_component_of_weight_zero_takes_no_rows_and_stays(storage, name):
     mixture = random_mixture(storage, 3, 2)
-    silent = Mixture(np.array([0.0, 0.5, 0.5]), mixture.means, mixture.covariances)
+    silent = Parameters(np.array([0.0, 0.5, 0.5]), mixture.means, mixture.covariances)
     X = random_rows(silent)
     with np.errstate(divide="ignore"):
         stats = statistics_by(both(silent, X.mean(axis=0))[name], X, np.ones(len(X)))

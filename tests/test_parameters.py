@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm._covariances import Full
-from emgmm._mixture import Mixture
+from emgmm._parameters import Parameters
 
 
 @pytest.fixture
@@ -15,7 +15,9 @@ def mixture():
     rng = np.random.default_rng(0)
     roots = rng.standard_normal((3, 2, 4))
     covariances = Full.from_values(roots @ roots.mT, 3, 2)
-    return Mixture(np.array([0.2, 0.3, 0.5]), rng.standard_normal((3, 2)), covariances)
+    return Parameters(
+        np.array([0.2, 0.3, 0.5]), rng.standard_normal((3, 2)), covariances
+    )
 
 
 def test_samples_have_the_moments_of_the_mixture(mixture):

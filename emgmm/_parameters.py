@@ -1,4 +1,4 @@
-"""Mixture: weights, means and covariances as one immutable distribution."""
+"""Parameters: weights, means and covariances of a mixture as one immutable value."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ LOG_2_PI = float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
-    """Gaussian mixture with weights (K,), means (K, d) and covariances."""
+class Parameters:
+    """Of a Gaussian mixture: weights (K,), means (K, d) and covariances."""
 
     weights: NDArray
     means: NDArray
     covariances: Covariances
 
-    def in_units(self, units: NDArray) -> Mixture:
+    def in_units(self, units: NDArray) -> Parameters:
         """The mixture of rows that are divided by units (d,)."""
         if (units == 1).all():
             return self
         covariances = self.covariances.in_units(units)
-        return Mixture(self.weights, self.means / units, covariances)
+        return Parameters(self.weights, self.means / units, covariances)
+
+    def marginal(self, features: NDArray) -> Parameters:
+        """The mixture of some of the features, by their indices."""
+        covariances = self.covariances.marginal(features)
+        return Parameters(self.weights, self.means[:, features], covariances)
 
     def sample(
         self, n_samples: int, rng: np.random.RandomState

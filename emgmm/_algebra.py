@@ -1,0 +1,163 @@
+"""Algebra of covariances: what is done with variances, and with matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtri
+
+
+@dataclass(frozen=True)
+class Algebra:
+    """What storages do with U, where precision = U U', as variances or as matrices.
+
+    Every function but ``divide`` takes any number of leading axes.
+    """
+
+    factorize: Callable[[NDArray], NDArray]
+    """Covariances to U; LinAlgError unless they are positive definite."""
+    factorize_precisions: Callable[[NDArray], NDArray]
+    """Precisions to U; LinAlgError unless they are positive definite."""
+    invert: Callable[[NDArray], NDArray]
+    """U to covariances."""
+    square: Callable[[NDArray], NDArray]
+    """U to precisions."""
+    divide: Callable[[NDArray, NDArray], NDArray]
+    """Rows (n, d) and one U to the rows times the inverse of U."""
+    invert_factors: Callable[[NDArray], NDArray]
+    """U to its inverse L', where covariance = L L'."""
+    in_units: Callable[[NDArray, NDArray], NDArray]
+    """Covariances to those of rows divided by units (d,)."""
+    scale: Callable[[NDArray, NDArray], NDArray]
+    """U to that of rows divided by units, (d,) or (K, d)."""
+    greatest: Callable[[NDArray], NDArray]
+    """U of every component to the greatest eigenvalues of the precisions (K,)."""
+    carry: Callable[[NDArray, NDArray], NDArray]
+    """One vector of each component (K, d) times its U, or the inverse of U."""
+    relate: Callable[[NDArray, NDArray], NDArray]
+    """U and other covariances to coordinates, which are zero where they are its own."""
+    displace: Callable[[NDArray, NDArray, NDArray], NDArray]
+    """Covariances, L' and coordinates to covariances: to first order the inverse of
+    ``relate``, and positive definite whatever the coordinates."""
+    take: Callable[[NDArray, NDArray], NDArray]
+    """Covariances to those of some features, by their indices."""
+    condition: Callable[[NDArray, NDArray, NDArray], tuple[NDArray, NDArray]]
+    """Covariances, indices of features that are given and of others: the slopes
+    (..., others, given) of regressions on those, and the covariances left."""
+
+
+def _positive(values: NDArray) -> NDArray:
+    """The values, or LinAlgError where one is not positive and finite."""
+    if not ((values > 0).all() and np.isfinite(values).all()):
+        raise np.linalg.LinAlgError("a variance is not positive and finite")
+    return values
+
+
+def _finite(matrices: NDArray) -> NDArray:
+    """The matrices, or LinAlgError: LAPACK lets NaN and infinity pass."""
+    if not np.isfinite(matrices).all():
+        raise np.linalg.LinAlgError("a covariance matrix is not finite")
+    return matrices
+
+
+def _inverse_cholesky(matrices: NDArray) -> NDArray:
+    """U with U U' the inverse, from the Cholesky factors, or LinAlgError."""
+    inverses = np.empty(_finite(matrices).shape)
+    flat = inverses.reshape(-1, *matrices.shape[-2:])
+    for k, matrix in enumerate(matrices.reshape(flat.shape)):
+        # The transpose of a symmetric matrix is itself, in the order of Fortran.
+        lower, info = dpotrf(matrix.T, lower=1, clean=1)
+        if info:
+            raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
+        flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
+    return inverses
+
+
+def _inverse_triangles(lower: NDArray) -> NDArray:
+    """L^-1 of lower triangles."""
+    triangles = lower.reshape(-1, *lower.shape[-2:])
+    return np.reshape([dtrtri(each, lower=1)[0] for each in triangles], lower.shape)
+
+
+def _gram(matrices: NDArray) -> NDArray:
+    """A'A, exactly symmetric."""
+    return matrices.mT @ matrices
+
+
+def _relate_matrices(factors: NDArray, matrices: NDArray) -> NDArray:
+    """U' S U - I."""
+    related = factors.mT @ matrices @ factors
+    diagonals = np.einsum("...ii->...i", related)
+    diagonals -= 1.0
+    return related
+
+
+def _displace_matrices(matrices: NDArray, inverses: NDArray, moves: NDArray) -> NDArray:
+    """L (I + A + A^2 / 2) L', for symmetric A, as (S + (L + L A)(L + L A)') / 2."""
+    return 0.5 * (matrices + _gram(inverses + moves @ inverses))
+
+
+def _take_matrices(matrices: NDArray, features: NDArray) -> NDArray:
+    """Rows and columns of some features."""
+    return matrices[..., features[:, None], features]
+
+
+def _condition_matrices(
+    matrices: NDArray, given: NDArray, others: NDArray
+) -> tuple[NDArray, NDArray]:
+    """S_og S_gg^-1 and S_oo - S_og S_gg^-1 S_go, from one Cholesky factor.
+
+    What is left is a product with its own transpose: no difference that cancels.
+    """
+    order, n_given = np.concatenate([given, others]), len(given)
+    lower = np.linalg.cholesky(_finite(_take_matrices(matrices, order)))
+    inverse = _inverse_triangles(lower[..., :n_given, :n_given])
+    left = lower[..., n_given:, n_given:]
+    return lower[..., n_given:, :n_given] @ inverse, _gram(left.mT)
+
+
+def _upper_cholesky(matrices: NDArray) -> NDArray:
+    """U with P = U U': the lower Cholesky factor of P in reversed coordinates."""
+    reversed_factors = np.linalg.cholesky(_finite(matrices)[..., ::-1, ::-1])
+    return reversed_factors[..., ::-1, ::-1].copy()
+
+
+VARIANCES = Algebra(
+    factorize=lambda values: 1 / np.sqrt(_positive(values)),
+    factorize_precisions=lambda precisions: np.sqrt(_positive(precisions)),
+    invert=lambda factors: 1 / factors**2,
+    square=lambda factors: factors**2,
+    divide=lambda rows, factor: rows / factor,
+    invert_factors=lambda factors: 1 / factors,
+    in_units=lambda variances, units: variances / units**2,
+    scale=lambda factors, units: factors * units,
+    greatest=lambda factors: (factors**2).max(axis=1),
+    carry=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),
+    relate=lambda factors, variances: np.log(variances * factors**2),
+    displace=lambda variances, inverses, moves: variances * np.exp(moves),
+    take=lambda variances, features: variances[:, features],
+    condition=lambda variances, given, others: (
+        np.zeros((1, len(others), len(given))),
+        variances[:, others],
+    ),
+)
+MATRICES = Algebra(
+    factorize=_inverse_cholesky,
+    factorize_precisions=_upper_cholesky,
+    invert=lambda factors: _gram(_inverse_triangles(factors.mT).mT),
+    square=lambda factors: _gram(factors.mT),
+    divide=lambda rows, factor: solve_triangular(factor.T, rows.T, lower=True).T,
+    invert_factors=lambda factors: _inverse_triangles(factors.mT).mT,
+    in_units=lambda matrices, units: matrices / units / units[:, None],
+    scale=lambda factors, units: factors * units[..., None],
+    greatest=lambda factors: np.linalg.norm(factors, 2, axis=(1, 2)) ** 2,
+    carry=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
+    relate=_relate_matrices,
+    displace=_displace_matrices,
+    take=_take_matrices,
+    condition=_condition_matrices,
+)
