@@ -19,7 +19,9 @@ _charts             coordinates of mixtures near to one another
 _mstep              statistics to a mixture, and what keeps it regular
 _posterior          what kernels have in common: log-densities to responsibilities
 _deviations         sums of deviations from an origin of each component
+_features           quadratic features of rows
 _kernels            the two kernels: blocks of rows to log-densities and sums
+_missing            kernels of rows in which values are missing
 _estep              rows and a mixture to statistics, or to what is told of each
 _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,9 @@ def _inverse_cholesky(matrices: NDArray) -> NDArray:
 
 
 def _inverse_triangles(lower: NDArray) -> NDArray:
-    """L^-1 of lower triangles."""
+    """L^-1 of lower triangles, which may have no rows."""
+    if not lower.size:
+        return lower
     triangles = lower.reshape(-1, *lower.shape[-2:])
     return np.reshape([dtrtri(each, lower=1)[0] for each in triangles], lower.shape)
 
@@ -161,3 +164,36 @@ MATRICES = Algebra(
     take=_take_matrices,
     condition=_condition_matrices,
 )
+
+
+class Schur(NamedTuple):
+    """Matrices M (K, d, d) = [[M_oo, M_oc], [M_co, M_cc]], divided in s ways."""
+
+    rest: NDArray
+    """M_oo - M_oc M_cc^-1 M_co, with zeros (or rounding) beside it, (K, s, d, d)."""
+    slopes: NDArray
+    """-M_cc^-1 M_co, with zeros for M_cc, (K, s, c, d)."""
+    inverse: NDArray
+    """M_cc^-1, (K, s, c, c)."""
+    log_det: NDArray
+    """log det M_cc, (K, s)."""
+
+
+def schur(matrices: NDArray, chosen: NDArray) -> Schur:
+    """Positive definite matrices without c indices, chosen (s, c) in s ways.
+
+    If M is a precision, of which some features are taken away: the precision of the
+    others, the slopes of regressions on these, and the covariance that is left.
+    """
+    rows = matrices[:, chosen]
+    part = matrices[:, chosen[:, :, None], chosen[:, None]]
+    lower = np.linalg.cholesky(part)
+    # Small triangles, many at a time: no routine of LAPACK takes them together.
+    inverse = np.linalg.inv(lower)
+    half = inverse @ rows
+    slopes = -(inverse.mT @ half)
+    ways = np.arange(len(chosen))[:, None, None]
+    slopes[:, ways, np.arange(chosen.shape[1])[:, None], chosen[:, None]] = 0.0
+    log_det = 2 * np.log(np.einsum("...ii->...i", lower)).sum(axis=-1)
+    rest = matrices[:, None] - _gram(half)
+    return Schur(rest, slopes, _gram(inverse), log_det)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, reduce
 from operator import add
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._patterns import bounds_of_patterns, order_by_pattern
 from ._products import squares
 from ._threads import Scratch, run_all
 
@@ -38,6 +40,18 @@ class Blocks(Protocol):
         """Add function(rows, weights, *aligned rows) over the blocks, in order."""
 
     @property
+    def incomplete(self) -> bool:
+        """Whether values may be missing (NaN)."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+
+    @property
+    def n_patterns(self) -> int:
+        """Number of patterns of missing values; 1 if there are none."""
+
+    @property
     def dtype(self) -> np.dtype:
         """float32 where sums within a block may be taken in it, else float64."""
 
@@ -51,11 +65,15 @@ class Blocks(Protocol):
 
     @property
     def center(self) -> NDArray:
-        """Weighted mean of the rows, shape (d,)."""
+        """Weighted mean of the rows, or of what is there of them, shape (d,)."""
 
     @property
     def scatter(self) -> NDArray:
-        """Weighted products about the center, shape (d, d)."""
+        """Weighted products about the center (d, d), where missing values are."""
+
+    @property
+    def variances(self) -> NDArray:
+        """Weighted variances of the features, shape (d,)."""
 
     @property
     def sizes(self) -> NDArray:
@@ -63,7 +81,7 @@ class Blocks(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class ArrayBlocks:
+class RowBlocks(ABC):
     """Blocks of an array, a view or a memory map, in its own type of numbers."""
 
     X: NDArray
@@ -71,7 +89,49 @@ class ArrayBlocks:
     block_size: int = BLOCK_SIZE
     scratch: Scratch = field(default_factory=Scratch)
 
-    def in_units(self, by_feature: bool) -> tuple[ArrayBlocks, NDArray]:
+    incomplete: ClassVar[bool]
+
+    @property
+    def n_samples(self) -> int:
+        """Number of rows."""
+        return len(self.X)
+
+    @property
+    @abstractmethod
+    def n_patterns(self) -> int:
+        """Number of patterns of missing values; 1 if there are none."""
+
+    @property
+    @abstractmethod
+    def center(self) -> NDArray:
+        """Weighted mean of the rows, or of what is there of them, shape (d,)."""
+
+    @property
+    @abstractmethod
+    def variances(self) -> NDArray:
+        """Weighted variances of the features, shape (d,)."""
+
+    @property
+    @abstractmethod
+    def scatter(self) -> NDArray:
+        """Weighted products about the center (d, d), where missing values are."""
+
+    @abstractmethod
+    def arranged(self, values: NDArray) -> NDArray:
+        """What belongs to the user's rows, in the order of the rows here."""
+
+    @abstractmethod
+    def restored(self, values: NDArray) -> NDArray:
+        """What belongs to the rows here, in the order of the user's."""
+
+    def take(self, rows: NDArray, sample_weight: NDArray) -> Self:
+        """Some of the rows, by ascending indices, with weights."""
+        return self._with(self.X[rows], sample_weight)
+
+    def _with(self, X: NDArray, sample_weight: NDArray) -> Self:
+        return replace(self, X=X, sample_weight=sample_weight, scratch=Scratch())
+
+    def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         """The rows in units (d,) in which squares of squares neither over- nor
         underflow: powers of two, and 1 unless that is needed, which copies the rows.
         """
@@ -79,11 +139,14 @@ class ArrayBlocks:
         least, most = MODERATE
         if np.all((sizes == 0) | (least < sizes) & (sizes < most)):
             return self, np.ones(len(sizes))
-        sizes = np.maximum(np.abs(self.X.min(axis=0)), np.abs(self.X.max(axis=0)))
+        sizes = np.fmax(
+            np.abs(np.fmin.reduce(self.X, axis=0)),
+            np.abs(np.fmax.reduce(self.X, axis=0)),
+        )
         if not by_feature:
-            sizes[:] = sizes.max()
+            sizes[:] = np.fmax.reduce(sizes)
         units = 2.0 ** np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))
-        return ArrayBlocks(self.X / units, self.sample_weight, self.block_size), units
+        return self._with(self.X / units, self.sample_weight), units
 
     def slices(self, rows: int | None = None) -> list[slice]:
         """Blocks of at most so many rows and of about equal size.
@@ -155,6 +218,25 @@ class ArrayBlocks:
     def weight(self) -> float:
         return float(self.sample_weight.sum())
 
+    @property
+    def sizes(self) -> NDArray:
+        with np.errstate(all="ignore"):
+            return np.abs(self.center) + np.sqrt(self.variances)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayBlocks(RowBlocks):
+    """Of rows in which no value is missing."""
+
+    incomplete = False
+    n_patterns = 1
+
+    def arranged(self, values: NDArray) -> NDArray:
+        return values
+
+    def restored(self, values: NDArray) -> NDArray:
+        return values
+
     @cached_property
     def center(self) -> NDArray:
         first = self.X[np.argmax(self.sample_weight > 0)].astype(np.float64)
@@ -164,10 +246,8 @@ class ArrayBlocks:
         return first + total[:-1] / total[-1]
 
     @property
-    def sizes(self) -> NDArray:
-        with np.errstate(all="ignore"):
-            deviations = np.sqrt(np.diagonal(self.scatter) / self.weight)
-        return np.abs(self.center) + deviations
+    def variances(self) -> NDArray:
+        return np.diagonal(self.scatter) / self.weight
 
     @cached_property
     def scatter(self) -> NDArray:
@@ -175,6 +255,80 @@ class ArrayBlocks:
         with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
             sums = self.sum(lambda rows, weights: squares(rows - center, weights))
         return sums[1:, 1:]
+
+
+@dataclass(frozen=True, eq=False)
+class IncompleteBlocks(RowBlocks):
+    """Of rows in which values are missing (NaN), at random.
+
+    Those that lack the same features lie together: what depends on the pattern is
+    computed once for all of them.
+    """
+
+    order: NDArray | None = None
+    """Indices (n,) of the rows among the user's, for whole arrays only."""
+
+    incomplete = True
+
+    @classmethod
+    def of(cls, X: NDArray, sample_weight: NDArray) -> Self:
+        """Of the user's rows, in whatever order."""
+        order = order_by_pattern(np.isnan(X))
+        equal = sample_weight.strides == (0,)  # ones that are not stored
+        weights = sample_weight if equal else sample_weight[order]
+        return cls(X[order], weights, order=order)
+
+    def arranged(self, values: NDArray) -> NDArray:
+        return values if self.order is None else values[self.order]
+
+    def restored(self, values: NDArray) -> NDArray:
+        if self.order is None:
+            return values
+        out = np.empty_like(values)
+        out[self.order] = values
+        return out
+
+    def take(self, rows: NDArray, sample_weight: NDArray) -> Self:
+        return replace(super().take(rows, sample_weight), order=None)
+
+    @cached_property
+    def n_patterns(self) -> int:
+        return len(bounds_of_patterns(np.isnan(self.X).T)) - 1
+
+    @cached_property
+    def counts(self) -> NDArray:
+        """Weights (d,) of the rows in which there is a value."""
+        return self.sum(lambda rows, weights: weights @ ~np.isnan(rows))
+
+    @cached_property
+    def center(self) -> NDArray:
+        rows = self.X[self.sample_weight > 0]
+        first = rows[np.isnan(rows).argmin(axis=0), np.arange(rows.shape[1])]
+        first = np.nan_to_num(first.astype(np.float64))
+        total = self.sum(lambda rows, weights: weights @ _or_zero(rows - first))
+        return first + total / np.where(self.counts > 0, self.counts, 1.0)
+
+    @property
+    def variances(self) -> NDArray:
+        """Where there is no value of a feature, 1."""
+        seen = self.counts > 0
+        counts = np.where(seen, self.counts, 1.0)
+        return np.where(seen, np.diagonal(self.scatter) / counts, 1.0)
+
+    @cached_property
+    def scatter(self) -> NDArray:
+        center = self.center
+        with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
+            sums = self.sum(
+                lambda rows, weights: squares(_or_zero(rows - center), weights)
+            )
+        return sums[1:, 1:]
+
+
+def _or_zero(values: NDArray) -> NDArray:
+    """The values, in place, with zero where one is missing."""
+    values[np.isnan(values)] = 0.0
+    return values
 
 
 class _OrderedSum:

@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import ArrayBlocks, Blocks
+from ._blocks import Blocks, RowBlocks
 from ._deviations import Deviations
-from ._kernels import Whitened, choose_kernel
+from ._kernels import choose_kernel
+from ._missing import choose_incomplete, divided, observed_features
 from ._parameters import Parameters
 from ._posterior import DOUBLE, Kernel, Sums
 from ._products import contract, squares
@@ -45,19 +46,29 @@ def expectation(blocks: Blocks, mixture: Parameters) -> Statistics:
         return stats, stats.cancels(kernel.max_cancellation)
 
     with np.errstate(all="ignore"):
-        kernel = choose_kernel(mixture, blocks.center, blocks.dtype, blocks.scratch)
+        kernel = _kernel(mixture, blocks, blocks.center, blocks.dtype)
         stats, cancels = _within_reach(visit, kernel)
         if not cancels:
             return stats
         # Rare: a mean jumped by many of the component's own standard deviations.
-        about_means = Whitened(mixture, DOUBLE, blocks.scratch, stats.means)
-        return visit(about_means)[0]
+        return visit(kernel.exact(stats.means))[0]
+
+
+def _kernel(
+    mixture: Parameters, blocks: Blocks, near: NDArray, dtype: np.dtype
+) -> Kernel:
+    """The fastest kernel for such rows that is accurate, where they are near (d,)."""
+    if blocks.incomplete:
+        return choose_incomplete(mixture, blocks, near)
+    return choose_kernel(mixture, near, dtype, blocks.scratch)
 
 
 def statistics_of_start(
     blocks: Blocks, start: NDArray, n_components: int, products: str
 ) -> Statistics:
     """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
+    if blocks.incomplete:
+        return _statistics_of_incomplete_start(blocks, start, n_components, products)
     center = blocks.center
     first = blocks.sum(
         partial(_first_moments, n_components=n_components, center=center), start
@@ -68,6 +79,45 @@ def statistics_of_start(
     rows = deviations.rows if start.ndim == 2 else None
     sums = blocks.sum(partial(_second_moments, deviations=deviations), start, rows=rows)
     return deviations.statistics(sums, blocks.weight)
+
+
+def _statistics_of_incomplete_start(
+    blocks: Blocks, start: NDArray, n_components: int, products: str
+) -> Statistics:
+    """Of rows with missing values, which are expected where the component's are.
+
+    No covariances are known yet: what is missing is taken to be independent of the
+    rest, with mean and variance of what the component has of that feature.
+    """
+    center = blocks.center
+
+    def of_features(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
+        features = observed_features(X, center, blocks.scratch)
+        return contract(features, _weighted(start, n_components, sample_weight))
+
+    sums = blocks.sum(of_features, start).T
+    counts, present, first, second = divided(sums)
+    seen, number = present > 0, np.where(present > 0, present, 1.0)
+    shifts = np.where(seen, first / number, 0.0)
+    variances = np.where(seen, second / number - shifts**2, blocks.variances)
+
+    def of_squares(X: NDArray, sample_weight: NDArray, start: NDArray) -> Sums:
+        weights = _weighted(start, n_components, sample_weight)
+        moments = []
+        for origin, weight in zip(center + shifts, weights, strict=True):
+            rows = np.flatnonzero(weight)
+            moments.append(squares(np.nan_to_num(X[rows] - origin), weight[rows]))
+        return Sums(0.0, np.stack(moments))
+
+    total = blocks.sum(of_squares, start)
+    diagonals = np.einsum("kii->ki", total.moments)
+    diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)
+    origin = center + shifts
+    deviations = Deviations(products, origin, center, DOUBLE.dtype, blocks.scratch)
+    moments = total.moments
+    if products == "diagonal":
+        moments = np.stack([moments[:, 0], diagonals], axis=1)
+    return deviations.statistics(Sums(0.0, moments), blocks.weight)
 
 
 def _first_moments(
@@ -109,7 +159,7 @@ def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDAr
 
 
 def for_each_row(
-    blocks: ArrayBlocks,
+    blocks: RowBlocks,
     mixture: Parameters,
     function: Callable[[Kernel, NDArray], NDArray],
     out: NDArray,
@@ -123,7 +173,7 @@ def for_each_row(
 
         return blocks.map(of_block, out, rows=kernel.rows)
 
-    return _visit_with_any(mixture, blocks.scratch, visit)
+    return _visit_with_any(mixture, blocks, visit)
 
 
 def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
@@ -136,13 +186,13 @@ def classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
     return kernel.peak(log_joint) + kernel.reference
 
 
-def responsibilities_of(blocks: ArrayBlocks, mixture: Parameters) -> NDArray:
+def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     """Probabilities of the components, shape (n, K)."""
     out = np.empty((len(blocks.X), len(mixture.weights)))
     return for_each_row(blocks, mixture, responsibilities, out)
 
 
-def effective_rows(blocks: ArrayBlocks, mixture: Parameters) -> NDArray:
+def effective_rows(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     """Rows (K,) of equal weight that tell as much of the components: Kish's number.
 
     (sum w r)^2 / sum w^2 r, whatever the scale of the weights.
@@ -160,12 +210,12 @@ def effective_rows(blocks: ArrayBlocks, mixture: Parameters) -> NDArray:
 
         return blocks.sum(of_block, rows=kernel.rows)
 
-    total, squares = _visit_with_any(mixture, blocks.scratch, visit)
+    total, squares = _visit_with_any(mixture, blocks, visit)
     return total**2 / np.where(squares > 0, squares, 1.0)
 
 
 def sum_over_rows(
-    blocks: ArrayBlocks,
+    blocks: RowBlocks,
     mixture: Parameters,
     function: Callable[..., NDArray],
     *aligned: NDArray,
@@ -181,11 +231,11 @@ def sum_over_rows(
 
         return blocks.sum(of_block, *aligned, rows=kernel.rows)
 
-    return _visit_with_any(mixture, blocks.scratch, visit)
+    return _visit_with_any(mixture, blocks, visit)
 
 
 def _visit_with_any(
-    mixture: Parameters, scratch: Scratch, visit: Callable[[Kernel], Result]
+    mixture: Parameters, blocks: Blocks, visit: Callable[[Kernel], Result]
 ) -> Result:
     """Visit rows that the mixture was perhaps not fitted to; in float64, each alone.
 
@@ -193,7 +243,7 @@ def _visit_with_any(
     """
     with BLAS.held(), np.errstate(all="ignore"):
         mean = mixture.weights @ mixture.means
-        kernel = choose_kernel(mixture, mean, DOUBLE.dtype, scratch)
+        kernel = _kernel(mixture, blocks, mean, DOUBLE.dtype)
         return _within_reach(visit, kernel)
 
 
@@ -202,7 +252,7 @@ def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
     try:
         return visit(kernel)
     except FloatingPointError:
-        return visit(Whitened(kernel.mixture, DOUBLE, kernel.scratch))
+        return visit(kernel.exact())
 
 
 def weighted_sum(weights: NDArray, values: NDArray, scratch: Scratch) -> float:

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._blocks import ArrayBlocks
+from ._blocks import RowBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._defects import warn_of_defects
 from ._em import EMOptions, EMResult, Progress
@@ -451,7 +451,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         labels = np.empty(len(blocks.X), dtype=np.int64)
-        return for_each_row(blocks, mixture, Kernel.labels, labels)
+        return blocks.restored(for_each_row(blocks, mixture, Kernel.labels, labels))
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Responsibilities: probabilities of the components, given each row.
@@ -484,7 +484,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty((len(blocks.X), len(mixture.weights)), dtype=blocks.X.dtype)
-        return for_each_row(blocks, mixture, responsibilities, out)
+        return blocks.restored(for_each_row(blocks, mixture, responsibilities, out))
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Log-density of each row.
@@ -516,7 +516,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty(len(blocks.X), dtype=blocks.X.dtype)
-        return for_each_row(blocks, mixture, _log_density, out)
+        return blocks.restored(for_each_row(blocks, mixture, _log_density, out))
 
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -820,7 +820,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         return self
 
-    def _fit_rows(self, rows: ArrayBlocks, tasks: Tasks) -> list[str]:
+    def _fit_rows(self, rows: RowBlocks, tasks: Tasks) -> list[str]:
         """Run EM from every start and publish the best; what is degenerate in it."""
         with BLAS.held():
             problem = self._problem(rows)
@@ -844,12 +844,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             ]
             return problem.defects(best.mixture)
 
-    def _problem(self, rows: ArrayBlocks) -> Problem:
+    def _problem(self, rows: RowBlocks) -> Problem:
         """What is to be fitted, and how."""
         family = FAMILIES[self.covariance_type]
         return self._problem_in_units(*rows.in_units(family.by_feature))
 
-    def _problem_in_units(self, blocks: ArrayBlocks, units: NDArray) -> Problem:
+    def _problem_in_units(self, blocks: RowBlocks, units: NDArray) -> Problem:
         family, scale = FAMILIES[self.covariance_type], Relative.to(blocks)
         by_scale = isinstance(self.reg_covar, str)
         covar = scale if by_scale else Constant(self.reg_covar / units**2)
@@ -857,7 +857,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
         return Problem(blocks, units, family, options)
 
-    def _starts(self, problem: Problem, rows: ArrayBlocks) -> Iterator[Begin]:
+    def _starts(self, problem: Problem, rows: RowBlocks) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
         n_features = rows.X.shape[1]
         known = check_given(
@@ -875,7 +875,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             yield partial(_with_known, start, known, problem.units)
 
     def _named_or_own_starts(
-        self, problem: Problem, rows: ArrayBlocks
+        self, problem: Problem, rows: RowBlocks
     ) -> Iterator[Begin]:
         """What makes the mixtures of `init_params`, for each of the `n_init` starts."""
         start, n_components = self.init_params, self.n_components
@@ -888,9 +888,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             return
 
         def own() -> Parameters:
-            X, weights = _read_only(rows.X), _read_only(rows.sample_weight)
+            X = _read_only(rows.restored(rows.X))
+            weights = _read_only(rows.restored(rows.sample_weight))
             given = start(X, n_components, weights, rng) if callable(start) else start
-            labels = check_start(given, weights, n_components)
+            labels = rows.arranged(check_start(given, weights, n_components))
             return problem.start(labels, n_components)
 
         yield from repeat(own, self.n_init if callable(start) else 1)
@@ -905,7 +906,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         fits = self.means_.shape == shape and self._family is family
         return self._mixture() if fits else None
 
-    def _publish(self, result: EMResult, blocks: ArrayBlocks) -> None:
+    def _publish(self, result: EMResult, blocks: RowBlocks) -> None:
         """Set the attributes of a finished fit."""
         self._publish_mixture(result.mixture, blocks.X.dtype)
         self.converged_ = result.converged
@@ -913,10 +914,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         # Of the parameters as published: float32 rounds them.
         rounded = blocks.X.dtype != np.float64
         published = self._mixture() if rounded else result.mixture
-        self.labels_ = np.empty(len(blocks.X), dtype=np.int64)
+        labels = np.empty(blocks.n_samples, dtype=np.int64)
         self.lower_bound_ = _mean(
-            sum_over_rows(blocks, published, _log_density, self.labels_)
+            sum_over_rows(blocks, published, _log_density, labels)
         )
+        self.labels_ = blocks.restored(labels)
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
@@ -956,9 +958,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             np.asarray(self.weights_, dtype=np.float64), means, covariances
         )
 
-    def _rows(
-        self, X: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> ArrayBlocks:
+    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> RowBlocks:
         """Rows of as many features as in `fit`, and their weights, checked."""
         return check_rows(self, X, sample_weight, reset=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,21 +91,26 @@ class Kernel(ABC):
         """Whether no other kernel reaches rows that this one does not."""
         return False
 
+    @abstractmethod
+    def exact(self, origin: NDArray | None = None) -> Kernel:
+        """The kernel of the mixture that reaches any rows, with sums about an origin
+        (K, d), by default the means."""
+
     @property
     @abstractmethod
     def rows(self) -> int:
         """Rows of a block."""
 
     @abstractmethod
-    def features(self, X: NDArray) -> NDArray:
+    def features(self, X: NDArray) -> Any:
         """What log-densities and sums are computed from; rows along the last axis."""
 
     @abstractmethod
-    def log_joint(self, features: NDArray) -> NDArray:
+    def log_joint(self, features: Any) -> NDArray:
         """log w_k + log N(x; mean_k, covariance_k) - ``reference``, shape (K, n)."""
 
     @abstractmethod
-    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+    def moments(self, features: Any, responsibilities: NDArray) -> NDArray:
         """Weighted sums over the rows of a block, in float64."""
 
     @abstractmethod

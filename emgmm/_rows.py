@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 
-from ._blocks import ArrayBlocks
+from ._blocks import ArrayBlocks, IncompleteBlocks, RowBlocks
 from ._validation import as_numbers
 
 # Sums of weights below which shares of rows would underflow.
@@ -17,16 +18,41 @@ MIN_TOTAL_WEIGHT = 1e-290
 
 def check_rows(
     estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None, reset: bool
-) -> ArrayBlocks:
+) -> RowBlocks:
     """Rows, of as many features as in the last fit or two or more of a new one."""
-    rows: NDArray = validate_data(
+    validate = partial(
+        validate_data,
         estimator,
         X,
         dtype=[np.float64, np.float32],
         reset=reset,
         ensure_min_samples=2 if reset else 1,
     )
+    try:
+        rows: NDArray = validate()
+    except ValueError:
+        # Only now are missing values looked for: complete rows need not pay for them.
+        rows = validate(ensure_all_finite="allow-nan")
+        weights = check_sample_weight(sample_weight, len(rows))
+        blocks = IncompleteBlocks.of(rows, weights)
+        if reset:
+            _check_something_observed(estimator, blocks)
+        return blocks
     return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
+
+
+def _check_something_observed(estimator: Any, blocks: RowBlocks) -> None:
+    """Every feature needs a value in some row that counts."""
+    rows = blocks.X[blocks.sample_weight > 0]
+    empty = np.flatnonzero(np.isnan(rows).all(axis=0))
+    if empty.size:
+        names = getattr(estimator, "feature_names_in_", None)
+        named = [repr(str(names[j])) if names is not None else str(j) for j in empty]
+        which = ", ".join(named[:10]) + (", ..." if len(named) > 10 else "")
+        raise ValueError(
+            f"X has no value of feature {which}: all are NaN in the rows of positive "
+            "weight. Leave such features out."
+        )
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._algebra import VARIANCES
-from ._blocks import ArrayBlocks
+from ._blocks import RowBlocks
 from ._em import EMOptions, EMResult, Progress, run_em
 from ._estep import effective_rows, statistics_of_start
 from ._families import CovarianceFamily
@@ -35,7 +35,7 @@ Begin = Callable[[], Parameters]
 class Problem:
     """What is fitted, in which units, and how."""
 
-    blocks: ArrayBlocks
+    blocks: RowBlocks
     units: NDArray
     family: CovarianceFamily
     options: EMOptions

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
-from ._blocks import ArrayBlocks
+from ._blocks import RowBlocks
 from ._defects import DegenerateComponentWarning, warn_of_defects
 from ._em import EMResult
 from ._estep import classification_score, sum_over_rows
@@ -417,14 +417,14 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
             )
         return self
 
-    def _publish(self, best: _Candidate, rows: ArrayBlocks) -> None:
+    def _publish(self, best: _Candidate, rows: RowBlocks) -> None:
         """Set the attributes of the mixture selected."""
         self.best_estimator_ = self._fitted(best, rows)
         self.best_params_ = {"n_components": best.size, "covariance_type": best.name}
         self.labels_ = self.best_estimator_.labels_
         self.n_iter_ = self.best_estimator_.n_iter_
 
-    def _is_flat(self, rows: ArrayBlocks) -> bool:
+    def _is_flat(self, rows: RowBlocks) -> bool:
         """Whether the rows as a whole have no width in some direction."""
         problem = self._unfitted(LEAD)._problem(rows)
         try:
@@ -435,7 +435,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
             return bool(problem.options.scale.degenerate(whole).any())
 
     def _candidates(
-        self, rows: ArrayBlocks, told: Callable[[float], None]
+        self, rows: RowBlocks, told: Callable[[float], None]
     ) -> list[_Candidate]:
         """Every model with every number of components, fitted where there are rows."""
         sizes = check_sizes(self.n_components)
@@ -477,7 +477,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
             random_state=self.random_state,
         )
 
-    def _fitted(self, candidate: _Candidate, rows: ArrayBlocks) -> GaussianMixtureEM:
+    def _fitted(self, candidate: _Candidate, rows: RowBlocks) -> GaussianMixtureEM:
         """A candidate as an estimator."""
         gmm = self._unfitted(candidate.name, candidate.size)
         gmm.n_features_in_ = self.n_features_in_
@@ -490,7 +490,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     def _criterion(
         self,
         candidates: list[_Candidate],
-        rows: ArrayBlocks,
+        rows: RowBlocks,
         sample_weight: ArrayLike | None,
     ) -> NDArray:
         """The criterion of every candidate, NaN where there is no fit."""
@@ -501,7 +501,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
             if candidate.result is not None:
                 gmm = self._fitted(candidate, rows)
                 try:
-                    values[i] = self.criterion(gmm, rows.X, sample_weight)
+                    X = rows.restored(rows.X)
+                    values[i] = self.criterion(gmm, X, sample_weight)
                 except Exception as error:  # a failed candidate stops no search
                     self.results_["failure"][i] = f"criterion failed: {error!r}"
         return values
@@ -532,7 +533,7 @@ class _Candidate(NamedTuple):
         return self.result is not None and self.result.converged
 
 
-def _refused(sizes: list[int], rows: ArrayBlocks) -> dict[int, str]:
+def _refused(sizes: list[int], rows: RowBlocks) -> dict[int, str]:
     """Numbers of components for which there are too few rows, and what to say of it."""
     refused = {}
     for size in sizes:
@@ -561,7 +562,7 @@ def _candidate(
     )
 
 
-def _table(candidates: list[_Candidate], rows: ArrayBlocks) -> dict[str, NDArray]:
+def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
     """Columns of a table of candidates."""
     with BLAS.held():
         sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
@@ -582,7 +583,7 @@ def _table(candidates: list[_Candidate], rows: ArrayBlocks) -> dict[str, NDArray
     }
 
 
-def _log_likelihoods(candidate: _Candidate, rows: ArrayBlocks) -> tuple[float, float]:
+def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, float]:
     """Of the rows, and of the rows with their most probable components."""
     if candidate.result is None:
         return np.nan, np.nan

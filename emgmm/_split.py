@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import ArrayBlocks
+from ._blocks import ArrayBlocks, RowBlocks
+from ._conditional import imputed
 from ._covariances import Diagonal, Full, Spherical, Tied
 from ._em import EMResult, Progress
 from ._estep import responsibilities_of
@@ -40,6 +41,7 @@ CUTS = 2  # of four ways to cut a component, those that are tried by EM
 SPLIT_ITER = 4  # iterations of EM with two components
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
+COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
 RIDGE = 1e-6  # share of variances added where halves of rows are compared
 
 # The family with a short M-step by which components are split, for each storage.
@@ -70,7 +72,7 @@ def from_rows(
 ) -> Parameters:
     """The mixture of the labels or responsibilities of all rows."""
     with BLAS.held():
-        rows = start(problem.blocks, n_components, rng)
+        rows = start(completed(problem), n_components, rng)
         return problem.start(rows, n_components)
 
 
@@ -97,9 +99,9 @@ def _best(
     """The best start of a clustering of standardised features and of others."""
     with BLAS.held(), np.errstate(all="ignore"):
         sample = replace(problem, blocks=sample_of(problem.blocks, n_components))
-        labels = clustering(standardized(sample.blocks), n_components, rng)
         if n_components == 1:
-            return sample.start(labels, 1)
+            return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
+        labels = clustering(standardized(completed(sample)), n_components, rng)
         results = []
         runs: list[Run] = [partial(_clustered, labels), *others]
         for run in runs:
@@ -110,9 +112,20 @@ def _best(
         return max(results, key=sample.merit).mixture
 
 
+def completed(problem: Problem) -> ArrayBlocks:
+    """The rows, with what is missing where one Gaussian of all rows expects it."""
+    blocks = problem.blocks
+    if isinstance(blocks, ArrayBlocks):
+        return blocks
+    alone = replace(problem, family=FREE[problem.family.storage])
+    rows = np.zeros(blocks.n_samples, dtype=np.intp)
+    mixture = _short_run(alone, rows, 1, COMPLETING_ITER).mixture
+    return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
+
+
 def sample_of(
-    blocks: ArrayBlocks, n_components: int, n_rows: int = SAMPLE_ROWS
-) -> ArrayBlocks:
+    blocks: RowBlocks, n_components: int, n_rows: int = SAMPLE_ROWS
+) -> RowBlocks:
     """All rows that have a weight, or some (so many at least) where they are more."""
     X, weights = blocks.X, blocks.sample_weight
     n_samples, n_features = X.shape
@@ -124,7 +137,7 @@ def sample_of(
         if counted == n_samples:
             return blocks
         chosen = np.flatnonzero(weights)
-        return ArrayBlocks(X[chosen], weights[chosen])
+        return blocks.take(chosen, weights[chosen])
     # One row from each of as many equal parts of the weight.
     parts = np.arange(limit) + np.random.RandomState(0).uniform(size=limit)
     if equal:
@@ -133,7 +146,7 @@ def sample_of(
         until = np.cumsum(weights)
         chosen = np.searchsorted(until, parts * (until[-1] / limit), side="right")
     rows, times = np.unique(np.minimum(chosen, n_samples - 1), return_counts=True)
-    return ArrayBlocks(X[rows], times.astype(np.float64))
+    return blocks.take(rows, times.astype(np.float64))
 
 
 def standardized(blocks: ArrayBlocks) -> ArrayBlocks:
@@ -201,11 +214,11 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     best = Split(component, -np.inf, share)
     if len(members) < 2 * (X.shape[1] + 1):
         return best
-    rows = ArrayBlocks(X[members], weights[members])
+    rows = problem.blocks.take(members, weights[members])
     options = replace(problem.options, accelerated=False)
     part = replace(problem, blocks=rows, options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
-    for labels in _cuts(rows):
+    for labels in _cuts(completed(part)):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)

@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
-from ._blocks import ArrayBlocks
+from ._blocks import ArrayBlocks, RowBlocks
 from ._em import EMResult, Progress
 from ._estep import responsibilities_of, statistics_of_start
 from ._families import MODELS
 from ._initialize import kmeans_from_axes
 from ._parameters import Parameters
 from ._runs import Problem
-from ._split import growth, sample_of, standardized, whitened
+from ._split import completed, growth, sample_of, standardized, whitened
 from ._statistics import Statistics
 from ._threads import BLAS
 
@@ -107,7 +107,7 @@ class Sweep:
         return found
 
     def _on_a_sample(self, n_components: int) -> _Levels:
-        samples: dict[int, ArrayBlocks] = {}
+        samples: dict[int, RowBlocks] = {}
 
         def of_sample(problem: Problem) -> Problem:
             blocks = problem.blocks
@@ -211,7 +211,8 @@ def _common_starts(lead: Problem, n_components: int) -> dict[int, list[NDArray]]
             grown = growth(replace(lead, family=MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities)
-    alike = [standardized(blocks).X, whitened(blocks)[1]]
+    rows = completed(lead)
+    alike = [standardized(rows).X, whitened(rows)[1]]
     # Few rows at covariance I are all as far from each other: rounding would choose.
     full_rank = alike[1].shape[1] == n_features > 1
     for X in alike if full_rank else alike[:1]:
