@@ -23,6 +23,7 @@ _features           quadratic features of rows
 _kernels            the two kernels: blocks of rows to log-densities and sums
 _missing            kernels of rows in which values are missing
 _estep              rows and a mixture to statistics, or to what is told of each
+_conditional        what a mixture tells of some features, given others
 _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate
 _split              the default start: components split one after the other

@@ -1,0 +1,144 @@
+"""What a mixture tells of some features of a row, given others: moments and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import ArrayBlocks
+from ._estep import responsibilities, responsibilities_of
+from ._kernels import Whitened
+from ._parameters import Parameters
+from ._patterns import each_pattern, order_by_pattern
+from ._posterior import DOUBLE
+from ._threads import BLAS, Scratch
+
+# Numbers that are computed before threads and blocks have been set up for them.
+FEW = 2**15
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """Of some features on others that are given, one for each component.
+
+    ``known`` is the mixture of the features that are given; ``left`` has the weights
+    and means of the others, and the covariances that are left to them.
+    """
+
+    known: Parameters
+    left: Parameters
+    slopes: NDArray
+
+    @classmethod
+    def of(cls, mixture: Parameters, given: NDArray, others: NDArray) -> Self:
+        """By the indices of the features; none may be given."""
+        weights, means = mixture.weights, mixture.means
+        if given.size:
+            slopes, covariances = mixture.covariances.conditional(given, others)
+            known = mixture.marginal(given)
+        else:
+            slopes = np.zeros((len(weights), len(others), 0))
+            covariances, known = mixture.covariances.marginal(others), mixture
+        return cls(known, Parameters(weights, means[:, others], covariances), slopes)
+
+    def responsibilities(self, rows: NDArray) -> NDArray:
+        """Probabilities (n, K) of the components, given rows (n, given) in float64."""
+        n_samples, n_features = rows.shape
+        weights = self.known.weights
+        if not n_features:
+            return np.tile(weights / weights.sum(), (n_samples, 1))
+        if rows.size * len(weights) > FEW:
+            ones = np.broadcast_to(np.float64(1.0), n_samples)
+            return responsibilities_of(ArrayBlocks(rows, ones), self.known)
+        with np.errstate(all="ignore"):
+            kernel = Whitened(self.known, DOUBLE, Scratch())
+            return responsibilities(kernel, kernel.log_joint(kernel.features(rows)))
+
+    def line(self, rows: NDArray, k: int) -> NDArray:
+        """Means (n, others) of a component, given the rows."""
+        deviations = rows - self.known.means[k, : rows.shape[1]]
+        return self.left.means[k] + deviations @ self.slopes[k].T
+
+    def mean(self, rows: NDArray, shares: NDArray) -> NDArray:
+        """Means (n, others), given the rows and their responsibilities (n, K)."""
+        out = np.zeros((len(rows), self.slopes.shape[1]))
+        for k, share in enumerate(shares.T):
+            out += share[:, None] * self.line(rows, k)
+        return out
+
+    def spread(
+        self, rows: NDArray, within: NDArray, product: Callable[[NDArray], NDArray]
+    ) -> tuple[NDArray, NDArray]:
+        """Means, and second moments about them: the mean of those within components,
+        and products of the deviations of the components' means."""
+        shares = self.responsibilities(rows)
+        mean = self.mean(rows, shares)
+        second = np.tensordot(shares, within, axes=1)
+        for k, share in enumerate(shares.T):
+            between = product(self.line(rows, k) - mean)
+            second += (share * between.T).T
+        return mean, second
+
+    def variances(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Means and variances (n, others), given the rows."""
+        return self.spread(rows, self.left.covariances.variances, np.square)
+
+    def covariances(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Means (n, others) and covariances (n, others, others), given the rows."""
+        within = self.left.covariances.dense()
+        return self.spread(rows, within, lambda z: z[:, :, None] * z[:, None, :])
+
+    def draw(self, rows: NDArray, rng: np.random.RandomState) -> NDArray:
+        """Others (n, others) drawn from their distribution, given the rows."""
+        bounds = np.cumsum(self.responsibilities(rows), axis=1)
+        chances = rng.random_sample((len(rows), 1)) * bounds[:, -1:]
+        labels = (bounds[:, :-1] <= chances).sum(axis=1)
+        drawn = rng.standard_normal((len(rows), self.slopes.shape[1]))
+        for k in np.unique(labels):
+            own = labels == k
+            colored = self.left.covariances.colorize(drawn[own], k)
+            drawn[own] = self.line(rows[own], k) + colored
+        return drawn
+
+    def at(self, row: NDArray) -> Parameters:
+        """The mixture of the others, given one row (given,)."""
+        rows, n_components = row[None], len(self.slopes)
+        means = np.concatenate([self.line(rows, k) for k in range(n_components)])
+        weights = self.responsibilities(rows)[0]
+        return Parameters(weights, means, self.left.covariances)
+
+
+def imputed(
+    X: NDArray, mixture: Parameters, rng: np.random.RandomState | None = None
+) -> NDArray:
+    """A copy of rows (n, d) with their NaN replaced by what the others tell of them.
+
+    That is the mean under the whole mixture, or with ``rng`` a draw.
+    """
+    out, missing = np.array(X), np.isnan(X)
+    incomplete = np.flatnonzero(missing.any(axis=1))
+    for index, has in _patterns(missing[incomplete]):
+        rows, given, others = incomplete[index], *map(np.flatnonzero, (has, ~has))
+        regression = Regression.of(mixture, given, others)
+        values = X[rows[:, None], given].astype(np.float64)
+        if rng is None:
+            shares = regression.responsibilities(values)
+            filled = regression.mean(values, shares)
+        else:
+            filled = regression.draw(values, rng)
+        out[rows[:, None], others] = filled
+    return out
+
+
+def _patterns(missing: NDArray) -> Iterator[tuple[NDArray, NDArray]]:
+    """Rows of each pattern by their indices, and which features (d,) they have."""
+    if not len(missing):
+        return
+    order = order_by_pattern(missing)
+    with BLAS.held():
+        for rows, has in each_pattern(missing[order]):
+            yield order[rows], has

@@ -1,0 +1,141 @@
+"""What a mixture tells of features that a row lacks: means and draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import COVARIANCE_TYPES, make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from emgmm import GaussianMixtureEM, _conditional
+from emgmm._conditional import Regression, imputed
+from emgmm._covariances import Full
+from emgmm._parameters import Parameters
+
+FEATURES = 4
+
+
+def mixture_of(name, seed=0):
+    """A mixture of three components, fitted to few rows of four features."""
+    rows = make_blobs(seed, 120, FEATURES, 3)
+    gmm = GaussianMixtureEM(3, covariance_type=name, max_iter=5, tol=0)
+    with pytest.warns(match="did not converge"):
+        gmm.fit(rows)
+    return gmm._mixture()
+
+
+def dense_moments(mixture, row):
+    """Mean and covariance of what a row lacks, by the textbook and in SciPy."""
+    given, others = np.flatnonzero(~np.isnan(row)), np.flatnonzero(np.isnan(row))
+    log_shares, means, covariances = [], [], []
+    dense = mixture.covariances.dense()
+    for weight, mean, S in zip(mixture.weights, mixture.means, dense, strict=True):
+        deviation, inner = row[given] - mean[given], S[np.ix_(given, given)]
+        slopes = np.linalg.solve(inner, S[np.ix_(given, others)]).T
+        normal = multivariate_normal(mean[given], inner) if len(given) else None
+        log_shares.append(np.log(weight) + (normal.logpdf(row[given]) if normal else 0))
+        means.append(mean[others] + slopes @ deviation)
+        covariances.append(
+            S[np.ix_(others, others)] - slopes @ S[np.ix_(given, others)]
+        )
+    shares = np.exp(log_shares - logsumexp(log_shares))
+    mean = shares @ np.array(means)
+    apart = np.array(means) - mean
+    between = np.einsum("k,ki,kj->ij", shares, apart, apart)
+    return mean, np.tensordot(shares, covariances, axes=1) + between
+
+
+def with_holes(n_samples, seed=1, share=0.5):
+    """Rows that lack some features, one of them all."""
+    rng = np.random.default_rng(seed)
+    X = make_blobs(0, n_samples, FEATURES, 3)
+    X[rng.random(X.shape) < share] = np.nan
+    X[0] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("few", [0, _conditional.FEW])
+@pytest.mark.parametrize("name", COVARIANCE_TYPES)
+def test_what_is_missing_becomes_its_conditional_mean(name, few, monkeypatch):
+    monkeypatch.setattr(_conditional, "FEW", few)
+    mixture, X = mixture_of(name), with_holes(40)
+    filled, missing = imputed(X, mixture), np.isnan(X)
+    assert_array_equal(filled[~missing], X[~missing])
+    for row, completed in zip(X, filled, strict=True):
+        mean, _ = dense_moments(mixture, row)
+        assert_allclose(completed[np.isnan(row)], mean, rtol=1e-9, atol=1e-9)
+
+
+def test_nothing_missing_is_nothing_done_but_a_copy():
+    X = make_blobs(0, 20, FEATURES, 3)
+    filled = imputed(X, mixture_of("full"))
+    assert_array_equal(filled, X)
+    assert filled is not X and not np.shares_memory(filled, X)
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_types_and_values_of_rows_are_kept_bit_for_bit(draws):
+    X = with_holes(50).astype(np.float32)
+    before, rng = X.copy(), np.random.RandomState(0) if draws else None
+    filled = imputed(X, mixture_of("full"), rng)
+    assert filled.dtype == np.float32
+    assert np.isfinite(filled).all()
+    assert_array_equal(X, before)
+    has = ~np.isnan(X)
+    assert_array_equal(filled[has], X[has])
+
+
+@pytest.mark.parametrize("name", ["EII", "VVI", "EEE", "VVV"])
+@pytest.mark.parametrize("given", [[], [2], [3, 0]])
+def test_draws_have_the_moments_of_the_conditional_distribution(name, given):
+    n_samples = 100_000
+    row = np.full(FEATURES, np.nan)
+    row[given] = [0.5, -1.0][: len(given)]
+    mixture, others = mixture_of(name), np.isnan(row)
+    mean, covariance = dense_moments(mixture, row)
+    X = np.tile(row, (n_samples, 1))
+    drawn = imputed(X, mixture, np.random.RandomState(0))[:, others]
+    apart = drawn - mean
+    assert np.all(np.abs(apart.mean(axis=0)) < 5 * apart.std(axis=0) / n_samples**0.5)
+    products = apart[:, :, None] * apart[:, None, :]
+    error = products.std(axis=0) / n_samples**0.5
+    assert np.all(np.abs(products.mean(axis=0) - covariance) < 5 * error)
+
+
+def test_moments_are_those_within_components_and_between_them():
+    mixture, row = mixture_of("full"), np.array([np.nan, 0.3, np.nan, -0.8])
+    given, others = np.array([1, 3]), np.array([0, 2])
+    mean, covariance = dense_moments(mixture, row)
+    regression, rows = Regression.of(mixture, given, others), row[None, given]
+    for got, expected in [
+        (regression.covariances(rows), covariance),
+        (regression.variances(rows), np.diag(covariance)),
+    ]:
+        assert_allclose(got[0][0], mean, rtol=1e-12)
+        assert_allclose(got[1][0], expected, rtol=1e-12)
+
+
+def test_far_from_the_origin_and_from_all_components_nothing_is_lost():
+    mixture, offset = mixture_of("full"), 2.0**27
+    X = with_holes(60)
+    # Rounded to what rows that far away can tell.
+    X = (X + offset) - offset
+    means = (mixture.means + offset) - offset
+    near = Parameters(mixture.weights, means, mixture.covariances)
+    far = Parameters(mixture.weights, means + offset, mixture.covariances)
+    assert_allclose(imputed(X + offset, far) - offset, imputed(X, near), atol=1e-6)
+    tail = np.array([[1e6, np.nan, np.nan, -1e6]])
+    assert_allclose(
+        imputed(tail, mixture)[0, 1:3], dense_moments(mixture, tail[0])[0], rtol=1e-9
+    )
+
+
+def test_a_component_without_weight_says_nothing():
+    mixture, X = mixture_of("full"), with_holes(30)
+    weights = np.array([0.4, 0.6, 0.0])
+    two = Full.from_values(mixture.covariances.values[:2], 2, FEATURES)
+    without = Parameters(weights[:2], mixture.means[:2], two)
+    with_it = Parameters(weights, mixture.means, mixture.covariances)
+    assert_allclose(imputed(X, with_it), imputed(X, without), rtol=1e-12)
