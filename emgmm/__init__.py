@@ -21,7 +21,8 @@ _posterior          what kernels have in common: log-densities to responsibiliti
 _deviations         sums of deviations from an origin of each component
 _features           quadratic features of rows
 _kernels            the two kernels: blocks of rows to log-densities and sums
-_missing            kernels of rows in which values are missing
+_by_pattern         rows in which values are missing, one pattern after the other
+_missing            the fast kernels of such rows, many patterns at once
 _estep              rows and a mixture to statistics, or to what is told of each
 _conditional        what a mixture tells of some features, given others
 _em                 the driver: when to stop, what to tell

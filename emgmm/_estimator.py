@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -710,6 +710,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return mixture.sample(
             check_n_samples(n_samples), self._sampling_stream(random_state)
         )
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn is told of the estimator: rows may have missing values."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted mixture to a file, for `load`.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
@@ -379,6 +380,12 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         (10, 1)
         """
         return self._best().sample(n_samples, random_state)
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn is told of the estimator: rows may have missing values."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(

@@ -27,6 +27,7 @@ LAYERS = [
     {"_charts", "_drawing", "_posterior", "_initialize", "_mstep"},
     {"_deviations", "_features", "_fit_displays", "_panels"},
     {"_kernels"},
+    {"_by_pattern"},
     {"_missing"},
     {"_estep"},
     {"_conditional", "_em", "_validation"},
