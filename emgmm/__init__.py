@@ -3,6 +3,7 @@
 The modules, from the bottom up; each imports only from those above it:
 
 _algebra            what is done with variances, and with matrices
+_conditioned        matrices conditioned on what each pattern of values has
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them
 _statistics         the additive statistics that EM iterates on
@@ -21,8 +22,8 @@ _posterior          what kernels have in common: log-densities to responsibiliti
 _deviations         sums of deviations from an origin of each component
 _features           quadratic features of rows
 _kernels            the two kernels: blocks of rows to log-densities and sums
-_by_pattern         rows in which values are missing, one pattern after the other
-_missing            the fast kernels of such rows, many patterns at once
+_incomplete         kernels of rows in which values are missing, accurate anywhere
+_missing            the fast kernels of such rows
 _estep              rows and a mixture to statistics, or to what is told of each
 _conditional        what a mixture tells of some features, given others
 _em                 the driver: when to stop, what to tell

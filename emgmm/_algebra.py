@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +57,7 @@ def _positive(values: NDArray) -> NDArray:
     return values
 
 
-def _finite(matrices: NDArray) -> NDArray:
+def finite(matrices: NDArray) -> NDArray:
     """The matrices, or LinAlgError: LAPACK lets NaN and infinity pass."""
     if not np.isfinite(matrices).all():
         raise np.linalg.LinAlgError("a covariance matrix is not finite")
@@ -67,7 +66,7 @@ def _finite(matrices: NDArray) -> NDArray:
 
 def _inverse_cholesky(matrices: NDArray) -> NDArray:
     """U with U U' the inverse, from the Cholesky factors, or LinAlgError."""
-    inverses = np.empty(_finite(matrices).shape)
+    inverses = np.empty(finite(matrices).shape)
     flat = inverses.reshape(-1, *matrices.shape[-2:])
     for k, matrix in enumerate(matrices.reshape(flat.shape)):
         # The transpose of a symmetric matrix is itself, in the order of Fortran.
@@ -78,7 +77,7 @@ def _inverse_cholesky(matrices: NDArray) -> NDArray:
     return inverses
 
 
-def _inverse_triangles(lower: NDArray) -> NDArray:
+def inverse_triangles(lower: NDArray) -> NDArray:
     """L^-1 of lower triangles, which may have no rows."""
     if not lower.size:
         return lower
@@ -86,7 +85,7 @@ def _inverse_triangles(lower: NDArray) -> NDArray:
     return np.reshape([dtrtri(each, lower=1)[0] for each in triangles], lower.shape)
 
 
-def _gram(matrices: NDArray) -> NDArray:
+def gram(matrices: NDArray) -> NDArray:
     """A'A, exactly symmetric."""
     return matrices.mT @ matrices
 
@@ -101,7 +100,7 @@ def _relate_matrices(factors: NDArray, matrices: NDArray) -> NDArray:
 
 def _displace_matrices(matrices: NDArray, inverses: NDArray, moves: NDArray) -> NDArray:
     """L (I + A + A^2 / 2) L', for symmetric A, as (S + (L + L A)(L + L A)') / 2."""
-    return 0.5 * (matrices + _gram(inverses + moves @ inverses))
+    return 0.5 * (matrices + gram(inverses + moves @ inverses))
 
 
 def _take_matrices(matrices: NDArray, features: NDArray) -> NDArray:
@@ -117,15 +116,15 @@ def _condition_matrices(
     What is left is a product with its own transpose: no difference that cancels.
     """
     order, n_given = np.concatenate([given, others]), len(given)
-    lower = np.linalg.cholesky(_finite(_take_matrices(matrices, order)))
-    inverse = _inverse_triangles(lower[..., :n_given, :n_given])
+    lower = np.linalg.cholesky(finite(_take_matrices(matrices, order)))
+    inverse = inverse_triangles(lower[..., :n_given, :n_given])
     left = lower[..., n_given:, n_given:]
-    return lower[..., n_given:, :n_given] @ inverse, _gram(left.mT)
+    return lower[..., n_given:, :n_given] @ inverse, gram(left.mT)
 
 
 def _upper_cholesky(matrices: NDArray) -> NDArray:
     """U with P = U U': the lower Cholesky factor of P in reversed coordinates."""
-    reversed_factors = np.linalg.cholesky(_finite(matrices)[..., ::-1, ::-1])
+    reversed_factors = np.linalg.cholesky(finite(matrices)[..., ::-1, ::-1])
     return reversed_factors[..., ::-1, ::-1].copy()
 
 
@@ -151,10 +150,10 @@ VARIANCES = Algebra(
 MATRICES = Algebra(
     factorize=_inverse_cholesky,
     factorize_precisions=_upper_cholesky,
-    invert=lambda factors: _gram(_inverse_triangles(factors.mT).mT),
-    square=lambda factors: _gram(factors.mT),
+    invert=lambda factors: gram(inverse_triangles(factors.mT).mT),
+    square=lambda factors: gram(factors.mT),
     divide=lambda rows, factor: solve_triangular(factor.T, rows.T, lower=True).T,
-    invert_factors=lambda factors: _inverse_triangles(factors.mT).mT,
+    invert_factors=lambda factors: inverse_triangles(factors.mT).mT,
     in_units=lambda matrices, units: matrices / units / units[:, None],
     scale=lambda factors, units: factors * units[..., None],
     greatest=lambda factors: np.linalg.norm(factors, 2, axis=(1, 2)) ** 2,
@@ -164,36 +163,3 @@ MATRICES = Algebra(
     take=_take_matrices,
     condition=_condition_matrices,
 )
-
-
-class Schur(NamedTuple):
-    """Matrices M (K, d, d) = [[M_oo, M_oc], [M_co, M_cc]], divided in s ways."""
-
-    rest: NDArray
-    """M_oo - M_oc M_cc^-1 M_co, with zeros (or rounding) beside it, (K, s, d, d)."""
-    slopes: NDArray
-    """-M_cc^-1 M_co, with zeros for M_cc, (K, s, c, d)."""
-    inverse: NDArray
-    """M_cc^-1, (K, s, c, c)."""
-    log_det: NDArray
-    """log det M_cc, (K, s)."""
-
-
-def schur(matrices: NDArray, chosen: NDArray) -> Schur:
-    """Positive definite matrices without c indices, chosen (s, c) in s ways.
-
-    If M is a precision, of which some features are taken away: the precision of the
-    others, the slopes of regressions on these, and the covariance that is left.
-    """
-    rows = matrices[:, chosen]
-    part = matrices[:, chosen[:, :, None], chosen[:, None]]
-    lower = np.linalg.cholesky(part)
-    # Small triangles, many at a time: no routine of LAPACK takes them together.
-    inverse = np.linalg.inv(lower)
-    half = inverse @ rows
-    slopes = -(inverse.mT @ half)
-    ways = np.arange(len(chosen))[:, None, None]
-    slopes[:, ways, np.arange(chosen.shape[1])[:, None], chosen[:, None]] = 0.0
-    log_det = 2 * np.log(np.einsum("...ii->...i", lower)).sum(axis=-1)
-    rest = matrices[:, None] - _gram(half)
-    return Schur(rest, slopes, _gram(inverse), log_det)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import Schur, schur
 from ._blocks import Blocks
-from ._by_pattern import Incomplete
+from ._conditioned import Conditioned, from_precisions
 from ._features import SECOND_ORDER, pairs_of
+from ._incomplete import Incomplete
 from ._kernels import MAX_ROWS, QUADRATIC_SIZE
 from ._parameters import LOG_2_PI, Parameters
 from ._patterns import bounds_of_patterns
@@ -49,17 +49,6 @@ class _Fast(Incomplete):
         return bool(DOUBLE.eps * kappa < DOUBLE.max_rounding)
 
 
-class Lacking(NamedTuple):
-    """Patterns of a block that lack as many features, and what is known of these."""
-
-    patterns: NDArray
-    """Which of the block's they are, (s,)."""
-    features: NDArray
-    """What they lack, (s, m)."""
-    precisions: Schur
-    """Of the mixture, without these features."""
-
-
 class Patterns(NamedTuple):
     """A block in quadratic features, and what its patterns make of the mixture."""
 
@@ -69,8 +58,7 @@ class Patterns(NamedTuple):
     """Of each pattern."""
     missing: NDArray
     """Which features they lack, (S, d)."""
-    lacking: list[Lacking]
-    """By the number of them, if there are any."""
+    given: Conditioned
 
 
 class Swept(_Fast):
@@ -118,17 +106,8 @@ class Swept(_Fast):
         bounds = bounds_of_patterns(absent)
         missing = absent[:, bounds[:-1]].T
         rows = list(map(slice, bounds[:-1], bounds[1:]))
-        return Patterns(features, rows, missing, self._lacking(missing))
-
-    def _lacking(self, missing: NDArray) -> list[Lacking]:
-        """Patterns by how many features they lack."""
-        numbers = missing.sum(axis=1)
-        found = []
-        for number in np.unique(numbers[numbers > 0]):
-            patterns = np.flatnonzero(numbers == number)
-            lacked = np.nonzero(missing[patterns])[1].reshape(-1, number)
-            found.append(Lacking(patterns, lacked, schur(self.precisions, lacked)))
-        return found
+        given = from_precisions(self.precisions, missing)
+        return Patterns(features, rows, missing, given)
 
     def log_joint(self, features: Patterns) -> NDArray:
         shape = (len(self.constants), features.features.shape[1])
@@ -140,24 +119,15 @@ class Swept(_Fast):
 
     def _theta(self, patterns: Patterns) -> NDArray:
         """Coefficients of the features, for each pattern, shape (K, S, F)."""
-        d, pairs = len(self.center), pairs_of(len(self.center))
-        n_patterns, present = len(patterns.missing), ~patterns.missing
-        precisions = np.empty((len(self.precisions), n_patterns, d, d))
-        log_det = np.empty((len(self.constants), n_patterns))
-        precisions[:] = self.precisions[:, None]
-        log_det[:] = -self.mixture.covariances.log_det[:, None]
-        for lacking in patterns.lacking:
-            precisions[:, lacking.patterns] = lacking.precisions.rest
-            log_det[:, lacking.patterns] -= lacking.precisions.log_det
-        shifts = self.shifts[:, None] * present
-        linear = (precisions @ shifts[..., None])[..., 0]
-        constants = np.log(self.mixture.weights) - self.reference
-        log_det -= LOG_2_PI * present.sum(axis=1)
+        d, pairs, given = len(self.center), pairs_of(len(self.center)), patterns.given
+        shifts = self.shifts[:, None] * ~patterns.missing
+        linear = (given.marginal @ shifts[..., None])[..., 0]
+        constants = given.log_det - LOG_2_PI * (~patterns.missing).sum(axis=1)
         theta = np.empty((*linear.shape[:2], 1 + d + len(pairs.entry)))
-        theta[..., 0] = 0.5 * (log_det - np.vecdot(linear, shifts))
-        theta[..., 0] += constants[:, None]
+        theta[..., 0] = 0.5 * (constants - np.vecdot(linear, shifts))
+        theta[..., 0] += self.log_weights[:, None]
         theta[..., 1 : 1 + d] = linear
-        flat = precisions.reshape(*precisions.shape[:2], -1)
+        flat = given.marginal.reshape(*given.marginal.shape[:2], -1)
         theta[..., 1 + d :] = flat.take(pairs.entry, axis=-1) * pairs.share
         return theta
 
@@ -174,34 +144,7 @@ class Swept(_Fast):
         observed[..., 0, :] = observed[..., 0] = sums[..., : 1 + d]
         products = sums[..., 1 + d :].take(pairs_of(d).product, axis=-1)
         observed[..., 1:, 1:] = products.reshape(*shape[:2], d, d)
-        total = self._completed(features.lacking, observed)
-        return 0.5 * (total + total.mT)  # rounding knows no symmetry
-
-    def _completed(self, lacking: list[Lacking], observed: NDArray) -> NDArray:
-        """Expected sums (K, 1 + d, 1 + d) of complete rows, from those observed.
-
-        Given the others, deviations from c that are missing have the mean T [1, z], and
-        T S T' is to be added up, with sums S of each pattern.
-        """
-        size = observed.shape[-1]
-        maps = np.empty(observed.shape)  # transposes of T
-        maps[:] = np.eye(size)
-        for patterns, lacked, precisions in lacking:
-            own, slopes = observed[:, patterns], precisions.slopes
-            shifts = np.take(self.shifts, lacked, axis=1)  # (K, s, m)
-            shifts = shifts - (slopes @ self.shifts[:, None, :, None])[..., 0]
-            means = np.empty((*shifts.shape, size))
-            means[..., 0], means[..., 1:] = shifts, slopes
-            columns = (own @ means.mT).transpose(1, 3, 0, 2)
-            at, to = patterns[:, None], 1 + lacked
-            observed[:, at, :, to] = columns
-            maps[:, at, :, to] = means.transpose(1, 2, 0, 3)
-            # A column of S that is missing is zero: there is room for what is left.
-            left = precisions.inverse * own[..., :1, :1]
-            observed[:, at[:, :, None], to[:, :, None], to[:, None]] = left
-            maps[:, at, to, to] = 1.0
-        shape = (len(observed), -1, size)
-        return maps.reshape(shape).mT @ observed.reshape(shape)
+        return self.completed(observed, features.missing, features.given)
 
 
 class Coordinates(_Fast):
@@ -221,8 +164,7 @@ class Coordinates(_Fast):
         precisions = self.mixture.covariances.factors**2
         linear = self.shifts * precisions
         alone = 0.5 * (np.log(precisions) - LOG_2_PI - linear * self.shifts)
-        constants = np.log(self.mixture.weights) - self.reference
-        return np.hstack([constants[:, None], alone, linear, -0.5 * precisions])
+        return np.hstack([self.log_weights[:, None], alone, linear, -0.5 * precisions])
 
     def features(self, X: NDArray) -> NDArray:
         return observed_features(X, self.origin[0], self.scratch)
@@ -235,14 +177,7 @@ class Coordinates(_Fast):
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         """Shape (K, 2, 1 + d)."""
         sums = contract(features, responsibilities).T
-        counts, present, first, second = divided(sums)
-        absent = counts - present
-        total = np.zeros((len(sums), 2, 1 + first.shape[1]))
-        total[:, 0, :1] = counts
-        total[:, 0, 1:] = first + absent * self.shifts
-        squares = self.mixture.covariances.variances + self.shifts**2
-        total[:, 1, 1:] = second + absent * squares
-        return total
+        return self.completed_squares(*divided(sums))
 
 
 def observed_features(X: NDArray, origin: NDArray, scratch: Scratch) -> NDArray:

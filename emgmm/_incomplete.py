@@ -1,0 +1,214 @@
+"""Kernels of rows in which values are missing, accurate for any mixture.
+
+Values are missing at random. Of a row the E-step then needs, for each component, the
+expectations of x and xx' given what the row has (Ghahramani & Jordan 1994, "Supervised
+learning from incomplete data via an EM approach", NIPS 6). These follow from sums over
+the observed features alone: with regressions on those, which all rows have in common
+that lack the same features.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import Blocks
+from ._conditioned import Conditioned, from_covariances
+from ._deviations import MIN_ROWS, WHITENED_SIZE, Deviations
+from ._parameters import LOG_2_PI, Parameters
+from ._patterns import bounds_of_patterns
+from ._posterior import DOUBLE, Kernel, Sums
+from ._statistics import MAX_CANCELLATION, Statistics
+from ._threads import Scratch
+
+
+class Incomplete(Kernel):
+    """Of rows with missing values; its sums are expected ones of complete rows."""
+
+    def __init__(
+        self, mixture: Parameters, scratch: Scratch, origin: NDArray | None = None
+    ) -> None:
+        """With sums about an origin (K, d), by default the means."""
+        super().__init__(mixture, DOUBLE, scratch)
+        self.origin = mixture.means if origin is None else origin
+        self.shifts = mixture.means - self.origin
+
+    def exact(self, origin: NDArray | None = None) -> Incomplete:
+        kind = self.mixture.covariances.products
+        return EXACT[kind](self.mixture, self.scratch, origin)
+
+    @cached_property
+    def log_weights(self) -> NDArray:
+        """log w_k - ``reference``."""
+        return np.log(self.mixture.weights) - self.reference
+
+    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+        kind = self.mixture.covariances.products
+        # The sums of an empty component are zero about any origin: its mean stays.
+        occupied = sums.moments[:, :1, 0] > 0
+        origin = np.where(occupied, self.origin, self.mixture.means)
+        deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.scratch)
+        return deviations.statistics(sums, blocks.weight)
+
+    def completed(
+        self, observed: NDArray, missing: NDArray, given: Conditioned
+    ) -> NDArray:
+        """Expected sums of complete rows, (K, 1 + d, 1 + d), from those of what each
+        pattern has, (K, S, 1 + d, 1 + d) with zeros beside it.
+
+        Deviations v from the origin that are missing have the mean T [1, v], given the
+        others: T O T' is to be added up, and the covariances that are left.
+        """
+        shifts, slopes = self.shifts[:, None], given.slopes
+        maps = np.empty(observed.shape)  # transposes of T
+        maps[:] = np.eye(observed.shape[-1])
+        maps[..., 1:, 1:] += slopes.mT
+        maps[..., 0, 1:] = shifts * missing - (slopes @ shifts[..., None])[..., 0]
+        observed = observed @ maps
+        # Its rows of what is missing are zero, and have room for what is left.
+        observed[..., 1:, 1:] += observed[..., :1, :1] * given.left
+        shape = (len(observed), -1, observed.shape[-1])
+        total = maps.reshape(shape).mT @ observed.reshape(shape)
+        return 0.5 * (total + total.mT)  # rounding knows no symmetry
+
+    def completed_squares(
+        self, counts: NDArray, present: NDArray, first: NDArray, second: NDArray
+    ) -> NDArray:
+        """Expected sums (K, 2, 1 + d) for diagonal products, from counts of rows (K, 1)
+        and of values (K, d), and the sums of these and of their squares: what is
+        missing depends on nothing."""
+        absent = counts - present
+        total = np.zeros((len(first), 2, 1 + first.shape[1]))
+        total[:, 0, :1] = counts
+        total[:, 0, 1:] = first + absent * self.shifts
+        squares = self.mixture.covariances.variances + self.shifts**2
+        total[:, 1, 1:] = second + absent * squares
+        return total
+
+
+class Rows(NamedTuple):
+    """Rows of a block, and which of their values are missing."""
+
+    values: NDArray
+    """As they are, (d, n)."""
+    absent: NDArray
+    """Which are missing, (d, n)."""
+
+    def minus(self, origins: NDArray, out: NDArray) -> NDArray:
+        """x - o_k, or 0 where x is missing, into (K, d, n)."""
+        np.subtract(self.values, origins[:, :, None], out=out)
+        np.copyto(out, 0.0, where=self.absent)
+        return out
+
+
+class _Exact(Incomplete):
+    """With deviations of the rows from every mean: rounding is theirs, wherever."""
+
+    @property
+    def max_cancellation(self) -> float:
+        return MAX_CANCELLATION
+
+    @property
+    def unlimited(self) -> bool:
+        return True
+
+    @property
+    def rows(self) -> int:
+        return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+
+    def _rows(self, X: NDArray) -> Rows:
+        values = self.scratch.array("rows", X.shape[::-1], self.dtype)
+        values[:] = X.T
+        return Rows(values, np.isnan(values))
+
+    def _deviations(self, rows: Rows, origins: NDArray) -> NDArray:
+        shape = (len(origins), *rows.values.shape)
+        return rows.minus(origins, self.scratch.array("vectors", shape, self.dtype))
+
+
+class _Scaled(_Exact):
+    """For diagonal covariances."""
+
+    def features(self, X: NDArray) -> Rows:
+        return self._rows(X)
+
+    def log_joint(self, features: Rows) -> NDArray:
+        factors = self.mixture.covariances.factors
+        scaled = self._deviations(features, self.mixture.means)
+        scaled *= factors[:, :, None]
+        alone = np.log(factors) - 0.5 * LOG_2_PI
+        out = alone @ ~features.absent + self.log_weights[:, None]
+        out -= 0.5 * (scaled * scaled).sum(axis=1)
+        return out
+
+    def moments(self, features: Rows, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 2, 1 + d)."""
+        present = responsibilities @ ~features.absent.T
+        vectors = self._deviations(features, self.origin)
+        shares = responsibilities[:, :, None]
+        first = (vectors @ shares)[..., 0]
+        np.multiply(vectors, vectors, out=vectors)
+        second = (vectors @ shares)[..., 0]
+        counts = responsibilities.sum(axis=1, keepdims=True)
+        return self.completed_squares(counts, present, first, second)
+
+
+class Patterned(NamedTuple):
+    """Rows of a block, and what their patterns make of the mixture."""
+
+    rows: Rows
+    bounds: NDArray
+    """Where patterns begin, and where the last ends, (S + 1,)."""
+    missing: NDArray
+    """Which features they lack, (S, d)."""
+    given: Conditioned
+
+
+class _Whitened(_Exact):
+    """For matrices: what is observed of a row is whitened by its pattern's factor."""
+
+    def features(self, X: NDArray) -> Patterned:
+        rows = self._rows(X)
+        bounds = bounds_of_patterns(rows.absent)
+        missing = rows.absent[:, bounds[:-1]].T
+        values = self.mixture.covariances.values.reshape(-1, *[X.shape[1]] * 2)
+        return Patterned(rows, bounds, missing, from_covariances(values, missing))
+
+    def log_joint(self, features: Patterned) -> NDArray:
+        rows, bounds, missing, given = features
+        vectors = self._deviations(rows, self.mixture.means)
+        whitened = self.scratch.array("whitened", vectors.shape, self.dtype)
+        for s, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+            own = vectors[:, :, start:stop]
+            np.matmul(given.marginal[:, s], own, out=whitened[:, :, start:stop])
+        constants = 0.5 * (given.log_det - LOG_2_PI * (~missing).sum(axis=1))
+        constants = constants + self.log_weights[:, None]
+        out = np.repeat(constants, np.diff(bounds), axis=1)
+        out -= 0.5 * (whitened * whitened).sum(axis=1)
+        return out
+
+    def moments(self, features: Patterned, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 1 + d, 1 + d)."""
+        rows, bounds, missing, given = features
+        n_components, d = self.origin.shape
+        shape = (n_components, 1 + d, rows.values.shape[1])
+        vectors = self.scratch.array("vectors", shape, self.dtype)
+        vectors[:, 0] = 1.0
+        rows.minus(self.origin, vectors[:, 1:])
+        vectors *= np.sqrt(responsibilities)[:, None]
+        observed = np.empty((n_components, len(missing), 1 + d, 1 + d))
+        for s, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+            own = vectors[:, :, start:stop]
+            observed[:, s] = own @ own.mT
+        return self.completed(observed, missing, given)
+
+
+EXACT: dict[str, type[_Exact]] = {
+    "diagonal": _Scaled,
+    "full": _Whitened,
+    "pooled": _Whitened,
+}
+"""Kinds of products, and the kernel that is accurate wherever rows are."""
