@@ -103,6 +103,11 @@ class RowBlocks(ABC):
 
     @property
     @abstractmethod
+    def counts(self) -> NDArray:
+        """Weights (d,) of the rows in which there is a value."""
+
+    @property
+    @abstractmethod
     def center(self) -> NDArray:
         """Weighted mean of the rows, or of what is there of them, shape (d,)."""
 
@@ -237,6 +242,10 @@ class ArrayBlocks(RowBlocks):
     def restored(self, values: NDArray) -> NDArray:
         return values
 
+    @property
+    def counts(self) -> NDArray:
+        return np.full(self.X.shape[1], self.weight)
+
     @cached_property
     def center(self) -> NDArray:
         first = self.X[np.argmax(self.sample_weight > 0)].astype(np.float64)
@@ -297,7 +306,6 @@ class IncompleteBlocks(RowBlocks):
 
     @cached_property
     def counts(self) -> NDArray:
-        """Weights (d,) of the rows in which there is a value."""
         return self.sum(lambda rows, weights: weights @ ~np.isnan(rows))
 
     @cached_property

@@ -192,26 +192,42 @@ def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     return for_each_row(blocks, mixture, responsibilities, out)
 
 
+def weight_of_components(blocks: RowBlocks, mixture: Parameters) -> NDArray:
+    """Weights (K,) of the rows that components hold; of those with a value of the
+    feature of which fewest have one."""
+    if not blocks.incomplete:
+        return mixture.weights * blocks.weight
+    most = blocks.sample_weight.max()
+    return most * _shares(blocks, mixture)[0].min(axis=1)
+
+
 def effective_rows(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     """Rows (K,) of equal weight that tell as much of the components: Kish's number.
 
-    (sum w r)^2 / sum w^2 r, whatever the scale of the weights.
+    (sum w r)^2 / sum w^2 r, whatever the scale of the weights; of the rows with a value
+    of the feature of which fewest have one.
     """
-    if blocks.sample_weight.strides == (0,):
-        return mixture.weights * len(blocks.X)
+    if blocks.sample_weight.strides == (0,) and not blocks.incomplete:
+        return mixture.weights * blocks.n_samples
+    total, squares = _shares(blocks, mixture)
+    return (total**2 / np.where(squares > 0, squares, 1.0)).min(axis=1)
+
+
+def _shares(blocks: RowBlocks, mixture: Parameters) -> NDArray:
+    """Sums of w r and w^2 r (2, K, d or 1) over the rows with a value of a feature, for
+    weights w relative to the greatest."""
     most = blocks.sample_weight.max()
 
     def visit(kernel: Kernel) -> NDArray:
         def of_block(X: NDArray, weights: NDArray) -> NDArray:
             log_joint = kernel.log_joint(kernel.features(X))
-            shares = kernel.posterior(log_joint)[1]
-            relative = weights / most
-            return np.stack([shares @ relative, shares @ relative**2])
+            shares = kernel.posterior(log_joint)[1] * (weights / most)
+            present = ~np.isnan(X) if blocks.incomplete else np.ones((len(X), 1))
+            return np.stack([shares @ present, shares * (weights / most) @ present])
 
         return blocks.sum(of_block, rows=kernel.rows)
 
-    total, squares = _visit_with_any(mixture, blocks, visit)
-    return total**2 / np.where(squares > 0, squares, 1.0)
+    return _visit_with_any(mixture, blocks, visit)
 
 
 def sum_over_rows(

@@ -25,6 +25,7 @@ from ._threads import Scratch
 PATTERNS_SIZE = 2**18  # numbers in what belongs to the patterns of a block
 UNEVEN = 16  # times as many, at most
 MIN_ROWS = 64
+FEW_NUMBERS = 10_000  # of which calls take longer than what is computed
 # Whitening is cheaper with more features, unless patterns have few rows each.
 MANY_FEATURES, MANY_ROWS = 32, 256
 
@@ -207,6 +208,8 @@ def choose_incomplete(mixture: Parameters, blocks: Blocks, center: NDArray) -> K
         fast: _Fast = Coordinates(mixture, blocks.scratch, origin)
     else:
         fast = Swept(mixture, blocks, center)
+        if blocks.n_samples * len(center) < FEW_NUMBERS:
+            return fast.exact()
         if len(center) > MANY_FEATURES and fast.rows_per_pattern > MANY_ROWS:
             return fast.exact()
     return fast if fast.suits else fast.exact()

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from ._algebra import VARIANCES
 from ._blocks import RowBlocks
 from ._em import EMOptions, EMResult, Progress, run_em
-from ._estep import effective_rows, statistics_of_start
+from ._estep import (
+    effective_rows,
+    statistics_of_start,
+    weight_of_components,
+)
 from ._families import CovarianceFamily
 from ._parameters import Parameters
 from ._statistics import Statistics
@@ -88,7 +92,8 @@ class Problem:
     def in_units_of_the_user(self, result: EMResult) -> EMResult:
         if (self.units == 1).all():
             return result
-        shift = np.log(self.units).sum()
+        # Densities are of what rows have.
+        shift = self.blocks.counts @ np.log(self.units) / self.blocks.weight
         bounds = [bound - shift for bound in result.lower_bounds]
         mixture = result.mixture.in_units(1 / self.units)
         return EMResult(mixture, bounds, result.converged)
@@ -100,7 +105,7 @@ class Problem:
         component a great likelihood in any sample, of one distribution too.
         """
         needed = self.family.rows_needed(len(self.units))
-        few = mixture.weights * self.blocks.weight < needed - HALF_A_ROW
+        few = weight_of_components(self.blocks, mixture) < needed - HALF_A_ROW
         return [f"{_named(few)} of fewer than {needed} rows"] if few.any() else []
 
     def defects(self, mixture: Parameters) -> list[str]:
@@ -114,10 +119,11 @@ class Problem:
         if self.options.covar is not self.options.scale:
             flat |= self.options.covar.nearness(mixture) > NOTHING_ELSE
         flat &= ~vanished
+        nothing = "a value of some feature" if self.blocks.incomplete else "rows"
         found = {
             "of no width in some direction, but for what reg_covar adds": flat,
             f"of fewer than {needed} effective rows": few,
-            "without rows": vanished,
+            f"without {nothing}": vanished,
         }
         return [f"{_named(bad)} {text}" for text, bad in found.items() if bad.any()]
 
