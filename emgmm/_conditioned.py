@@ -1,6 +1,6 @@
 """Matrices conditioned on features, on other ones for each pattern of missing values.
 
-Of covariances [[S_oo, S_om], [S_mo, S_mm]], o observed and m missing: the slopes
+Of covariances S = [[S_oo, S_om], [S_mo, S_mm]], o observed and m missing: the slopes
 S_mo S_oo^-1 of the regressions of x_m on x_o, and the covariances S_mm - S_mo S_oo^-1
 S_om that are left. From precisions P these are -P_mm^-1 P_mo and P_mm^-1, and the
 precisions of x_o alone are P_oo - P_om P_mm^-1 P_mo: little work where little is
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import finite, gram, inverse_triangles
+from ._algebra import MATRICES, finite, gram, inverse_triangles
 
 
 class Conditioned(NamedTuple):
@@ -30,30 +30,33 @@ class Conditioned(NamedTuple):
     """Of the precisions of what is observed, (K, S)."""
 
 
-def from_covariances(matrices: NDArray, missing: NDArray) -> Conditioned:
+def from_factors(factors: NDArray, missing: NDArray) -> Conditioned:
     """With whiteners W of what is observed, W'W = S_oo^-1, and nothing that cancels.
 
-    Of covariances (K, d, d) with features in an order in which what is missing (S, d)
-    comes last: one factor and its inverse hold all. LinAlgError where one is not
-    positive definite.
+    Of U (K, d, d) with precision U U', and features in an order in which what is
+    missing (S, d) comes last: one Cholesky factor and its inverse hold all.
+    LinAlgError where rounding has left no positive definite matrix.
     """
+    units = 2.0 ** -np.round(np.log2(np.abs(factors).max(axis=-1)))
+    matrices = MATRICES.invert(factors * units[..., None])  # whatever the user's units
     order = np.argsort(missing, axis=1, kind="stable")
     lower = np.linalg.cholesky(finite(matrices[:, order[:, :, None], order[:, None]]))
     inverse = inverse_triangles(lower)
     last = np.take_along_axis(missing, order, axis=1)
-    among, across = last[:, :, None] & last[:, None], last[:, :, None] & ~last[:, None]
-    own = lower * among
-    slopes = -(own @ (inverse * across))
-    log_det = -2 * (np.log(np.einsum("...ii->...i", lower)) * ~last).sum(axis=-1)
-    # Back into the order of the features.
-    back = np.argsort(order, axis=1)
-    ways, i, j = np.arange(len(back))[:, None, None], back[:, :, None], back[:, None]
-    left = gram(own.mT)
+    own = lower * (last[:, :, None] & last[:, None])
+    slopes = -(own @ (inverse * (last[:, :, None] & ~last[:, None])))
+    # Back into the order of the features, and into the user's units.
+    ways, back = np.arange(len(order))[:, None, None], np.argsort(order, axis=1)
+    i, j = back[:, :, None], back[:, None]
+    rows, columns = units[:, None, :, None], units[:, None, None]
+    whiteners = np.take_along_axis(inverse * ~last[:, :, None], j[None], axis=-1)
+    log_det = (np.log(np.einsum("...ii->...i", lower)) * ~last).sum(axis=-1)
+    log_units = (np.log(units)[:, None] * ~missing).sum(axis=-1)
     return Conditioned(
-        marginal=np.take_along_axis(inverse * ~last[:, :, None], j[None], axis=-1),
-        slopes=slopes[:, ways, i, j],
-        left=left[:, ways, i, j],
-        log_det=log_det,
+        marginal=whiteners / columns,
+        slopes=slopes[:, ways, i, j] * (rows / columns),
+        left=gram(own.mT)[:, ways, i, j] * rows * columns,
+        log_det=-2 * (log_det + log_units),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
-from ._conditioned import Conditioned, from_covariances
+from ._conditioned import Conditioned, from_factors
 from ._deviations import MIN_ROWS, WHITENED_SIZE, Deviations
 from ._parameters import LOG_2_PI, Parameters
 from ._patterns import bounds_of_patterns
@@ -174,8 +174,9 @@ class _Whitened(_Exact):
         rows = self._rows(X)
         bounds = bounds_of_patterns(rows.absent)
         missing = rows.absent[:, bounds[:-1]].T
-        values = self.mixture.covariances.values.reshape(-1, *[X.shape[1]] * 2)
-        return Patterned(rows, bounds, missing, from_covariances(values, missing))
+        factors = self.mixture.covariances.precisions_cholesky
+        factors = factors.reshape(-1, *factors.shape[-2:])
+        return Patterned(rows, bounds, missing, from_factors(factors, missing))
 
     def log_joint(self, features: Patterned) -> NDArray:
         rows, bounds, missing, given = features
