@@ -6,6 +6,7 @@ _algebra            what is done with variances, and with matrices
 _conditioned        matrices conditioned on what each pattern of values has
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them
+_columns            columns that users choose, by index or by name
 _statistics         the additive statistics that EM iterates on
 _products           products of matrices with very many columns
 _accelerate         extrapolation of EM, and what it has still to gain
@@ -15,6 +16,7 @@ _blocks             where rows come from, and sums over blocks of them
 _rules              rules of the M-step: volume and shape
 _families           the fourteen covariance models: rules of the M-step
 _parameters         weights, means and covariances of a mixture
+_univariate         mixtures of one feature: probabilities and quantiles
 _initialize         starts: rows to labels or responsibilities
 _charts             coordinates of mixtures near to one another
 _mstep              statistics to a mixture, and what keeps it regular
@@ -26,12 +28,14 @@ _incomplete         kernels of rows in which values are missing, accurate anywhe
 _missing            the fast kernels of such rows
 _estep              rows and a mixture to statistics, or to what is told of each
 _conditional        what a mixture tells of some features, given others
+_sampled            what is told of mixtures by sampling, with its error
 _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate
 _split              the default start: components split one after the other
 _sweep              many models and numbers of components, fitted together
 _defects            what is degenerate in a fit, told
 _validation         what users pass, checked
+_mixture            Mixture, a distribution
 _rows               rows and weights that users pass, checked
 _published          what a fit publishes, whether it is all of one mind
 _files              files of fitted mixtures, written and mistrusted
@@ -55,6 +59,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._defects import DegenerateComponentWarning
 from ._estimator import GaussianMixtureEM
+from ._mixture import Mixture
 from ._selection import GaussianMixtureIC
 
 if TYPE_CHECKING:
@@ -67,6 +72,7 @@ __all__ = [
     "DegenerateComponentWarning",
     "GaussianMixtureEM",
     "GaussianMixtureIC",
+    "Mixture",
     "MixtureDisplay",
 ]
 __version__ = "0.1.0"

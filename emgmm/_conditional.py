@@ -63,34 +63,24 @@ class Regression:
         deviations = rows - self.known.means[k, : rows.shape[1]]
         return self.left.means[k] + deviations @ self.slopes[k].T
 
-    def mean(self, rows: NDArray, shares: NDArray) -> NDArray:
-        """Means (n, others), given the rows and their responsibilities (n, K)."""
-        out = np.zeros((len(rows), self.slopes.shape[1]))
-        for k, share in enumerate(shares.T):
-            out += share[:, None] * self.line(rows, k)
-        return out
+    def mean(self, rows: NDArray) -> NDArray:
+        """Means (n, others) under the whole mixture, given the rows."""
+        return self._mean(rows, self.responsibilities(rows))
 
-    def spread(
-        self, rows: NDArray, within: NDArray, product: Callable[[NDArray], NDArray]
-    ) -> tuple[NDArray, NDArray]:
-        """Means, and second moments about them: the mean of those within components,
-        and products of the deviations of the components' means."""
-        shares = self.responsibilities(rows)
-        mean = self.mean(rows, shares)
-        second = np.tensordot(shares, within, axes=1)
-        for k, share in enumerate(shares.T):
-            between = product(self.line(rows, k) - mean)
-            second += (share * between.T).T
-        return mean, second
+    def mean_alone(self, rows: NDArray) -> tuple[NDArray]:
+        """Means (n, others), as the other moments are told."""
+        return (self.mean(rows),)
 
-    def variances(self, rows: NDArray) -> tuple[NDArray, NDArray]:
-        """Means and variances (n, others), given the rows."""
-        return self.spread(rows, self.left.covariances.variances, np.square)
+    def deviations(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Means and standard deviations (n, others), given the rows."""
+        within = self.left.covariances.variances
+        mean, variances = self._spread(rows, within, np.square)
+        return mean, np.sqrt(variances)
 
     def covariances(self, rows: NDArray) -> tuple[NDArray, NDArray]:
         """Means (n, others) and covariances (n, others, others), given the rows."""
         within = self.left.covariances.dense()
-        return self.spread(rows, within, lambda z: z[:, :, None] * z[:, None, :])
+        return self._spread(rows, within, lambda z: z[:, :, None] * z[:, None, :])
 
     def draw(self, rows: NDArray, rng: np.random.RandomState) -> NDArray:
         """Others (n, others) drawn from their distribution, given the rows."""
@@ -111,6 +101,45 @@ class Regression:
         weights = self.responsibilities(rows)[0]
         return Parameters(weights, means, self.left.covariances)
 
+    def _mean(self, rows: NDArray, shares: NDArray) -> NDArray:
+        """Means (n, others), given the rows and their responsibilities (n, K)."""
+        out = np.zeros((len(rows), self.slopes.shape[1]))
+        for k, share in enumerate(shares.T):
+            out += share[:, None] * self.line(rows, k)
+        return out
+
+    def _spread(
+        self, rows: NDArray, within: NDArray, product: Callable[[NDArray], NDArray]
+    ) -> tuple[NDArray, NDArray]:
+        """Means, and second moments about them: the mean of those within components,
+        and products of the deviations of the components' means."""
+        shares = self.responsibilities(rows)
+        mean = self._mean(rows, shares)
+        second = np.tensordot(shares, within, axes=1)
+        for k, share in enumerate(shares.T):
+            between = product(self.line(rows, k) - mean)
+            second += (share * between.T).T
+        return mean, second
+
+
+Moments = Callable[[Regression, NDArray], tuple[NDArray, ...]]
+
+
+def told(
+    X: NDArray, mixture: Parameters, given: NDArray, others: NDArray, moments: Moments
+) -> list[NDArray]:
+    """Moments of other features, each (n, ...), from rows (n, given) with NaN or not.
+
+    Every row is conditioned on what it has.
+    """
+    parts, order = [], []
+    for rows, has in _patterns(np.isnan(X)):
+        regression = Regression.of(mixture, given[has], others)
+        parts.append(moments(regression, X[rows][:, has].astype(np.float64)))
+        order.append(rows)
+    back = np.argsort(np.concatenate(order))
+    return [np.concatenate(each)[back] for each in zip(*parts, strict=True)]
+
 
 def imputed(
     X: NDArray, mixture: Parameters, rng: np.random.RandomState | None = None
@@ -123,13 +152,9 @@ def imputed(
     incomplete = np.flatnonzero(missing.any(axis=1))
     for index, has in _patterns(missing[incomplete]):
         rows, given, others = incomplete[index], *map(np.flatnonzero, (has, ~has))
-        regression = Regression.of(mixture, given, others)
+        fit = Regression.of(mixture, given, others)
         values = X[rows[:, None], given].astype(np.float64)
-        if rng is None:
-            shares = regression.responsibilities(values)
-            filled = regression.mean(values, shares)
-        else:
-            filled = regression.draw(values, rng)
+        filled = fit.mean(values) if rng is None else fit.draw(values, rng)
         out[rows[:, None], others] = filled
     return out
 

@@ -19,10 +19,12 @@ from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._blocks import RowBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
+from ._columns import Features, split_features
+from ._conditional import Regression, imputed, told
 from ._defects import warn_of_defects
 from ._em import EMOptions, EMResult, Progress
 from ._estep import (
@@ -33,6 +35,7 @@ from ._estep import (
 )
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
+from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Relative
 from ._parameters import Parameters
 from ._posterior import Kernel
@@ -710,6 +713,157 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return mixture.sample(
             check_n_samples(n_samples), self._sampling_stream(random_state)
         )
+
+    @property
+    def mixture_(self) -> Mixture:
+        """The fitted mixture as a distribution, a `Mixture`; see there."""
+        return make_mixture(self._mixture(), getattr(self, "feature_names_in_", None))
+
+    def impute(
+        self,
+        X: ArrayLike,
+        *,
+        draw: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> NDArray:
+        """Replace what is missing by what the rest of its row tells of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, with NaN where a value is missing. A row may lack every value.
+        draw : bool, default=False
+            False: conditional means under the whole mixture, the best guess of each
+            value (in mean square). True: draws from the conditional distribution,
+            which vary as the values do; several sets of them, analysed one by one,
+            are multiple imputation [1]_.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws; only with `draw=True`. None goes on with the
+            estimator's own stream, as in `sample`: calls differ from one another.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows in their own type of numbers, float64 or float32. What is there
+            stays as it is, bit for bit.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is not valid, or has another number of features than in `fit`; if
+            there is a `random_state` without `draw`.
+
+        References
+        ----------
+        .. [1] D. B. Rubin, "Multiple Imputation for Nonresponse in Surveys", Wiley
+           (1987). doi:10.1002/9780470316696
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [20, 1], [21, 3], [22, 2], [23, 4]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> gmm.impute([[3.0, np.nan], [np.nan, 2.5]]).round(2)
+        array([[ 3. ,  3.7],
+               [11.5,  2.5]])
+        """
+        mixture = self._mixture()
+        if random_state is not None and not draw:
+            raise ValueError(
+                f"random_state={random_state!r}, but means draw no random numbers: "
+                "pass draw=True for draws, or leave out random_state."
+            )
+        rows: NDArray = validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            reset=False,
+        )
+        return imputed(
+            rows, mixture, self._sampling_stream(random_state) if draw else None
+        )
+
+    def conditional_mean(
+        self,
+        X: ArrayLike,
+        given: Features,
+        return_std: bool = False,
+        return_cov: bool = False,
+    ) -> NDArray | tuple[NDArray, ...]:
+        """Predict features from others: their means where those have known values.
+
+        This is regression by a mixture: of each component on a line, and these
+        averaged by how probable each component makes the values given [1]_.
+        `mixture_.conditional` tells the whole distribution, for one row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_given)
+            Values of the features given, in their order. Where one is NaN, the row's
+            others are what is given.
+        given : int, str, or list of int or str
+            Which features the columns are, by index or by name.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+        return_cov : bool, default=False
+            Whether to return covariances too. At most one of the two.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_features - n_given)
+            Means of the other features, in the order of `fit`.
+        std : ndarray of shape (n_samples, n_features - n_given)
+            Their standard deviations: within components, and between them.
+        cov : ndarray of shape (n_samples, n_features - n_given, n_features - n_given)
+            Their covariances.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        RuntimeError
+            If both standard deviations and covariances are asked for.
+        ValueError
+            If a feature is unknown, or given twice, if none or all are, or if `X` is
+            not valid or has not one column for each.
+
+        References
+        ----------
+        .. [1] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete
+           data via an EM approach", NIPS 6 (1994), 120-127.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [20, 1], [21, 3], [22, 2], [23, 4]]
+        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
+        >>> mean, std = gmm.conditional_mean([[3.0], [20.0]], given=0, return_std=True)
+        >>> mean.round(2)
+        array([[3.7],
+               [1.3]])
+        >>> std.round(2)
+        array([[0.67],
+               [0.67]])
+        """
+        if return_std and return_cov:
+            raise RuntimeError(
+                "At most one of return_std or return_cov can be requested: the "
+                "diagonals of covariances are squares of standard deviations."
+            )
+        mixture = self._mixture()
+        names = getattr(self, "feature_names_in_", None)
+        known, others = split_features(given, mixture.means.shape[1], names, "given")
+        columns = None if names is None else names[known]
+        rows = check_X(X, columns, len(known))
+        moments = Regression.deviations if return_std else Regression.mean_alone
+        moments = Regression.covariances if return_cov else moments
+        results = told(rows, mixture, known, others, moments)
+        mean, *spread = (each.astype(rows.dtype, copy=False) for each in results)
+        return (mean, *spread) if spread else mean
 
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn is told of the estimator: rows may have missing values."""

@@ -17,11 +17,13 @@ from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import RowBlocks
+from ._columns import Features
 from ._defects import DegenerateComponentWarning, warn_of_defects
 from ._em import EMResult
 from ._estep import classification_score, sum_over_rows
 from ._estimator import GaussianMixtureEM
 from ._families import FAMILIES, MODELS
+from ._mixture import Mixture
 from ._rows import check_enough_rows, check_rows, check_sizes
 from ._runs import SINGULAR, Problem
 from ._sweep import Fit, Sweep
@@ -380,6 +382,98 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         (10, 1)
         """
         return self._best().sample(n_samples, random_state)
+
+    @property
+    def mixture_(self) -> Mixture:
+        """The mixture selected as a distribution, a `Mixture`; see there."""
+        return self._best().mixture_
+
+    def impute(
+        self,
+        X: ArrayLike,
+        *,
+        draw: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> NDArray:
+        """Replace what is missing, by the mixture selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, with NaN where a value is missing.
+        draw : bool, default=False
+            False: conditional means. True: draws from the conditional distribution.
+        random_state : int, RandomState instance or None, default=None
+            Seed of the draws, as in `GaussianMixtureEM.impute`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            The rows, with nothing missing.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            As `GaussianMixtureEM.impute` does.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [4, 3]]
+        >>> search = GaussianMixtureIC(n_components=[1]).fit(X)
+        >>> search.impute([[np.nan, 2.6]]).round(2)
+        array([[2. , 2.6]])
+        """
+        return self._best().impute(X, draw=draw, random_state=random_state)
+
+    def conditional_mean(
+        self,
+        X: ArrayLike,
+        given: Features,
+        return_std: bool = False,
+        return_cov: bool = False,
+    ) -> NDArray | tuple[NDArray, ...]:
+        """Predict features from others, by the mixture selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_given)
+            Values of the features given, in their order.
+        given : int, str, or list of int or str
+            Which features the columns are, by index or by name.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+        return_cov : bool, default=False
+            Whether to return covariances too. At most one of the two.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_features - n_given)
+            Means of the other features.
+        std : ndarray of shape (n_samples, n_features - n_given)
+            Their standard deviations.
+        cov : ndarray of shape (n_samples, n_features - n_given, n_features - n_given)
+            Their covariances.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        RuntimeError, ValueError
+            As `GaussianMixtureEM.conditional_mean` does.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [4, 3]]
+        >>> search = GaussianMixtureIC(n_components=[1]).fit(X)
+        >>> search.conditional_mean([[2.6]], given=1).round(2)
+        array([[2.]])
+        """
+        return self._best().conditional_mean(X, given, return_std, return_cov)
 
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn is told of the estimator: rows may have missing values."""

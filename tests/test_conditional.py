@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from emgmm import GaussianMixtureEM, _conditional
-from emgmm._conditional import Regression, imputed
+from emgmm._conditional import Regression, imputed, told
 from emgmm._covariances import Full
 from emgmm._parameters import Parameters
 
@@ -111,7 +111,7 @@ def test_moments_are_those_within_components_and_between_them():
     regression, rows = Regression.of(mixture, given, others), row[None, given]
     for got, expected in [
         (regression.covariances(rows), covariance),
-        (regression.variances(rows), np.diag(covariance)),
+        (regression.deviations(rows), np.sqrt(np.diag(covariance))),
     ]:
         assert_allclose(got[0][0], mean, rtol=1e-12)
         assert_allclose(got[1][0], expected, rtol=1e-12)
@@ -139,3 +139,15 @@ def test_a_component_without_weight_says_nothing():
     without = Parameters(weights[:2], mixture.means[:2], two)
     with_it = Parameters(weights, mixture.means, mixture.covariances)
     assert_allclose(imputed(X, with_it), imputed(X, without), rtol=1e-12)
+
+
+def test_moments_come_back_in_the_order_of_the_rows():
+    mixture, X = mixture_of("full"), with_holes(30)
+    given, others = np.array([3, 0, 2]), np.array([1])
+    mean, spread = told(X[:, given], mixture, given, others, Regression.covariances)
+    for i, row in enumerate(X):
+        known = np.array([row[0], np.nan, row[2], row[3]])
+        expected, covariance = dense_moments(mixture, known)
+        at = np.flatnonzero(np.isnan(known)) == 1
+        assert_allclose(mean[i], expected[at], rtol=1e-9, atol=1e-12)
+        assert_allclose(spread[i], covariance[np.ix_(at, at)], rtol=1e-9)

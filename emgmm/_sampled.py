@@ -1,0 +1,109 @@
+"""Log-densities of rows, and what is told of mixtures by sampling, with its error."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr, expit
+
+from ._blocks import ArrayBlocks, IncompleteBlocks, RowBlocks
+from ._estep import for_each_row, responsibilities_of
+from ._parameters import LOG_2_PI, Parameters
+from ._posterior import Kernel
+
+
+class Estimate(NamedTuple):
+    """A figure and its standard error."""
+
+    value: float
+    error: float
+
+
+class Strata(NamedTuple):
+    """Rows drawn in fixed shares from every component that has weight."""
+
+    weights: NDArray
+    counts: NDArray
+    rows: NDArray
+
+    @classmethod
+    def of(
+        cls, mixture: Parameters, n_samples: int, rng: np.random.RandomState
+    ) -> Strata:
+        """Two rows at least from each, so that all have a variance."""
+        present = np.flatnonzero(mixture.weights > 0)
+        weights = mixture.weights[present] / mixture.weights.sum()
+        counts = np.maximum(np.rint(weights * n_samples).astype(int), 2)
+        normals = rng.standard_normal((counts.sum(), mixture.means.shape[1]))
+        groups = np.split(normals, np.cumsum(counts)[:-1])
+        rows = [
+            mixture.means[k] + mixture.covariances.colorize(group, int(k))
+            for k, group in zip(present, groups, strict=True)
+        ]
+        return cls(weights, counts, np.vstack(rows))
+
+    def mean(self, values: NDArray) -> Estimate:
+        """Expectation of what has such values (n,) for the rows."""
+        groups = np.split(values, np.cumsum(self.counts)[:-1])
+        means = np.array([group.mean() for group in groups])
+        variances = np.array([group.var(ddof=1) for group in groups])
+        error = np.sqrt((self.weights**2 * variances / self.counts).sum())
+        return Estimate(float(self.weights @ means), float(error))
+
+
+def log_densities(X: NDArray, mixture: Parameters) -> NDArray:
+    """Logarithms (n,) of the mixture's density, of what a row has if it lacks some."""
+    blocks, out = _blocks(X), np.empty(len(X), X.dtype)
+    return blocks.restored(for_each_row(blocks, mixture, _log_density, out))
+
+
+def entropy(
+    mixture: Parameters, n_samples: int, rng: np.random.RandomState
+) -> Estimate:
+    """-E log f(x): that of components, theirs of rows, less that of posteriors.
+
+    H(x) = H(k) + H(x | k) - H(k | x); only the last has to be sampled, and it lies
+    between 0 and log K.
+    """
+    weights = mixture.weights / mixture.weights.sum()
+    n_features = mixture.means.shape[1]
+    own = 0.5 * (n_features * (1 + LOG_2_PI) + mixture.covariances.log_det)
+    strata = Strata.of(mixture, n_samples, rng)
+    posterior = responsibilities_of(_blocks(strata.rows), mixture)
+    left = strata.mean(entr(posterior).sum(axis=1))
+    return Estimate(float(entr(weights).sum() + weights @ own) - left.value, left.error)
+
+
+def kl_divergence(
+    mixture: Parameters,
+    other: Parameters,
+    n_samples: int,
+    rng: np.random.RandomState,
+) -> Estimate:
+    """E log(p(x) / q(x)) under p, by rows half of which are from either.
+
+    With t = log(q / p), p (-t) + (q - p) has the same integral, and is nowhere
+    negative; divided by the density of the rows, (p + q) / 2, it grows no faster than
+    t itself, so that its variance is finite, as that of q / p under p need not be.
+    """
+    estimates = []
+    for source in (mixture, other):
+        strata = Strata.of(source, n_samples // 2, rng)
+        t = log_densities(strata.rows, other) - log_densities(strata.rows, mixture)
+        terms = 2 * (np.tanh(t / 2) - t * expit(-t))
+        estimates.append(strata.mean(np.maximum(terms, 0.0)))
+    values, errors = zip(*estimates, strict=True)
+    return Estimate(sum(values) / 2, float(np.hypot(*errors)) / 2)
+
+
+def _log_density(kernel: Kernel, log_joint: NDArray) -> NDArray:
+    """Log-densities of a block of rows."""
+    return kernel.posterior(log_joint)[0]
+
+
+def _blocks(X: NDArray) -> RowBlocks:
+    """Rows of weight one."""
+    ones = np.broadcast_to(np.float64(1.0), len(X))
+    return IncompleteBlocks.of(X, ones) if np.isnan(X).any() else ArrayBlocks(X, ones)
