@@ -133,10 +133,11 @@ def told(
     Every row is conditioned on what it has.
     """
     parts, order = [], []
-    for rows, has in _patterns(np.isnan(X)):
-        regression = Regression.of(mixture, given[has], others)
-        parts.append(moments(regression, X[rows][:, has].astype(np.float64)))
-        order.append(rows)
+    with BLAS.held():
+        for rows, has in _patterns(np.isnan(X)):
+            fit = Regression.of(mixture, given[has], others)
+            parts.append(moments(fit, X[rows][:, has].astype(np.float64)))
+            order.append(rows)
     back = np.argsort(np.concatenate(order))
     return [np.concatenate(each)[back] for each in zip(*parts, strict=True)]
 
@@ -150,12 +151,13 @@ def imputed(
     """
     out, missing = np.array(X), np.isnan(X)
     incomplete = np.flatnonzero(missing.any(axis=1))
-    for index, has in _patterns(missing[incomplete]):
-        rows, given, others = incomplete[index], *map(np.flatnonzero, (has, ~has))
-        fit = Regression.of(mixture, given, others)
-        values = X[rows[:, None], given].astype(np.float64)
-        filled = fit.mean(values) if rng is None else fit.draw(values, rng)
-        out[rows[:, None], others] = filled
+    with BLAS.held():
+        for index, has in _patterns(missing[incomplete]):
+            rows, given, others = incomplete[index], *map(np.flatnonzero, (has, ~has))
+            fit = Regression.of(mixture, given, others)
+            values = X[rows[:, None], given].astype(np.float64)
+            filled = fit.mean(values) if rng is None else fit.draw(values, rng)
+            out[rows[:, None], others] = filled
     return out
 
 
@@ -164,6 +166,5 @@ def _patterns(missing: NDArray) -> Iterator[tuple[NDArray, NDArray]]:
     if not len(missing):
         return
     order = order_by_pattern(missing)
-    with BLAS.held():
-        for rows, has in each_pattern(missing[order]):
-            yield order[rows], has
+    for rows, has in each_pattern(missing[order]):
+        yield order[rows], has

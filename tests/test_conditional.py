@@ -8,8 +8,9 @@ from conftest import COVARIANCE_TYPES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
+from sklearn.exceptions import NotFittedError
 
-from emgmm import GaussianMixtureEM, _conditional
+from emgmm import GaussianMixtureEM, GaussianMixtureIC, _conditional
 from emgmm._conditional import Regression, imputed, told
 from emgmm._covariances import Full
 from emgmm._parameters import Parameters
@@ -151,3 +152,125 @@ def test_moments_come_back_in_the_order_of_the_rows():
         at = np.flatnonzero(np.isnan(known)) == 1
         assert_allclose(mean[i], expected[at], rtol=1e-9, atol=1e-12)
         assert_allclose(spread[i], covariance[np.ix_(at, at)], rtol=1e-9)
+
+
+@pytest.fixture
+def gmm():
+    return GaussianMixtureEM(3).fit(make_blobs(0, 120, FEATURES, 3))
+
+
+@pytest.mark.parametrize("spread", ["return_std", "return_cov"])
+def test_a_regression_is_the_integral_of_the_density(spread):
+    """Moments of y given x by quadrature, of a mixture of two lines."""
+    X = make_blobs(2, 200, 2, 3)
+    gmm = GaussianMixtureEM(3).fit(X)
+    y = np.linspace(-60, 60, 20_001)
+    for x in [-2.0, 0.0, 1.5]:
+        weights = np.exp(gmm.score_samples(np.c_[np.full_like(y, x), y]))
+        expected = np.average(y, weights=weights)
+        variance = np.average((y - expected) ** 2, weights=weights)
+        mean, width = gmm.conditional_mean([[x]], given=0, **{spread: True})
+        assert_allclose(mean, [[expected]], rtol=1e-9)
+        got = width[0, 0] ** 2 if spread == "return_std" else width[0, 0, 0]
+        assert_allclose(got, variance, rtol=1e-9)
+
+
+def test_a_regression_is_the_conditional_distribution_row_by_row(gmm):
+    X, given = make_blobs(1, 20, FEATURES, 3), [3, 1]
+    mean, std = gmm.conditional_mean(X[:, given], given, return_std=True)
+    again, covariances = gmm.conditional_mean(X[:, given], given, return_cov=True)
+    assert_array_equal(gmm.conditional_mean(X[:, given], given), mean)
+    assert_array_equal(again, mean)
+    for i, row in enumerate(X):
+        conditional = gmm.mixture_.conditional(given, row[given])
+        assert_allclose(mean[i], conditional.mean, rtol=1e-9)
+        assert_allclose(covariances[i], conditional.covariance, rtol=1e-9)
+        assert_allclose(std[i] ** 2, np.diag(covariances[i]), rtol=1e-9)
+
+
+def test_what_is_given_may_be_missing_too(gmm):
+    X = with_holes(20)
+    whole = X.copy()
+    whole[:, 1] = np.nan
+    given = [0, 2, 3]
+    mean = gmm.conditional_mean(X[:, given], given)
+    assert_allclose(mean[:, 0], gmm.impute(whole)[:, 1], rtol=1e-9)
+    assert_allclose(mean[0], gmm.mixture_.mean[1], rtol=1e-12)
+
+
+def test_imputed_rows_are_as_probable_as_draws_of_the_mixture(gmm):
+    """Masked draws, drawn again where they were masked, have the same distribution."""
+    n_samples = 100_000
+    X, _ = gmm.sample(n_samples, random_state=0)
+    X[np.random.default_rng(0).random(X.shape) < 0.3] = np.nan
+    again = gmm.impute(X, draw=True, random_state=1)
+    scores = gmm.score_samples(again)
+    value, error = gmm.mixture_.entropy(random_state=0)
+    error = np.hypot(error, scores.std() / n_samples**0.5)
+    assert abs(scores.mean() + value) < 5 * error
+
+
+def test_draws_follow_their_seed(gmm):
+    X, own = with_holes(20), GaussianMixtureEM(3, random_state=0)
+    one, other = (gmm.impute(X, draw=True, random_state=seed) for seed in (0, 1))
+    assert_array_equal(gmm.impute(X, draw=True, random_state=0), one)
+    missing = np.isnan(X)
+    assert np.all(one[missing] != other[missing])
+    own.fit(make_blobs(0, 120, FEATURES, 3))
+    first, second = own.impute(X, draw=True), own.impute(X, draw=True)
+    assert np.all(first[missing] != second[missing])
+    with pytest.raises(ValueError, match="random_state=0, but means draw no random"):
+        gmm.impute(X, random_state=0)
+
+
+@pytest.mark.parametrize("search", [False, True])
+def test_features_may_have_names_and_types(search):
+    pandas = pytest.importorskip("pandas")
+    names = ["a", "b", "c", "d"]
+    rows = make_blobs(0, 120, FEATURES, 3).astype(np.float32)
+    frame = pandas.DataFrame(rows, columns=names)
+    gmm = GaussianMixtureIC([2]) if search else GaussianMixtureEM(2)
+    assert not hasattr(gmm, "mixture_")
+    gmm.fit(frame)
+    by_name = gmm.conditional_mean(frame[["d", "b"]], ["d", "b"])
+    assert by_name.dtype == np.float32
+    assert_array_equal(by_name, gmm.conditional_mean(rows[:, [3, 1]], [-1, 1]))
+    with pytest.raises(ValueError, match="in this order"):
+        gmm.conditional_mean(frame[["b", "d"]], ["d", "b"])
+    frame.loc[3, "c"] = np.nan
+    imputed = gmm.impute(frame)
+    assert imputed.dtype == np.float32
+    at = gmm.conditional_mean(rows[3:4, [0, 1, 3]], ["a", "b", "d"])
+    assert_allclose(imputed[3, 2], at[0, 0], rtol=1e-5)
+    with pytest.raises(ValueError, match="feature names should match"):
+        gmm.impute(frame[names[::-1]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[0.0]], [0, 1]), "X has 1 features, but 2 are expected"),
+        (([[0.0]], 4), "given has the feature 4: give indices from -4 to 3"),
+        (([[0.0]], "a"), "given has the feature 'a'"),
+        ((np.zeros((1, 4)), [0, 1, 2, 3]), "are all the features"),
+        (([[0.0, 0.0]], [1, 1]), "give each feature once"),
+        (([[0.0]], []), "given is empty"),
+        (([[np.inf]], 0), "infinity"),
+    ],
+)
+def test_what_is_given_is_checked(gmm, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        gmm.conditional_mean(*arguments)
+
+
+def test_one_kind_of_spread_is_told_at_a_time(gmm):
+    with pytest.raises(RuntimeError, match="At most one of"):
+        gmm.conditional_mean([[0.0]], 0, return_std=True, return_cov=True)
+
+
+def test_nothing_is_told_before_a_fit():
+    for gmm in [GaussianMixtureEM(), GaussianMixtureIC([1])]:
+        assert not hasattr(gmm, "mixture_")
+        for call in [gmm.impute, lambda X, gmm=gmm: gmm.conditional_mean(X, 0)]:
+            with pytest.raises(NotFittedError):
+                call([[0.0]])
