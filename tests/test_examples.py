@@ -24,6 +24,7 @@ FIGURES = {
     "plot_density": ["density.png"],
     "plot_overview": ["overview.png"],
     "plot_pipeline": ["pipeline.png"],
+    "plot_regression": ["regression.png"],
     "plot_selection": ["selection.png"],
     "plot_three_components": ["three_components.png", "three_components.gif"],
     "plot_weights": ["weights.png"],
@@ -171,6 +172,16 @@ def test_a_mixture_tells_petals_better_than_kernels(outputs):
     )
     assert ours > theirs + 0.2
     assert numbers(line_of(printed, "33% of petals: ")) == [1.46, 0.17]
+
+
+def test_the_hand_is_where_a_branch_says_and_not_where_the_mean_does(outputs):
+    printed = outputs[1]["plot_regression"]
+    mean, branch = (
+        numbers(line_of(printed, f"{name}: the hand misses by "))[0]
+        for name in ("mean angle", "probable branch")
+    )
+    assert mean > 15
+    assert branch < 0.5
 
 
 def test_weights_are_repetition_and_bins_add_what_sheppard_says(outputs):
