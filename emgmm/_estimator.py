@@ -178,6 +178,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         where a longer step was taken back.
     lower_bounds_of_starts_ : list of ndarray
         The like for each start that did not fail, in their order.
+    mixture_ : Mixture
+        The fitted mixture as a distribution: its marginals, conditionals, quantiles,
+        entropy, divergence from another.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -101,6 +101,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Most probable component of each row of the training data.
     n_iter_ : int
         EM iterations of the last run of the mixture selected.
+    mixture_ : Mixture
+        The mixture selected as a distribution.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)

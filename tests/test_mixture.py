@@ -219,3 +219,18 @@ def test_float32_parameters_give_a_distribution_too(rows):
     assert mixture.weights.sum() == pytest.approx(1.0, abs=1e-15)
     assert mixture.log_density(rows).dtype == np.float64
     assert_allclose(mixture.log_density(rows), gmm.score_samples(rows), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["spherical", "diag", "tied", "full"])
+def test_a_row_with_holes_has_the_density_of_what_it_has(name, rows):
+    mixture = fitted(name).mixture_
+    X = rows.copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.4] = np.nan
+    X[0] = np.nan
+    log_density = mixture.log_density(X)
+    assert_allclose(log_density[0], 0, atol=1e-13)
+    for row, value in zip(X[1:], log_density[1:], strict=True):
+        has = np.flatnonzero(~np.isnan(row))
+        if has.size:
+            expected = mixture.marginal(has).log_density(row[None, has])
+            assert_allclose(value, expected[0], rtol=1e-10)
