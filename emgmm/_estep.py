@@ -176,6 +176,15 @@ def for_each_row(
     return _visit_with_any(mixture, blocks, visit)
 
 
+def log_density(
+    kernel: Kernel, log_joint: NDArray, labels: NDArray | None = None
+) -> NDArray:
+    """Log-densities of a block of rows; their most probable components too."""
+    if labels is not None:
+        labels[:] = kernel.labels(log_joint)
+    return kernel.posterior(log_joint)[0]
+
+
 def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
     """Probabilities of the components, shape (n, K), for a block of rows."""
     return kernel.posterior(log_joint)[1].T

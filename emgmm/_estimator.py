@@ -30,6 +30,7 @@ from ._em import EMOptions, EMResult, Progress
 from ._estep import (
     classification_score,
     for_each_row,
+    log_density,
     responsibilities,
     sum_over_rows,
 )
@@ -522,7 +523,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         mixture, blocks = self._mixture(), self._rows(X)
         out = np.empty(len(blocks.X), dtype=blocks.X.dtype)
-        return blocks.restored(for_each_row(blocks, mixture, _log_density, out))
+        return blocks.restored(for_each_row(blocks, mixture, log_density, out))
 
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -1078,9 +1079,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         rounded = blocks.X.dtype != np.float64
         published = self._mixture() if rounded else result.mixture
         labels = np.empty(blocks.n_samples, dtype=np.int64)
-        self.lower_bound_ = _mean(
-            sum_over_rows(blocks, published, _log_density, labels)
-        )
+        self.lower_bound_ = _mean(sum_over_rows(blocks, published, log_density, labels))
         self.labels_ = blocks.restored(labels)
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
@@ -1133,7 +1132,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     ) -> tuple[float, float]:
         """Mean log-likelihood (or other score) of a row, and the weight of all rows."""
         mixture, blocks = self._mixture(), self._rows(X, sample_weight)
-        total = sum_over_rows(blocks, mixture, score or _log_density)
+        total = sum_over_rows(blocks, mixture, score or log_density)
         return _mean(total), float(total[1])
 
     def _bayesian_criterion(self, mean: float, weight: float) -> float:
@@ -1164,15 +1163,6 @@ def _with_known(start: Begin, known: dict[str, Any], units: NDArray) -> Paramete
     if not known:
         return start()
     return replace(start().in_units(1 / units), **known).in_units(units)
-
-
-def _log_density(
-    kernel: Kernel, log_joint: NDArray, labels: NDArray | None = None
-) -> NDArray:
-    """Log-densities of a block of rows; their most probable components too."""
-    if labels is not None:
-        labels[:] = kernel.labels(log_joint)
-    return kernel.posterior(log_joint)[0]
 
 
 def _read_only(array: NDArray) -> NDArray:

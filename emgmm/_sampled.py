@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import entr, expit
 
 from ._blocks import ArrayBlocks, IncompleteBlocks, RowBlocks
-from ._estep import for_each_row, responsibilities_of
+from ._estep import for_each_row, log_density, responsibilities_of
 from ._parameters import LOG_2_PI, Parameters
-from ._posterior import Kernel
 
 
 class Estimate(NamedTuple):
@@ -56,7 +55,7 @@ class Strata(NamedTuple):
 def log_densities(X: NDArray, mixture: Parameters) -> NDArray:
     """Logarithms (n,) of the mixture's density, of what a row has if it lacks some."""
     blocks, out = _blocks(X), np.empty(len(X), X.dtype)
-    return blocks.restored(for_each_row(blocks, mixture, _log_density, out))
+    return blocks.restored(for_each_row(blocks, mixture, log_density, out))
 
 
 def entropy(
@@ -96,11 +95,6 @@ def kl_divergence(
         estimates.append(strata.mean(np.maximum(terms, 0.0)))
     values, errors = zip(*estimates, strict=True)
     return Estimate(sum(values) / 2, float(np.hypot(*errors)) / 2)
-
-
-def _log_density(kernel: Kernel, log_joint: NDArray) -> NDArray:
-    """Log-densities of a block of rows."""
-    return kernel.posterior(log_joint)[0]
 
 
 def _blocks(X: NDArray) -> RowBlocks:

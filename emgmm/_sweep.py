@@ -211,14 +211,13 @@ def _common_starts(lead: Problem, n_components: int) -> dict[int, list[NDArray]]
             grown = growth(replace(lead, family=MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities)
-    rows = completed(lead)
-    alike = [standardized(rows).X, whitened(rows)[1]]
+    rows, weights = completed(lead), blocks.sample_weight
+    alike = [standardized(rows), ArrayBlocks(whitened(rows)[1], weights)]
     # Few rows at covariance I are all as far from each other: rounding would choose.
-    full_rank = alike[1].shape[1] == n_features > 1
-    for X in alike if full_rank else alike[:1]:
-        rows = ArrayBlocks(X, blocks.sample_weight)
+    full_rank = alike[1].X.shape[1] == n_features > 1
+    for view in alike if full_rank else alike[:1]:
         for size in range(2, n_components + 1):
-            starts[size].append(kmeans_from_axes(rows, size, np.random.RandomState(0)))
+            starts[size].append(kmeans_from_axes(view, size, np.random.RandomState(0)))
     return starts
 
 

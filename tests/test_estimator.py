@@ -140,7 +140,6 @@ def weights_with(value):
 
 
 BAD_ROWS = {
-    "nan": (with_value(np.nan), "NaN"),
     "inf": (with_value(np.inf), "infinity"),
     "1-D": (GOOD[:, 0], "1D array|Expected 2D"),
     "3-D": (GOOD[None], "dim 3|found array with dim|Expected 2D"),
