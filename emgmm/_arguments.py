@@ -14,7 +14,8 @@ from ._tables import same_file
 
 MAX_COMPONENTS = 9  # of a search, unless told otherwise
 MOST_COMPONENTS = 10_000  # that can be asked for
-OF_FILES = ("columns", "weights", "components", "model", "criterion")
+OF_FILES = ("columns", "weights", "components", "model", "criterion", "impute")
+OUTPUTS = ("out", "impute", "save", "plot")
 DESCRIPTION = """\
 Fit a Gaussian mixture to the rows of a file, and tell what it found. The number of
 components and the covariance model are chosen by BIC, unless they are told. Without a
@@ -23,7 +24,9 @@ file, the demonstration with three components runs.
 EPILOG = """\
 A CSV file may be split by commas, semicolons, tabs or spaces, and may begin with a line
 of names; decimals have a point. Columns without names (as in NPY files) are called by
-numbers from 0. Columns of text are left out. Errors exit with 2.
+numbers from 0. Columns of text are left out. Cells that are empty or hold NA, N/A, NaN,
+null, none, ? or a point alone are missing values: each row is fitted by what it has.
+Errors exit with 2.
 """
 
 
@@ -77,6 +80,11 @@ def _parser() -> _Parser:
     )
     add("--out", metavar="CSV", help="write the label and probabilities of each row")
     add(
+        "--impute",
+        metavar="CSV",
+        help="write the rows with means in place of missing values",
+    )
+    add(
         "--plot",
         metavar="PICTURE",
         help="draw the fit (fit.png), and the search (fit-bic.png)",
@@ -90,7 +98,7 @@ def _parser() -> _Parser:
 
 def _check_outputs(args: argparse.Namespace) -> None:
     """Whether all that is asked for can be written, before any time is spent."""
-    outputs = {f"--{name}": getattr(args, name) for name in ("out", "save", "plot")}
+    outputs = {f"--{name}": getattr(args, name) for name in OUTPUTS}
     outputs = {option: path for option, path in outputs.items() if path is not None}
     if args.plot is not None:
         _check_picture(args.plot)

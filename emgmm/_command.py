@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from ._arguments import MAX_COMPONENTS, parsed, second_picture
+from ._conditional import imputed
 from ._estimator import GaussianMixtureEM
 from ._files import replacing
-from ._report import Fitted, summary
+from ._report import Fitted, missing, summary
 from ._rows import check_sample_weight
 from ._selection import GaussianMixtureIC
-from ._tables import Table, read_table, write_labels
+from ._tables import Table, read_table, write_labels, write_rows
 from .datasets import make_three_components
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
@@ -76,14 +77,30 @@ def _run(args: argparse.Namespace) -> None:
     if len(table.X) < 2:
         raise ValueError(f"{args.file!r} has one row: a mixture needs two or more.")
     try:
-        check_sample_weight(table.weights, len(table.X))
+        weights = check_sample_weight(table.weights, len(table.X))
     except ValueError as error:
         raise ValueError(f"--weights {args.weights}: {error}") from error
+    _check_something_observed(args, table, weights)
     with _warnings_told():
         fitted = _fit(args, table)
         _write(args, fitted, table.named)
     if not args.quiet:
-        print(_of_rows(args, table), summary(fitted), sep="\n\n")
+        read = "\n".join([_of_rows(args, table), *missing(fitted)])
+        print(read, summary(fitted), sep="\n\n")
+
+
+def _check_something_observed(
+    args: argparse.Namespace, table: Table, weights: NDArray
+) -> None:
+    """Every column needs a value in some row that counts."""
+    empty = np.isnan(table.X[weights > 0]).all(axis=0)
+    if empty.any():
+        names = [name for name, bad in zip(table.names, empty, strict=True) if bad]
+        rows = "rows" if args.weights is None else "rows of positive weight"
+        raise ValueError(
+            f"{args.file!r} has no value in any of its {rows} of column "
+            f"{', '.join(map(repr, names))}: choose others with --columns."
+        )
 
 
 def _fit(args: argparse.Namespace, table: Table) -> Fitted:
@@ -142,6 +159,9 @@ def _write(args: argparse.Namespace, fitted: Fitted, named: bool) -> None:
     """Labels, model and pictures, as far as they are asked for."""
     if args.out:
         write_labels(args.out, fitted.labels, fitted.probabilities)
+    if args.impute:
+        filled = imputed(fitted.X, fitted.estimator._mixture())
+        write_rows(args.impute, fitted.names if named else None, filled)
     gmm = copy(fitted.estimator)
     if named:
         gmm.feature_names_in_ = np.array(fitted.names, dtype=object)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,10 @@ from numpy.typing import NDArray
 SAMPLE = 100  # lines from which the form of a file is found
 DELIMITERS = ("\t", ";", ",", None)
 """What may stand between fields, in the order of preference; None: spaces."""
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
+MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "."}
+"""What stands for a value that is missing, in any case of letters."""
+UNCLEAR = {"-"}
+"""What may stand for that, or for zero."""
 
 
 class TableError(ValueError):
@@ -132,7 +137,7 @@ def _is_number(field: str) -> bool:
 
 
 def _is_text(field: str) -> bool:
-    return field.lower() not in MISSING and not _is_number(field)
+    return field.lower() not in MISSING | UNCLEAR and not _is_number(field)
 
 
 def holds_numbers(fields: Sequence[str]) -> bool:
@@ -140,45 +145,77 @@ def holds_numbers(fields: Sequence[str]) -> bool:
     return any(map(_is_number, fields)) or not any(map(_is_text, fields))
 
 
-def finite_values(form: Form, columns: list[int]) -> NDArray:
-    """The numbers of the columns, all finite."""
-    lines = (line for _, line in form.body())
-    try:
-        values = np.loadtxt(
-            lines,
-            delimiter=form.delimiter,
-            usecols=columns,
-            quotechar='"',
-            comments=None,
-            ndmin=2,
-        )
-    except TableError:
-        raise
-    except ValueError:
-        return _slowly(form, columns)
-    return values if np.isfinite(values).all() else _slowly(form, columns)
+def values_of(form: Form, columns: list[int], weights: list[int]) -> NDArray:
+    """The numbers of columns of features, NaN where one is missing, and of weights."""
+    for read in (_quickly, partial(_quickly, converters=_value)):
+        try:
+            values = read(form, [*columns, *weights])
+        except TableError:
+            raise
+        except ValueError:
+            continue
+        n_features = len(columns)
+        if not (np.isinf(values).any() or np.isnan(values[:, n_features:]).any()):
+            return values
+    return _slowly(form, columns, weights)
 
 
-def _slowly(form: Form, columns: list[int]) -> NDArray:
+def _quickly(form: Form, columns: list[int], **kwargs: Any) -> NDArray:
+    return np.loadtxt(
+        (line for _, line in form.body()),
+        delimiter=form.delimiter,
+        usecols=columns,
+        quotechar='"',
+        comments=None,
+        ndmin=2,
+        **kwargs,
+    )
+
+
+def _value(field: str) -> float:
+    """The value of a field that holds a number or lacks it."""
+    field = field.strip()
+    value = np.nan if field.lower() in MISSING else _number(field)
+    if value is None:
+        raise ValueError(f"{field!r:.60} is no number")
+    return value
+
+
+def _slowly(form: Form, columns: list[int], weights: list[int]) -> NDArray:
     """The same field by field, which finds the one that is wrong."""
     rows = []
     for number, line in form.body():
         fields, place = form.fields(number, line), f"{form.path!r}, line {number}"
-        rows.append([check_number(fields[i], place, form.names[i]) for i in columns])
+        where = [(fields[i], place, form.names[i]) for i in (*columns, *weights)]
+        row = [checked_value(*each) for each in where[: len(columns)]]
+        rows.append(row + [checked_weight(*each) for each in where[len(columns) :]])
     return np.array(rows)
 
 
-def check_number(field: str, place: str, name: str) -> float:
-    """The finite number that a field holds."""
+def checked_value(field: str, place: str, name: str) -> float:
+    """The finite number that a field holds, or NaN if it is missing."""
     where, value = f"{place}, column {name!r}", _number(field)
     if field.lower() in MISSING:
+        return np.nan
+    if field in UNCLEAR:
         raise TableError(
-            f"{where} has no value ({field!r}): leave out the row or the column, or "
-            "fill it in."
+            f"{where} has {field!r}: write 0 if that is meant, or leave it empty if "
+            "the value is missing."
         )
     if value is None:
         remedy = "write decimals with a point" if _is_number(field) else "correct it"
         raise TableError(f"{where} has {field!r:.60}, which is no number: {remedy}.")
-    if not np.isfinite(value):
+    if np.isinf(value):
         raise TableError(f"{where} has {field!r:.60}: give a finite number.")
+    return value
+
+
+def checked_weight(field: str, place: str, name: str) -> float:
+    """The finite number that a field holds."""
+    value = checked_value(field, place, name)
+    if np.isnan(value):
+        raise TableError(
+            f"{place}, column {name!r} has no value ({field!r}), and weights may not "
+            "be missing: fill it in, or leave out the row."
+        )
     return value

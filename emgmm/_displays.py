@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _get_feature_names
+from sklearn.utils.validation import _get_feature_names, check_array
 
 from ._drawing import (
     MOST_IN_LEGEND,
@@ -37,14 +37,16 @@ class MixtureDisplay:
 
     One feature is drawn as a histogram with density curves, two as a scatter plot with
     covariance ellipses or contours, more as a matrix of such panels: each feature on
-    the diagonal, each pair below it.
+    the diagonal, each pair below it. A panel draws the rows that have what it shows:
+    those that lack its feature, or one of its pair (NaN), are not in it.
 
     Make it by `from_estimator`; the constructor stores what is to be drawn.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features) or None
-        The features of the rows that are drawn; None draws the mixture alone.
+        The features of the rows that are drawn, NaN where a value is missing; None
+        draws the mixture alone.
     weights : ndarray of shape (n_components,)
         Weights of the components.
     means : ndarray of shape (n_components, n_features)
@@ -74,6 +76,9 @@ class MixtureDisplay:
         ellipses, from the smallest level on; the contours of the density; the curve of
         the density and then those of components, or the lines of uncertainties; the
         histogram.
+    n_missing_ : ndarray of int
+        Number of rows that each panel does not draw as they lack what it shows, in the
+        shape of `axes_`; rows of weight 0 do not count.
     legend_ : Legend or None
         The legend of the components.
 
@@ -133,7 +138,10 @@ class MixtureDisplay:
             A fitted mixture, scikit-learn's too, or a search that has one as
             `best_estimator_`.
         X : array-like of shape (n_samples, n_features), default=None
-            Rows, with all features of the fit; None draws the mixture alone.
+            Rows, with all features of the fit; None draws the mixture alone. NaN is a
+            missing value: a row is drawn where it has what a panel shows, with the
+            component and the uncertainty that all that it has tell. `n_missing_`
+            counts those that are not drawn.
         features : int, str or sequence of them, default=None
             The features to be drawn, by index or name. None draws all if there are
             five at most, else the five whose variance is, for the greatest part,
@@ -184,7 +192,8 @@ class MixtureDisplay:
         rows = responsibilities = counts = None
         if X is not None:
             responsibilities = mixture.predict_proba(X)
-            rows = np.asarray(X)[:, drawn].astype(np.float64)
+            rows = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
+            rows = rows[:, drawn]
             if sample_weight is not None:
                 counts = check_sample_weight(sample_weight, len(rows))
         display = cls(
@@ -238,7 +247,7 @@ class MixtureDisplay:
         max_rows : int, default=5000
             Greatest number of rows in a scatter plot. If there are more, those drawn
             are evenly spread over components and certainties, always the same ones.
-            Histograms show all rows.
+            Histograms show all rows that have the feature.
         scatter_kwargs, ellipse_kwargs, contour_kwargs, curve_kwargs : dict
             Passed to matplotlib's `scatter`, `plot` (of ellipses), `contour`, and
             `plot` or `vlines` (of one feature), before the display's own choices;
@@ -337,8 +346,11 @@ class MixtureDisplay:
             artist: np.empty(self.axes_.shape, dtype=object)
             for artist in ("scatter", "ellipses", "contours", "lines", "bars")
         }
+        self.n_missing_ = np.zeros(self.axes_.shape, dtype=np.intp)
         for panel, features in self._panels():
-            drawn = draw_panel(self.axes_[panel], view.of(features), look)
+            part = view.of(features, look)
+            self.n_missing_[panel] = len(view.present) - len(part.present)
+            drawn = draw_panel(self.axes_[panel], part, look)
             self._name(panel, features, look)
             for artist, artists in kept.items():
                 artists[panel] = drawn.get(artist, [])

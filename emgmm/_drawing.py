@@ -140,10 +140,11 @@ def systematic_sample(keys: tuple[NDArray, ...], rows: NDArray, most: int) -> ND
 
 
 def limits_of(X: NDArray | None, centres: NDArray, reach: NDArray) -> NDArray:
-    """Limits (d, 2) that hold the rows and all within reach (K, d) of the centres."""
+    """Limits (d, 2) that hold the rows, as far as they have values, and all within
+    reach (K, d) of the centres."""
     held = [centres - reach, centres + reach, *([] if X is None else [X])]
-    low = np.min([part.min(axis=0) for part in held], axis=0)
-    high = np.max([part.max(axis=0) for part in held], axis=0)
+    low = np.fmin.reduce([np.fmin.reduce(part) for part in held])
+    high = np.fmax.reduce([np.fmax.reduce(part) for part in held])
     least = 1e-6 * np.maximum(np.abs(low), np.abs(high))
     width = np.where(high - low > least, high - low, np.maximum(least, 1e-6))
     return np.stack([low - 0.04 * width, high + 0.04 * width], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,25 +49,33 @@ class View:
     sample_weight: NDArray | None
     labels: NDArray
     uncertainty: NDArray
+    present: NDArray
+    """Rows that count, and that have the features of a panel."""
     shown: NDArray
-    """Which rows are drawn."""
+    """Those that are drawn in scatter plots."""
     weights: NDArray
     means: NDArray
     covariances: NDArray
     limits: NDArray
 
-    def of(self, features: list[int]) -> View:
+    def of(self, features: list[int], look: Look) -> View:
         """The view of some of the features."""
-        return View(
-            None if self.X is None else self.X[:, features],
-            self.sample_weight,
-            self.labels,
-            self.uncertainty,
-            self.shown,
-            self.weights,
-            self.means[:, features],
-            self.covariances[:, features][:, :, features],
-            self.limits[features],
+        X, present, shown = self.X, self.present, self.shown
+        if X is not None:
+            X = X[:, features]
+            has = ~np.isnan(X[present]).any(axis=1)
+            if not has.all():
+                present = present[has]
+                keys = self.uncertainty, self.labels
+                shown = systematic_sample(keys, present, look.max_rows)
+        return replace(
+            self,
+            X=X,
+            present=present,
+            shown=shown,
+            means=self.means[:, features],
+            covariances=self.covariances[:, features][:, :, features],
+            limits=self.limits[features],
         )
 
     def gaussians(self, least: float = 0.0) -> Gaussians:
@@ -97,9 +105,9 @@ def view_of(
         responsibilities = np.asarray(responsibilities, dtype=np.float64)
         labels = responsibilities.argmax(axis=1)
         uncertainty = np.clip(1 - responsibilities.max(axis=1), 0, None)
-    present = np.ones(len(labels), bool) if sample_weight is None else sample_weight > 0
-    rows = np.flatnonzero(present)
-    shown = systematic_sample((uncertainty, labels), rows, look.max_rows)
+    counts = np.ones(len(labels)) if sample_weight is None else sample_weight
+    present = np.flatnonzero(np.asarray(counts) > 0)
+    shown = systematic_sample((uncertainty, labels), present, look.max_rows)
     least = WIDEST if X is None else 0.0
     share = np.max([least, look.levels[-1], look.ellipse_levels[-1]])
     reach = radii(share) * np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
@@ -109,6 +117,7 @@ def view_of(
         sample_weight,
         labels,
         uncertainty,
+        present,
         shown,
         *mixture,
         limits,
@@ -181,7 +190,7 @@ def _scatter(
     """Some of the drawn rows, their size by certainty unless another is given."""
     from matplotlib.collections import PathCollection
 
-    largest = look.scale * np.clip(20000 / len(view.shown), 8, 32)
+    largest = look.scale * np.clip(20000 / max(len(view.shown), 1), 8, 32)
     given = dict(look.keywords["scatter"] or {})
     if "c" in given:
         given["color"] = given.pop("c")
@@ -234,10 +243,10 @@ def _contours(ax: Any, view: View, look: Look) -> Any:
 
 
 def _curves(ax: Any, view: View, look: Look) -> Artists:
-    """Histogram of all rows, curves of the density and of each component."""
+    """Histogram of the rows, curves of the density and of each component."""
     from matplotlib.lines import Line2D
 
-    bars = [] if view.X is None else [_histogram(ax, view)]
+    bars = [_histogram(ax, view)] if len(view.present) else []
     gaussians = view.gaussians(least=1e-9)
     narrow = gaussians.carry(np.linspace(-6, 6, 61)[:, None])[..., 0]
     low, high = view.limits[0]
@@ -264,17 +273,18 @@ def _histogram(ax: Any, view: View) -> tuple[NDArray, Any]:
     Where values are rounded, bins are centred on whole numbers of steps: narrower ones
     would be empty between the values, and others would hold now one, now two.
     """
-    x, counts = view.X[:, 0], view.sample_weight
+    x, counts = view.X[view.present, 0], view.sample_weight
+    if counts is not None:
+        counts = counts[view.present]
     total = len(x) if counts is None else counts.sum()
     variances = np.maximum(view.covariances[:, 0, 0], 1e-300)
     within = np.exp(0.5 * view.weights @ np.log(variances))
-    present = x if counts is None else x[counts > 0]
     width = 3.49 * within * total ** (-1 / 3)
-    low, high = present.min(), present.max()
+    low, high = x.min(), x.max()
     if low == high:
         low, high = view.limits[0]
     width = np.clip(width, (high - low) / 100, (high - low) / 5)
-    steps = np.diff(np.unique(present))
+    steps = np.diff(np.unique(x))
     step = min(steps[steps > 1e-6 * width].tolist(), default=width)
     width = max(1, np.round(width / step)) * step
     n_bins = int(np.ceil((high - low + step) / width))

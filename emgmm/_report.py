@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,23 @@ def summary(fitted: Fitted) -> str:
         *_uncertainty(fitted),
     ]
     return "\n".join(parts)
+
+
+def missing(fitted: Fitted) -> Iterator[str]:
+    """How many values are missing, in how many rows and in which columns."""
+    absent = np.isnan(fitted.X)
+    cells, rows = np.count_nonzero(absent), np.count_nonzero(absent.any(axis=1))
+    if not cells:
+        return
+    nothing = np.count_nonzero(absent.all(axis=1))
+    without = f", {nothing} of them without any value" if nothing else ""
+    yield f"missing values: {cells} of {absent.size}, in {rows} rows{without}"
+    counts = absent.sum(axis=0)
+    lacking = np.flatnonzero(counts)
+    told = [f"{_short(fitted.names[j])} {counts[j]}" for j in lacking[:MAX_FEATURES]]
+    if len(lacking) > MAX_FEATURES:
+        told.append(f"and in {len(lacking) - MAX_FEATURES} more columns")
+    yield from wrap(", ".join(told), WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def candidates(search: Any) -> Iterator[str]:

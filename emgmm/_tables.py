@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -18,10 +19,11 @@ from ._csv import (
     SAMPLE,
     Form,
     TableError,
-    check_number,
-    finite_values,
+    checked_value,
+    checked_weight,
     form_of,
     holds_numbers,
+    values_of,
 )
 from ._files import replacing
 
@@ -32,6 +34,7 @@ BLOCK = 10_000  # rows written at a time
 class Table:
     """Rows (n, d), the names of their columns, and weights (n,) if a column has them.
 
+    Values that are missing are NaN.
     ``named`` says whether the file has the names, or they are numbers from 0;
     ``left_out`` names the columns that are not numbers.
     """
@@ -64,14 +67,26 @@ def read_table(
 
 def write_labels(path: str, labels: NDArray, probabilities: NDArray) -> None:
     """A CSV file of the label and the probabilities of each row, exact to the bit."""
-    names = ",".join(f"p{k}" for k in range(probabilities.shape[1]))
+    names = ["label", *(f"p{k}" for k in range(probabilities.shape[1]))]
+    _write(path, names, (labels[:, None], probabilities))
+
+
+def write_rows(path: str, names: list[str] | None, X: NDArray) -> None:
+    """A CSV file of rows, under the names of their columns, exact to the bit."""
+    _write(path, names, (X,))
+
+
+def _write(path: str, names: list[str] | None, parts: tuple[NDArray, ...]) -> None:
+    """Numbers (n, ...) side by side, under names if there are any."""
     with replacing(path) as file:
-        file.write(f"label,{names}\n".encode())
-        for start in range(0, len(labels), BLOCK):
-            part = slice(start, start + BLOCK)
-            rows = zip(labels[part].tolist(), probabilities[part].tolist(), strict=True)
-            lines = [f"{label},{','.join(map(repr, row))}\n" for label, row in rows]
-            file.write("".join(lines).encode())
+        text = TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        if names is not None:
+            writer.writerow(names)
+        for start in range(0, len(parts[0]), BLOCK):
+            rows = (part[start : start + BLOCK].tolist() for part in parts)
+            writer.writerows(sum(row, []) for row in zip(*rows, strict=True))
+        text.detach()
 
 
 @contextmanager
@@ -107,10 +122,13 @@ def _read_npy(
     values = array if used == list(range(len(names))) else array[:, used]
     if values.dtype not in (np.float64, np.float32):
         values = values.astype(np.float64)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row, i = np.argwhere(bad)[0]
-        check_number(str(values[row, i]), f"{path!r}, row {row}", names[used[i]])
+    for bad, check in (
+        (np.isinf(values), checked_value),
+        (np.isnan(values[:, len(chosen) :]), checked_weight),
+    ):
+        if bad.any():
+            row, i = np.argwhere(bad)[0] + [0, values.shape[1] - bad.shape[1]]
+            check(str(values[row, i]), f"{path!r}, row {row}", names[used[i]])
     return _table(values, [names[i] for i in chosen], [])
 
 
@@ -133,7 +151,7 @@ def _read_text(form: Form, columns: list[str] | None, weights: str | None) -> Ta
         if name and holds_numbers(fields)
     ]
     chosen, weighted = _choose(form.path, form.names, usable, columns, weights)
-    values = finite_values(form, [*chosen, *weighted])
+    values = values_of(form, chosen, weighted)
     left_out = [
         name or f"column {i} (it has no name)"
         for i, name in enumerate(form.names)

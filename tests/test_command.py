@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import make_blobs
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import emgmm
 from emgmm import GaussianMixtureEM
@@ -20,6 +20,7 @@ from emgmm._arguments import parsed
 from emgmm._command import main
 from emgmm._families import MODELS
 from emgmm._report import WIDTH, WORDS
+from emgmm._tables import read_table
 from emgmm.datasets import make_three_components
 
 # Old matplotlib with new dependencies of its own is told of deprecations.
@@ -267,6 +268,115 @@ def test_pictures_open_no_figure_and_need_no_display(run, data, tmp_path):
     assert plt.get_fignums() == before
 
 
+# Missing values --------------------------------------------------------------------
+
+
+@pytest.fixture
+def incomplete(rows):
+    """Rows that lack a fifth of their values; the last has nothing."""
+    X = rows.copy()
+    X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
+    X[-1] = np.nan
+    return X
+
+
+@pytest.fixture(params=["csv", "npy"])
+def gaps(request, tmp_path, incomplete):
+    """A file of those rows, and a weight of each."""
+    weights = np.arange(200) % 3
+    if request.param == "npy":
+        np.save(tmp_path / "gaps.npy", np.c_[incomplete, weights])
+        return [tmp_path / "gaps.npy", "--weights", "2", *ONE]
+    lines = [f"{a!r},{b!r},{w:g}" for a, b, w in np.c_[incomplete, weights].tolist()]
+    text = "\n".join([",".join([*NAMES, "w"]), *lines]).replace("nan", "")
+    (tmp_path / "gaps.csv").write_text(text)
+    return [tmp_path / "gaps.csv", "--weights", "w", *ONE]
+
+
+def test_rows_with_missing_values_are_fitted_and_told_of(
+    run, gaps, incomplete, tmp_path
+):
+    gmm = GaussianMixtureEM(2, covariance_type="VEV")
+    gmm.fit(incomplete, sample_weight=np.arange(200) % 3)
+    out, picture = tmp_path / "labels.csv", tmp_path / "fit.png"
+    printed = run(*gaps, "--out", out, "--plot", picture)
+    assert printed.err == ""
+    absent = np.isnan(incomplete)
+    lines = printed.out.splitlines()[1:]
+    assert all(len(line) <= WIDTH for line in lines)
+    nothing = absent.all(axis=1).sum()
+    assert lines[0] == (
+        f"missing values: {absent.sum()} of 400, in {absent.any(axis=1).sum()} rows, "
+        f"{nothing} of them without any value"
+    )
+    names = NAMES if "csv" in str(gaps[0]) else ["column 0", "column 1"]
+    counts = absent.sum(axis=0)
+    assert lines[1] == f"  {names[0]} {counts[0]}, {names[1]} {counts[1]}"
+    written = np.loadtxt(out, delimiter=",", skiprows=1)
+    assert_array_equal(written[:, 0], gmm.predict(incomplete))
+    assert_array_equal(written[:, 1:], gmm.predict_proba(incomplete))
+    assert_allclose(written[-1, 1:], gmm.weights_, rtol=1e-14)
+    assert picture.stat().st_size > 10_000
+
+
+def test_complete_rows_are_not_told_of_missing_values(run, data):
+    assert "missing" not in run(data, *ONE).out
+
+
+def test_missing_values_are_filled_in_and_observed_ones_kept(
+    run, gaps, incomplete, tmp_path
+):
+    model, filled = tmp_path / "model.npz", tmp_path / "filled.csv"
+    printed = run(*gaps, "--impute", filled, "--save", model, "--quiet")
+    assert printed.out == printed.err == ""
+    gmm, table = GaussianMixtureEM.load(model), read_table(str(filled))
+    assert table.named is ("csv" in str(gaps[0]))
+    observed = ~np.isnan(incomplete)
+    assert_array_equal(table.X[observed], incomplete[observed])
+    assert_allclose(table.X[-1], gmm.weights_ @ gmm.means_, rtol=1e-12)
+    row = int(np.argmax(observed[:, 0] & ~observed[:, 1]))
+    means, covariances = gmm.means_, gmm.covariances_
+    slopes = covariances[:, 0, 1] / covariances[:, 0, 0]
+    lines = means[:, 1] + slopes * (incomplete[row, 0] - means[:, 0])
+    parameters = gmm.weights_, means, covariances
+    shares = GaussianMixtureEM.from_parameters(*parameters).predict_proba(incomplete)
+    assert_allclose(table.X[row, 1], shares[row] @ lines, rtol=1e-10)
+
+
+def test_many_columns_with_missing_values_are_told_of_in_short(run, tmp_path):
+    X = make_blobs(0, 200, 12, 1)
+    X[np.arange(100), np.arange(100) % 11] = np.nan
+    names = [f"a column with a long name {j}" for j in range(12)]
+    np.savetxt(
+        tmp_path / "x.csv", X, delimiter=",", header=",".join(names), comments=""
+    )
+    argv = ["--components", "1", "--model", "diag"]
+    lines = run(tmp_path / "x.csv", *argv).out.splitlines()[1:]
+    assert lines[0] == "missing values: 100 of 2400, in 100 rows"
+    told = " ".join(line.strip() for line in lines[1 : lines.index("")])
+    assert told.count("..") == 8 and told.endswith("and in 3 more columns")
+    assert all(len(line) <= WIDTH for line in lines)
+
+
+@pytest.mark.parametrize(
+    "content, argv, match",
+    [
+        ("a,b,c\n1,,2\n3,NA,4\n", [], "no value in any of its rows of column 'b'"),
+        (
+            "a,b,w\n1,5,0\n3,,1\n4,?,1\n",
+            ["--weights", "w"],
+            "no value in any of its rows of positive weight of column 'b'",
+        ),
+        ("a,w\n1,1\n2,\n", ["--weights", "w"], "line 3, column 'w' has no value"),
+        ("a,kind\n,x\n2,NA\n", ["--columns", "kind"], "does not hold numbers"),
+        ("a,b\n1,\n2,-\n", [], "line 3, column 'b' has '-'"),
+    ],
+)
+def test_errors_of_missing_values(fails, tmp_path, content, argv, match):
+    (tmp_path / "data.csv").write_text(content)
+    assert match in fails(tmp_path / "data.csv", *argv)
+
+
 # Errors ----------------------------------------------------------------------------
 
 
@@ -303,7 +413,7 @@ def test_errors_are_one_line_and_exit_with_2(fails, data, argv, match, monkeypat
 
 
 def test_the_file_of_rows_is_never_written_over(fails, data):
-    for option in ["--out", "--save"]:
+    for option in ["--out", "--impute", "--save"]:
         assert "named twice" in fails(data, option, data)
     assert Path(data).read_text().startswith("alpha")
 
@@ -334,7 +444,7 @@ def test_outputs_that_cannot_be_written_are_found_before_fitting(
         raise AssertionError("fitted first")
 
     monkeypatch.setattr(GaussianMixtureEM, "fit", fit)
-    for option in ["--out", "--save", "--plot"]:
+    for option in ["--out", "--impute", "--save", "--plot"]:
         fails(data, *ONE, option, tmp_path / "nowhere" / "x.png")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from emgmm._tables import TableError, read_table, write_labels
+from emgmm._tables import TableError, read_table, write_labels, write_rows
 
 ROWS = np.array([[1.5, -2.0, 3e-7], [4.0, 5.25, 6e10], [0.1, 8.0, 9.0]])
 
@@ -140,17 +141,16 @@ def test_arrays_of_every_kind_of_number(tmp_path, dtype, order):
         ("a,b\n1,2\n3\n", "line 3 has 1 field, and others have 2"),
         ("a,b\n\n1,2\n\n3,4,5\n", "line 5 has 3 fields, and others have 2"),
         ("a,b,c\n1,2\n3,4\n", "line 2 has 2 fields, and others have 3"),
-        ("a,b\n1,2\n3,\n", "line 3, column 'b' has no value"),
-        ("a,b\n1,2\nNaN,3\n", "line 3, column 'a' has no value"),
-        ("a,b\n1,2\n?,3\n", "line 3, column 'a' has no value"),
-        ("1 2\nNA 3\n", "line 2, column '0' has no value"),
+        ("a,b\n1,2\n-,3\n", "line 3, column 'a' has '-': write 0 if"),
+        ("-,2\n1,3\n", "line 1, column '0' has '-': write 0 if"),
+        ("a,b\n1,2\nNA,x\n", "line 3, column 'b' has 'x', which is no number"),
+        ("a,b\n1,2\nNA,inf\n", "line 3, column 'b' has 'inf'"),
         ("a,b\n1,2\n-inf,3\n", "line 3, column 'a' has '-inf'"),
         ("a,b\n1,2\n1e999,3\n", "line 3, column 'a' has '1e999'"),
         ("a,b\n1,2\n3,4x\n", "line 3, column 'b' has '4x', which is no number"),
         ("a,b\n1,2\n3,1_0\n", "line 3, column 'b' has '1_0', which is no number"),
         ("a;b\n1;2\n1,5;2,5\n", "line 3, column 'a' .* decimals with a point"),
         ("a;b\n1,5;2,5\n3,5;4,5\n", "line 2, column 'a' .* decimals with a point"),
-        ("a\tb\n1\t2\n\t\n3\t4\n", "line 3, column 'a' has no value"),
         ("a,a\n1,2\n", "more than one column named 'a'"),
         ("x,y\np,q\nr,s\n", "no column of numbers"),
         ('a,b\n1,2\n"3,4\n5,6"\n', "line 3 has a quotation mark"),
@@ -200,8 +200,7 @@ def test_columns_that_cannot_be_had(file, columns, weights, match):
         (np.empty((0, 2)), "shape|empty|mmap"),
         (np.array(["a", "b"]), "<U1"),
         (np.array([1j, 2]), "complex"),
-        (np.array([[1.0, np.nan], [2.0, 3.0]]), "row 0, column '1' has no value"),
-        (np.array([[1.0, 2.0], [np.inf, 3.0]]), "row 1, column '0' has 'inf'"),
+        (np.array([[1.0, np.nan], [np.inf, 3.0]]), "row 1, column '0' has 'inf'"),
     ],
 )
 def test_arrays_that_are_no_table(tmp_path, array, match):
@@ -223,12 +222,63 @@ def test_damaged_arrays_and_pickles_are_refused(tmp_path):
         read_table(str(path))
 
 
-def test_a_value_that_is_missing_in_a_column_not_asked_for_is_no_error(tmp_path):
-    np.save(tmp_path / "data.npy", [[1.0, np.nan], [2.0, 3.0]])
+def test_what_is_wrong_in_a_column_not_asked_for_is_no_error(tmp_path):
+    np.save(tmp_path / "data.npy", [[1.0, np.inf], [2.0, 3.0]])
     assert_array_equal(read_table(str(tmp_path / "data.npy"), ["0"]).X, [[1], [2]])
-    np.save(tmp_path / "data.npy", [[1.0, np.nan], [np.nan, 3.0]])
-    with pytest.raises(TableError, match="row 1, column '0'"):
-        read_table(str(tmp_path / "data.npy"), ["0"])
+
+
+# Values that are missing -----------------------------------------------------------
+
+MARKS = ["", "NA", "na", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "None", "?", "."]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " ", ", "])
+def test_marks_of_missing_values(file, mark, delimiter):
+    if delimiter == " " and not mark:
+        mark = '""'
+    X = ROWS.copy()
+    X[0, 1] = X[2, 0] = X[2, 2] = np.nan
+    for header in (None, delimiter.join("abc")):
+        table = read_table(file(text(X, delimiter, header).replace("nan", mark)))
+        assert_array_equal(table.X, X)
+        assert table.named is (header is not None)
+
+
+@pytest.mark.parametrize("mark", [*MARKS, "-nan"])
+def test_weights_may_not_be_missing(file, mark):
+    path = file(f"a,w\n1,2\n,3\n4,{mark}\n")
+    with pytest.raises(TableError, match="line 4, column 'w' has no value .*weights"):
+        read_table(path, None, "w")
+    assert_array_equal(read_table(path, ["a"]).X, [[1], [np.nan], [4]])
+
+
+def test_missing_values_and_weights_of_arrays(tmp_path):
+    path, X = tmp_path / "data.npy", np.array([[1.0, np.nan], [np.nan, 3.0]])
+    for array in (X, X.astype(np.float32)):
+        np.save(path, array)
+        assert_array_equal(read_table(str(path)).X, X)
+    with pytest.raises(TableError, match="row 0, column '1' has no value .*weights"):
+        read_table(str(path), ["0"], "1")
+
+
+def test_pandas_reads_the_same_values(file):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 4))
+    X[rng.random(X.shape) < 0.3] = np.nan
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    for mark in ("", "NA", "<NA>"):
+        table = read_table(file(frame.to_csv(index=False, na_rep=mark)))
+        assert_array_equal(table.X, X)
+
+
+def test_a_column_without_values_at_first_is_a_column_of_numbers(file):
+    lines = ["a,b", *(f"{i}," for i in range(150)), "7,8"]
+    table = read_table(file("\n".join(lines)))
+    assert table.names == ["a", "b"] and table.left_out == []
+    assert np.isnan(table.X[:-1, 1]).all() and table.X[-1, 1] == 8
+    with pytest.raises(TableError, match="line 152, column 'b' has 'x'"):
+        read_table(file("\n".join([*lines[:-1], "7,x"])))
 
 
 # What is written -------------------------------------------------------------------
@@ -244,3 +294,15 @@ def test_labels_and_probabilities_come_back_bit_for_bit(tmp_path):
     assert header == ["label", "p0", "p1", "p2"]
     assert_array_equal([int(row[0]) for row in rows], labels)
     assert_array_equal([list(map(float, row[1:])) for row in rows], probabilities)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_come_back_bit_for_bit(tmp_path, dtype):
+    X = np.random.default_rng(0).standard_normal((12_000, 3)).astype(dtype)
+    path, names = tmp_path / "rows.csv", ["a, b", 'c "d"', "\u00e4"]
+    write_rows(str(path), names, X)
+    table = read_table(str(path))
+    assert table.names == names
+    assert_array_equal(table.X, X)
+    write_rows(str(path), None, X)
+    assert not read_table(str(path)).named
