@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from ._arguments import MAX_COMPONENTS, parsed, second_picture
-from ._conditional import imputed
 from ._estimator import GaussianMixtureEM
 from ._files import replacing
 from ._report import Fitted, missing, summary
@@ -160,7 +159,7 @@ def _write(args: argparse.Namespace, fitted: Fitted, named: bool) -> None:
     if args.out:
         write_labels(args.out, fitted.labels, fitted.probabilities)
     if args.impute:
-        filled = imputed(fitted.X, fitted.estimator._mixture())
+        filled = fitted.estimator.impute(fitted.X)
         write_rows(args.impute, fitted.names if named else None, filled)
     gmm = copy(fitted.estimator)
     if named:

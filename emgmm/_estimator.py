@@ -61,8 +61,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
     has too keep their names and meanings. Beyond them: fourteen covariance models,
-    `sample_weight`, starts from labels or responsibilities, `icl`, `labels_`, and
-    `from_parameters`.
+    missing values, `sample_weight`, starts from labels or responsibilities, `icl`,
+    `labels_`, and `from_parameters`.
 
     Parameters
     ----------
@@ -204,6 +204,17 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     If a fit is interrupted, the estimator is as it was before.
 
+    NaN in `X` is a missing value, in a fit as in a prediction. EM then takes the place
+    of each with what it expects of it, given the rest of the row [6]_, and maximises
+    the likelihood of what is observed: each row is scored by the marginal density of
+    the features that it has. That is right where values are missing at random: whether
+    one is missing may depend on values that are observed, but not on those that are
+    missing [7]_. A row with nothing has a log-density of 0 and the weights of the
+    components as its probabilities; it counts as a row in `bic` and `icl`, as all do.
+    A feature without any value is refused. An iteration takes longer the more patterns
+    of missing values there are, not the more values are missing; for models with axes
+    parallel to the coordinates patterns do not matter. Rows without NaN pay nothing.
+
     With float32 rows EM works in float32 within a block where its rounding moves a
     log-density by less than 1e-3, and adds up in float64. Predictions and scores are
     computed in float64.
@@ -224,6 +235,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     .. [5] H. Fang and Y. Saad, "Two classes of multisecant methods for nonlinear
        acceleration", Numerical Linear Algebra with Applications 16 (2009), 197-221.
        doi:10.1002/nla.617
+    .. [6] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via
+       an EM approach", NIPS 6 (1994), 120-127.
+    .. [7] R. J. A. Little and D. B. Rubin, "Statistical Analysis with Missing Data",
+       3rd edition, Wiley (2019). doi:10.1002/9781119482260
 
     Examples
     --------
@@ -358,7 +373,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
             The rows. float32 and float64 arrays, memory-mapped ones too, are neither
             altered nor copied as a whole; float32 rows give float32 parameters,
-            from sums in float64.
+            from sums in float64. NaN is a value that is missing at random: each row
+            counts by what it has (see Notes).
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -372,8 +388,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or an argument are not valid, or if a covariance becomes
-            singular in every start because `reg_covar` is a number, and too small.
+            If the data or an argument are not valid, a feature has no value at all in
+            rows of positive weight, or if a covariance becomes singular in every start
+            because `reg_covar` is a number, and too small.
 
         Warns
         -----
@@ -403,7 +420,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value, as in `fit`.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -434,7 +451,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. Each row is assigned by what it has.
 
         Returns
         -------
@@ -466,7 +483,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. A row with nothing has the weights of the
+            components as its probabilities.
 
         Returns
         -------
@@ -499,7 +517,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. The density is that of what a row has, and
+            its logarithm 0 for a row with nothing.
 
         Returns
         -------
@@ -533,7 +552,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value, as in `score_samples`.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -568,7 +587,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. Rows count in full, whatever they lack.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; their sum stands for the number of rows.
 
@@ -602,7 +621,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value, as in `score_samples`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice.
 
@@ -639,7 +658,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. Rows count in full, whatever they lack.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice.
 

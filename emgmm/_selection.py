@@ -121,6 +121,9 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     A criterion of this kind is computed on the rows of the fit, and is not to be
     cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
 
+    NaN in `X` is a missing value; see the notes of `GaussianMixtureEM`. In criteria the
+    number of rows is that of all of them, whatever they lack.
+
     Where rows are many, starts are compared on a sample of them, always the same one,
     and each candidate is then fitted to all rows once. A later
     `clone(best_estimator_).fit(X)` begins from its own start and may end at another,
@@ -185,7 +188,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows, at least two.
+            The rows, at least two; NaN is a missing value, as in
+            `GaussianMixtureEM.fit`.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -228,7 +232,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. Each row is assigned by what it has.
 
         Returns
         -------
@@ -257,7 +261,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. A row with nothing has the weights of the
+            components as its probabilities.
 
         Returns
         -------
@@ -287,7 +292,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value. The density is that of what a row has, and
+            its logarithm 0 for a row with nothing.
 
         Returns
         -------
@@ -319,7 +325,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows.
+            The rows; NaN is a missing value, as in `score_samples`.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
