@@ -644,3 +644,95 @@ def test_what_is_no_search_is_refused(fitted):
         CriterionDisplay.from_estimator(fitted)
     with pytest.raises(NotFittedError):
         CriterionDisplay.from_estimator(GaussianMixtureEM())
+
+
+# Missing values --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gaps(iris):
+    """Iris that lacks a quarter of its values; the first row has nothing."""
+    X = np.where(np.random.default_rng(0).random(iris.shape) < 0.25, np.nan, iris)
+    X[0] = np.nan
+    return X
+
+
+@pytest.fixture(scope="module")
+def fitted_to_gaps(gaps):
+    return GaussianMixtureEM(3).fit(gaps)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_panels_draw_the_rows_that_have_what_they_show(gaps, fitted_to_gaps, kind):
+    weight = np.arange(150) % 3
+    display = draw(fitted_to_gaps, gaps, kind=kind, sample_weight=weight)
+    for row in range(4):
+        for column in range(row + 1):
+            shown = gaps[weight > 0][:, sorted({column, row})]
+            has = ~np.isnan(shown).any(axis=1)
+            assert display.n_missing_[row, column] == (~has).sum()
+            if row > column:
+                drawn = offsets(display, (row, column))
+                assert as_rows(drawn) == as_rows(shown[has])
+    assert not display.n_missing_[np.triu_indices(4, 1)].any()
+
+
+def test_components_and_uncertainties_come_from_all_that_a_row_has(
+    gaps, fitted_to_gaps
+):
+    pair = [2, 3]
+    has = ~np.isnan(gaps[:, pair]).any(axis=1)
+    labels = fitted_to_gaps.predict(gaps)
+    display = draw(fitted_to_gaps, gaps, features=pair)
+    for k, points in enumerate(display.scatter_[0, 0]):
+        own = gaps[has & (labels == k)][:, pair]
+        assert as_rows(points.get_offsets()) == as_rows(own)
+    uncertainty = 1 - fitted_to_gaps.predict_proba(gaps).max(axis=1)
+    display = draw(fitted_to_gaps, gaps, features=2, kind="uncertainty")
+    has = ~np.isnan(gaps[:, 2])
+    stems = np.array(display.lines_[0, 0][0].get_segments())
+    expected = np.c_[gaps[has, 2], uncertainty[has]]
+    assert_allclose(sorted(map(tuple, stems[:, 1])), as_rows(expected))
+
+
+def test_histograms_weight_the_values_that_there_are(gaps, fitted_to_gaps):
+    weight = np.arange(150) % 3 + 0.5
+    display = draw(fitted_to_gaps, gaps, features=1, sample_weight=weight)
+    (bars,) = display.bars_[0, 0]
+    edges = [bar.get_x() for bar in bars] + [bars[-1].get_x() + bars[-1].get_width()]
+    has = ~np.isnan(gaps[:, 1])
+    heights, _ = np.histogram(gaps[has, 1], edges, density=True, weights=weight[has])
+    assert_allclose([bar.get_height() for bar in bars], heights, rtol=1e-10)
+    areas = [bar.get_height() * bar.get_width() for bar in bars]
+    assert_allclose(sum(areas), 1)
+
+
+def test_limits_hold_all_values_also_those_that_have_no_partner(iris):
+    X = iris[:, :2].copy()
+    gmm = GaussianMixtureEM(1).fit(X)
+    X[0] = np.nan, 40.0
+    ax = draw(gmm, X).ax_
+    assert ax.get_ylim()[1] > 40 and ax.get_xlim()[1] < 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_that_no_row_has_are_drawn_of_the_mixture_alone(fitted, kind):
+    X = np.full((5, 4), np.nan)
+    X[:, 0] = 5, 6, 7, 5.5, 6.5
+    display = draw(fitted, X, kind=kind, features=[0, 1])
+    assert sum(len(points.get_offsets()) for points in display.scatter_[0, 0]) == 0
+    assert display.n_missing_[0, 0] == 5
+    assert draw(fitted, X, kind=kind, features=1).bars_[0, 0] == []
+    assert np.isfinite(display.axes_[0, 0].get_ylim()).all()
+
+
+def test_many_rows_are_thinned_out_among_those_that_can_be_drawn():
+    X = make_blobs(0, 4000, 2, 2)
+    gmm = GaussianMixtureEM(2).fit(X)
+    X[::2, 0] = np.nan
+    display = draw(gmm, X, max_rows=500)
+    assert len(offsets(display)) == 500 and display.n_missing_[0, 0] == 2000
+    labels = gmm.predict(X[1::2])
+    drawn = [len(points.get_offsets()) for points in display.scatter_[0, 0]]
+    assert_allclose(drawn, np.bincount(labels) / 4, atol=1)
+    assert set(as_rows(offsets(display))) <= set(as_rows(X[1::2]))

@@ -17,9 +17,9 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import check_estimator, check_estimators_pickle
 
-from emgmm import GaussianMixtureEM
+from emgmm import GaussianMixtureEM, GaussianMixtureIC
 
 # One check fits 15 rows of 30 features, and is right to be warned.
 few_rows = pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")
@@ -186,3 +186,122 @@ def test_frames_keep_their_names(iris, frame):
     assert_array_equal(gmm.predict(data), gmm.labels_)
     with pytest.raises(ValueError, match="feature names"):
         gmm.predict(data[names[::-1]])
+
+
+# Missing values --------------------------------------------------------------------
+
+TWO = {
+    "EM": GaussianMixtureEM(2),
+    "IC": GaussianMixtureIC((1, 2), covariance_type=("VVI", "EEE")),
+}
+both = pytest.mark.parametrize("estimator", TWO.values(), ids=TWO)
+
+
+@pytest.fixture
+def gaps(iris):
+    """Iris that lacks a fifth of its values; the first row has nothing."""
+    X = np.where(np.random.default_rng(0).random(iris.shape) < 0.2, np.nan, iris)
+    X[0] = np.nan
+    return X
+
+
+@few_rows
+@both
+@pytest.mark.parametrize("readonly_memmap", [False, True])
+def test_scikit_learns_own_check_fits_rows_with_missing_values(
+    estimator, readonly_memmap, monkeypatch
+):
+    seen, kind = [], type(estimator)
+    fit = kind.fit
+
+    def spy(self, X, y=None, sample_weight=None):
+        seen.append(np.isnan(X).sum())
+        return fit(self, X, y, sample_weight)
+
+    monkeypatch.setattr(kind, "fit", spy)
+    check_estimators_pickle(kind.__name__, clone(estimator), readonly_memmap)
+    assert seen == [10]
+
+
+@both
+def test_infinity_is_refused_with_missing_values_and_without(estimator, iris, gaps):
+    estimator = clone(estimator).fit(gaps)
+    for rows in (iris, gaps):
+        X = rows.copy()
+        X[7, 2] = np.inf
+        methods = ["fit", "fit_predict", "predict", "predict_proba", "score_samples"]
+        for method in [*methods, "score"]:
+            with pytest.raises(ValueError, match="infinity"):
+                getattr(estimator, method)(X)
+
+
+@both
+def test_a_pipeline_keeps_missing_values_missing(estimator, gaps):
+    pipeline = make_pipeline(StandardScaler(), clone(estimator)).fit(gaps)
+    scaler, last = pipeline[0], pipeline[-1]
+    mixture = getattr(last, "best_estimator_", last)
+    scales = np.multiply.outer(scaler.scale_, scaler.scale_)
+    dense = mixture._mixture().covariances.dense()
+    in_centimetres = GaussianMixtureEM.from_parameters(
+        mixture.weights_, mixture.means_ * scaler.scale_ + scaler.mean_, dense * scales
+    )
+    # A density in other units, of only those features that a row has.
+    observed = ~np.isnan(gaps)
+    expected = in_centimetres.score_samples(gaps) + observed @ np.log(scaler.scale_)
+    assert_allclose(pipeline.score_samples(gaps), expected, rtol=1e-10, atol=1e-10)
+    assert pipeline.score_samples(gaps)[0] == 0
+    assert_allclose(pipeline.predict_proba(gaps)[0], mixture.weights_, rtol=1e-12)
+
+
+def test_searches_and_cross_validation_take_missing_values(gaps):
+    scores = cross_val_score(GaussianMixtureEM(2), gaps, cv=3)
+    folds = np.array_split(np.arange(150), 3)
+    fits = [GaussianMixtureEM(2).fit(np.delete(gaps, fold, axis=0)) for fold in folds]
+    expected = [fit.score(gaps[fold]) for fit, fold in zip(fits, folds, strict=True)]
+    assert_array_equal(scores, expected)
+    grid = {"n_components": [1, 2], "covariance_type": ["full", "EEE"]}
+    search = GridSearchCV(GaussianMixtureEM(), grid, cv=3).fit(gaps)
+    tried = search.cv_results_["params"].index(
+        {"n_components": 2, "covariance_type": "full"}
+    )
+    assert_allclose(search.cv_results_["mean_test_score"][tried], np.mean(expected))
+    assert search.best_estimator_.predict(gaps).shape == (150,)
+
+
+@both
+def test_copies_and_pickles_predict_the_same_of_missing_values(estimator, gaps):
+    fitted = clone(estimator).fit(gaps)
+    thawed = pickle.loads(pickle.dumps(fitted))
+    twin = clone(fitted).fit(gaps)
+    for other in (thawed, twin):
+        assert_array_equal(other.predict_proba(gaps), fitted.predict_proba(gaps))
+        assert_array_equal(other.labels_, fitted.predict(gaps))
+
+
+FRAMES = {
+    "pandas": lambda X: pd.DataFrame(X, columns=list("abcd")),
+    "pandas.NA": lambda X: pd.DataFrame(X, columns=list("abcd")).astype("Float64"),
+    "polars": lambda X: pl.DataFrame(X, schema=list("abcd")),
+    "polars null": lambda X: pl.DataFrame(X, schema=list("abcd")).fill_nan(None),
+    "None": lambda X: np.where(np.isnan(X), None, X),
+}
+
+
+@pytest.mark.filterwarnings("default:Support for the dataframe interchange protocol")
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+@both
+def test_missing_values_of_frames(estimator, gaps, frame):
+    fitted, data = clone(estimator).fit(gaps), frame(gaps)
+    twin = clone(estimator).fit(data)
+    assert_array_equal(twin.labels_, fitted.labels_)
+    assert_array_equal(twin.score_samples(data), fitted.score_samples(gaps))
+
+
+@pytest.mark.parametrize("named", [True, False])
+@both
+def test_a_feature_without_values_is_refused_by_name(estimator, gaps, named):
+    X = gaps.copy()
+    X[:, 2] = np.nan
+    data = pd.DataFrame(X, columns=list("abcd")) if named else X
+    with pytest.raises(ValueError, match="'c'" if named else "feature 2"):
+        clone(estimator).fit(data)
