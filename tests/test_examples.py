@@ -22,6 +22,7 @@ FIGURES = {
     "plot_anomalies": ["anomalies.png"],
     "plot_cigars": ["cigars.png"],
     "plot_density": ["density.png"],
+    "plot_missing": ["missing.png"],
     "plot_overview": ["overview.png"],
     "plot_pipeline": ["pipeline.png"],
     "plot_regression": ["regression.png"],
@@ -191,6 +192,22 @@ def test_weights_are_repetition_and_bins_add_what_sheppard_says(outputs):
     assert numbers(line_of(printed, "means differ by "))[0] < 0.005
     (excess,) = numbers(line_of(printed, "variances grow by h^2 / 12, but for "))
     assert excess < 0.02
+
+
+def test_gaps_left_as_they_are_cost_little_and_all_else_much(outputs):
+    printed = outputs[1]["plot_missing"]
+    names = ["No gaps", "Rows with gaps dropped", "Means in gaps, scikit-learn"]
+    told = [
+        numbers(line_of(printed, f"{name}: log-density of new rows "))
+        for name in [*names, "Gaps left as NaN"]
+    ]
+    (complete, mean), (dropped, cut), (filled, _), (ours, own) = told
+    assert complete - 0.05 < ours < complete
+    assert max(dropped, filled) < complete - 0.5
+    assert abs(own - mean) < 0.05 and cut < mean - 1
+    (missing, n_rows) = numbers(line_of(printed, "b is missing in "))
+    assert 0.4 < missing / n_rows < 0.6
+    assert numbers(line_of(printed, "the last picture draws "))[0] == missing
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
