@@ -92,7 +92,7 @@ def _check_something_observed(
     args: argparse.Namespace, table: Table, weights: NDArray
 ) -> None:
     """Every column needs a value in some row that counts."""
-    empty = np.isnan(table.X[weights > 0]).all(axis=0)
+    empty = np.isnan(table.X).all(axis=0, where=(weights > 0)[:, None])
     if empty.any():
         names = [name for name, bad in zip(table.names, empty, strict=True) if bad]
         rows = "rows" if args.weights is None else "rows of positive weight"
