@@ -1135,9 +1135,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
         with BLAS.held():
             covariances = self._family.storage.from_factors(factors, *means.shape)
-        return Parameters(
-            np.asarray(self.weights_, dtype=np.float64), means, covariances
-        )
+        weights = np.asarray(self.weights_, dtype=np.float64)
+        # As float32 they sum to one only nearly.
+        return Parameters(weights / weights.sum(), means, covariances)
 
     def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> RowBlocks:
         """Rows of as many features as in `fit`, and their weights, checked."""
