@@ -86,6 +86,19 @@ SELECTION = [
 ]
 ACCELERATION = [{"group": "acceleration", "seeds": 3, "repeats": 3}]
 
+SHARES = (0.05, 0.2, 0.4)  # of the cells
+FEW_RATIO, ANY_RATIO = 3.0, 15.0  # the most that an iteration with NaN may cost
+FEW, MANY, ANY = 5, 50, 0  # patterns; 0: all that cells at random make
+INCOMPLETE = [(100_000, 10, (FEW, MANY, ANY)), (10_000, 30, (ANY,))]
+MISSING = [
+    {"group": "missing", "what": "quality", "data": name, "shares": SHARES, "seeds": 5}
+    for name in ("iris", "faithful", "wine", "diabetes", "breast cancer", "digits")
+] + [
+    case("missing", n, d, 5, model, what="cost", patterns=patterns)
+    for n, d, patterns in INCOMPLETE
+    for model in ("full", "tied", "diag")
+]
+
 GROUPS = {
     "iterations": ITERATIONS,
     "quality": QUALITY,
@@ -97,12 +110,14 @@ GROUPS = {
     "starts": STARTS,
     "acceleration": ACCELERATION,
     "selection": SELECTION,
+    "missing": MISSING,
 }
 
 # Of the quick run, which shows that everything works rather than how fast it is.
 QUICK_ROWS = {
     "iterations": 20_000,
     "memory": 100_000,
+    "missing": 10_000,
     "oversubscription": 3_000,
     "predict": 200_000,
     "quality": 20_000,
@@ -110,7 +125,7 @@ QUICK_ROWS = {
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
-QUICK_DATA = {"iris", "acidity"}  # of the selection group
+QUICK_DATA = {"iris", "acidity"}  # of the groups selection and missing
 
 
 def cases_of(group, quick=False):
@@ -125,7 +140,7 @@ def skipped(one):
         return one["model"] not in QUICK_MODELS
     if one["group"] == "quality":
         return one["K"] > 5
-    if one["group"] == "selection":
+    if "data" in one:
         return one["data"] not in QUICK_DATA
     axis = one.get("axis")
     return axis is not None and one[axis] not in QUICK_SIZES[axis]

@@ -199,6 +199,12 @@ def selection(one):
     return selection(one)
 
 
+def missing(one):
+    from .missing import missing
+
+    return missing(one)
+
+
 MEASURES = {
     "iterations": iterations,
     "quality": quality,
@@ -210,6 +216,7 @@ MEASURES = {
     "starts": starts,
     "acceleration": acceleration,
     "selection": selection,
+    "missing": missing,
 }
 
 

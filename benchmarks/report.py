@@ -13,11 +13,13 @@ from pathlib import Path
 
 from .cases import GROUPS
 from .comparisons import COMPARISONS
+from .missing_tables import MISSING_TABLES
 from .tables import TABLES, problem_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-COMPARED = {group for group, _ in COMPARISONS.values()}  # whose tables have no times
+OTHERS = COMPARISONS | MISSING_TABLES
+COMPARED = {group for group, _ in OTHERS.values()}  # whose tables have no times
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 FIGURE = ROOT / ".github" / "scaling.png"
 
@@ -51,7 +53,7 @@ def conditions(report):
 def tables(quick=True):
     """Markdown of every table whose results are there; of quick runs only if asked."""
     found = {}
-    for name, (group, table) in {**TABLES, **COMPARISONS}.items():
+    for name, (group, table) in {**TABLES, **OTHERS}.items():
         report = load(group)
         if report is not None and (quick or not report["quick"]):
             text = table(report) + failures(report)
