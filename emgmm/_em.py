@@ -226,6 +226,6 @@ class _Ascent:
             further = displaced(self._mixture, self._longer, self._family)
         except np.linalg.LinAlgError:
             return None
-        if self._options.scale.degenerate(further).any():
+        if self._options.scale.collapsed(further).any():
             return None
         return further, self._longer

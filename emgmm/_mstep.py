@@ -23,8 +23,13 @@ MIN_SHARE = 10 * EPS
 # rounding grows).
 SHARE_OF_POOLED = 1e-16
 SHARE_OF_OWN = 64 * EPS
+# The latter where values are missing: a variance of which few rows tell shrinks slowly,
+# by nearly the same share in every iteration, and there is no maximum to be found.
+SHARE_OF_INCOMPLETE = 1e-8
 RAISE, MAX_RAISES = 100.0, 8  # of what is added, until matrices are positive definite
 DEGENERATE = 0.1  # share of the least variance in a variance that is too small
+# A step to where it is added may not gain, so that a run rests just before.
+SUSPECT = 0.25 * DEGENERATE
 
 
 class Regularization(Protocol):
@@ -72,13 +77,18 @@ class Relative:
     """
 
     least: NDArray
+    share_of_own: float = SHARE_OF_OWN
+    suspect: float = DEGENERATE
+    """Share of the least variance above which a component counts as degenerate."""
 
     @classmethod
     def to(cls, blocks: Blocks) -> Relative:
         """For rows: what is beyond their resolution is no variance of theirs."""
         sizes = blocks.sizes
-        least = (blocks.resolution * sizes) ** 2
-        return cls(np.where(sizes > 0, least, 1.0))
+        least = np.where(sizes > 0, (blocks.resolution * sizes) ** 2, 1.0)
+        if blocks.incomplete:
+            return cls(least, SHARE_OF_INCOMPLETE, SUSPECT)
+        return cls(least)
 
     def step(
         self,
@@ -90,7 +100,7 @@ class Relative:
         if added is None:
             with suppress(np.linalg.LinAlgError):
                 mixture = m_step(stats, family, 0.0, previous)
-                if not self.degenerate(mixture).any():
+                if not self.collapsed(mixture).any():
                     return mixture, None
         counts = np.maximum(stats.sizes, MIN_SHARE * stats.weight)
         within = stats.squares.sum(axis=0) / stats.weight
@@ -108,14 +118,18 @@ class Relative:
         least = self._least(variances, mixture.weights @ variances)
         return mixture.covariances.nearness(least)
 
+    def collapsed(self, mixture: Parameters) -> NDArray:
+        """To which components (K,) the least variance is to be added."""
+        return self.nearness(mixture) > DEGENERATE
+
     def degenerate(self, mixture: Parameters) -> NDArray:
         """Which components (K,) have next to no width in some direction."""
-        return self.nearness(mixture) > DEGENERATE
+        return self.nearness(mixture) > self.suspect
 
     def _least(self, own: NDArray, within: NDArray) -> NDArray:
         """Least variances (K, d), of variances of components and within all."""
         pooled = np.maximum(SHARE_OF_POOLED * within, self.least)
-        return np.maximum(SHARE_OF_OWN * len(within) * own, pooled)
+        return np.maximum(self.share_of_own * len(within) * own, pooled)
 
 
 def m_step(
