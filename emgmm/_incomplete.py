@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ._blocks import Blocks
 from ._conditioned import Conditioned, from_factors
+from ._covariances import Covariances
 from ._deviations import MIN_ROWS, WHITENED_SIZE, Deviations
 from ._parameters import LOG_2_PI, Parameters
 from ._patterns import bounds_of_patterns
@@ -89,6 +90,23 @@ class Incomplete(Kernel):
         return total
 
 
+def precisions_of(covariances: Covariances) -> NDArray:
+    """Precision matrices (K, d, d), or (1, d, d) if they are the same."""
+    precisions = covariances.precisions
+    return precisions.reshape(-1, *precisions.shape[-2:])
+
+
+def rounding(covariances: Covariances, shifts: NDArray | float) -> float:
+    """Bound on that of log-densities from precisions, at means so far from an origin.
+
+    As for complete rows, whatever the pattern: precisions of marginals have smaller
+    diagonals, which bound the rest of them.
+    """
+    offsets = np.abs(shifts) + np.sqrt(covariances.variances)
+    roots = np.sqrt((covariances.factors**2).reshape(*offsets.shape, -1).sum(axis=-1))
+    return DOUBLE.eps * float(((offsets * roots).sum(axis=1) ** 2).max())
+
+
 class Rows(NamedTuple):
     """Rows of a block, and which of their values are missing."""
 
@@ -104,40 +122,46 @@ class Rows(NamedTuple):
         return out
 
 
-class _Exact(Incomplete):
-    """With deviations of the rows from every mean: rounding is theirs, wherever."""
+class FromMeans(Incomplete):
+    """With deviations of the rows from every mean, wherever these are."""
 
     @property
     def max_cancellation(self) -> float:
         return MAX_CANCELLATION
 
     @property
-    def unlimited(self) -> bool:
-        return True
-
-    @property
     def rows(self) -> int:
         return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
 
-    def _rows(self, X: NDArray) -> Rows:
+    def values(self, X: NDArray) -> Rows:
+        """The rows of a block, by columns."""
         values = self.scratch.array("rows", X.shape[::-1], self.dtype)
         values[:] = X.T
         return Rows(values, np.isnan(values))
 
-    def _deviations(self, rows: Rows, origins: NDArray) -> NDArray:
+    def deviations(self, rows: Rows, origins: NDArray) -> NDArray:
+        """x - o_k, or 0 where x is missing, (K, d, n)."""
         shape = (len(origins), *rows.values.shape)
         return rows.minus(origins, self.scratch.array("vectors", shape, self.dtype))
+
+
+class _Exact(FromMeans):
+    """Rounding is that of the deviations."""
+
+    @property
+    def unlimited(self) -> bool:
+        return True
 
 
 class _Scaled(_Exact):
     """For diagonal covariances."""
 
     def features(self, X: NDArray) -> Rows:
-        return self._rows(X)
+        return self.values(X)
 
     def log_joint(self, features: Rows) -> NDArray:
         factors = self.mixture.covariances.factors
-        scaled = self._deviations(features, self.mixture.means)
+        scaled = self.deviations(features, self.mixture.means)
         scaled *= factors[:, :, None]
         alone = np.log(factors) - 0.5 * LOG_2_PI
         out = alone @ ~features.absent + self.log_weights[:, None]
@@ -147,7 +171,7 @@ class _Scaled(_Exact):
     def moments(self, features: Rows, responsibilities: NDArray) -> NDArray:
         """Shape (K, 2, 1 + d)."""
         present = responsibilities @ ~features.absent.T
-        vectors = self._deviations(features, self.origin)
+        vectors = self.deviations(features, self.origin)
         shares = responsibilities[:, :, None]
         first = (vectors @ shares)[..., 0]
         np.multiply(vectors, vectors, out=vectors)
@@ -171,7 +195,7 @@ class _Whitened(_Exact):
     """For matrices: what is observed of a row is whitened by its pattern's factor."""
 
     def features(self, X: NDArray) -> Patterned:
-        rows = self._rows(X)
+        rows = self.values(X)
         bounds = bounds_of_patterns(rows.absent)
         missing = rows.absent[:, bounds[:-1]].T
         factors = self.mixture.covariances.precisions_cholesky
@@ -180,7 +204,7 @@ class _Whitened(_Exact):
 
     def log_joint(self, features: Patterned) -> NDArray:
         rows, bounds, missing, given = features
-        vectors = self._deviations(rows, self.mixture.means)
+        vectors = self.deviations(rows, self.mixture.means)
         whitened = self.scratch.array("whitened", vectors.shape, self.dtype)
         for s, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
             own = vectors[:, :, start:stop]

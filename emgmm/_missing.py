@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
+from ._by_row import ByRow
 from ._conditioned import Conditioned, from_precisions
 from ._features import SECOND_ORDER, pairs_of
-from ._incomplete import Incomplete
+from ._incomplete import Incomplete, precisions_of, rounding
 from ._kernels import MAX_ROWS, QUADRATIC_SIZE
 from ._parameters import LOG_2_PI, Parameters
 from ._patterns import bounds_of_patterns
@@ -22,16 +23,19 @@ from ._posterior import DOUBLE, Kernel
 from ._products import contract, multiply
 from ._threads import Scratch
 
-PATTERNS_SIZE = 2**18  # numbers in what belongs to the patterns of a block
-UNEVEN = 16  # times as many, at most
+PATTERNS_SIZE = 2**22  # numbers in what belongs to the patterns of a block, at most
 MIN_ROWS = 64
-FEW_NUMBERS = 10_000  # of which calls take longer than what is computed
-# Whitening is cheaper with more features, unless patterns have few rows each.
-MANY_FEATURES, MANY_ROWS = 32, 256
+# What is computed for each pattern pays with many rows of each, and few features.
+MANY_ROWS, MANY_FEATURES = 64, 32
 
 
 class _Fast(Incomplete):
-    """Linear in features of the rows; its rounding grows with distance."""
+    """Linear in features of rows about a center; rounding grows with distance."""
+
+    def __init__(self, mixture: Parameters, scratch: Scratch, center: NDArray) -> None:
+        origin = np.broadcast_to(center, mixture.means.shape)
+        super().__init__(mixture, scratch, origin)
+        self.center = center
 
     @property
     def max_cancellation(self) -> float:
@@ -39,15 +43,9 @@ class _Fast(Incomplete):
 
     @property
     def suits(self) -> bool:
-        """Whether its rounding is within the bound, whatever the pattern.
-
-        Precisions of marginals have smaller diagonals, which bound the rest of them.
-        """
+        """Whether its rounding is within the bound."""
         covariances = self.mixture.covariances
-        offsets = np.abs(self.shifts) + np.sqrt(covariances.variances)
-        roots = np.sqrt((covariances.factors**2).reshape(*offsets.shape, -1).sum(-1))
-        kappa = ((offsets * roots).sum(axis=1) ** 2).max()
-        return bool(DOUBLE.eps * kappa < DOUBLE.max_rounding)
+        return rounding(covariances, self.shifts) < DOUBLE.max_rounding
 
 
 class Patterns(NamedTuple):
@@ -73,25 +71,16 @@ class Swept(_Fast):
     multiplications, and d^3 in a product of matrices of all patterns.
     """
 
-    def __init__(self, mixture: Parameters, blocks: Blocks, center: NDArray) -> None:
-        origin = np.broadcast_to(center, mixture.means.shape)
-        super().__init__(mixture, blocks.scratch, origin)
-        self.center = center
-        self.rows_per_pattern = blocks.n_samples / blocks.n_patterns
-
     @cached_property
     def precisions(self) -> NDArray:
         """Shape (K, d, d), or (1, d, d) if they are the same."""
-        precisions = self.mixture.covariances.precisions
-        return precisions.reshape(-1, *precisions.shape[-2:])
+        return precisions_of(self.mixture.covariances)
 
     @property
     def rows(self) -> int:
         n_components, d = self.mixture.means.shape
         size = 1 + d + SECOND_ORDER["full"].size(d) + 2 * n_components
-        patterns = PATTERNS_SIZE // (n_components * (1 + d) ** 2)
-        # Some blocks have more patterns than others.
-        most = patterns * int(min(self.rows_per_pattern, UNEVEN))
+        most = PATTERNS_SIZE // (n_components * (1 + d) ** 2)
         return max(min(QUADRATIC_SIZE // size, most, MAX_ROWS), MIN_ROWS)
 
     def features(self, X: NDArray) -> Patterns:
@@ -168,7 +157,7 @@ class Coordinates(_Fast):
         return np.hstack([self.log_weights[:, None], alone, linear, -0.5 * precisions])
 
     def features(self, X: NDArray) -> NDArray:
-        return observed_features(X, self.origin[0], self.scratch)
+        return observed_features(X, self.center, self.scratch)
 
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.theta), features.shape[1])
@@ -203,13 +192,14 @@ def divided(sums: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
 
 def choose_incomplete(mixture: Parameters, blocks: Blocks, center: NDArray) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near a center (d,)."""
+    scratch = blocks.scratch
     if mixture.covariances.products == "diagonal":
-        origin = np.broadcast_to(center, mixture.means.shape)
-        fast: _Fast = Coordinates(mixture, blocks.scratch, origin)
-    else:
-        fast = Swept(mixture, blocks, center)
-        if blocks.n_samples * len(center) < FEW_NUMBERS:
-            return fast.exact()
-        if len(center) > MANY_FEATURES and fast.rows_per_pattern > MANY_ROWS:
-            return fast.exact()
-    return fast if fast.suits else fast.exact()
+        alone = Coordinates(mixture, scratch, center)
+        return alone if alone.suits else alone.exact()
+    many = blocks.n_samples > MANY_ROWS * blocks.n_patterns
+    if many and len(center) <= MANY_FEATURES:
+        swept = Swept(mixture, scratch, center)
+        if swept.suits:
+            return swept
+    by_row = ByRow(mixture, scratch)
+    return by_row if by_row.suits else by_row.exact()

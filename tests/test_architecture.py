@@ -29,6 +29,7 @@ LAYERS = [
     {"_deviations", "_features", "_fit_displays", "_panels"},
     {"_kernels"},
     {"_incomplete"},
+    {"_by_row"},
     {"_missing"},
     {"_estep"},
     {"_conditional", "_em", "_sampled", "_validation"},

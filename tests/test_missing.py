@@ -20,6 +20,7 @@ from emgmm import (
     GaussianMixtureIC,
 )
 from emgmm._blocks import ArrayBlocks, IncompleteBlocks
+from emgmm._by_row import ByRow
 from emgmm._covariances import Diagonal, Full, Spherical, Tied
 from emgmm._estep import e_step, expectation
 from emgmm._incomplete import EXACT
@@ -122,19 +123,22 @@ def of_kind(products, kind):
 # The E-step -----------------------------------------------------------------------
 
 
+def kernels_of(mixture, center):
+    """Every kernel that there is for such a mixture."""
+    made = [EXACT[mixture.covariances.products](mixture, Scratch())]
+    if mixture.covariances.products == "diagonal":
+        return [*made, Coordinates(mixture, Scratch(), center)]
+    return [*made, ByRow(mixture, Scratch()), Swept(mixture, Scratch(), center)]
+
+
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("exact", [False, True])
-def test_expected_statistics_are_those_of_a_dense_computation(storage, exact):
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_expected_statistics_are_those_of_a_dense_computation(storage, number):
     mixture = mixture_of(storage)
     X, weights = rows_of(mixture, 300)
     blocks = IncompleteBlocks.of(X, weights)
-    if exact:
-        kernel = EXACT[mixture.covariances.products](mixture, Scratch())
-    elif mixture.covariances.products == "diagonal":
-        center = np.broadcast_to(blocks.center, mixture.means.shape)
-        kernel = Coordinates(mixture, Scratch(), center)
-    else:
-        kernel = Swept(mixture, blocks, blocks.center)
+    kernels = kernels_of(mixture, blocks.center)
+    kernel = kernels[number % len(kernels)]
     zero = np.zeros_like(mixture.means)
     stats = statistics_with(kernel, blocks).about(zero)
     log_likelihood, sums = dense_statistics(mixture, X, weights)
@@ -150,29 +154,44 @@ def test_statistics_are_the_same_in_one_block_and_in_many(storage):
     mixture = mixture_of(storage)
     X, weights = rows_of(mixture, 9000)
     blocks = IncompleteBlocks.of(X, weights)
-    kernel = choose_incomplete(mixture, blocks, blocks.center)
-    whole = e_step(blocks.X, blocks.sample_weight, kernel)
-    parts = blocks.sum(partial(e_step, kernel=kernel), rows=301)
-    assert_allclose(parts.moments, whole.moments, rtol=1e-10, atol=1e-9)
-    assert_allclose(parts.log_likelihood, whole.log_likelihood, rtol=1e-12)
+    for kernel in kernels_of(mixture, blocks.center):
+        whole = e_step(blocks.X, blocks.sample_weight, kernel)
+        parts = blocks.sum(partial(e_step, kernel=kernel), rows=301)
+        assert_allclose(parts.moments, whole.moments, rtol=1e-10, atol=1e-9)
+        assert_allclose(parts.log_likelihood, whole.log_likelihood, rtol=1e-12)
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("kernel", ["fast", "exact"])
-def test_of_complete_rows_the_statistics_are_the_usual_ones(storage, kernel):
+def test_of_complete_rows_the_statistics_are_the_usual_ones(storage):
     mixture = mixture_of(storage)
     X, _ = mixture.sample(5000, np.random.RandomState(0))
     weights = np.random.default_rng(0).random(len(X))
-    rows = ArrayBlocks(X, weights)
-    usual = expectation(rows, mixture)
+    usual = expectation(ArrayBlocks(X, weights), mixture)
     blocks = IncompleteBlocks.of(X, weights)
-    chosen = choose_incomplete(mixture, blocks, blocks.center)
-    chosen = chosen if kernel == "fast" else chosen.exact()
-    stats = statistics_with(chosen, blocks).about(usual.origin)
-    assert_allclose(stats.counts, usual.counts, rtol=1e-11)
-    assert_allclose(stats.sums, usual.sums, rtol=1e-10, atol=1e-8)
-    assert_allclose(stats.scatter, usual.scatter, rtol=1e-10, atol=1e-8)
-    assert_allclose(stats.log_likelihood, usual.log_likelihood, rtol=1e-12)
+    for kernel in kernels_of(mixture, blocks.center):
+        stats = statistics_with(kernel, blocks).about(usual.origin)
+        assert_allclose(stats.counts, usual.counts, rtol=1e-11)
+        assert_allclose(stats.sums, usual.sums, rtol=1e-10, atol=1e-8)
+        assert_allclose(stats.scatter, usual.scatter, rtol=1e-10, atol=1e-8)
+        assert_allclose(stats.log_likelihood, usual.log_likelihood, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("share", "n_features", "kind"),
+    [(0.3, 3, Swept), (0.3, 9, ByRow), (0.01, 40, ByRow)],
+)
+def test_the_kernel_follows_the_number_of_rows_for_a_pattern(share, n_features, kind):
+    mixture = mixture_of(Full, n_features=n_features)
+    X, _ = mixture.sample(2000, np.random.RandomState(0))
+    blocks = IncompleteBlocks.of(holes(X, share), np.ones(len(X)))
+    assert type(choose_incomplete(mixture, blocks, blocks.center)) is kind
+    thin = mixture.covariances.values.copy()
+    thin[:, 0, :] = thin[:, :, 0] = (1 - 1e-13) * thin[:, 1, :]
+    thin[:, 0, 1] = thin[:, 1, 0] = (1 - 1e-13) * thin[:, 1, 1]
+    thin[:, 0, 0] = thin[:, 1, 1]
+    covariances = Full.from_values(thin, 3, n_features)
+    flat = Parameters(mixture.weights, mixture.means, covariances)
+    assert choose_incomplete(flat, blocks, blocks.center).unlimited
 
 
 @pytest.mark.parametrize("storage", STORAGES)
