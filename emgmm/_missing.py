@@ -103,9 +103,20 @@ class Swept(_Fast):
         shape = (len(self.constants), features.features.shape[1])
         out = self.scratch.array("log_joint", shape, self.dtype)
         theta = self._theta(features)
+        first = self._own_features
         for s, rows in enumerate(features.rows):
-            multiply(theta[:, s], features.features[:, rows], out[:, rows])
+            multiply(theta[:, s, :first], features.features[:first, rows], out[:, rows])
+            if first < theta.shape[-1]:
+                out[:, rows] += theta[0, s, first:] @ features.features[first:, rows]
         return out
+
+    @property
+    def _own_features(self) -> int:
+        """How many features components have coefficients of their own for: not of the
+        products, if precisions are the same."""
+        d = len(self.center)
+        products = SECOND_ORDER["full"].size(d) if len(self.precisions) > 1 else 0
+        return 1 + d + products
 
     def _theta(self, patterns: Patterns) -> NDArray:
         """Coefficients of the features, for each pattern, shape (K, S, F)."""
@@ -125,11 +136,12 @@ class Swept(_Fast):
         """Shape (K, 1 + d, 1 + d)."""
         n_components, d = self.shifts.shape
         shape = (n_components, len(features.rows), len(features.features))
-        sums = np.empty(shape)
+        sums, first = np.zeros(shape), self._own_features
         for s, rows in enumerate(features.rows):
-            sums[:, s] = contract(
-                features.features[:, rows], responsibilities[:, rows]
-            ).T
+            own, block = responsibilities[:, rows], features.features[:, rows]
+            sums[:, s, :first] = contract(block[:first], own).T
+            if first < shape[-1]:  # for products that are pooled: as the first's
+                sums[0, s, first:] = block[first:] @ own.sum(axis=0)
         observed = np.empty((*shape[:2], 1 + d, 1 + d))
         observed[..., 0, :] = observed[..., 0] = sums[..., : 1 + d]
         products = sums[..., 1 + d :].take(pairs_of(d).product, axis=-1)
