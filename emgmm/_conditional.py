@@ -19,6 +19,8 @@ from ._threads import BLAS, Scratch
 
 # Numbers that are computed before threads and blocks have been set up for them.
 FEW = 2**15
+# Numbers (rows x features) that are computed together: memory for few copies of them.
+PART_SIZE = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,16 +132,18 @@ def told(
 ) -> list[NDArray]:
     """Moments of other features, each (n, ...), from rows (n, given) with NaN or not.
 
-    Every row is conditioned on what it has.
+    Every row is conditioned on what it has; the type of numbers is that of the rows.
     """
-    parts, order = [], []
+    out: list[NDArray] = []
     with BLAS.held():
         for rows, has in _patterns(np.isnan(X)):
             fit = Regression.of(mixture, given[has], others)
-            parts.append(moments(fit, X[rows][:, has].astype(np.float64)))
-            order.append(rows)
-    back = np.argsort(np.concatenate(order))
-    return [np.concatenate(each)[back] for each in zip(*parts, strict=True)]
+            for part in _parts(rows, mixture):
+                found = moments(fit, _values(X, part, has))
+                out = out or [np.empty((len(X), *m.shape[1:]), X.dtype) for m in found]
+                for whole, each in zip(out, found, strict=True):
+                    whole[part] = each
+    return out
 
 
 def imputed(
@@ -153,11 +157,12 @@ def imputed(
     incomplete = np.flatnonzero(missing.any(axis=1))
     with BLAS.held():
         for index, has in _patterns(missing[incomplete]):
-            rows, given, others = incomplete[index], *map(np.flatnonzero, (has, ~has))
+            given, others = np.flatnonzero(has), np.flatnonzero(~has)
             fit = Regression.of(mixture, given, others)
-            values = X[rows[:, None], given].astype(np.float64)
-            filled = fit.mean(values) if rng is None else fit.draw(values, rng)
-            out[rows[:, None], others] = filled
+            for rows in _parts(incomplete[index], mixture):
+                values = _values(X, rows, has)
+                filled = fit.mean(values) if rng is None else fit.draw(values, rng)
+                out[rows[:, None], others] = filled
     return out
 
 
@@ -168,3 +173,14 @@ def _patterns(missing: NDArray) -> Iterator[tuple[NDArray, NDArray]]:
     order = order_by_pattern(missing)
     for rows, has in each_pattern(missing[order]):
         yield order[rows], has
+
+
+def _parts(rows: NDArray, mixture: Parameters) -> list[NDArray]:
+    """Rows by their indices, in parts of which copies take little memory."""
+    numbers = len(rows) * mixture.means.shape[1]
+    return np.array_split(rows, -(-numbers // PART_SIZE))
+
+
+def _values(X: NDArray, rows: NDArray, has: NDArray) -> NDArray:
+    """Some features of some rows, in float64."""
+    return X[np.ix_(rows, has)].astype(np.float64, copy=False)

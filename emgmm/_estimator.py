@@ -884,8 +884,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         rows = check_X(X, columns, len(known))
         moments = Regression.deviations if return_std else Regression.mean_alone
         moments = Regression.covariances if return_cov else moments
-        results = told(rows, mixture, known, others, moments)
-        mean, *spread = (each.astype(rows.dtype, copy=False) for each in results)
+        mean, *spread = told(rows, mixture, known, others, moments)
         return (mean, *spread) if spread else mean
 
     def __sklearn_tags__(self) -> Tags:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from conftest import COVARIANCE_TYPES, make_blobs
@@ -57,10 +59,11 @@ def with_holes(n_samples, seed=1, share=0.5):
     return X
 
 
-@pytest.mark.parametrize("few", [0, _conditional.FEW])
+@pytest.mark.parametrize(("few", "part"), [(0, 9), (_conditional.FEW, 2**18)])
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
-def test_what_is_missing_becomes_its_conditional_mean(name, few, monkeypatch):
+def test_what_is_missing_becomes_its_conditional_mean(name, few, part, monkeypatch):
     monkeypatch.setattr(_conditional, "FEW", few)
+    monkeypatch.setattr(_conditional, "PART_SIZE", part)
     mixture, X = mixture_of(name), with_holes(40)
     filled, missing = imputed(X, mixture), np.isnan(X)
     assert_array_equal(filled[~missing], X[~missing])
@@ -142,7 +145,9 @@ def test_a_component_without_weight_says_nothing():
     assert_allclose(imputed(X, with_it), imputed(X, without), rtol=1e-12)
 
 
-def test_moments_come_back_in_the_order_of_the_rows():
+@pytest.mark.parametrize("part", [9, _conditional.PART_SIZE])
+def test_moments_come_back_in_the_order_of_the_rows(part, monkeypatch):
+    monkeypatch.setattr(_conditional, "PART_SIZE", part)
     mixture, X = mixture_of("full"), with_holes(30)
     given, others = np.array([3, 0, 2]), np.array([1])
     mean, spread = told(X[:, given], mixture, given, others, Regression.covariances)
@@ -208,6 +213,33 @@ def test_imputed_rows_are_as_probable_as_draws_of_the_mixture(gmm):
     value, error = gmm.mixture_.entropy(random_state=0)
     error = np.hypot(error, scores.std() / n_samples**0.5)
     assert abs(scores.mean() + value) < 5 * error
+
+
+@pytest.mark.parametrize("task", ["conditional_mean", "impute", "draw"])
+def test_many_rows_are_taken_in_parts(gmm, task, monkeypatch):
+    """Beyond the result: masks and orders of the rows, not copies of the rows."""
+    monkeypatch.setattr(_conditional, "PART_SIZE", 2**14)
+    X = np.tile(make_blobs(1, 200, FEATURES, 3), (1000, 1))
+    if task != "conditional_mean":
+        X[:, 1] = np.nan
+    given = [0, 2, 3]
+    values = np.ascontiguousarray(X[:, given])
+    call = {
+        "conditional_mean": lambda: gmm.conditional_mean(values, given),
+        "impute": lambda: gmm.impute(X),
+        "draw": lambda: gmm.impute(X, draw=True, random_state=0),
+    }[task]
+    tracemalloc.start()
+    result = call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Two bytes for each number, five indices for each row, and ten copies of a part.
+    extra = peak - result.nbytes
+    assert extra < 2 * X.size + 5 * 8 * len(X) + 10 * 8 * 2**14
+    few = gmm.conditional_mean(values[:200], given)
+    if task != "draw":
+        filled = result[:, [1]] if task == "impute" else result
+        assert_allclose(filled, np.tile(few, (1000, 1)), rtol=1e-12, atol=1e-12)
 
 
 def test_draws_follow_their_seed(gmm):
