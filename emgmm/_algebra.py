@@ -135,7 +135,7 @@ VARIANCES = Algebra(
     square=lambda factors: factors**2,
     divide=lambda rows, factor: rows / factor,
     invert_factors=lambda factors: 1 / factors,
-    in_units=lambda variances, units: variances / units**2,
+    in_units=lambda variances, units: variances / units / units,
     scale=lambda factors, units: factors * units,
     greatest=lambda factors: (factors**2).max(axis=1),
     carry=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),

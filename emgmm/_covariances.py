@@ -90,9 +90,11 @@ class Covariances(ABC):
 
     def in_units(self, units: NDArray) -> Self:
         """The covariances of rows that are divided by units (d,)."""
+        with np.errstate(over="ignore"):  # refused where they are published
+            values = self.algebra.in_units(self.values, units)
         return replace(
             self,
-            values=self.algebra.in_units(self.values, units),
+            values=values,
             precisions_cholesky=self.algebra.scale(self.precisions_cholesky, units),
         )
 

@@ -1034,7 +1034,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     def _problem_in_units(self, blocks: RowBlocks, units: NDArray) -> Problem:
         family, scale = FAMILIES[self.covariance_type], Relative.to(blocks)
         by_scale = isinstance(self.reg_covar, str)
-        covar = scale if by_scale else Constant(self.reg_covar / units**2)
+        covar = scale if by_scale else Constant(self.reg_covar / units / units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
         return Problem(blocks, units, family, options)

@@ -285,6 +285,25 @@ def test_covariances_beyond_float32_are_refused():
     assert_unchanged_by(ValueError, "too large for float32.*float64", gmm, rows)
 
 
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("name", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("reg_covar", ["scale", 1e-6])
+def test_covariances_beyond_float64_are_refused_and_of_that_nothing_warns(
+    name, reg_covar, missing
+):
+    rows = 1e300 * GOOD
+    rows[::5, 1] = np.nan if missing else rows[::5, 1]
+    gmm = GaussianMixtureEM(2, covariance_type=name, reg_covar=reg_covar)
+    assert_unchanged_by(ValueError, "too large for float64: scale X", gmm, rows)
+
+
+@pytest.mark.parametrize("name", ["full", "tied", "diag", "spherical"])
+def test_variances_that_underflow_change_no_label_and_nothing_warns(name):
+    gmm = GaussianMixtureEM(2, covariance_type=name)
+    labels = gmm.fit(GOOD).labels_
+    assert_array_equal(gmm.fit(2.0**-560 * GOOD).labels_, labels)
+
+
 def test_no_more_rows_than_features_warn_where_matrices_are_full():
     wide = np.random.default_rng(0).standard_normal((20, 30))
     for name in ["full", "tied", "VEV"]:
