@@ -58,12 +58,13 @@ def check_names(names: Iterable[str] | None, n_features: int) -> tuple[str, ...]
     """One name for each feature, as a tuple."""
     if names is None:
         return None
-    given = tuple(names)
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    given = tuple(names) if several else ()
     strings = all(isinstance(name, str) for name in given)
     if not strings or len(set(given)) != n_features or len(given) != n_features:
         raise ValueError(
-            f"feature_names={list(given)!r}: give {n_features} different strings, or "
-            "None."
+            f"feature_names={list(given) or names!r}: give {n_features} different "
+            "strings in a list, or None."
         )
     return tuple(map(str, given))
 

@@ -82,8 +82,10 @@ class Mixture:
 
     Notes
     -----
-    Arrays are read-only. Features are chosen by index (from the end if negative, as
-    in numpy) or by name; one of them, or several in a list.
+    Arrays are read-only copies: nothing that is done to them alters the mixture. Two
+    mixtures are equal (``==``) only if they are the same object; how far others are
+    apart `kl_divergence` tells. Features are chosen by index (from the end if negative,
+    as in numpy) or by name; one of them, or several in a list.
 
     Examples
     --------
@@ -312,7 +314,7 @@ class Mixture:
         Returns
         -------
         float or ndarray of the shape of `x`
-            Probabilities.
+            Probabilities; NaN where `x` is NaN, as in SciPy.
 
         Raises
         ------
@@ -513,7 +515,7 @@ def _fill(
 
 
 def _read_only(array: NDArray) -> NDArray:
-    """A view through which the array cannot be altered."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    """A copy, which may be altered only by who insists on it."""
+    own = array.copy()
+    own.flags.writeable = False
+    return own

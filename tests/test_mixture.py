@@ -147,7 +147,9 @@ def test_what_is_given_leaves_something_and_has_values(mixture):
         mixture.conditional("a", np.nan)
 
 
-@pytest.mark.parametrize("names", [["a"], ["a", "a", "b", "c"], [1, 2, 3, 4]])
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "a", "b", "c"], [1, 2, 3, 4], "abcd", 4]
+)
 def test_names_are_one_for_each_feature(mixture, names):
     with pytest.raises(ValueError, match="give 4 different strings"):
         Mixture(mixture.weights, mixture.means, mixture.covariances, names)
@@ -191,6 +193,32 @@ def test_it_cannot_be_altered(mixture):
     assert repr(mixture) == (
         "Mixture(n_components=3, n_features=4, feature_names=['a', 'b', 'c', 'd'])"
     )
+
+
+def test_nothing_that_can_be_reached_alters_it(mixture, rows):
+    """Not even arrays that are made writeable."""
+    one = Mixture(mixture.weights, mixture.means, mixture.covariances, NAMES)
+    parts = [one, one.marginal([0, 2]), one.conditional("b", 0.3), fitted().mixture_]
+    for part in parts:
+        X = rows[:, : part.n_features]
+        before = part.log_density(X)
+        for name in [name for name in dir(part) if not name.startswith("_")]:
+            value = getattr(part, name)
+            if isinstance(value, np.ndarray):
+                while isinstance(value.base, np.ndarray):
+                    value = value.base
+                value.flags.writeable = True
+                value[...] = 7.0
+        assert_array_equal(part.log_density(X), before)
+
+
+def test_arrays_that_it_was_made_of_are_not_its_own(rows):
+    given = [np.array([1.0]), np.zeros((1, FEATURES)), np.eye(FEATURES)[None].copy()]
+    mixture = Mixture(*given)
+    before = mixture.log_density(rows)
+    for array in given:
+        array *= 2.0
+    assert_array_equal(mixture.log_density(rows), before)
 
 
 def test_it_stays_as_it_was_when_the_estimator_changes(rows):
