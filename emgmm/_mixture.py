@@ -379,6 +379,7 @@ class Mixture:
         ----------
         n_samples : int, default=10000
             Number of rows drawn, about; two at least from each component.
+            With fewer than some 300 the error is itself too uncertain to rely on.
         random_state : int, RandomState instance or None, default=None
             Seed of the draw.
 
@@ -420,6 +421,7 @@ class Mixture:
             A mixture of the same features.
         n_samples : int, default=10000
             Number of rows drawn, about; two at least from each component.
+            With fewer than some 300 the error is itself too uncertain to rely on.
         random_state : int, RandomState instance or None, default=None
             Seed of the draw.
 
