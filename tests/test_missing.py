@@ -425,8 +425,10 @@ def test_float32_rows_give_nearly_the_same_fit_in_float32(name, blobs):
     double = GaussianMixtureEM(3, covariance_type=name).fit(X)
     single = GaussianMixtureEM(3, covariance_type=name).fit(X.astype(np.float32))
     assert single.means_.dtype == np.float32
-    assert_allclose(single.means_, double.means_, rtol=1e-3, atol=1e-3)
-    assert_allclose(single.lower_bound_, double.lower_bound_, rtol=1e-5)
+    assert_allclose(single.means_, double.means_, rtol=1e-5, atol=1e-6)
+    assert_allclose(single.covariances_, double.covariances_, rtol=1e-5, atol=1e-5)
+    assert_allclose(single.lower_bound_, double.lower_bound_, rtol=1e-6)
+    assert_array_equal(single.labels_, double.labels_)
 
 
 def test_a_component_that_lacks_a_feature_altogether_keeps_what_others_give_it(blobs):
@@ -460,19 +462,21 @@ def test_the_start_of_the_user_belongs_to_the_rows_of_the_user(blobs):
     """Labels of the true clusters, far apart: they name the components."""
     truth = np.arange(len(blobs)) % 3
     X = holes(blobs + 40 * truth[:, None], 0.3)
-    given = GaussianMixtureEM(3, init_params=truth).fit(X)
+    weights = np.random.default_rng(0).random(len(X)) + 0.1
+    given = GaussianMixtureEM(3, init_params=truth).fit(X, sample_weight=weights)
     assert (given.labels_ == truth)[~np.isnan(X).all(axis=1)].all()
+    centers = [np.nanmean(X[truth == k], axis=0) for k in range(3)]
+    assert_array_equal(given.predict(centers), [0, 1, 2])
     seen = {}
 
     def start(rows, n_components, sample_weight, rng):
         seen.update(rows=rows, sample_weight=sample_weight)
         return np.eye(3)[truth]
 
-    weights = np.random.default_rng(0).random(len(X)) + 0.1
     asked = GaussianMixtureEM(3, init_params=start).fit(X, sample_weight=weights)
     assert_array_equal(seen["rows"], X)
     assert_array_equal(seen["sample_weight"], weights)
-    assert_allclose(asked.means_, given.means_, atol=0.7)
+    assert_allclose(asked.means_, given.means_, rtol=1e-10)
 
 
 def test_a_fit_goes_on_from_the_last(iris):
@@ -486,12 +490,13 @@ def test_a_fit_goes_on_from_the_last(iris):
 
 
 def test_many_rows_are_fitted_from_a_sample_of_them():
+    """Of which k-means is 0.1 from the best fit, and a random start 0.5."""
     truth = mixture_of(Full, n_features=3)
     X, labels = truth.sample(20_000, np.random.RandomState(0))
-    gmm = GaussianMixtureEM(3).fit(holes(X, 0.2))
-    order = [np.argmin(((gmm.means_ - mean) ** 2).sum(axis=1)) for mean in truth.means]
-    assert_allclose(gmm.means_[order], truth.means, atol=0.15)
-    assert_allclose(gmm.weights_[order], truth.weights, atol=0.03)
+    X = holes(X, 0.2)
+    best = GaussianMixtureEM(3, init_params=labels).fit(X).lower_bound_
+    assert GaussianMixtureEM(3, max_iter=0).fit(X).lower_bound_ > best - 0.01
+    assert GaussianMixtureEM(3).fit(X).lower_bound_ > best - 1e-5
 
 
 def test_a_search_finds_the_model_of_incomplete_rows():
