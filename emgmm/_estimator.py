@@ -214,11 +214,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     components as its probabilities; it counts as a row in `bic` and `icl`, as all do.
     A feature without any value is refused. An iteration takes longer the more patterns
     of missing values there are, not the more values are missing; for models with axes
-    parallel to the coordinates patterns do not matter. Rows without NaN pay nothing.
+    parallel to the coordinates patterns do not matter. Rows with NaN are copied, in the
+    order of their patterns; rows without pay nothing.
 
     With float32 rows EM works in float32 within a block where its rounding moves a
-    log-density by less than 1e-3, and adds up in float64. Predictions and scores are
-    computed in float64.
+    log-density by less than 1e-3, and adds up in float64; where values are missing, in
+    float64 throughout. Predictions and scores are computed in float64.
 
     References
     ----------
@@ -372,10 +373,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows. float32 and float64 arrays, memory-mapped ones too, are neither
-            altered nor copied as a whole; float32 rows give float32 parameters,
-            from sums in float64. NaN is a value that is missing at random: each row
-            counts by what it has (see Notes).
+            The rows. float32 and float64 arrays, memory-mapped ones too, are not
+            altered, and not copied as a whole unless they hold NaN; float32 rows give
+            float32 parameters, from sums in float64. NaN is a value that is missing at
+            random: each row counts by what it has (see Notes).
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -459,21 +459,21 @@ def test_every_start_takes_missing_values(init_params, blobs):
 
 
 def test_the_start_of_the_user_belongs_to_the_rows_of_the_user(blobs):
-    """Labels of the true clusters, far apart: they name the components."""
+    """Clusters are far apart: without EM, labels are those of the start."""
     truth = np.arange(len(blobs)) % 3
     X = holes(blobs + 40 * truth[:, None], 0.3)
     weights = np.random.default_rng(0).random(len(X)) + 0.1
-    given = GaussianMixtureEM(3, init_params=truth).fit(X, sample_weight=weights)
+    given = GaussianMixtureEM(3, init_params=truth, max_iter=0)
+    given.fit(X, sample_weight=weights)
     assert (given.labels_ == truth)[~np.isnan(X).all(axis=1)].all()
-    centers = [np.nanmean(X[truth == k], axis=0) for k in range(3)]
-    assert_array_equal(given.predict(centers), [0, 1, 2])
     seen = {}
 
     def start(rows, n_components, sample_weight, rng):
         seen.update(rows=rows, sample_weight=sample_weight)
         return np.eye(3)[truth]
 
-    asked = GaussianMixtureEM(3, init_params=start).fit(X, sample_weight=weights)
+    asked = GaussianMixtureEM(3, init_params=start, max_iter=0)
+    asked.fit(X, sample_weight=weights)
     assert_array_equal(seen["rows"], X)
     assert_array_equal(seen["sample_weight"], weights)
     assert_allclose(asked.means_, given.means_, rtol=1e-10)
