@@ -155,10 +155,10 @@ class _Levels:
             return fits
         with BLAS.held(), np.errstate(all="ignore"):
             ends = {name: self._end(name, fit) for name, fit in fits.items()}
-        entries = {
-            name: (_elsewhere(ends[name], ends.values()), None, fit)
-            for name, fit in fits.items()
-        }
+            entries = {
+                name: (_elsewhere(ends[name], ends.values()), None, fit)
+                for name, fit in fits.items()
+            }
         return self._raced(entries, AMONG_MODELS)
 
     def _raced(self, entries: dict[str, Any], rules: Rules) -> dict[str, Fit]:
