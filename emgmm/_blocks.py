@@ -52,6 +52,10 @@ class Blocks(Protocol):
         """Number of patterns of missing values; 1 if there are none."""
 
     @property
+    def n_complete(self) -> int:
+        """Number of rows that have a weight and in which nothing is missing."""
+
+    @property
     def dtype(self) -> np.dtype:
         """float32 where sums within a block may be taken in it, else float64."""
 
@@ -105,6 +109,11 @@ class RowBlocks(ABC):
     @abstractmethod
     def counts(self) -> NDArray:
         """Weights (d,) of the rows in which there is a value."""
+
+    @property
+    @abstractmethod
+    def n_complete(self) -> int:
+        """Number of rows that have a weight and in which nothing is missing."""
 
     @property
     @abstractmethod
@@ -243,6 +252,10 @@ class ArrayBlocks(RowBlocks):
         return values
 
     @property
+    def n_complete(self) -> int:
+        return int(np.count_nonzero(self.sample_weight))
+
+    @property
     def counts(self) -> NDArray:
         return np.full(self.X.shape[1], self.weight)
 
@@ -303,6 +316,11 @@ class IncompleteBlocks(RowBlocks):
     @cached_property
     def n_patterns(self) -> int:
         return len(bounds_of_patterns(np.isnan(self.X).T)) - 1
+
+    @cached_property
+    def n_complete(self) -> int:
+        complete = ~np.isnan(self.X).any(axis=1)
+        return int(np.count_nonzero(self.sample_weight[complete]))
 
     @cached_property
     def counts(self) -> NDArray:

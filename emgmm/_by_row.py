@@ -13,6 +13,8 @@ from ._parameters import LOG_2_PI
 from ._patterns import bounds_of_patterns
 from ._posterior import DOUBLE
 
+ROOTS_SIZE, FEWEST_ROWS = 2**22, 64  # of a block: numbers in factors; rows
+
 
 class Lacking(NamedTuple):
     """Patterns of a block that lack as many features, and what is left of these."""
@@ -21,8 +23,8 @@ class Lacking(NamedTuple):
     """Which of the block's they are, (s,)."""
     features: NDArray
     """What they lack, (s, m)."""
-    left: NDArray
-    """Covariances of it, given the rest: P_mm^-1, (K or 1, s, m, m)."""
+    roots: NDArray
+    """R with R'R = P_mm^-1, the covariances of it given the rest, (K or 1, s, m, m)."""
 
 
 class Filled(NamedTuple):
@@ -40,13 +42,19 @@ class ByRow(FromMeans):
     """What is missing is solved for, row by row.
 
     With deviations v from a mean, zero where they are missing, and y = P v for all rows
-    together, the missing ones are expected at -P_mm^-1 y_m; and v'y - y_m'P_mm^-1 y_m
-    is the squared distance of what is observed.
+    together, the missing ones are expected at -P_mm^-1 y_m; and v'y - |R y_m|^2, where
+    R'R = P_mm^-1, is the squared distance of what is observed.
 
     Cost: per row and component 2 d^2 multiplications in products of matrices of the
-    block, and m^2; per pattern and component m^3. Rounding: eps times the condition
+    block, and 2 m^2; per pattern and component m^3. Rounding: eps times the condition
     of P, wherever the rows are.
     """
+
+    @property
+    def rows(self) -> int:
+        n_components, d = self.origin.shape
+        most = ROOTS_SIZE // (n_components * d**2)
+        return min(super().rows, max(most, FEWEST_ROWS))
 
     @property
     def suits(self) -> bool:
@@ -73,29 +81,28 @@ class ByRow(FromMeans):
         for number in np.unique(numbers[numbers > 0]):
             patterns = np.flatnonzero(numbers == number)
             lacked = np.nonzero(missing[patterns])[1].reshape(-1, number)
-            left, of_part = self._left(lacked)
+            roots, of_part = self._roots(lacked)
             log_det[:, patterns] -= of_part
-            lacking.append(Lacking(patterns, lacked, left))
+            lacking.append(Lacking(patterns, lacked, roots))
             # The rows of these patterns, and which of them each has.
             which = np.repeat(np.arange(len(patterns)), of_rows[patterns])
             chosen = np.flatnonzero(np.repeat(numbers == number, of_rows))[:, None]
             at = lacked[which]
-            own = solved[:, at, chosen]
-            expected = -(left[:, which] @ own[..., None])[..., 0]
-            deviations[:, at, chosen] = expected
-            squares[:, chosen[:, 0]] += np.vecdot(expected, own)
+            own = roots[:, which]
+            half = (own @ solved[:, at, chosen][..., None])[..., 0]
+            deviations[:, at, chosen] = -(half[..., None, :] @ own)[..., 0, :]
+            squares[:, chosen[:, 0]] -= np.vecdot(half, half)
         log_joint = np.repeat(0.5 * log_det + self.log_weights[:, None], of_rows, 1)
         log_joint -= 0.5 * squares
         return Filled(deviations, log_joint, bounds, lacking)
 
-    def _left(self, lacked: NDArray) -> tuple[NDArray, NDArray]:
-        """P_mm^-1 of some patterns (s, m), and the logarithms of det P_mm."""
+    def _roots(self, lacked: NDArray) -> tuple[NDArray, NDArray]:
+        """Inverses of the factors of P_mm of some patterns (s, m), and log det P_mm."""
         part = self.precisions[:, lacked[:, :, None], lacked[:, None]]
         lower = np.linalg.cholesky(part)
-        # Small triangles, many at a time: no routine of LAPACK takes them together.
-        inverse = np.linalg.inv(lower)
         log_det = 2 * np.log(np.einsum("...ii->...i", lower)).sum(axis=-1)
-        return inverse.mT @ inverse, log_det
+        # Small triangles, many at a time: no routine of LAPACK takes them together.
+        return np.linalg.inv(lower), log_det
 
     def log_joint(self, features: Filled) -> NDArray:
         return features.log_joint
@@ -110,9 +117,9 @@ class ByRow(FromMeans):
         vectors *= np.sqrt(responsibilities)[:, None]
         total = vectors @ vectors.mT
         counts = np.add.reduceat(responsibilities, bounds[:-1], axis=1)
-        for patterns, lacked, left in lacking:
+        for patterns, lacked, roots in lacking:
             entries = (lacked[:, :, None] * d + lacked[:, None]).ravel()
-            weighted = left * counts[:, patterns, None, None]
+            weighted = (roots.mT @ roots) * counts[:, patterns, None, None]
             for k, own in enumerate(weighted):
                 added = np.bincount(entries, own.ravel(), d * d)
                 total[k, 1:, 1:] += added.reshape(d, d)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ._algebra import MATRICES, VARIANCES, Algebra
 
-NEAR = 0.1  # ratio of variances above which it is computed, not bounded
+NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
 
 @dataclass(frozen=True, eq=False)

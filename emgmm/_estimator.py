@@ -86,11 +86,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         - "scale": nothing is added, and the fit is at a maximum of the likelihood,
           unless the variance of a component in some direction comes within ten times
           of a least one: 1e-16 of the mean variance within components, or 1.4e-14
-          `n_features` (1e-8 `n_features` if values are missing) of the component's own
-          where that is more, and no less than the rounding of the rows. From then on
-          that is added to variances (never more than before), and `fit` warns. It
-          bounds the likelihood, as bounded ratios of variances do [4]_, and follows
-          the units of the features.
+          `n_features` of the component's own where that is more, and no less than the
+          rounding of the rows. From then on that is added to variances (never more
+          than before), and `fit` warns. It bounds the likelihood, as bounded ratios
+          of variances do [4]_, and follows the units of the features. Where values
+          are missing, 1e-8 `n_features` of the own variance, in components of fewer
+          than `4 * (n_features + 1)` rows without gaps.
         - a number: added to every variance, in squared units of the features, as in
           scikit-learn. With 0, rows in which a component has no width are refused.
     max_iter : int, default=1000

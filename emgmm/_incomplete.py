@@ -9,6 +9,7 @@ that lack the same features.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from ._patterns import bounds_of_patterns
 from ._posterior import DOUBLE, Kernel, Sums
 from ._statistics import MAX_CANCELLATION, Statistics
 from ._threads import Scratch
+
+CONDITIONED_SIZE = 2**19  # numbers in the factors of some patterns
 
 
 class Incomplete(Kernel):
@@ -181,14 +184,18 @@ class _Scaled(_Exact):
 
 
 class Patterned(NamedTuple):
-    """Rows of a block, and what their patterns make of the mixture."""
+    """Rows of a block, and their patterns."""
 
     rows: Rows
     bounds: NDArray
     """Where patterns begin, and where the last ends, (S + 1,)."""
     missing: NDArray
     """Which features they lack, (S, d)."""
-    given: Conditioned
+
+    def slices(self, patterns: slice) -> list[slice]:
+        """The rows of each of some patterns."""
+        starts, stops = self.bounds[:-1][patterns], self.bounds[1:][patterns]
+        return list(map(slice, starts, stops))
 
 
 class _Whitened(_Exact):
@@ -197,38 +204,49 @@ class _Whitened(_Exact):
     def features(self, X: NDArray) -> Patterned:
         rows = self.values(X)
         bounds = bounds_of_patterns(rows.absent)
-        missing = rows.absent[:, bounds[:-1]].T
+        return Patterned(rows, bounds, rows.absent[:, bounds[:-1]].T)
+
+    def _given(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
+        """What is made of the mixture by some patterns after the other: few enough of
+        them at a time, though it has to be made again for the sums."""
         factors = self.mixture.covariances.precisions_cholesky
         factors = factors.reshape(-1, *factors.shape[-2:])
-        return Patterned(rows, bounds, missing, from_factors(factors, missing))
+        size = max(CONDITIONED_SIZE // factors.size, 1)
+        for start in range(0, len(missing), size):
+            patterns = slice(start, start + size)
+            yield patterns, from_factors(factors, missing[patterns])
 
     def log_joint(self, features: Patterned) -> NDArray:
-        rows, bounds, missing, given = features
-        vectors = self.deviations(rows, self.mixture.means)
-        whitened = self.scratch.array("whitened", vectors.shape, self.dtype)
-        for s, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-            own = vectors[:, :, start:stop]
-            np.matmul(given.marginal[:, s], own, out=whitened[:, :, start:stop])
-        constants = 0.5 * (given.log_det - LOG_2_PI * (~missing).sum(axis=1))
-        constants = constants + self.log_weights[:, None]
-        out = np.repeat(constants, np.diff(bounds), axis=1)
-        out -= 0.5 * (whitened * whitened).sum(axis=1)
+        vectors = self.deviations(features.rows, self.mixture.means)
+        out = np.empty((len(vectors), vectors.shape[2]))
+        for patterns, given in self._given(features.missing):
+            observed = (~features.missing[patterns]).sum(axis=1)
+            constants = 0.5 * (given.log_det - LOG_2_PI * observed)
+            constants = constants + self.log_weights[:, None]
+            for s, rows in enumerate(features.slices(patterns)):
+                whitened = given.marginal[:, s] @ vectors[:, :, rows]
+                np.multiply(whitened, whitened, out=whitened)
+                squares = whitened.sum(axis=1)
+                out[:, rows] = constants[:, s, None] - 0.5 * squares
         return out
 
     def moments(self, features: Patterned, responsibilities: NDArray) -> NDArray:
         """Shape (K, 1 + d, 1 + d)."""
-        rows, bounds, missing, given = features
         n_components, d = self.origin.shape
-        shape = (n_components, 1 + d, rows.values.shape[1])
+        shape = (n_components, 1 + d, features.rows.values.shape[1])
         vectors = self.scratch.array("vectors", shape, self.dtype)
         vectors[:, 0] = 1.0
-        rows.minus(self.origin, vectors[:, 1:])
+        features.rows.minus(self.origin, vectors[:, 1:])
         vectors *= np.sqrt(responsibilities)[:, None]
-        observed = np.empty((n_components, len(missing), 1 + d, 1 + d))
-        for s, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-            own = vectors[:, :, start:stop]
-            observed[:, s] = own @ own.mT
-        return self.completed(observed, missing, given)
+        total = np.zeros((n_components, 1 + d, 1 + d))
+        for patterns, given in self._given(features.missing):
+            slices = features.slices(patterns)
+            observed = np.empty((n_components, len(slices), 1 + d, 1 + d))
+            for s, rows in enumerate(slices):
+                own = vectors[:, :, rows]
+                observed[:, s] = own @ own.mT
+            total += self.completed(observed, features.missing[patterns], given)
+        return total
 
 
 EXACT: dict[str, type[_Exact]] = {

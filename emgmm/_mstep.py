@@ -23,9 +23,11 @@ MIN_SHARE = 10 * EPS
 # rounding grows).
 SHARE_OF_POOLED = 1e-16
 SHARE_OF_OWN = 64 * EPS
-# The latter where values are missing: a variance of which few rows tell shrinks slowly,
+# The latter of components with less than so many complete rows for each of them that a
+# matrix needs: a variance in a direction that few rows have altogether shrinks slowly,
 # by nearly the same share in every iteration, and there is no maximum to be found.
 SHARE_OF_INCOMPLETE = 1e-8
+ENOUGH_COMPLETE = 4
 RAISE, MAX_RAISES = 100.0, 8  # of what is added, until matrices are positive definite
 DEGENERATE = 0.1  # share of the least variance in a variance that is too small
 # A step to where it is added may not gain, so that a run rests just before.
@@ -77,7 +79,8 @@ class Relative:
     """
 
     least: NDArray
-    share_of_own: float = SHARE_OF_OWN
+    n_complete: float = float(np.finfo(np.float64).max)
+    """Rows in which nothing is missing, if in some there is."""
     suspect: float = DEGENERATE
     """Share of the least variance above which a component counts as degenerate."""
 
@@ -87,7 +90,7 @@ class Relative:
         sizes = blocks.sizes
         least = np.where(sizes > 0, (blocks.resolution * sizes) ** 2, 1.0)
         if blocks.incomplete:
-            return cls(least, SHARE_OF_INCOMPLETE, SUSPECT)
+            return cls(least, blocks.n_complete, SUSPECT)
         return cls(least)
 
     def step(
@@ -104,7 +107,8 @@ class Relative:
                     return mixture, None
         counts = np.maximum(stats.sizes, MIN_SHARE * stats.weight)
         within = stats.squares.sum(axis=0) / stats.weight
-        fresh = self._least(stats.squares / counts[:, None], within)
+        shares = counts / stats.weight
+        fresh = self._least(stats.squares / counts[:, None], within, shares)
         least = fresh if added is None else np.minimum(added, fresh)
         for _ in range(MAX_RAISES):
             # A component that collapsed at once has more rounding than width.
@@ -115,7 +119,9 @@ class Relative:
 
     def nearness(self, mixture: Parameters) -> NDArray:
         variances = mixture.covariances.variances
-        least = self._least(variances, mixture.weights @ variances)
+        pooled = mixture.covariances.products == "pooled"
+        shares = np.ones(1) if pooled else mixture.weights
+        least = self._least(variances, mixture.weights @ variances, shares)
         return mixture.covariances.nearness(least)
 
     def collapsed(self, mixture: Parameters) -> NDArray:
@@ -126,10 +132,13 @@ class Relative:
         """Which components (K,) have next to no width in some direction."""
         return self.nearness(mixture) > self.suspect
 
-    def _least(self, own: NDArray, within: NDArray) -> NDArray:
-        """Least variances (K, d), of variances of components and within all."""
+    def _least(self, own: NDArray, within: NDArray, shares: NDArray) -> NDArray:
+        """Least variances (K, d), of variances of components and within all, and of the
+        shares (K,) of the rows that they belong to."""
+        few = shares * self.n_complete < ENOUGH_COMPLETE * (1 + len(within))
+        share_of_own = np.where(few, SHARE_OF_INCOMPLETE, SHARE_OF_OWN)[:, None]
         pooled = np.maximum(SHARE_OF_POOLED * within, self.least)
-        return np.maximum(self.share_of_own * len(within) * own, pooled)
+        return np.maximum(share_of_own * len(within) * own, pooled)
 
 
 def m_step(

@@ -119,9 +119,14 @@ class Problem:
         if self.options.covar is not self.options.scale:
             flat |= self.options.covar.nearness(mixture) > NOTHING_ELSE
         flat &= ~vanished
+        flatness = (
+            "of next to no width in a direction of which few rows tell"
+            if self.blocks.incomplete
+            else "of no width in some direction, but for what reg_covar adds"
+        )
         nothing = "a value of some feature" if self.blocks.incomplete else "rows"
         found = {
-            "of no width in some direction, but for what reg_covar adds": flat,
+            flatness: flat,
             f"of fewer than {needed} effective rows": few,
             f"without {nothing}": vanished,
         }
