@@ -26,6 +26,7 @@ from emgmm._estep import e_step, expectation
 from emgmm._incomplete import EXACT
 from emgmm._missing import Coordinates, Swept, choose_incomplete
 from emgmm._parameters import Parameters
+from emgmm._posterior import DOUBLE
 from emgmm._rows import check_rows
 from emgmm._threads import Scratch
 
@@ -554,3 +555,70 @@ def test_complete_rows_are_not_looked_through_for_missing_values(iris, monkeypat
 def test_estimators_say_that_they_take_missing_values():
     for estimator in (GaussianMixtureEM(), GaussianMixtureIC()):
         assert estimator.__sklearn_tags__().input_tags.allow_nan
+
+
+# Components that collapse, and rounding -----------------------------------------------
+
+
+def few_rows_together(seed, n_samples=120, n_features=6):
+    """Two clusters, of which hardly any row is complete."""
+    rng = np.random.RandomState(seed)
+    labels = np.arange(n_samples) % 2
+    means = 2 * rng.standard_normal((2, n_features))
+    roots = 0.4 * rng.standard_normal((2, n_features, n_features)) + np.eye(n_features)
+    normals = rng.standard_normal((n_samples, n_features))
+    X = means[labels] + np.einsum("nij,nj->ni", roots[labels], normals)
+    X[rng.random_sample(X.shape) < 0.4] = np.nan
+    return X
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("seed", range(2))
+def test_a_slow_collapse_is_told_and_not_selected(seed):
+    X = few_rows_together(seed)
+    with pytest.warns(DegenerateComponentWarning, match="of which few rows tell"):
+        gmm = GaussianMixtureEM(2).fit(X)
+    assert np.linalg.eigvalsh(gmm.covariances_).min() < 1e-4
+    search = GaussianMixtureIC([1, 2], covariance_type=["VVV", "VVI"]).fit(X)
+    results = search.results_
+    full = (results["covariance_type"] == "VVV") & (results["n_components"] == 2)
+    assert results["bic"][full] < results["bic"][search.best_index_]
+    assert not results["eligible"][full]
+
+
+@pytest.mark.parametrize("dependence", [1e-5, 1e-7])
+def test_a_gap_in_rows_that_nearly_depend_on_each_other_changes_no_fit(dependence):
+    rng = np.random.default_rng(0)
+    normals = rng.standard_normal((500, 4))
+    X = dependence**0.5 * normals + rng.standard_normal((500, 1))
+    complete = GaussianMixtureEM(tol=1e-9).fit(X)
+    X[17, 2] = np.nan
+    gmm = GaussianMixtureEM(tol=1e-9).fit(X)
+    scores = gmm.score_samples(X) - complete.score_samples(X)
+    assert abs(np.delete(scores, 17)).max() < 0.5
+    assert abs(gmm.lower_bound_ - complete.score(X)) < 1e-2
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+@pytest.mark.parametrize("noise", [1.0, 1e-3, 1e-5, 1e-8])
+def test_rounding_is_bounded_whatever_the_kernel(noise, share):
+    """A feature is the sum of the others, nearly: what `suits` asks is kept."""
+    rng = np.random.default_rng(1)
+    roots = rng.standard_normal((2, 5, 8))
+    roots[:, 4] = roots[:, :4].sum(axis=1)
+    roots[:, 4, 0] += noise**0.5
+    covariances = Full.from_values(roots @ roots.mT, 2, 5)
+    mixture = Parameters(np.array([0.4, 0.6]), rng.standard_normal((2, 5)), covariances)
+    X, _ = mixture.sample(4000, np.random.RandomState(0))
+    blocks = IncompleteBlocks.of(holes(X, share), np.ones(len(X)))
+    exact = EXACT["full"](mixture, Scratch())
+    truth = exact.log_joint(exact.features(blocks.X)) + exact.reference
+    fast = kernels_of(mixture, blocks.center)[1:]
+    suited = [kernel for kernel in fast if kernel.suits]
+    assert suited == fast or noise < 1
+    for kernel in suited:
+        found = kernel.log_joint(kernel.features(blocks.X)) + kernel.reference
+        assert np.abs(found - truth).max() < 30 * DOUBLE.max_rounding
+    chosen = choose_incomplete(mixture, blocks, blocks.center)
+    found = chosen.log_joint(chosen.features(blocks.X)) + chosen.reference
+    assert np.abs(found - truth).max() < 30 * DOUBLE.max_rounding
