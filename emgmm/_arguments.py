@@ -25,8 +25,8 @@ EPILOG = """\
 A CSV file may be split by commas, semicolons, tabs or spaces, and may begin with a line
 of names; decimals have a point. Columns without names (as in NPY files) are called by
 numbers from 0. Columns of text are left out. Cells that are empty or hold NA, N/A,
-#N/A, <NA>, NaN, null, none, ? or a point alone are missing values: each row is fitted by
-what it has. Empty lines are skipped, in a file of one column too: write NA there.
+#N/A, <NA>, NaN, null, none, ? or a point alone are missing values: each row is fitted
+by what it has. Empty lines are skipped, in a file of one column too: write NA there.
 Errors exit with 2.
 """
 
