@@ -214,8 +214,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     missing [7]_. A row with nothing has a log-density of 0 and the weights of the
     components as its probabilities; it counts as a row in `bic` and `icl`, as all do.
     A feature without any value is refused. An iteration takes longer the more patterns
-    of missing values there are, not the more values are missing; for models with axes
-    parallel to the coordinates patterns do not matter. Rows with NaN are copied, in the
+    of missing values there are; for models with axes parallel to the coordinates
+    patterns do not matter. Rows with NaN are copied, in the
     order of their patterns; rows without pay nothing. Starts by name see missing values
     where a single Gaussian expects them; a callable sees NaN.
 
@@ -763,7 +763,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             False: conditional means under the whole mixture, the best guess of each
             value (in mean square). True: draws from the conditional distribution,
             which vary as the values do; several sets of them, analysed one by one,
-            are multiple imputation [1]_.
+            are multiple imputation [1]_. How uncertain the parameters are is not in
+            them: for that, impute by fits to bootstrap samples of the rows.
         random_state : int, RandomState instance or None, default=None
             Seed of the draws; only with `draw=True`. None goes on with the
             estimator's own stream, as in `sample`: calls differ from one another.
