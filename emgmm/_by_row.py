@@ -123,4 +123,4 @@ class ByRow(FromMeans):
             for k, own in enumerate(weighted):
                 added = np.bincount(entries, own.ravel(), d * d)
                 total[k, 1:, 1:] += added.reshape(d, d)
-        return total
+        return 0.5 * (total + total.mT)  # rounding knows no symmetry
