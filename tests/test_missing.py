@@ -86,7 +86,20 @@ def dense_log_joint(mixture, row):
 
 
 def dense_log_density(mixture, X):
-    return np.array([logsumexp(dense_log_joint(mixture, row)) for row in X])
+    """The like for rows, taken together by what they have, (n,)."""
+    out = np.zeros(len(X))
+    for given in np.unique(~np.isnan(X), axis=0):
+        rows = (~np.isnan(X) == given).all(axis=1)
+        dense = mixture.covariances.dense()[:, given][:, :, given]
+        if given.any():
+            joint = [
+                np.log(weight) + multivariate_normal(m, S).logpdf(X[rows][:, given])
+                for weight, m, S in zip(
+                    mixture.weights, mixture.means[:, given], dense, strict=True
+                )
+            ]
+            out[rows] = logsumexp(joint, axis=0)
+    return out
 
 
 def dense_statistics(mixture, X, sample_weight):
@@ -573,15 +586,15 @@ def few_rows_together(seed, n_samples=120, n_features=6):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("seed", range(2))
-def test_a_slow_collapse_is_told_and_not_selected(seed):
-    X = few_rows_together(seed)
+def test_a_slow_collapse_is_told_and_not_selected():
+    X = few_rows_together(seed=0)
     with pytest.warns(DegenerateComponentWarning, match="of which few rows tell"):
-        gmm = GaussianMixtureEM(2).fit(X)
+        gmm = GaussianMixtureEM(2, max_iter=400).fit(X)
     assert np.linalg.eigvalsh(gmm.covariances_).min() < 1e-4
-    search = GaussianMixtureIC([1, 2], covariance_type=["VVV", "VVI"]).fit(X)
+    search = GaussianMixtureIC([2], covariance_type=["VVV", "VVI"], max_iter=400)
+    search.fit(X)
     results = search.results_
-    full = (results["covariance_type"] == "VVV") & (results["n_components"] == 2)
+    full = results["covariance_type"] == "VVV"
     assert results["bic"][full] < results["bic"][search.best_index_]
     assert not results["eligible"][full]
 
