@@ -48,6 +48,8 @@ def displaced(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Para
     shapes = shapes / np.sqrt(covariances.information(np.maximum(at.weights, TINY)))
     values = covariances.displace(shapes)
     scatter = covariances.scatter(values, weights, n_features)
+    if not np.isfinite(scatter).all():  # of which LAPACK would complain aloud
+        raise np.linalg.LinAlgError("the step is too long")
     values = family.estimate(weights, scatter, covariances)
     moved = family.storage.from_values(values, n_components, n_features)
     return Parameters(weights, at.means + moves, moved)
