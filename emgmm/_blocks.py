@@ -328,8 +328,8 @@ class IncompleteBlocks(RowBlocks):
 
     @cached_property
     def center(self) -> NDArray:
-        rows = self.X[self.sample_weight > 0]
-        first = rows[np.isnan(rows).argmin(axis=0), np.arange(rows.shape[1])]
+        seen = ~np.isnan(self.X) & (self.sample_weight > 0)[:, None]
+        first = self.X[seen.argmax(axis=0), np.arange(self.X.shape[1])]
         first = np.nan_to_num(first.astype(np.float64))
         total = self.sum(lambda rows, weights: weights @ _or_zero(rows - first))
         return first + total / np.where(self.counts > 0, self.counts, 1.0)

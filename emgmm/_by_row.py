@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._incomplete import FromMeans, precisions_of, rounding
+from ._incomplete import FromMeans, rounding
 from ._parameters import LOG_2_PI
 from ._patterns import bounds_of_patterns
 from ._posterior import DOUBLE
@@ -60,11 +59,6 @@ class ByRow(FromMeans):
     def suits(self) -> bool:
         """Whether its rounding is within the bound."""
         return rounding(self.mixture.covariances, 0.0) < DOUBLE.max_rounding
-
-    @cached_property
-    def precisions(self) -> NDArray:
-        """Shape (K, d, d), or (1, d, d) if they are the same."""
-        return precisions_of(self.mixture.covariances)
 
     def features(self, X: NDArray) -> Filled:
         rows = self.values(X)

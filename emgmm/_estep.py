@@ -230,9 +230,10 @@ def _shares(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     def visit(kernel: Kernel) -> NDArray:
         def of_block(X: NDArray, weights: NDArray) -> NDArray:
             log_joint = kernel.log_joint(kernel.features(X))
-            shares = kernel.posterior(log_joint)[1] * (weights / most)
+            relative = weights / most
+            shares = kernel.posterior(log_joint)[1] * relative
             present = ~np.isnan(X) if blocks.incomplete else np.ones((len(X), 1))
-            return np.stack([shares @ present, shares * (weights / most) @ present])
+            return np.stack([shares @ present, shares * relative @ present])
 
         return blocks.sum(of_block, rows=kernel.rows)
 

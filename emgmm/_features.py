@@ -22,9 +22,9 @@ class SecondOrder(NamedTuple):
     fill: Callable[[NDArray, Kernel], object]
     """Write them into features [1, z, ...] that lack them."""
     coefficients: Callable[[NDArray], NDArray | float]
-    """Precisions to the coefficients of -0.5 z'Pz, shape (K, size) or ()."""
+    """Precisions to the coefficients of -0.5 z'Pz, shape (..., size) or ()."""
     products: Callable[[NDArray, int], NDArray | None]
-    """Their sums (K, size) to products of the kind; None: the scatter of all rows."""
+    """Their sums (..., size) to products of the kind; None: the scatter of all rows."""
 
 
 def _fill_products(features: NDArray, kernel: Kernel) -> None:
@@ -71,8 +71,7 @@ class Pairs(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def pairs_of(n_features: int) -> Pairs:
-    """The products of so many features."""
+def _pairs(n_features: int) -> Pairs:
     numbers = np.arange(n_features * (n_features + 1) // 2)
     shift, i = np.divmod(numbers, n_features)
     j = (i + shift) % n_features
@@ -83,14 +82,14 @@ def pairs_of(n_features: int) -> Pairs:
 
 
 def _product_coefficients(precisions: NDArray) -> NDArray:
-    pairs = pairs_of(precisions.shape[-1])
-    flat = precisions.reshape(len(precisions), -1)
-    return flat.take(pairs.entry, axis=1) * pairs.share
+    pairs = _pairs(precisions.shape[-1])
+    flat = precisions.reshape(*precisions.shape[:-2], -1)
+    return flat.take(pairs.entry, axis=-1) * pairs.share
 
 
 def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
-    flat = sums.take(pairs_of(n_features).product, axis=1)
-    return flat.reshape(-1, n_features, n_features)
+    flat = sums.take(_pairs(n_features).product, axis=-1)
+    return flat.reshape(*sums.shape[:-1], n_features, n_features)
 
 
 SECOND_ORDER = {

@@ -49,6 +49,12 @@ class Incomplete(Kernel):
         """log w_k - ``reference``."""
         return np.log(self.mixture.weights) - self.reference
 
+    @cached_property
+    def precisions(self) -> NDArray:
+        """Matrices (K, d, d), or (1, d, d) if they are the same."""
+        precisions = self.mixture.covariances.precisions
+        return precisions.reshape(-1, *precisions.shape[-2:])
+
     def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
         kind = self.mixture.covariances.products
         # The sums of an empty component are zero about any origin: its mean stays.
@@ -91,12 +97,6 @@ class Incomplete(Kernel):
         squares = self.mixture.covariances.variances + self.shifts**2
         total[:, 1, 1:] = second + absent * squares
         return total
-
-
-def precisions_of(covariances: Covariances) -> NDArray:
-    """Precision matrices (K, d, d), or (1, d, d) if they are the same."""
-    precisions = covariances.precisions
-    return precisions.reshape(-1, *precisions.shape[-2:])
 
 
 def rounding(covariances: Covariances, shifts: NDArray | float) -> float:

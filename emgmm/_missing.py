@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ._blocks import Blocks
 from ._by_row import ByRow
 from ._conditioned import Conditioned, from_precisions
-from ._features import SECOND_ORDER, pairs_of
-from ._incomplete import Incomplete, precisions_of, rounding
+from ._features import SECOND_ORDER
+from ._incomplete import Incomplete, rounding
 from ._kernels import MAX_ROWS, QUADRATIC_SIZE
 from ._parameters import LOG_2_PI, Parameters
 from ._patterns import bounds_of_patterns
@@ -27,6 +27,7 @@ PATTERNS_SIZE = 2**22  # numbers in what belongs to the patterns of a block, at 
 MIN_ROWS = 64
 # What is computed for each pattern pays with many rows of each, and few features.
 MANY_ROWS, MANY_FEATURES = 64, 32
+PRODUCTS = SECOND_ORDER["full"]
 
 
 class _Fast(Incomplete):
@@ -71,28 +72,23 @@ class Swept(_Fast):
     multiplications, and d^3 in a product of matrices of all patterns.
     """
 
-    @cached_property
-    def precisions(self) -> NDArray:
-        """Shape (K, d, d), or (1, d, d) if they are the same."""
-        return precisions_of(self.mixture.covariances)
-
     @property
     def rows(self) -> int:
         n_components, d = self.mixture.means.shape
-        size = 1 + d + SECOND_ORDER["full"].size(d) + 2 * n_components
+        size = 1 + d + PRODUCTS.size(d) + 2 * n_components
         most = PATTERNS_SIZE // (n_components * (1 + d) ** 2)
         return max(min(QUADRATIC_SIZE // size, most, MAX_ROWS), MIN_ROWS)
 
     def features(self, X: NDArray) -> Patterns:
-        d, second = X.shape[1], SECOND_ORDER["full"]
-        shape = (1 + d + second.size(d), len(X))
+        d = X.shape[1]
+        shape = (1 + d + PRODUCTS.size(d), len(X))
         features = self.scratch.array("features", shape, self.dtype)
         features[0] = 1.0
         z = features[1 : 1 + d]
         np.subtract(X.T, self.center[:, None], out=z)
         absent = np.isnan(z)
         np.copyto(z, 0.0, where=absent)
-        second.fill(features, self)
+        PRODUCTS.fill(features, self)
         bounds = bounds_of_patterns(absent)
         missing = absent[:, bounds[:-1]].T
         rows = list(map(slice, bounds[:-1], bounds[1:]))
@@ -115,21 +111,20 @@ class Swept(_Fast):
         """How many features components have coefficients of their own for: not of the
         products, if precisions are the same."""
         d = len(self.center)
-        products = SECOND_ORDER["full"].size(d) if len(self.precisions) > 1 else 0
+        products = PRODUCTS.size(d) if len(self.precisions) > 1 else 0
         return 1 + d + products
 
     def _theta(self, patterns: Patterns) -> NDArray:
         """Coefficients of the features, for each pattern, shape (K, S, F)."""
-        d, pairs, given = len(self.center), pairs_of(len(self.center)), patterns.given
+        d, given = len(self.center), patterns.given
         shifts = self.shifts[:, None] * ~patterns.missing
         linear = (given.marginal @ shifts[..., None])[..., 0]
         constants = given.log_det - LOG_2_PI * (~patterns.missing).sum(axis=1)
-        theta = np.empty((*linear.shape[:2], 1 + d + len(pairs.entry)))
+        theta = np.empty((*linear.shape[:2], 1 + d + PRODUCTS.size(d)))
         theta[..., 0] = 0.5 * (constants - np.vecdot(linear, shifts))
         theta[..., 0] += self.log_weights[:, None]
         theta[..., 1 : 1 + d] = linear
-        flat = given.marginal.reshape(*given.marginal.shape[:2], -1)
-        theta[..., 1 + d :] = flat.take(pairs.entry, axis=-1) * pairs.share
+        theta[..., 1 + d :] = PRODUCTS.coefficients(given.marginal)
         return theta
 
     def moments(self, features: Patterns, responsibilities: NDArray) -> NDArray:
@@ -144,8 +139,7 @@ class Swept(_Fast):
                 sums[0, s, first:] = block[first:] @ own.sum(axis=0)
         observed = np.empty((*shape[:2], 1 + d, 1 + d))
         observed[..., 0, :] = observed[..., 0] = sums[..., : 1 + d]
-        products = sums[..., 1 + d :].take(pairs_of(d).product, axis=-1)
-        observed[..., 1:, 1:] = products.reshape(*shape[:2], d, d)
+        observed[..., 1:, 1:] = PRODUCTS.products(sums[..., 1 + d :], d)
         return self.completed(observed, features.missing, features.given)
 
 

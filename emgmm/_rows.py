@@ -43,8 +43,7 @@ def check_rows(
 
 def _check_something_observed(estimator: Any, blocks: RowBlocks) -> None:
     """Every feature needs a value in some row that counts."""
-    rows = blocks.X[blocks.sample_weight > 0]
-    empty = np.flatnonzero(np.isnan(rows).all(axis=0))
+    empty = np.flatnonzero(blocks.counts == 0)
     if empty.size:
         names = getattr(estimator, "feature_names_in_", None)
         named = [repr(str(names[j])) if names is not None else str(j) for j in empty]

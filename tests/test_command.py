@@ -445,7 +445,8 @@ def test_outputs_that_cannot_be_written_are_found_before_fitting(
 
     monkeypatch.setattr(GaussianMixtureEM, "fit", fit)
     for option in ["--out", "--impute", "--save", "--plot"]:
-        fails(data, *ONE, option, tmp_path / "nowhere" / "x.png")
+        line = fails(data, *ONE, option, tmp_path / "nowhere" / "x.png")
+        assert option in line and "there is no folder" in line
 
 
 @pytest.mark.parametrize(

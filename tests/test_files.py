@@ -275,7 +275,7 @@ def assert_refused(path, match):
     return message
 
 
-def unless_same(path, saved):
+def assert_same_unless_refused(path, saved):
     """The model if it is loaded at all, which must be the saved one."""
     try:
         loaded = GaussianMixtureEM.load(path)
@@ -292,7 +292,7 @@ def test_no_byte_changed_gives_another_model(path, fitted):
         damaged = bytearray(sound)
         damaged[position] ^= rng.choice([1, 128, 255, rng.integers(1, 256)])
         path.write_bytes(damaged)
-        unless_same(path, fitted)
+        assert_same_unless_refused(path, fitted)
 
 
 def test_a_file_cut_short_or_shuffled_gives_no_other_model(path, fitted):
@@ -305,7 +305,7 @@ def test_a_file_cut_short_or_shuffled_gives_no_other_model(path, fitted):
             sound[:position] + sound[position + 1 :],
         ]:
             path.write_bytes(damaged)
-            unless_same(path, fitted)
+            assert_same_unless_refused(path, fitted)
 
 
 def test_no_file_and_a_folder_are_told_as_they_are(tmp_path):
