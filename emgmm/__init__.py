@@ -7,12 +7,15 @@ _conditioned        matrices conditioned on what each pattern of values has
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them
 _columns            columns that users choose, by index or by name
+_evenly             rows chosen evenly by their weights
+_units              units in which numbers are moderate, what they resolve
 _statistics         the additive statistics that EM iterates on
 _products           products of matrices with very many columns
 _accelerate         extrapolation of EM, and what it has still to gain
 _callbacks          scikit-learn's callbacks, told of the tasks of a fit
 _threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
+_incomplete_blocks  those of rows in which values are missing
 _rules              rules of the M-step: volume and shape
 _families           the fourteen covariance models: rules of the M-step
 _parameters         weights, means and covariances of a mixture
@@ -20,6 +23,8 @@ _univariate         mixtures of one feature: probabilities and quantiles
 _initialize         starts: rows to labels or responsibilities
 _charts             coordinates of mixtures near to one another
 _mstep              statistics to a mixture, and what keeps it regular
+_summary            what one pass tells of rows visited chunk by chunk
+_sources            rows that are not all in memory
 _posterior          what kernels have in common: log-densities to responsibilities
 _deviations         sums of deviations from an origin of each component
 _features           quadratic features of rows
@@ -38,6 +43,8 @@ _defects            what is degenerate in a fit, told
 _validation         what users pass, checked
 _mixture            Mixture, a distribution
 _rows               rows and weights that users pass, checked
+_iterables          rows from iterables of blocks, and from large memory maps
+_given              rows that users pass, wherever they are
 _published          what a fit publishes, whether it is all of one mind
 _files              files of fitted mixtures, written and mistrusted
 datasets            the demonstration data

@@ -7,24 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial, reduce
 from operator import add
-from threading import Lock
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._patterns import bounds_of_patterns, order_by_pattern
+from ._evenly import picked, positions
 from ._products import squares
-from ._threads import Scratch, run_all
+from ._threads import OrderedSum, Scratch, run_all
+from ._units import are_moderate, resolution_of, type_of_sums, units_of
 
 # Numbers in a block (rows x features) where a function does not say how many rows.
 BLOCK_SIZE = 2**16
 # Sums of blocks are added within groups of consecutive blocks, and those in order;
 # so many groups, whatever the number of threads, that no sum depends on it.
 MAX_GROUPS = 32
-MODERATE = 1e-60, 1e60  # sizes of numbers that any formula may take
-# Weights in this range and their sums are far from the ends of float32.
-FLOAT32_WEIGHTS = 2.0**-40, 2.0**40
 
 
 class Blocks(Protocol):
@@ -39,6 +36,22 @@ class Blocks(Protocol):
     ) -> Any:
         """Add function(rows, weights, *aligned rows) over the blocks, in order."""
 
+    def accumulate(self, function: Callable[..., Any], *aligned: NDArray) -> Any:
+        """Add function(RowBlocks, *aligned rows) over the parts that are in memory at
+        a time, in order."""
+
+    def sample(self, size: int) -> RowBlocks:
+        """All rows that have a weight, or of more one from each of so many equal parts
+        of the weight: always the same ones, in any order of their numbers."""
+
+    def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
+        """The rows in units (d,) in which squares of squares neither over- nor
+        underflow: powers of two, and 1 unless that is needed."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all rows are, so that something may be kept of each of them."""
+
     @property
     def incomplete(self) -> bool:
         """Whether values may be missing (NaN)."""
@@ -46,6 +59,30 @@ class Blocks(Protocol):
     @property
     def n_samples(self) -> int:
         """Number of rows."""
+
+    @property
+    def n_weighted(self) -> int:
+        """Number of rows that have a weight."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+
+    @property
+    def equally_weighted(self) -> bool:
+        """Whether no weights were given."""
+
+    @property
+    def greatest_weight(self) -> float:
+        """Of any row."""
+
+    @property
+    def counts(self) -> NDArray:
+        """Weights (d,) of the rows in which there is a value."""
+
+    @property
+    def float_type(self) -> np.dtype:
+        """float32 or float64: that of the rows, and of what is published."""
 
     @property
     def n_patterns(self) -> int:
@@ -94,11 +131,33 @@ class RowBlocks(ABC):
     scratch: Scratch = field(default_factory=Scratch)
 
     incomplete: ClassVar[bool]
+    in_memory: ClassVar[bool] = True
 
     @property
     def n_samples(self) -> int:
-        """Number of rows."""
         return len(self.X)
+
+    @property
+    def n_weighted(self) -> int:
+        if self.equally_weighted:
+            return self.n_samples
+        return int(np.count_nonzero(self.sample_weight))
+
+    @property
+    def n_features(self) -> int:
+        return self.X.shape[1]
+
+    @property
+    def equally_weighted(self) -> bool:
+        return self.sample_weight.strides == (0,)  # ones that are not stored
+
+    @property
+    def greatest_weight(self) -> float:
+        return float(self.sample_weight.max())
+
+    @property
+    def float_type(self) -> np.dtype:
+        return self.X.dtype
 
     @property
     @abstractmethod
@@ -138,9 +197,27 @@ class RowBlocks(ABC):
     def restored(self, values: NDArray) -> NDArray:
         """What belongs to the rows here, in the order of the user's."""
 
+    @abstractmethod
+    def placed(self, rows: NDArray) -> NDArray:
+        """Where rows are here that the user's order has at these indices."""
+
     def take(self, rows: NDArray, sample_weight: NDArray) -> Self:
         """Some of the rows, by ascending indices, with weights."""
         return self._with(self.X[rows], sample_weight)
+
+    def accumulate(self, function: Callable[..., Any], *aligned: NDArray) -> Any:
+        return function(self, *aligned)
+
+    def sample(self, size: int) -> RowBlocks:
+        if self.n_weighted == self.n_samples <= size:
+            return self
+        weights = self.sample_weight
+        weights = weights if self.equally_weighted else self.restored(weights)
+        within = positions(self.weight, size) if self.n_weighted > size else None
+        chosen, times = picked(weights, within)
+        rows = self.placed(chosen)
+        order = np.argsort(rows)
+        return self.take(rows[order], times[order])
 
     def _with(self, X: NDArray, sample_weight: NDArray) -> Self:
         return replace(self, X=X, sample_weight=sample_weight, scratch=Scratch())
@@ -149,17 +226,10 @@ class RowBlocks(ABC):
         """The rows in units (d,) in which squares of squares neither over- nor
         underflow: powers of two, and 1 unless that is needed, which copies the rows.
         """
-        sizes = self.sizes
-        least, most = MODERATE
-        if np.all((sizes == 0) | (least < sizes) & (sizes < most)):
-            return self, np.ones(len(sizes))
-        sizes = np.fmax(
-            np.abs(np.fmin.reduce(self.X, axis=0)),
-            np.abs(np.fmax.reduce(self.X, axis=0)),
-        )
-        if not by_feature:
-            sizes[:] = np.fmax.reduce(sizes)
-        units = 2.0 ** np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))
+        if are_moderate(self.sizes):
+            return self, np.ones(self.n_features)
+        least, greatest = (np.fmin.reduce(self.X, 0), np.fmax.reduce(self.X, 0))
+        units = units_of(least, greatest, by_feature)
         return self._with(self.X / units, self.sample_weight), units
 
     def slices(self, rows: int | None = None) -> list[slice]:
@@ -171,7 +241,7 @@ class RowBlocks(ABC):
         n_samples, n_features = self.X.shape
         rows = rows or max(self.block_size // n_features, 1)
         if n_samples <= rows:
-            return [slice(0, n_samples)]
+            return [slice(0, n_samples)] if n_samples else []
         number = 4 * -(-n_samples // (4 * rows))
         bounds = np.linspace(0, n_samples, min(number, n_samples) + 1).astype(int)
         return [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
@@ -182,7 +252,7 @@ class RowBlocks(ABC):
         blocks = self.slices(rows)
         if len(blocks) == 1:
             return function(self.X, self.sample_weight, *aligned)
-        total = _OrderedSum()
+        total = OrderedSum()
 
         def add_group(index: int, group: list[slice]) -> None:
             values = (
@@ -217,16 +287,14 @@ class RowBlocks(ABC):
 
     @cached_property
     def dtype(self) -> np.dtype:
-        if self.X.dtype == np.float32:
-            weights, (least, most) = self.sample_weight, FLOAT32_WEIGHTS
-            if weights.max() < most and not np.any((weights > 0) & (weights < least)):
-                return np.dtype(np.float32)
-        return np.dtype(np.float64)
+        if self.X.dtype == np.float64 or self.equally_weighted:
+            return self.X.dtype
+        positive = self.sample_weight[self.sample_weight > 0]
+        return type_of_sums(self.X.dtype, positive.min(), positive.max())
 
     @property
     def resolution(self) -> float:
-        # Parameters are published in the type of the rows.
-        return float(max(np.finfo(self.X.dtype).eps / 4, 16 * np.finfo(float).eps))
+        return resolution_of(self.X.dtype)
 
     @cached_property
     def weight(self) -> float:
@@ -250,6 +318,9 @@ class ArrayBlocks(RowBlocks):
 
     def restored(self, values: NDArray) -> NDArray:
         return values
+
+    def placed(self, rows: NDArray) -> NDArray:
+        return rows
 
     @property
     def n_complete(self) -> int:
@@ -279,106 +350,7 @@ class ArrayBlocks(RowBlocks):
         return sums[1:, 1:]
 
 
-@dataclass(frozen=True, eq=False)
-class IncompleteBlocks(RowBlocks):
-    """Of rows in which values are missing (NaN), at random.
-
-    Those that lack the same features lie together: what depends on the pattern is
-    computed once for all of them.
-    """
-
-    order: NDArray | None = None
-    """Indices (n,) of the rows among the user's, for whole arrays only."""
-
-    incomplete = True
-
-    @classmethod
-    def of(cls, X: NDArray, sample_weight: NDArray) -> Self:
-        """Of the user's rows, in whatever order."""
-        order = order_by_pattern(np.isnan(X))
-        equal = sample_weight.strides == (0,)  # ones that are not stored
-        weights = sample_weight if equal else sample_weight[order]
-        return cls(X[order], weights, order=order)
-
-    def arranged(self, values: NDArray) -> NDArray:
-        return values if self.order is None else values[self.order]
-
-    def restored(self, values: NDArray) -> NDArray:
-        if self.order is None:
-            return values
-        out = np.empty_like(values)
-        out[self.order] = values
-        return out
-
-    def take(self, rows: NDArray, sample_weight: NDArray) -> Self:
-        return replace(super().take(rows, sample_weight), order=None)
-
-    @cached_property
-    def n_patterns(self) -> int:
-        return len(bounds_of_patterns(np.isnan(self.X).T)) - 1
-
-    @cached_property
-    def n_complete(self) -> int:
-        complete = ~np.isnan(self.X).any(axis=1)
-        return int(np.count_nonzero(self.sample_weight[complete]))
-
-    @cached_property
-    def counts(self) -> NDArray:
-        return self.sum(lambda rows, weights: weights @ ~np.isnan(rows))
-
-    @cached_property
-    def center(self) -> NDArray:
-        seen = ~np.isnan(self.X) & (self.sample_weight > 0)[:, None]
-        first = self.X[seen.argmax(axis=0), np.arange(self.X.shape[1])]
-        first = np.nan_to_num(first.astype(np.float64))
-        total = self.sum(lambda rows, weights: weights @ _or_zero(rows - first))
-        return first + total / np.where(self.counts > 0, self.counts, 1.0)
-
-    @property
-    def variances(self) -> NDArray:
-        """Where there is no value of a feature, 1."""
-        seen = self.counts > 0
-        counts = np.where(seen, self.counts, 1.0)
-        return np.where(seen, np.diagonal(self.scatter) / counts, 1.0)
-
-    @cached_property
-    def scatter(self) -> NDArray:
-        center = self.center
-        with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
-            sums = self.sum(
-                lambda rows, weights: squares(_or_zero(rows - center), weights)
-            )
-        return sums[1:, 1:]
-
-
-def _or_zero(values: NDArray) -> NDArray:
-    """The values, in place, with zero where one is missing."""
-    values[np.isnan(values)] = 0.0
-    return values
-
-
-class _OrderedSum:
-    """A sum of values that come in any order, added in that of their numbers.
-
-    Few have to wait at a time, so that few are in memory.
-    """
-
-    def __init__(self) -> None:
-        self.value: Any = None
-        self._added = 0
-        self._waiting: dict[int, Any] = {}
-        self._lock = Lock()
-
-    def add(self, index: int, value: Any) -> None:
-        with self._lock:
-            self._waiting[index] = value
-            while self._added in self._waiting:
-                value = self._waiting.pop(self._added)
-                self.value = value if self._added == 0 else self.value + value
-                self._added += 1
-
-
 def _groups(blocks: list[slice]) -> list[list[slice]]:
     """Consecutive blocks in groups of equal numbers, at most ``MAX_GROUPS``."""
-    size = -(-len(blocks) // MAX_GROUPS)
+    size = max(-(-len(blocks) // MAX_GROUPS), 1)
     return [blocks[start : start + size] for start in range(0, len(blocks), size)]

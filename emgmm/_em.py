@@ -67,6 +67,8 @@ class Progress:
     interval: int
     tasks: Tasks = field(default_factory=Tasks)
     published: Callable[[EMResult], dict[str, Any]] = vars
+    reached: EMResult | None = field(default=None, init=False)
+    """Where the last iteration of all ended."""
     _began: float = field(default=0.0, init=False)
     _last: float = field(default=0.0, init=False)
 
@@ -81,7 +83,7 @@ class Progress:
 
     def iterated(self, result: EMResult) -> bool:
         """Whether a callback wants this run to end."""
-        n_iter = result.n_iter
+        n_iter, self.reached = result.n_iter, result
         if self.verbose and not n_iter % self.interval:
             now, last = perf_counter(), self._last
             self._last = now

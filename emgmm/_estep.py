@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from typing import TypeVar
@@ -89,10 +90,10 @@ def _statistics_of_incomplete_start(
     No covariances are known yet: what is missing is taken to be independent of the
     rest, with mean and variance of what the component has of that feature.
     """
-    center = blocks.center
+    center, scratch = blocks.center, blocks.scratch
 
     def of_features(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
-        features = observed_features(X, center, blocks.scratch)
+        features = observed_features(X, center, scratch)
         return contract(features, _weighted(start, n_components, sample_weight))
 
     sums = blocks.sum(of_features, start).T
@@ -113,7 +114,7 @@ def _statistics_of_incomplete_start(
     diagonals = np.einsum("kii->ki", total.moments)
     diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)
     origin = center + shifts
-    deviations = Deviations(products, origin, center, DOUBLE.dtype, blocks.scratch)
+    deviations = Deviations(products, origin, center, DOUBLE.dtype, scratch)
     moments = total.moments
     if products == "diagonal":
         moments = np.stack([moments[:, 0], diagonals], axis=1)
@@ -176,6 +177,23 @@ def for_each_row(
     return _visit_with_any(mixture, blocks, visit)
 
 
+@dataclass(frozen=True, eq=False)
+class Telling:
+    """What is told of each row by a mixture, in the user's order of the rows."""
+
+    mixture: Parameters
+    function: Callable[[Kernel, NDArray], NDArray]
+    dtype: type | None = None
+    """Of the results, by default that of the rows."""
+    shape: tuple[int, ...] = ()
+    """Of what is told of one row."""
+
+    def __call__(self, blocks: RowBlocks) -> NDArray:
+        dtype = blocks.float_type if self.dtype is None else self.dtype
+        out = np.empty((blocks.n_samples, *self.shape), dtype=dtype)
+        return blocks.restored(for_each_row(blocks, self.mixture, self.function, out))
+
+
 def log_density(
     kernel: Kernel, log_joint: NDArray, labels: NDArray | None = None
 ) -> NDArray:
@@ -201,67 +219,76 @@ def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     return for_each_row(blocks, mixture, responsibilities, out)
 
 
-def weight_of_components(blocks: RowBlocks, mixture: Parameters) -> NDArray:
+def weight_of_components(blocks: Blocks, mixture: Parameters) -> NDArray:
     """Weights (K,) of the rows that components hold; of those with a value of the
     feature of which fewest have one."""
     if not blocks.incomplete:
         return mixture.weights * blocks.weight
-    most = blocks.sample_weight.max()
-    return most * _shares(blocks, mixture)[0].min(axis=1)
+    return blocks.greatest_weight * _shares(blocks, mixture)[0].min(axis=1)
 
 
-def effective_rows(blocks: RowBlocks, mixture: Parameters) -> NDArray:
+def effective_rows(blocks: Blocks, mixture: Parameters) -> NDArray:
     """Rows (K,) of equal weight that tell as much of the components: Kish's number.
 
     (sum w r)^2 / sum w^2 r, whatever the scale of the weights; of the rows with a value
     of the feature of which fewest have one.
     """
-    if blocks.sample_weight.strides == (0,) and not blocks.incomplete:
+    if blocks.equally_weighted and not blocks.incomplete:
         return mixture.weights * blocks.n_samples
     total, squares = _shares(blocks, mixture)
     return (total**2 / np.where(squares > 0, squares, 1.0)).min(axis=1)
 
 
-def _shares(blocks: RowBlocks, mixture: Parameters) -> NDArray:
+def _shares(blocks: Blocks, mixture: Parameters) -> NDArray:
     """Sums of w r and w^2 r (2, K, d or 1) over the rows with a value of a feature, for
     weights w relative to the greatest."""
-    most = blocks.sample_weight.max()
+    greatest, incomplete = blocks.greatest_weight, blocks.incomplete
 
-    def visit(kernel: Kernel) -> NDArray:
-        def of_block(X: NDArray, weights: NDArray) -> NDArray:
-            log_joint = kernel.log_joint(kernel.features(X))
-            relative = weights / most
-            shares = kernel.posterior(log_joint)[1] * relative
-            present = ~np.isnan(X) if blocks.incomplete else np.ones((len(X), 1))
-            return np.stack([shares @ present, shares * relative @ present])
+    def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
+        log_joint = kernel.log_joint(kernel.features(X))
+        relative = weights / greatest
+        shares = kernel.posterior(log_joint)[1] * relative
+        present = ~np.isnan(X) if incomplete else np.ones((len(X), 1))
+        return np.stack([shares @ present, shares * relative @ present])
 
-        return blocks.sum(of_block, rows=kernel.rows)
-
-    return _visit_with_any(mixture, blocks, visit)
+    return blocks.accumulate(partial(_sum_with_any, mixture, of_block))
 
 
 def sum_over_rows(
-    blocks: RowBlocks,
+    blocks: Blocks,
     mixture: Parameters,
     function: Callable[..., NDArray],
     *aligned: NDArray,
 ) -> NDArray:
     """Sum of function(kernel, log_joint, *aligned rows), times weights, and weight."""
 
-    def visit(kernel: Kernel) -> NDArray:
-        def of_block(X: NDArray, weights: NDArray, *aligned: NDArray) -> NDArray:
-            log_joint = kernel.log_joint(kernel.features(X))
-            values = function(kernel, log_joint, *aligned)
-            total = weighted_sum(weights, values, kernel.scratch)
-            return np.array([total, weights.sum()])
+    def of_block(
+        kernel: Kernel, X: NDArray, weights: NDArray, *aligned: NDArray
+    ) -> NDArray:
+        log_joint = kernel.log_joint(kernel.features(X))
+        values = function(kernel, log_joint, *aligned)
+        total = weighted_sum(weights, values, kernel.scratch)
+        return np.array([total, weights.sum()])
 
-        return blocks.sum(of_block, *aligned, rows=kernel.rows)
+    return blocks.accumulate(partial(_sum_with_any, mixture, of_block), *aligned)
+
+
+def _sum_with_any(
+    mixture: Parameters,
+    function: Callable[..., NDArray],
+    blocks: RowBlocks,
+    *aligned: NDArray,
+) -> NDArray:
+    """Sum of function(kernel, rows, weights, *aligned rows)."""
+
+    def visit(kernel: Kernel) -> NDArray:
+        return blocks.sum(partial(function, kernel), *aligned, rows=kernel.rows)
 
     return _visit_with_any(mixture, blocks, visit)
 
 
 def _visit_with_any(
-    mixture: Parameters, blocks: Blocks, visit: Callable[[Kernel], Result]
+    mixture: Parameters, blocks: RowBlocks, visit: Callable[[Kernel], Result]
 ) -> Result:
     """Visit rows that the mixture was perhaps not fitted to; in float64, each alone.
 

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from functools import partial
 from itertools import repeat
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,28 +21,30 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._blocks import RowBlocks
+from ._blocks import Blocks, RowBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._columns import Features, split_features
 from ._conditional import Regression, imputed, told
 from ._defects import warn_of_defects
 from ._em import EMOptions, EMResult, Progress
 from ._estep import (
+    Telling,
     classification_score,
-    for_each_row,
     log_density,
     responsibilities,
     sum_over_rows,
 )
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
+from ._given import check_blocks, for_rows
 from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Relative
 from ._parameters import Parameters
 from ._posterior import Kernel
-from ._rows import check_enough_rows, check_rows
-from ._runs import Begin, Problem
-from ._split import STARTS
+from ._rows import check_enough_rows
+from ._runs import Begin, ProblemOf
+from ._sources import NO_ROWS
+from ._split import STARTS, many_of
 from ._threads import BLAS
 from ._validation import (
     check_covariances,
@@ -54,6 +56,8 @@ from ._validation import (
     shape_of_means,
     unchanged_on_failure,
 )
+
+Rows = TypeVar("Rows", bound=Blocks)
 
 
 class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
@@ -447,7 +451,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         >>> GaussianMixtureEM(n_components=2).fit_predict(X)
         array([0, 0, 0, 1, 1, 1])
         """
-        return self._fit(X, y, sample_weight).labels_
+        self._fit(X, y, sample_weight)
+        return self.labels_ if hasattr(self, "labels_") else self.predict(X)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Most probable component of each row.
@@ -477,9 +482,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         >>> gmm.predict([[1.5], [7.0]])
         array([0, 1])
         """
-        mixture, blocks = self._mixture(), self._rows(X)
-        labels = np.empty(len(blocks.X), dtype=np.int64)
-        return blocks.restored(for_each_row(blocks, mixture, Kernel.labels, labels))
+        return for_rows(self, X, Telling(self._mixture(), Kernel.labels, np.int64))
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Responsibilities: probabilities of the components, given each row.
@@ -511,9 +514,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         array([[1. , 0. ],
                [0.5, 0.5]])
         """
-        mixture, blocks = self._mixture(), self._rows(X)
-        out = np.empty((len(blocks.X), len(mixture.weights)), dtype=blocks.X.dtype)
-        return blocks.restored(for_each_row(blocks, mixture, responsibilities, out))
+        mixture = self._mixture()
+        telling = Telling(mixture, responsibilities, None, (len(mixture.weights),))
+        return for_rows(self, X, telling)
 
     def score_samples(self, X: ArrayLike) -> NDArray:
         """Log-density of each row.
@@ -544,9 +547,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         >>> gmm.score_samples([[1.0], [5.0]]).round(2)
         array([ -1.41, -12.72])
         """
-        mixture, blocks = self._mixture(), self._rows(X)
-        out = np.empty(len(blocks.X), dtype=blocks.X.dtype)
-        return blocks.restored(for_each_row(blocks, mixture, log_density, out))
+        return for_rows(self, X, Telling(self._mixture(), log_density))
 
     def score(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -989,9 +990,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", self.n_init)
-        with unchanged_on_failure(self):
-            rows = check_rows(self, X, sample_weight, reset=True)
-            check_enough_rows(rows.sample_weight, self.n_components)
+        with unchanged_on_failure(self, but="_reached"):
+            rows = check_blocks(self, X, sample_weight, reset=True)
+            check_enough_rows(rows, self.n_components)
             # Held once for a fit is cheaper; but a user's own start has all threads.
             own_start = callable(self.init_params)
             with nullcontext() if own_start else BLAS.held():
@@ -1007,7 +1008,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         return self
 
-    def _fit_rows(self, rows: RowBlocks, tasks: Tasks) -> list[str]:
+    def _fit_rows(self, rows: Blocks, tasks: Tasks) -> list[str]:
         """Run EM from every start and publish the best; what is degenerate in it."""
         with BLAS.held():
             problem = self._problem(rows)
@@ -1019,7 +1020,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             return ended.__dict__
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
-        results = problem.runs(self._starts(problem, rows), progress)
+        try:
+            results = problem.runs(self._starts(problem, rows), progress)
+        except BaseException:
+            if progress.reached is not None:
+                reached = problem.in_units_of_the_user(progress.reached).mixture
+                self._reached = (self.covariance_type, reached)
+            raise
         with BLAS.held():
             best = problem.best(results)
             self._publish(problem.in_units_of_the_user(best), rows)
@@ -1031,22 +1038,22 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             ]
             return problem.defects(best.mixture)
 
-    def _problem(self, rows: RowBlocks) -> Problem:
+    def _problem(self, rows: Rows) -> ProblemOf[Rows]:
         """What is to be fitted, and how."""
         family = FAMILIES[self.covariance_type]
         return self._problem_in_units(*rows.in_units(family.by_feature))
 
-    def _problem_in_units(self, blocks: RowBlocks, units: NDArray) -> Problem:
+    def _problem_in_units(self, blocks: Rows, units: NDArray) -> ProblemOf[Rows]:
         family, scale = FAMILIES[self.covariance_type], Relative.to(blocks)
         by_scale = isinstance(self.reg_covar, str)
         covar = scale if by_scale else Constant(self.reg_covar / units / units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        return Problem(blocks, units, family, options)
+        return ProblemOf(blocks, units, family, options)
 
-    def _starts(self, problem: Problem, rows: RowBlocks) -> Iterator[Begin]:
+    def _starts(self, problem: ProblemOf[Blocks], rows: Blocks) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
-        n_features = rows.X.shape[1]
+        n_features = rows.n_features
         known = check_given(
             (self.weights_init, self.means_init, self.precisions_init),
             self.covariance_type,
@@ -1062,7 +1069,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             yield partial(_with_known, start, known, problem.units)
 
     def _named_or_own_starts(
-        self, problem: Problem, rows: RowBlocks
+        self, problem: ProblemOf[Blocks], rows: Blocks
     ) -> Iterator[Begin]:
         """What makes the mixtures of `init_params`, for each of the `n_init` starts."""
         start, n_components = self.init_params, self.n_components
@@ -1074,36 +1081,65 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             yield from repeat(further, self.n_init - 1)
             return
 
-        def own() -> Parameters:
-            X = _read_only(rows.restored(rows.X))
-            weights = _read_only(rows.restored(rows.sample_weight))
-            given = start(X, n_components, weights, rng) if callable(start) else start
-            labels = rows.arranged(check_start(given, weights, n_components))
-            return problem.start(labels, n_components)
-
+        own = partial(self._own_start, problem, rows, rng)
         yield from repeat(own, self.n_init if callable(start) else 1)
+
+    def _own_start(
+        self, problem: ProblemOf[Blocks], rows: Blocks, rng: np.random.RandomState
+    ) -> Parameters:
+        """The mixture of labels or responsibilities that the user gives or computes."""
+        start, n_components = self.init_params, self.n_components
+        if isinstance(rows, RowBlocks):
+            seen, arranged, units = rows, rows.arranged, np.ones(rows.n_features)
+        elif callable(start):
+            seen, units = many_of(problem.blocks, n_components), problem.units
+            problem, arranged = problem.of(seen), seen.arranged
+        else:
+            labels = check_start(start, np.ones(rows.n_samples), n_components)
+            return problem.start(labels, n_components)
+        weights = _read_only(seen.restored(seen.sample_weight))
+        if callable(start):
+            X = seen.restored(seen.X)
+            X = _read_only(X if (units == 1).all() else X * units)
+            start = start(X, n_components, weights, rng)
+        labels = arranged(check_start(start, weights, n_components))
+        return problem.start(labels, n_components)
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
     ) -> Parameters | None:
         """The mixture of the last fit, if `warm_start` asks for it and it fits."""
-        if not self.warm_start or not hasattr(self, "weights_"):
+        if not self.warm_start:
             return None
         shape = (self.n_components, n_features)
+        model, reached = getattr(self, "_reached", ("", None))
+        if reached is not None:
+            fits = reached.means.shape == shape and FAMILIES[model] is family
+            return reached if fits else None
+        if not hasattr(self, "weights_"):
+            return None
         fits = self.means_.shape == shape and self._family is family
         return self._mixture() if fits else None
 
-    def _publish(self, result: EMResult, blocks: RowBlocks) -> None:
+    def _publish(self, result: EMResult, blocks: Blocks) -> None:
         """Set the attributes of a finished fit."""
-        self._publish_mixture(result.mixture, blocks.X.dtype)
+        self._publish_mixture(result.mixture, blocks.float_type)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
         # Of the parameters as published: float32 rounds them.
-        rounded = blocks.X.dtype != np.float64
+        rounded = blocks.float_type != np.float64
         published = self._mixture() if rounded else result.mixture
-        labels = np.empty(blocks.n_samples, dtype=np.int64)
-        self.lower_bound_ = _mean(sum_over_rows(blocks, published, log_density, labels))
-        self.labels_ = blocks.restored(labels)
+        if isinstance(blocks, RowBlocks):
+            labels = np.empty(blocks.n_samples, dtype=np.int64)
+            total = sum_over_rows(blocks, published, log_density, labels)
+            self.lower_bound_ = _mean(total)
+            self.labels_ = blocks.restored(labels)
+        else:
+            self.__dict__.pop("labels_", None)
+            self.lower_bound_ = result.lower_bound
+            if rounded:
+                total = sum_over_rows(blocks, published, log_density)
+                self.lower_bound_ = _mean(total)
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
@@ -1126,6 +1162,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
+        self.__dict__.pop("_reached", None)
 
     @property
     def _family(self) -> CovarianceFamily:
@@ -1143,10 +1180,6 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         # As float32 they sum to one only nearly.
         return Parameters(weights / weights.sum(), means, covariances)
 
-    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> RowBlocks:
-        """Rows of as many features as in `fit`, and their weights, checked."""
-        return check_rows(self, X, sample_weight, reset=False)
-
     def _log_likelihood(
         self,
         X: ArrayLike,
@@ -1154,8 +1187,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         score: Callable[..., NDArray] | None = None,
     ) -> tuple[float, float]:
         """Mean log-likelihood (or other score) of a row, and the weight of all rows."""
-        mixture, blocks = self._mixture(), self._rows(X, sample_weight)
+        mixture = self._mixture()
+        blocks = check_blocks(self, X, sample_weight, reset=False)
         total = sum_over_rows(blocks, mixture, score or log_density)
+        if not total[1] > 0:
+            raise ValueError(NO_ROWS)
         return _mean(total), float(total[1])
 
     def _bayesian_criterion(self, mean: float, weight: float) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 
-from ._blocks import ArrayBlocks, IncompleteBlocks, RowBlocks
+from ._blocks import ArrayBlocks, Blocks, RowBlocks
+from ._incomplete_blocks import IncompleteBlocks
 from ._validation import as_numbers
 
 # Sums of weights below which shares of rows would underflow.
@@ -36,12 +37,12 @@ def check_rows(
         weights = check_sample_weight(sample_weight, len(rows))
         blocks = IncompleteBlocks.of(rows, weights)
         if reset:
-            _check_something_observed(estimator, blocks)
+            check_something_observed(estimator, blocks)
         return blocks
     return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
 
 
-def _check_something_observed(estimator: Any, blocks: RowBlocks) -> None:
+def check_something_observed(estimator: Any, blocks: Blocks) -> None:
     """Every feature needs a value in some row that counts."""
     empty = np.flatnonzero(blocks.counts == 0)
     if empty.size:
@@ -58,7 +59,22 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
     """Weights of the rows (n,) as float64; ones, not stored, where none are given."""
     if sample_weight is None:
         return np.broadcast_to(np.float64(1.0), n_samples)
-    weights = as_numbers(sample_weight, "sample_weight")
+    weights = weights_of_rows(sample_weight, n_samples)
+    if not (weights > 0).any():
+        raise ValueError(
+            "sample_weight is zero for every row: give at least one row a positive "
+            "weight, or leave sample_weight out."
+        )
+    with np.errstate(over="ignore"):
+        check_total_weight(float(weights.sum()))
+    return weights
+
+
+def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
+    """Weights of some of the rows (n,), all of which may be zero."""
+    weights = as_numbers(sample_weight, "sample_weight", copy=False)
+    if weights.strides == (0,):  # what ones that are not stored are known by
+        weights = weights.copy()
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
@@ -70,31 +86,27 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
             f"Negative values in data passed to `sample_weight`: {weights[index]} at "
             f"row {index}. Give weights of 0 or more."
         )
-    if not (weights > 0).any():
-        raise ValueError(
-            "sample_weight is zero for every row: give at least one row a positive "
-            "weight, or leave sample_weight out."
-        )
-    with np.errstate(over="ignore"):
-        total = weights.sum()
+    return weights
+
+
+def check_total_weight(total: float) -> None:
+    """Shares of it neither over- nor underflow."""
     if not MIN_TOTAL_WEIGHT < total < np.inf:
         raise ValueError(
             f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
             "scale the weights, which changes no fit."
         )
-    return weights
 
 
-def check_enough_rows(sample_weight: NDArray, n_components: int) -> None:
+def check_enough_rows(blocks: Blocks, n_components: int) -> None:
     """Every component needs a row of its own to start from."""
-    n_samples = len(sample_weight)
+    n_samples, n_weighted = blocks.n_samples, blocks.n_weighted
     if n_samples < n_components:
         raise ValueError(
             f"Expected n_samples >= n_components but got n_components = "
             f"{n_components}, n_samples = {n_samples}: lower n_components or fit more "
             "rows."
         )
-    n_weighted = int(np.count_nonzero(sample_weight))
     if n_weighted < n_components:
         raise ValueError(
             f"n_components = {n_components}, but sample_weight is positive for "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._algebra import VARIANCES
-from ._blocks import RowBlocks
+from ._blocks import Blocks, RowBlocks
 from ._em import EMOptions, EMResult, Progress, run_em
 from ._estep import (
     effective_rows,
@@ -34,15 +35,21 @@ VANISHED = 0.5  # effective rows below which a component is taken to hold none
 Begin = Callable[[], Parameters]
 """Makes a start; LinAlgError where it is singular."""
 
+Rows = TypeVar("Rows", bound=Blocks, covariant=True)
+
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class ProblemOf(Generic[Rows]):
     """What is fitted, in which units, and how."""
 
-    blocks: RowBlocks
+    blocks: Rows
     units: NDArray
     family: CovarianceFamily
     options: EMOptions
+
+    def of(self, blocks: RowBlocks) -> Problem:
+        """The same with rows in memory."""
+        return ProblemOf(blocks, self.units, self.family, self.options)
 
     def start(self, rows: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
@@ -131,6 +138,10 @@ class Problem:
             f"without {nothing}": vanished,
         }
         return [f"{_named(bad)} {text}" for text, bad in found.items() if bad.any()]
+
+
+Problem = ProblemOf[RowBlocks]
+"""With all rows in memory."""
 
 
 def _named(chosen: NDArray) -> str:

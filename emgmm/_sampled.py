@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, expit
 
-from ._blocks import ArrayBlocks, IncompleteBlocks, RowBlocks
+from ._blocks import ArrayBlocks, RowBlocks
 from ._estep import for_each_row, log_density, responsibilities_of
+from ._incomplete_blocks import IncompleteBlocks
 from ._parameters import LOG_2_PI, Parameters
 
 

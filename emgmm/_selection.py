@@ -647,7 +647,7 @@ def _refused(sizes: list[int], rows: RowBlocks) -> dict[int, str]:
     refused = {}
     for size in sizes:
         try:
-            check_enough_rows(rows.sample_weight, size)
+            check_enough_rows(rows, size)
         except ValueError as error:
             refused[size] = str(error)
     return refused

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import ArrayBlocks, RowBlocks
+from ._blocks import ArrayBlocks, Blocks, RowBlocks
 from ._conditional import imputed
 from ._covariances import Diagonal, Full, Spherical, Tied
 from ._em import EMResult, Progress
@@ -30,7 +30,7 @@ from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
 from ._parameters import Parameters
 from ._products import squares
-from ._runs import Problem
+from ._runs import Problem, ProblemOf
 from ._threads import BLAS
 
 SAMPLE_ROWS = 2**12  # of a sample, at least, ...
@@ -54,29 +54,33 @@ FREE = {
 
 
 def split(
-    problem: Problem, n_components: int, rng: np.random.RandomState
+    problem: ProblemOf[Blocks], n_components: int, rng: np.random.RandomState
 ) -> Parameters:
     """The better, after some iterations of EM, of splitting and of k-means."""
     return _best(problem, n_components, rng, kmeans_from_axes, _grown)
 
 
 def split_again(
-    problem: Problem, n_components: int, rng: np.random.RandomState
+    problem: ProblemOf[Blocks], n_components: int, rng: np.random.RandomState
 ) -> Parameters:
     """Another start: from k-means of standardised features, seeded by k-means++."""
     return _best(problem, n_components, rng, kmeans)
 
 
 def from_rows(
-    start: Start, problem: Problem, n_components: int, rng: np.random.RandomState
+    start: Start,
+    problem: ProblemOf[Blocks],
+    n_components: int,
+    rng: np.random.RandomState,
 ) -> Parameters:
-    """The mixture of the labels or responsibilities of all rows."""
+    """The mixture of the labels or responsibilities of all rows, or of many."""
     with BLAS.held():
-        rows = start(completed(problem), n_components, rng)
-        return problem.start(rows, n_components)
+        sample = problem.of(many_of(problem.blocks, n_components))
+        rows = start(completed(sample), n_components, rng)
+        return sample.start(rows, n_components)
 
 
-Begin = Callable[[Problem, int, np.random.RandomState], Parameters]
+Begin = Callable[[ProblemOf[Blocks], int, np.random.RandomState], Parameters]
 Run = Callable[[Problem, int], EMResult]
 
 STARTS: dict[str, tuple[Begin, Begin]] = {
@@ -90,7 +94,7 @@ STARTS: dict[str, tuple[Begin, Begin]] = {
 
 
 def _best(
-    problem: Problem,
+    problem: ProblemOf[Blocks],
     n_components: int,
     rng: np.random.RandomState,
     clustering: Start,
@@ -98,7 +102,7 @@ def _best(
 ) -> Parameters:
     """The best start of a clustering of standardised features and of others."""
     with BLAS.held(), np.errstate(all="ignore"):
-        sample = replace(problem, blocks=sample_of(problem.blocks, n_components))
+        sample = problem.of(sample_of(problem.blocks, n_components))
         if n_components == 1:
             return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
         labels = clustering(standardized(completed(sample)), n_components, rng)
@@ -124,29 +128,18 @@ def completed(problem: Problem) -> ArrayBlocks:
 
 
 def sample_of(
-    blocks: RowBlocks, n_components: int, n_rows: int = SAMPLE_ROWS
+    blocks: Blocks, n_components: int, n_rows: int = SAMPLE_ROWS
 ) -> RowBlocks:
     """All rows that have a weight, or some (so many at least) where they are more."""
-    X, weights = blocks.X, blocks.sample_weight
-    n_samples, n_features = X.shape
+    n_features = blocks.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
-    equal = weights.strides == (0,)
-    counted = n_samples if equal else np.count_nonzero(weights)
-    if counted <= limit:
-        if counted == n_samples:
-            return blocks
-        chosen = np.flatnonzero(weights)
-        return blocks.take(chosen, weights[chosen])
-    # One row from each of as many equal parts of the weight.
-    parts = np.arange(limit) + np.random.RandomState(0).uniform(size=limit)
-    if equal:
-        chosen = (parts * (n_samples / limit)).astype(np.intp)
-    else:
-        until = np.cumsum(weights)
-        chosen = np.searchsorted(until, parts * (until[-1] / limit), side="right")
-    rows, times = np.unique(np.minimum(chosen, n_samples - 1), return_counts=True)
-    return blocks.take(rows, times.astype(np.float64))
+    return blocks.sample(limit)
+
+
+def many_of(blocks: Blocks, n_components: int) -> RowBlocks:
+    """All rows that have a weight, or as many as a sample may have."""
+    return sample_of(blocks, n_components, SAMPLE_NUMBERS)
 
 
 def standardized(blocks: ArrayBlocks) -> ArrayBlocks:
@@ -216,7 +209,7 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
         return best
     rows = problem.blocks.take(members, weights[members])
     options = replace(problem.options, accelerated=False)
-    part = replace(problem, blocks=rows, options=options)
+    part = replace(problem.of(rows), options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
     for labels in _cuts(completed(part)):
         with suppress(np.linalg.LinAlgError):

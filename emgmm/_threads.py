@@ -157,6 +157,27 @@ def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
         return _share(tasks, n_threads)
 
 
+class OrderedSum:
+    """A sum of values that come in any order, added in that of their numbers.
+
+    Few have to wait at a time, so that few are in memory.
+    """
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self._added = 0
+        self._waiting: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def add(self, index: int, value: Any) -> None:
+        with self._lock:
+            self._waiting[index] = value
+            while self._added in self._waiting:
+                value = self._waiting.pop(self._added)
+                self.value = value if self._added == 0 else self.value + value
+                self._added += 1
+
+
 def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
     """Let the caller and its helpers take the next task until none is left."""
     waiting = deque(enumerate(tasks))

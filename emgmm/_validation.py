@@ -28,12 +28,14 @@ MATRICES_OF = {
 
 
 @contextmanager
-def unchanged_on_failure(estimator: Any) -> Iterator[None]:
-    """Give the estimator its attributes back if the block raises."""
+def unchanged_on_failure(estimator: Any, but: str = "") -> Iterator[None]:
+    """Give the estimator its attributes back, but for one, if the block raises."""
     attributes = vars(estimator).copy()
     try:
         yield
     except BaseException:
+        if but in vars(estimator):
+            attributes[but] = vars(estimator)[but]
         vars(estimator).clear()
         vars(estimator).update(attributes)
         raise
@@ -234,13 +236,13 @@ def shaped(
     return numbers
 
 
-def as_numbers(given: ArrayLike, argument: str) -> NDArray:
-    """The argument as an array of finite float64 numbers."""
+def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
+    """The argument as an array of finite float64 numbers, its own if not copied."""
     try:
         raw = np.asarray(given)
         if given is None or raw.dtype.kind not in "biufO":
             raise TypeError("not real numbers")
-        numbers = np.array(raw, dtype=np.float64)
+        numbers = np.array(raw, dtype=np.float64, copy=copy or None)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{argument} must hold real numbers, got {given!r:.60}: give a "

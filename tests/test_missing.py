@@ -19,11 +19,12 @@ from emgmm import (
     GaussianMixtureEM,
     GaussianMixtureIC,
 )
-from emgmm._blocks import ArrayBlocks, IncompleteBlocks
+from emgmm._blocks import ArrayBlocks
 from emgmm._by_row import ByRow
 from emgmm._covariances import Diagonal, Full, Spherical, Tied
 from emgmm._estep import e_step, expectation
 from emgmm._incomplete import EXACT
+from emgmm._incomplete_blocks import IncompleteBlocks
 from emgmm._missing import Coordinates, Swept, choose_incomplete
 from emgmm._parameters import Parameters
 from emgmm._posterior import DOUBLE

@@ -1,0 +1,26 @@
+"""Rows chosen evenly by their weights, without drawing random numbers anew."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def positions(weight: float, size: int) -> NDArray:
+    """One position in each of so many equal parts of the weight, ascending."""
+    parts = np.arange(size) + np.random.RandomState(0).uniform(size=size)
+    return parts * (weight / size)
+
+
+def picked(weights: NDArray, within: NDArray | None) -> tuple[NDArray, NDArray]:
+    """Indices of rows at positions within their weights, and how often each was met; or
+    of all that have a weight, and these."""
+    if within is None:
+        rows = np.flatnonzero(weights)
+        return rows, weights[rows]
+    if weights.strides == (0,):
+        chosen = within.astype(np.intp)
+    else:
+        chosen = np.searchsorted(np.cumsum(weights), within, side="right")
+    rows, times = np.unique(np.minimum(chosen, len(weights) - 1), return_counts=True)
+    return rows, times.astype(np.float64)

@@ -1,0 +1,241 @@
+"""Rows from iterables of blocks, and from memory maps too large to keep much of."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from ._blocks import RowBlocks
+from ._rows import check_sample_weight, weights_of_rows
+from ._sources import OutOfCore
+from ._summary import Chunk, joined
+
+# Bytes of a memory map from which on only a chunk of it is looked at at a time.
+MAPPED = 2**26
+CHUNK_SIZE = 2**21  # numbers in a chunk
+
+# What has one of these is rows, not blocks of them.
+ARRAY_LIKE = ("__array__", "__array_interface__", "__dataframe__", "shape")
+
+Begin = Callable[[], Iterable[Any]]
+"""Begins a pass over blocks of rows, or pairs of a block and its weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Iterated(OutOfCore):
+    """Rows in blocks of any sizes, of which every pass makes chunks of equal ones."""
+
+    begin: Begin
+    estimator: Any
+    """By whose names and number of features the first blocks are checked."""
+    reset: bool
+    """Whether they are those of the first block."""
+    trusted: bool = False
+    """Whether one look at the numbers is enough."""
+
+    def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
+        total = None
+        for number, chunk in enumerate(self._chunks()):
+            value = function(chunk, *(values[number] for values in each))
+            total = value if total is None else total + value
+        return total
+
+    def told(self, function: Callable[[RowBlocks], NDArray]) -> Any:
+        """What is told of the rows of a map; or of every block, one after the other."""
+        if self.trusted:
+            return np.concatenate(self.visit(partial(_listed, function)))
+        return self._told_of_blocks(function)
+
+    def _told_of_blocks(
+        self, function: Callable[[RowBlocks], NDArray]
+    ) -> Iterator[NDArray]:
+        for chunk in self._checked():
+            yield function(chunk.blocks)
+
+    @property
+    def _known(self) -> bool:
+        """Whether there was a first pass."""
+        return "summary" in vars(self)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """Chunks of as many rows each, but for the last."""
+        begun: list[Chunk] = []
+        lacking = 0
+        for chunk in self._checked():
+            size = max(CHUNK_SIZE // chunk.X.shape[1], 1)
+            start = 0
+            while start < len(chunk.X):
+                lacking = lacking or size
+                part = chunk.rows(slice(start, start + lacking))
+                start += len(part.X)
+                lacking -= len(part.X)
+                if lacking:
+                    # What the user may write the next block into is not to be kept.
+                    begun.append(part.copy())
+                    continue
+                yield joined([*begun, part])
+                begun = []
+        if begun:
+            yield joined(begun)
+
+    def _checked(self) -> Iterator[Chunk]:
+        """The user's blocks."""
+        n_rows = 0
+        for number, block in enumerate(_told_where(self.begin())):
+            with _named(number, n_rows):
+                chunk = self._check(number, *_pair(block))
+            n_rows += len(chunk.X)
+            if self._known and n_rows > self.n_samples:
+                break
+            yield chunk
+        if self._known and n_rows != self.n_samples:
+            more = "more" if n_rows > self.n_samples else n_rows
+            raise ValueError(
+                f"X gave {self.n_samples} rows when it was first iterated over, and "
+                f"{more} later: give an iterable (or a callable that returns an "
+                "iterator) of the same rows each time, or call partial_fit on each "
+                "block."
+            )
+
+    def _check(self, number: int, block: Any, sample_weight: Any) -> Chunk:
+        """A block as floating-point numbers, with weights."""
+        if not self._known:
+            first = self.reset and number == 0
+            validate_data(self.estimator, block, reset=first, skip_check_array=True)
+        dtype = self.float_type if self._known else [np.float64, np.float32]
+        complete = self._known and not self.incomplete
+        X = check_array(
+            block,
+            dtype=dtype,
+            ensure_min_samples=0,
+            ensure_all_finite=not (self._known and self.trusted)
+            and (True if complete else "allow-nan"),
+            estimator=self.estimator,
+        )
+        if self._known and X.shape[1] != self.n_features:
+            raise ValueError(f"{X.shape[1]} features instead of {self.n_features}.")
+        if sample_weight is None:
+            return Chunk(X, np.broadcast_to(np.float64(1.0), len(X)))
+        return Chunk(X, weights_of_rows(sample_weight, len(X)))
+
+
+def _listed(function: Callable[[RowBlocks], NDArray], chunk: Chunk) -> list[NDArray]:
+    return [function(chunk.blocks)]
+
+
+def _pair(block: Any) -> tuple[Any, Any]:
+    """A block of rows and its weights."""
+    return block if _is_pair(block) else (block, None)
+
+
+def _is_pair(block: Any) -> bool:
+    return isinstance(block, tuple) and len(block) == 2 and np.ndim(block[0]) == 2
+
+
+def _told_where(blocks: Iterable[Any]) -> Iterator[Any]:
+    """The blocks; what is raised in between goes on, with a note where."""
+    iterator = iter(blocks)
+    for number in count():
+        try:
+            block = next(iterator)
+        except StopIteration:
+            return
+        except Exception as error:
+            error.add_note(f"Raised by X where its block {number} was asked for.")
+            raise
+        yield block
+
+
+@contextmanager
+def _named(number: int, n_rows: int) -> Iterator[None]:
+    """Say of which block something is wrong."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Block {number} of X, from row {n_rows} on: {error}"
+        ) from error
+
+
+def iterated(
+    estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
+) -> Iterated | None:
+    """The rows of an iterable of blocks, or of a large memory map; None if X is none.
+
+    To be fitted to (``reset``), it must be possible to iterate over it again.
+    """
+    if is_large_map(X):
+        weights = None
+        if sample_weight is not None:
+            weights = check_sample_weight(sample_weight, len(X))
+        return Iterated(partial(_slices, X, weights), estimator, reset, trusted=True)
+    if not is_iterable_of_blocks(X):
+        return None
+    if sample_weight is not None:
+        raise ValueError(
+            "sample_weight is given beside an iterable of blocks: let it yield pairs "
+            "(block, weights) instead."
+        )
+    if reset and _is_used_up(X):
+        raise ValueError(
+            f"X is an iterator, {X!r:.60}, which can be used only once, and fit passes "
+            "over the rows many times: give a callable that returns it anew, or call "
+            "partial_fit on each block."
+        )
+    return Iterated(X if callable(X) else partial(iter, X), estimator, reset)
+
+
+def is_iterable_of_blocks(X: Any) -> bool:
+    """Whether it yields blocks of rows, or returns what does; arrays do not."""
+    if callable(X) or isinstance(X, Iterator):
+        return True
+    if any(hasattr(X, name) for name in ARRAY_LIKE) or isinstance(X, str | bytes):
+        return False
+    if not isinstance(X, Iterable):
+        return False
+    if not isinstance(X, list | tuple):
+        return not hasattr(X, "keys")
+    return len(X) > 0 and (_is_pair(X[0]) or getattr(X[0], "ndim", 0) == 2)
+
+
+def _is_used_up(X: Any) -> bool:
+    """Whether it would be after a pass."""
+    return not callable(X) and (isinstance(X, Iterator) or iter(X) is iter(X))
+
+
+def is_large_map(X: Any) -> bool:
+    """Whether it is an array in a file that is larger than what is copied of it."""
+    large = isinstance(X, np.ndarray) and X.ndim == 2 and X.nbytes > MAPPED
+    return large and isinstance(_map_of(X)[1], mmap.mmap)
+
+
+def _map_of(X: NDArray) -> tuple[Any, Any]:
+    """The array that others are views of, and what it is a view of itself."""
+    whole, base = X, X.base
+    while isinstance(base, np.ndarray):
+        whole, base = base, base.base
+    return whole, base
+
+
+def _slices(X: NDArray, sample_weight: NDArray | None) -> Iterator[Any]:
+    """Chunks of a memory map. ValueError if its file has become too short."""
+    whole, file = _map_of(X)
+    size = max(CHUNK_SIZE // X.shape[1], 1)
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        if file.size() < whole.offset + whole.nbytes:
+            raise ValueError(
+                f"X is a memory map of {whole.offset + whole.nbytes} bytes of a file "
+                f"that has {file.size()} now: it has been truncated. Write it again."
+            )
+        yield X[rows] if sample_weight is None else (X[rows], sample_weight[rows])

@@ -1,0 +1,194 @@
+"""Rows that are not all in memory, visited chunk by chunk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._blocks import RowBlocks
+from ._evenly import picked, positions
+from ._incomplete_blocks import blocks_of
+from ._summary import Chunk, Summary, summary_of
+from ._threads import Scratch
+from ._units import are_moderate, resolution_of, type_of_sums, units_of
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfCore(ABC):
+    """Rows of which only a chunk is in memory at a time.
+
+    A first pass summarises them; further ones see the same rows in the same order.
+    """
+
+    units: NDArray | None = field(default=None, kw_only=True)
+    scratch: Scratch = field(default_factory=Scratch, kw_only=True)
+
+    in_memory: ClassVar[bool] = False
+
+    @abstractmethod
+    def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
+        """Add function(chunk, *what each holds for it) over the chunks, in order; None
+        if there are none. Where nothing is given for each, before the first pass too.
+        """
+
+    @abstractmethod
+    def told(self, function: Callable[[RowBlocks], NDArray]) -> Any:
+        """What a function tells of each row, in their order."""
+
+    def _visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
+        if self.units is None:
+            return self.visit(function, *each)
+        return self.visit(partial(_in_units, function, self.units), *each)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What a first pass tells. ValueError where there is no row with a weight."""
+        summary = self._visit(summary_of)
+        if summary is None or not summary.n_weighted:
+            raise ValueError(NO_ROWS)
+        return summary
+
+    def sum(
+        self, function: Callable[..., Any], *aligned: NDArray, rows: int | None = None
+    ) -> Any:
+        of_chunk = partial(_sum_of_chunk, function, rows, self.incomplete)
+        return self._visit(of_chunk, *map(self._by_chunk, aligned))
+
+    def accumulate(self, function: Callable[..., Any], *aligned: NDArray) -> Any:
+        total = self._visit(partial(_of_chunk, function), *map(self._by_chunk, aligned))
+        if total is None:
+            raise ValueError(NO_ROWS)
+        return total
+
+    def _by_chunk(self, aligned: NDArray) -> list[NDArray]:
+        """The parts of an array that belong to the rows of each chunk."""
+        return np.split(aligned, np.cumsum(self.summary.n_rows)[:-1])
+
+    def sample(self, size: int) -> RowBlocks:
+        chosen: list[NDArray | None]
+        if self.n_weighted > size:
+            within = positions(self.weight, size)
+            until = np.cumsum(self.summary.totals)
+            parts = np.split(within, np.searchsorted(within, until[:-1]))
+            begins = np.concatenate([[0.0], until[:-1]])
+            chosen = [part - begin for part, begin in zip(parts, begins, strict=True)]
+        else:
+            chosen = [None] * len(self.summary.n_rows)
+        taken = self._visit(_taken, chosen)
+        X, weights = (np.concatenate(parts) for parts in zip(*taken, strict=True))
+        return blocks_of(X, weights, self.incomplete)
+
+    def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
+        if are_moderate(self.sizes):
+            return self, np.ones(self.n_features)
+        units = units_of(self.summary.least, self.summary.greatest, by_feature)
+        return replace(self, units=units, scratch=Scratch()), units
+
+    @property
+    def n_samples(self) -> int:
+        return sum(self.summary.n_rows)
+
+    @property
+    def n_weighted(self) -> int:
+        return self.summary.n_weighted
+
+    @property
+    def n_features(self) -> int:
+        return len(self.summary.center)
+
+    @property
+    def n_patterns(self) -> int:
+        return self.summary.n_patterns
+
+    @property
+    def n_complete(self) -> int:
+        return self.summary.n_complete
+
+    @property
+    def incomplete(self) -> bool:
+        return self.summary.incomplete
+
+    @property
+    def equally_weighted(self) -> bool:
+        return self.summary.equally_weighted
+
+    @property
+    def greatest_weight(self) -> float:
+        return self.summary.weights[1]
+
+    @property
+    def counts(self) -> NDArray:
+        return self.summary.counts
+
+    @property
+    def float_type(self) -> np.dtype:
+        return np.dtype(np.float32 if self.summary.single else np.float64)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return type_of_sums(self.float_type, *self.summary.weights)
+
+    @property
+    def resolution(self) -> float:
+        return resolution_of(self.float_type)
+
+    @property
+    def weight(self) -> float:
+        return float(np.sum(self.summary.totals))
+
+    @property
+    def center(self) -> NDArray:
+        return self.summary.center
+
+    @property
+    def scatter(self) -> NDArray:
+        return self.summary.scatter
+
+    @property
+    def variances(self) -> NDArray:
+        """Where there is no value of a feature, 1."""
+        counts = self.counts
+        variances = np.diagonal(self.scatter) / np.where(counts > 0, counts, 1.0)
+        return np.where(counts > 0, variances, 1.0)
+
+    @property
+    def sizes(self) -> NDArray:
+        with np.errstate(all="ignore"):
+            return np.abs(self.center) + np.sqrt(self.variances)
+
+
+NO_ROWS = "X has no row of positive weight: give blocks with rows."
+
+
+def _in_units(
+    function: Callable[..., Any], units: NDArray, chunk: Chunk, *own: Any
+) -> Any:
+    return function(Chunk(chunk.X / units, chunk.sample_weight), *own)
+
+
+def _sum_of_chunk(
+    function: Callable[..., Any],
+    rows: int | None,
+    incomplete: bool,
+    chunk: Chunk,
+    *own: NDArray,
+) -> Any:
+    blocks = blocks_of(*chunk, incomplete)
+    return blocks.sum(function, *map(blocks.arranged, own), rows=rows)
+
+
+def _of_chunk(function: Callable[..., Any], chunk: Chunk, *own: NDArray) -> Any:
+    blocks = chunk.blocks
+    return function(blocks, *map(blocks.arranged, own))
+
+
+def _taken(chunk: Chunk, within: NDArray | None) -> list[tuple[NDArray, NDArray]]:
+    """Rows at positions within the weights of a chunk, and how often each was met."""
+    rows, times = picked(chunk.sample_weight, within)
+    return [(chunk.X[rows], times)]
