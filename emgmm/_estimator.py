@@ -36,7 +36,7 @@ from ._estep import (
 )
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
-from ._given import check_blocks, for_rows
+from ._given import check_blocks, check_in_memory, for_rows
 from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Relative
 from ._parameters import Parameters
@@ -129,7 +129,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         - array of shape (n_samples, n_components): responsibilities, rows of zeros
           where unassigned.
         - callable `(X, n_components, sample_weight, rng)`: returns either array;
-          `rng` is a `numpy.random.RandomState`.
+          `rng` is a `numpy.random.RandomState`. Of rows that are not in memory it sees
+          a sample.
+
+        "kmeans" to "random" see a sample of the rows too, where these hold more than
+        2**20 numbers; the same one, whether or not the rows are in memory.
     weights_init : array-like of shape (n_components,), default=None
         Starting weights, with a sum of one; from `init_params` if None.
     means_init : array-like of shape (n_components, n_features), default=None
@@ -140,8 +144,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts that draw random numbers, and of `sample`.
     warm_start : bool, default=False
-        Start from the parameters of the previous fit. Where these do not fit (other
-        `n_components`, `covariance_type` or number of features), start afresh.
+        Start from the parameters of the previous fit, or, if the last one was
+        interrupted or failed after some iterations, from where it had come to. Where
+        these do not fit (other `n_components`, `covariance_type` or number of
+        features), start afresh.
     verbose : int, default=0
         1 prints the iterations, 2 also times and changes of the log-likelihood.
     verbose_interval : int, default=10
@@ -171,7 +177,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Upper triangular U with precision = U U', in the same shape. With `weights_`
         and `means_`, what predictions are computed from.
     labels_ : ndarray of shape (n_samples,)
-        Most probable component of each row of the training data.
+        Most probable component of each row of the training data; only where these are
+        in memory (see Notes).
     converged_ : bool
         Whether the kept fit stopped by `tol`.
     n_iter_ : int
@@ -208,7 +215,18 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     `ProgressBar`, `ScoringMonitor` and others. Tasks are "fit", "init" for each start,
     and "iter" for each iteration; one that asks to stop ends the start.
 
-    If a fit is interrupted, the estimator is as it was before.
+    If a fit is interrupted, the estimator is as it was before; with `warm_start=True`
+    the next fit goes on where this one was.
+
+    Rows need not be in memory. `fit`, `score` and the criteria take an iterable of
+    blocks of rows, or of pairs (block, weights), of any sizes; or a callable that
+    returns an iterator of them. `fit` iterates as often as it passes over the rows:
+    once to summarise them, once for a sample to start from, and once for each
+    iteration. Only a block and a chunk of 2**21 numbers are in memory at a time. So it
+    is with a memory map (`numpy.memmap`, `numpy.load` with `mmap_mode`) of more than
+    64 MB: its rows are read chunk by chunk, and there are no `labels_`. `predict`,
+    `predict_proba` and `score_samples` of blocks return an iterator of results, one for
+    each block; of a map, an array.
 
     NaN in `X` is a missing value, in a fit as in a prediction. EM then takes the place
     of each with what it expects of it, given the rest of the row [6]_, and maximises
@@ -378,15 +396,18 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows. float32 and float64 arrays, memory-mapped ones too, are not
             altered, and not copied as a whole unless they hold NaN; float32 rows give
             float32 parameters, from sums in float64. NaN is a value that is missing at
-            random: each row counts by what it has (see Notes).
+            random: each row counts by what it has. Or an iterable of blocks of rows, or
+            of pairs (block, weights), that gives the same rows whenever it is iterated
+            over; or a callable that returns an iterator of them (see Notes).
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a weight of 2 means that the row occurs twice.
+            Weight of each row; a weight of 2 means that the row occurs twice. None
+            beside blocks: these bring their own.
 
         Returns
         -------
@@ -398,7 +419,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         ValueError
             If the data or an argument are not valid, a feature has no value at all in
             rows of positive weight, or if a covariance becomes singular in every start
-            because `reg_covar` is a number, and too small.
+            because `reg_covar` is a number, and too small. If `X` can be iterated over
+            only once, or gives another number of rows in a later pass; if a file that
+            is mapped has been truncated. What an iterable raises is raised, with a note
+            that says where.
 
         Warns
         -----
@@ -459,13 +483,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows; NaN is a missing value. Each row is assigned by what it has.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Components, from 0 to n_components - 1.
+        ndarray of shape (n_samples,), or iterator of such
+            Components, from 0 to n_components - 1. For blocks, one array for each.
 
         Raises
         ------
@@ -489,14 +513,15 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows; NaN is a missing value. A row with nothing has the weights of the
             components as its probabilities.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components)
-            Probabilities, with a sum of one in each row.
+        ndarray of shape (n_samples, n_components), or iterator of such
+            Probabilities, with a sum of one in each row. For blocks, one array
+            for each.
 
         Raises
         ------
@@ -523,14 +548,15 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows; NaN is a missing value. The density is that of what a row has, and
             its logarithm 0 for a row with nothing.
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Logarithms of the mixture's density, in nats.
+        ndarray of shape (n_samples,), or iterator of such
+            Logarithms of the mixture's density, in nats. For blocks, one array
+            for each.
 
         Raises
         ------
@@ -556,7 +582,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows; NaN is a missing value, as in `score_samples`.
         y : Ignored
             Present by convention.
@@ -591,7 +617,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows; NaN is a missing value. Rows count in full, whatever they lack.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; their sum stands for the number of rows.
@@ -625,7 +651,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows; NaN is a missing value, as in `score_samples`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice.
@@ -662,7 +688,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or iterable of such
             The rows; NaN is a missing value. Rows count in full, whatever they lack.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice.
@@ -805,6 +831,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                 f"random_state={random_state!r}, but means draw no random numbers: "
                 "pass draw=True for draws, or leave out random_state."
             )
+        check_in_memory(X, "impute")
         rows: NDArray = validate_data(
             self,
             X,

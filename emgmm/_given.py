@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from ._blocks import Blocks, RowBlocks
-from ._iterables import iterated
+from ._iterables import is_iterable_of_blocks, iterated
 from ._rows import check_rows, check_something_observed, check_total_weight
 from ._sources import OutOfCore
 
@@ -44,3 +44,12 @@ def for_rows(estimator: Any, X: Any, function: Callable[[RowBlocks], NDArray]) -
     if outside is None:
         return function(check_rows(estimator, X, None, reset=False))
     return outside.told(function)
+
+
+def check_in_memory(X: Any, what: str) -> None:
+    """Refuse blocks and collections where whole arrays are needed."""
+    if is_iterable_of_blocks(X) or hasattr(X, "__dask_graph__"):
+        raise ValueError(
+            f"{what} takes rows in memory, got {X!r:.60}: give it an array, one block "
+            "after the other or a sample."
+        )

@@ -109,9 +109,6 @@ class Iterated(OutOfCore):
 
     def _check(self, number: int, block: Any, sample_weight: Any) -> Chunk:
         """A block as floating-point numbers, with weights."""
-        if not self._known:
-            first = self.reset and number == 0
-            validate_data(self.estimator, block, reset=first, skip_check_array=True)
         dtype = self.float_type if self._known else [np.float64, np.float32]
         complete = self._known and not self.incomplete
         X = check_array(
@@ -122,7 +119,10 @@ class Iterated(OutOfCore):
             and (True if complete else "allow-nan"),
             estimator=self.estimator,
         )
-        if self._known and X.shape[1] != self.n_features:
+        if not self._known:
+            first = self.reset and number == 0
+            validate_data(self.estimator, block, reset=first, skip_check_array=True)
+        elif X.shape[1] != self.n_features:
             raise ValueError(f"{X.shape[1]} features instead of {self.n_features}.")
         if sample_weight is None:
             return Chunk(X, np.broadcast_to(np.float64(1.0), len(X)))

@@ -514,7 +514,9 @@ def test_an_interrupted_fit_changes_nothing(monkeypatch, fitted, interrupt):
     before = {name: repr(value) for name, value in vars(gmm).items()}
     with pytest.raises(KeyboardInterrupt):
         gmm.fit(X)
-    assert {name: repr(value) for name, value in vars(gmm).items()} == before
+    after = {name: repr(value) for name, value in vars(gmm).items()}
+    after.pop("_reached", None)  # from where another fit may go on
+    assert after == before
     if fitted:
         assert gmm.predict(X[:, :2]).shape == (300,)
     else:

@@ -1,0 +1,483 @@
+"""Rows in blocks: the same fit as in memory, and what is wrong is told, and where."""
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import COVARIANCE_TYPES, make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+
+import emgmm._iterables as iterables
+import emgmm._split as start
+from emgmm import GaussianMixtureEM, GaussianMixtureIC
+
+CUTS = [0, 0, 1, 7, 150, 151, 151, 400]
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """A hundred rows of three features in a chunk."""
+    monkeypatch.setattr(iterables, "CHUNK_SIZE", 300)
+
+
+@pytest.fixture
+def small_samples(monkeypatch):
+    """Starts see a few hundred of the rows."""
+    monkeypatch.setattr(start, "SAMPLE_NUMBERS", 600)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    X = make_blobs(seed=1, n_samples=500, n_features=3, n_components=3)
+    X.flags.writeable = False
+    return X
+
+
+def with_gaps(X):
+    gaps = np.random.default_rng(0).uniform(size=X.shape) < 0.1
+    return np.where(gaps, np.nan, X)
+
+
+def weights_of(X):
+    return np.random.default_rng(1).integers(0, 4, len(X)).astype(float)
+
+
+class Again:
+    """Nothing but what can be iterated over again."""
+
+    def __init__(self, blocks):
+        self.blocks = blocks
+
+    def __iter__(self):
+        return iter(self.blocks)
+
+
+def mapped(X, folder):
+    np.save(folder / "X.npy", X)
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+@pytest.fixture
+def large(monkeypatch, rows, tmp_path):
+    """A memory map that is taken for a large one."""
+    monkeypatch.setattr(iterables, "MAPPED", 0)
+    return mapped(rows, tmp_path)
+
+
+SOURCES = {
+    "a list": lambda X: np.split(X, CUTS),
+    "a tuple": lambda X: tuple(np.split(X, CUTS)),
+    "an iterable": lambda X: Again(np.split(X, CUTS)),
+    "a callable": lambda X: lambda: iter(np.split(X, CUTS)),
+    "a generator function": lambda X: lambda: (X[i : i + 3] for i in range(0, 500, 3)),
+    "data frames": lambda X: [pd.DataFrame(block) for block in np.split(X, CUTS)],
+    "one block": lambda X: [X],
+}
+
+
+def assert_same_fit(one, other, rtol=1e-10):
+    for name in ["weights_", "means_", "covariances_", "precisions_", "lower_bounds_"]:
+        assert_allclose(getattr(one, name), getattr(other, name), rtol, rtol)
+    assert one.lower_bound_ == pytest.approx(other.lower_bound_, rel=rtol)
+    assert (one.n_iter_, one.converged_) == (other.n_iter_, other.converged_)
+    assert one.means_.dtype == other.means_.dtype
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_blocks_are_fitted_like_rows_in_memory(source, rows):
+    gmm = GaussianMixtureEM(3, tol=1e-6).fit(SOURCES[source](rows))
+    assert_same_fit(gmm, GaussianMixtureEM(3, tol=1e-6).fit(rows))
+    assert not hasattr(gmm, "labels_")
+
+
+@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
+def test_every_model_is_fitted_to_weighted_blocks_with_gaps(covariance_type, rows):
+    X, weights = with_gaps(rows), weights_of(rows)
+    gmm = GaussianMixtureEM(3, covariance_type=covariance_type, max_iter=20, tol=0)
+    with pytest.warns(match="did not converge"):
+        gmm.fit(X, sample_weight=weights)
+        expected = vars(gmm).copy()
+        blocks = zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True)
+        gmm.fit(list(blocks))
+    for name in ["weights_", "means_", "covariances_", "lower_bounds_"]:
+        assert_allclose(getattr(gmm, name), expected[name], 1e-8, 1e-8)
+
+
+@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weights_of", [weights_of, lambda X: None])
+def test_starts_see_the_same_sample_of_rows_in_blocks(
+    prepare, dtype, weights_of, rows, small_samples
+):
+    X, weights = prepare(rows).astype(dtype), weights_of(rows)
+    blocks = np.split(X, CUTS)
+    if weights is not None:
+        blocks = list(zip(blocks, np.split(weights, CUTS), strict=True))
+    gmm = GaussianMixtureEM(3, max_iter=5, tol=0)
+    with pytest.warns(match="did not converge"):
+        expected = vars(gmm.fit(X, sample_weight=weights)).copy()
+        gmm.fit(blocks)
+    rtol = 1e-10 if dtype == np.float64 else 1e-5
+    for name in ["weights_", "means_", "covariances_", "lower_bounds_"]:
+        assert_allclose(getattr(gmm, name), expected[name], rtol, rtol)
+        assert np.asarray(gmm.means_).dtype == dtype
+
+
+@pytest.mark.parametrize(
+    "init_params", ["split", "kmeans", "k-means++", "random", "random_from_data"]
+)
+def test_every_start_by_name_is_the_one_of_rows_in_memory(
+    init_params, rows, small_samples
+):
+    gmm = GaussianMixtureEM(3, init_params=init_params, n_init=2, random_state=0)
+    expected = GaussianMixtureEM(**gmm.get_params()).fit(rows)
+    gmm.fit(np.split(rows, CUTS))
+    for one, other in zip(
+        gmm.lower_bounds_of_starts_, expected.lower_bounds_of_starts_, strict=True
+    ):
+        assert_allclose(one, other, rtol=1e-10)
+
+
+@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
+@pytest.mark.parametrize("as_responsibilities", [False, True])
+def test_labels_and_responsibilities_belong_to_the_rows(
+    prepare, as_responsibilities, rows
+):
+    X = prepare(rows)
+    labels = (X[:, 0] > 0).astype(int) - (np.arange(len(X)) % 5 == 0)
+    given = np.eye(3)[labels][:, :2] if as_responsibilities else labels
+    gmm = GaussianMixtureEM(2, init_params=given)
+    expected = GaussianMixtureEM(2, init_params=given).fit(X)
+    assert_same_fit(gmm.fit(np.split(X, CUTS)), expected)
+
+
+def test_a_callable_start_sees_a_sample_in_the_users_units(rows, small_samples):
+    seen = []
+
+    def halves(X, n_components, sample_weight, rng):
+        seen.append((X.copy(), sample_weight))
+        return (X[:, 0] > np.median(X[:, 0])).astype(int)
+
+    tiny = np.ldexp(rows, -600)
+    gmm = GaussianMixtureEM(2, init_params=halves).fit(np.split(tiny, CUTS))
+    X, weights = seen[0]
+    assert len(X) <= 200 and weights.sum() == 200
+    assert np.isin(X, tiny).all()
+    expected = GaussianMixtureEM(2, init_params=halves).fit(rows)
+    assert gmm.score(tiny) == pytest.approx(
+        expected.score(rows) + 1800 * np.log(2), abs=0.01
+    )
+
+
+def test_sums_do_not_depend_on_how_rows_are_cut(rows):
+    fits = [
+        GaussianMixtureEM(2).fit(np.array_split(rows, parts)) for parts in (1, 7, 500)
+    ]
+    for other in fits[1:]:
+        assert_array_equal(other.means_, fits[0].means_)
+        assert_array_equal(other.lower_bounds_, fits[0].lower_bounds_)
+
+
+def test_blocks_may_be_written_into_the_same_array(rows):
+    def reused():
+        buffer = np.empty((7, 3))
+        for begin in range(0, 497, 7):
+            buffer[:] = rows[begin : begin + 7]
+            yield buffer
+
+    expected = GaussianMixtureEM(2).fit(rows[:497])
+    assert_same_fit(GaussianMixtureEM(2).fit(reused), expected)
+
+
+def test_float32_blocks_among_others_are_read_in_float64(rows):
+    blocks = np.split(rows, CUTS)
+    blocks[4] = blocks[4].astype(np.float32)
+    expected = GaussianMixtureEM(2).fit(np.concatenate(blocks))
+    assert_same_fit(GaussianMixtureEM(2).fit(blocks), expected)
+
+
+def test_whole_numbers_are_read_as_rows(rows):
+    whole = np.rint(10 * rows).astype(np.int16)
+    expected = GaussianMixtureEM(2).fit(whole)
+    assert_same_fit(GaussianMixtureEM(2).fit(np.split(whole, CUTS)), expected)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+def test_blocks_in_any_unit_are_fitted(unit, covariance_type, rows):
+    gmm = GaussianMixtureEM(2, covariance_type=covariance_type)
+    with np.errstate(over="ignore"):
+        gmm.fit([block * unit**0.75 for block in np.split(rows, CUTS)])
+        expected = GaussianMixtureEM(2, covariance_type=covariance_type)
+        expected.fit(rows * unit**0.75)
+    assert_allclose(gmm.means_, expected.means_, rtol=1e-9)
+
+
+def test_names_of_features_are_those_of_the_blocks(rows):
+    frames = [pd.DataFrame(block, columns=list("abc")) for block in np.split(rows, [9])]
+    gmm = GaussianMixtureEM(2).fit(frames)
+    assert_array_equal(gmm.feature_names_in_, list("abc"))
+    frames[1] = frames[1][["b", "a", "c"]]
+    with pytest.raises(ValueError, match="Block 1 of X, from row 9 on: The feature na"):
+        gmm.fit(frames)
+
+
+# ---- what is told of rows
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])
+@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
+def test_what_is_told_of_blocks_comes_in_blocks(method, prepare, rows):
+    gmm, X = GaussianMixtureEM(3).fit(rows), prepare(rows)
+    blocks = np.split(X, CUTS)
+    for given in (blocks, Again(blocks), lambda: iter(blocks), iter(blocks)):
+        told = getattr(gmm, method)(given)
+        assert iter(told) is told
+        told = list(told)
+        assert [len(part) for part in told] == [len(block) for block in blocks]
+        whole = getattr(gmm, method)(X)
+        assert_allclose(np.concatenate(told), whole, rtol=1e-9, atol=1e-12)
+        assert told[0].dtype == whole.dtype
+
+
+def test_what_is_told_is_told_by_the_mixture_at_the_call(rows):
+    gmm = GaussianMixtureEM(3).fit(rows)
+    told, expected = gmm.score_samples([rows]), gmm.score_samples(rows)
+    gmm.fit(rows[:100])
+    assert_array_equal(next(told), expected)
+
+
+@pytest.mark.parametrize("method", ["score", "bic", "aic", "icl"])
+@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
+def test_criteria_of_blocks_take_one_pass(method, prepare, rows):
+    gmm, X, weights = GaussianMixtureEM(3).fit(rows), prepare(rows), weights_of(rows)
+    pairs = zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True)
+    expected = getattr(gmm, method)(X, sample_weight=weights)
+    assert getattr(gmm, method)(pairs) == pytest.approx(expected, rel=1e-12)
+
+
+def test_fit_predict_tells_blocks(rows):
+    blocks = np.split(rows, CUTS)
+    labels = GaussianMixtureEM(3).fit_predict(blocks)
+    expected = GaussianMixtureEM(3).fit_predict(rows)
+    assert_array_equal(np.concatenate(list(labels)), expected)
+
+
+def test_labels_of_an_earlier_fit_do_not_stay(rows):
+    gmm = GaussianMixtureEM(3).fit(rows)
+    assert hasattr(gmm, "labels_") and not hasattr(gmm.fit([rows]), "labels_")
+
+
+# ---- what is refused
+
+
+def pair(X, *weights):
+    return [(X, weight) for weight in weights]
+
+
+@pytest.mark.parametrize(
+    "blocks, message",
+    [
+        (
+            [np.ones((4, 3)), np.ones((2, 2))],
+            r"Block 1 of X, from row 4 on: X has 2 fe",
+        ),
+        ([np.eye(3), np.ones(3)], r"Block 1 of X, from row 3 on: Expected 2D array"),
+        ([np.eye(3), [[1.0, 2.0, np.inf]]], r"Block 1 .* infinity"),
+        ([np.eye(3), [["a", "b", "c"]]], r"Block 1 .* could not convert string"),
+        (pair(np.eye(3), [1, 1, 1], [1, -1, 1]), r"Block 1 .*-1.0 at row 1"),
+        (pair(np.eye(3), [1, 1]), r"Block 0 .*sample_weight.shape == \(2,\)"),
+        (pair(np.eye(3), [0, 0, 0]), r"no row of positive weight"),
+        ([np.empty((0, 3))], r"no row of positive weight"),
+        ([np.ones((1, 3))], r"minimum of 2"),
+        ([np.eye(3), np.eye(3)], r"n_components = 9, n_samples = 6"),
+        ([np.full((9, 3), [1.0, np.nan, 1.0])] * 2, r"no value of feature 1"),
+    ],
+)
+def test_blocks_that_cannot_be_fitted_are_refused_by_position(blocks, message):
+    gmm = GaussianMixtureEM(9)
+    with pytest.raises(ValueError, match=message):
+        gmm.fit(Again(blocks))
+    assert vars(gmm) == vars(GaussianMixtureEM(9))
+
+
+def test_an_iterator_is_refused_with_the_remedy(rows):
+    class Shared:
+        def __init__(self):
+            self.blocks = iter([rows, rows])
+
+        def __iter__(self):
+            return self.blocks
+
+    for given in (iter([rows]), (block for block in [rows]), Shared()):
+        with pytest.raises(ValueError, match="only once.*partial_fit"):
+            GaussianMixtureEM(2).fit(given)
+
+
+def test_weights_belong_into_the_blocks(rows):
+    with pytest.raises(ValueError, match=r"pairs \(block, weights\)"):
+        GaussianMixtureEM(2).fit([rows], sample_weight=np.ones(500))
+    with pytest.raises(ValueError, match="sum of 0, beyond|sum of 1e-300, beyond"):
+        GaussianMixtureEM(2).fit([(rows, np.full(500, 2e-303))])
+
+
+@pytest.mark.parametrize("n_later, told", [(0, "0"), (499, "499"), (501, "more")])
+def test_an_iterable_of_other_rows_each_time_is_refused(n_later, told, rows):
+    sizes = iter([500, 500, 500])
+
+    def changing():
+        yield rows[: next(sizes, n_later) - 100]
+        yield np.concatenate([rows, rows])[400 : next(sizes, n_later)]
+
+    def blocks():
+        size = next(sizes, n_later)
+        for begin in range(0, size, 50):
+            yield np.concatenate([rows, rows])[begin : min(begin + 50, size)]
+
+    gmm = GaussianMixtureEM(3, tol=1e-12).fit(rows)
+    before = gmm.score(rows)
+    with pytest.raises(ValueError, match=f"X gave 500 rows .* and {told} later"):
+        gmm.fit(blocks)
+    assert gmm.score(rows) == before
+
+
+def test_what_an_iterable_raises_is_raised_with_its_position(rows):
+    class NoDisk(Exception):
+        pass
+
+    def failing():
+        for number, block in enumerate(np.split(rows, CUTS)):
+            if next_pass[0] > 2 and number == 4:
+                raise NoDisk("unplugged")
+            yield block
+        next_pass[0] += 1
+
+    next_pass = [0]
+    gmm = GaussianMixtureEM(3, tol=1e-12)
+    with pytest.raises(NoDisk, match="^unplugged") as caught:
+        gmm.fit(failing)
+    assert caught.value.__notes__ == ["Raised by X where its block 4 was asked for."]
+    assert not hasattr(gmm, "means_") and not hasattr(gmm, "n_features_in_")
+
+
+def test_what_needs_rows_in_memory_refuses_blocks(rows):
+    gmm = GaussianMixtureEM(2).fit(rows)
+    with pytest.raises(ValueError, match="impute takes rows in memory, got <gen"):
+        gmm.impute(block for block in [rows])
+    with pytest.raises(ValueError, match="GaussianMixtureIC.fit takes rows in memory"):
+        GaussianMixtureIC().fit([rows, rows])
+
+
+# ---- memory maps
+
+
+def test_a_large_map_is_fitted_and_told_of_like_its_rows(large, rows):
+    gmm = GaussianMixtureEM(3).fit(large)
+    assert_same_fit(gmm, GaussianMixtureEM(3).fit(rows))
+    assert not hasattr(gmm, "labels_")
+    assert_array_equal(gmm.predict(large), gmm.predict(rows))
+    assert_array_equal(GaussianMixtureEM(3).fit_predict(large), gmm.predict(rows))
+    weights = weights_of(rows)
+    weighted = GaussianMixtureEM(3).fit(large[::2], sample_weight=weights[::2])
+    expected = GaussianMixtureEM(3).fit(rows[::2], sample_weight=weights[::2])
+    assert_same_fit(weighted, expected)
+    score = expected.score(rows, sample_weight=weights)
+    assert weighted.score(large, sample_weight=weights) == pytest.approx(score)
+
+
+def test_a_small_map_is_rows_in_memory(rows, tmp_path):
+    labels = GaussianMixtureEM(3).fit(mapped(rows, tmp_path)).labels_
+    assert_array_equal(labels, GaussianMixtureEM(3).fit(rows).labels_)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files in use cannot be truncated")
+def test_a_truncated_map_is_refused(large, tmp_path):
+    gmm = GaussianMixtureEM(3).fit(large)
+    with open(tmp_path / "X.npy", "r+b") as file:
+        file.truncate(5000)
+    for use in (gmm.fit, gmm.predict, gmm.score):
+        with pytest.raises(ValueError, match="has 5000 now: it has been truncated"):
+            use(large)
+
+
+def test_little_of_many_blocks_is_in_memory_at_a_time(monkeypatch):
+    monkeypatch.setattr(iterables, "CHUNK_SIZE", 2**16)
+
+    def blocks():
+        rng = np.random.default_rng(0)
+        for number in range(200):
+            yield rng.normal(size=(5000, 4), loc=number % 3)
+
+    GaussianMixtureEM(3, tol=1.0).fit(np.split(next(blocks()), 2))
+    tracemalloc.start()
+    GaussianMixtureEM(3, max_iter=2, tol=1.0).fit(blocks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 5000 * 4 * 8 / 3
+
+
+# ---- interrupted fits go on
+
+
+class Failing:
+    """Blocks of which one is missing in one pass."""
+
+    def __init__(self, blocks, number):
+        self.blocks, self.number, self.passes = blocks, number, 0
+
+    def __iter__(self):
+        self.passes += 1
+        yield self.blocks[0]
+        if self.passes == self.number:
+            raise KeyboardInterrupt
+        yield from self.blocks[1:]
+
+
+@pytest.mark.parametrize("failing", [5, 12])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_interrupted_fit_goes_on_where_it_was(failing, dtype, rows):
+    blocks = np.split(rows.astype(dtype), CUTS)
+    settings = {"max_iter": 30, "tol": 0, "acceleration": None, "warm_start": True}
+    gmm, whole = GaussianMixtureEM(3, **settings), GaussianMixtureEM(3, **settings)
+    source = Failing(blocks, failing)
+    with pytest.raises(KeyboardInterrupt):
+        gmm.fit(source)
+    assert not hasattr(gmm, "means_")
+    with pytest.warns(match="did not converge"):
+        whole.fit(blocks)
+        gmm.fit(source)
+    # The summary, the sample, and the first score take a pass each.
+    done = failing - 4
+    rtol = 1e-10 if dtype == np.float64 else 1e-6
+    assert_allclose(gmm.lower_bounds_[: 30 - done], whole.lower_bounds_[done:], rtol)
+
+
+def test_a_fit_goes_on_only_if_told_to_and_if_it_can(rows):
+    source = Failing([rows, rows], 5)
+    gmm = GaussianMixtureEM(3, tol=1e-9, acceleration=None)
+    with pytest.raises(KeyboardInterrupt):
+        gmm.fit(source)
+    fresh = GaussianMixtureEM(3, tol=1e-9, acceleration=None).fit([rows, rows])
+    assert_array_equal(gmm.fit(source).means_, fresh.means_)
+    source.passes = 0
+    with pytest.raises(KeyboardInterrupt):
+        gmm.fit(source)
+    gmm.set_params(n_components=2, warm_start=True)
+    fresh = GaussianMixtureEM(2, tol=1e-9, acceleration=None).fit([rows, rows])
+    assert_array_equal(gmm.fit(source).means_, fresh.means_)
+
+
+def test_a_limited_fit_goes_on_from_a_file_too(rows, tmp_path):
+    blocks, settings = np.split(rows, CUTS), {"tol": 0, "acceleration": None}
+    part = GaussianMixtureEM(3, max_iter=10, warm_start=True, **settings)
+    whole = GaussianMixtureEM(3, max_iter=20, **settings)
+    with pytest.warns(match="did not converge"):
+        part.fit(blocks).save(tmp_path / "part.npz")
+        whole.fit(blocks)
+        again = GaussianMixtureEM.load(tmp_path / "part.npz").fit(blocks)
+    assert_allclose(again.lower_bounds_, whole.lower_bounds_[10:], rtol=1e-10)
+    assert_allclose(again.means_, whole.means_, rtol=1e-8)
