@@ -36,7 +36,7 @@ from ._estep import (
 )
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
-from ._given import check_blocks, check_in_memory, for_rows
+from ._given import check_blocks, for_rows, refuse_blocks
 from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Relative
 from ._parameters import Parameters
@@ -831,7 +831,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                 f"random_state={random_state!r}, but means draw no random numbers: "
                 "pass draw=True for draws, or leave out random_state."
             )
-        check_in_memory(X, "impute")
+        refuse_blocks(X, "impute")
         rows: NDArray = validate_data(
             self,
             X,

@@ -46,7 +46,15 @@ def for_rows(estimator: Any, X: Any, function: Callable[[RowBlocks], NDArray]) -
     return outside.told(function)
 
 
-def check_in_memory(X: Any, what: str) -> None:
+def check_in_memory(
+    estimator: Any, X: Any, sample_weight: ArrayLike | None = None
+) -> RowBlocks:
+    """Rows to be fitted to that must be in memory."""
+    refuse_blocks(X, f"{type(estimator).__name__}.fit")
+    return check_rows(estimator, X, sample_weight, reset=True)
+
+
+def refuse_blocks(X: Any, what: str) -> None:
     """Refuse blocks and collections where whole arrays are needed."""
     if is_iterable_of_blocks(X) or hasattr(X, "__dask_graph__"):
         raise ValueError(

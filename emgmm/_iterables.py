@@ -174,7 +174,7 @@ def iterated(
 
     To be fitted to (``reset``), it must be possible to iterate over it again.
     """
-    if is_large_map(X):
+    if check_map(X) and X.ndim == 2 and X.nbytes > MAPPED:
         weights = None
         if sample_weight is not None:
             weights = check_sample_weight(sample_weight, len(X))
@@ -213,29 +213,27 @@ def _is_used_up(X: Any) -> bool:
     return not callable(X) and (isinstance(X, Iterator) or iter(X) is iter(X))
 
 
-def is_large_map(X: Any) -> bool:
-    """Whether it is an array in a file that is larger than what is copied of it."""
-    large = isinstance(X, np.ndarray) and X.ndim == 2 and X.nbytes > MAPPED
-    return large and isinstance(_map_of(X)[1], mmap.mmap)
-
-
-def _map_of(X: NDArray) -> tuple[Any, Any]:
-    """The array that others are views of, and what it is a view of itself."""
+def check_map(X: Any) -> bool:
+    """Whether it is an array in a file. ValueError if that has become too short."""
+    if not isinstance(X, np.ndarray):
+        return False
     whole, base = X, X.base
     while isinstance(base, np.ndarray):
         whole, base = base, base.base
-    return whole, base
+    if not isinstance(base, mmap.mmap) or not isinstance(whole, np.memmap):
+        return False
+    if base.size() < whole.offset + whole.nbytes:
+        raise ValueError(
+            f"X is a memory map of {whole.offset + whole.nbytes} bytes of a file that "
+            f"has {base.size()} now: it has been truncated. Write it again."
+        )
+    return True
 
 
 def _slices(X: NDArray, sample_weight: NDArray | None) -> Iterator[Any]:
-    """Chunks of a memory map. ValueError if its file has become too short."""
-    whole, file = _map_of(X)
+    """Chunks of a memory map."""
     size = max(CHUNK_SIZE // X.shape[1], 1)
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        if file.size() < whole.offset + whole.nbytes:
-            raise ValueError(
-                f"X is a memory map of {whole.offset + whole.nbytes} bytes of a file "
-                f"that has {file.size()} now: it has been truncated. Write it again."
-            )
+        check_map(X)  # to read beyond the end of a file ends the process
         yield X[rows] if sample_weight is None else (X[rows], sample_weight[rows])

@@ -25,7 +25,7 @@ from ._estimator import GaussianMixtureEM
 from ._families import FAMILIES, MODELS
 from ._given import check_in_memory
 from ._mixture import Mixture
-from ._rows import check_enough_rows, check_rows, check_sizes
+from ._rows import check_enough_rows, check_sizes
 from ._runs import SINGULAR, Problem
 from ._sweep import Fit, Sweep
 from ._threads import BLAS
@@ -499,8 +499,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     ) -> Self:
         """Fit and select; `told` is called with the share that is done."""
         with unchanged_on_failure(self):
-            check_in_memory(X, "GaussianMixtureIC.fit")
-            rows = check_rows(self, X, sample_weight, reset=True)
+            rows = check_in_memory(self, X, sample_weight)
             candidates = self._candidates(rows, told)
             self.results_ = _table(candidates, rows)
             self.criterion_ = self._criterion(candidates, rows, sample_weight)

@@ -395,7 +395,9 @@ def test_a_small_map_is_rows_in_memory(rows, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files in use cannot be truncated")
-def test_a_truncated_map_is_refused(large, tmp_path):
+@pytest.mark.parametrize("least", [0, 2**26])
+def test_a_truncated_map_is_refused(least, large, tmp_path, monkeypatch):
+    monkeypatch.setattr(iterables, "MAPPED", least)
     gmm = GaussianMixtureEM(3).fit(large)
     with open(tmp_path / "X.npy", "r+b") as file:
         file.truncate(5000)
