@@ -560,7 +560,7 @@ def test_complete_rows_are_not_looked_through_for_missing_values(iris, monkeypat
     def refuse(*args):
         raise AssertionError("rows were looked through")
 
-    monkeypatch.setattr("emgmm._blocks.order_by_pattern", refuse)
+    monkeypatch.setattr("emgmm._incomplete_blocks.order_by_pattern", refuse)
     gmm = GaussianMixtureEM(2)
     assert type(check_rows(gmm, iris, None, reset=True)) is ArrayBlocks
     gmm.fit(iris)
