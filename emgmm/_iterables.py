@@ -144,6 +144,11 @@ def _is_pair(block: Any) -> bool:
 
 def _told_where(blocks: Iterable[Any]) -> Iterator[Any]:
     """The blocks; what is raised in between goes on, with a note where."""
+    if not isinstance(blocks, Iterable):
+        raise ValueError(
+            f"X() returned {blocks!r:.60}: give a callable that returns an iterator of "
+            "blocks of rows."
+        )
     iterator = iter(blocks)
     for number in count():
         try:

@@ -318,6 +318,11 @@ def test_an_iterator_is_refused_with_the_remedy(rows):
             GaussianMixtureEM(2).fit(given)
 
 
+def test_a_callable_that_returns_no_iterator_is_refused(rows):
+    with pytest.raises(ValueError, match=r"X\(\) returned None: give a callable"):
+        GaussianMixtureEM(2).fit(lambda: None)
+
+
 def test_weights_belong_into_the_blocks(rows):
     with pytest.raises(ValueError, match=r"pairs \(block, weights\)"):
         GaussianMixtureEM(2).fit([rows], sample_weight=np.ones(500))
