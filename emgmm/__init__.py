@@ -45,6 +45,7 @@ _mixture            Mixture, a distribution
 _rows               rows and weights that users pass, checked
 _iterables          rows from iterables of blocks, and from large memory maps
 _given              rows that users pass, wherever they are
+_stepwise           stepwise EM: statistics of a stream, and batches blended in
 _published          what a fit publishes, whether it is all of one mind
 _files              files of fitted mixtures, written and mistrusted
 datasets            the demonstration data

@@ -228,9 +228,13 @@ class RowBlocks(ABC):
         """
         if are_moderate(self.sizes):
             return self, np.ones(self.n_features)
-        least, greatest = (np.fmin.reduce(self.X, 0), np.fmax.reduce(self.X, 0))
-        units = units_of(least, greatest, by_feature)
-        return self._with(self.X / units, self.sample_weight), units
+        extremes = np.fmin.reduce(self.X, axis=0), np.fmax.reduce(self.X, axis=0)
+        units = units_of(np.fmax.reduce(np.abs(extremes)), by_feature)
+        return self.divided_by(units), units
+
+    def divided_by(self, units: NDArray) -> Self:
+        """The rows in units (d,), copied."""
+        return self._with(self.X / units, self.sample_weight)
 
     def slices(self, rows: int | None = None) -> list[slice]:
         """Blocks of at most so many rows and of about equal size.

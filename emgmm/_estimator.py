@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import fields, replace
@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -38,13 +38,22 @@ from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
 from ._given import check_blocks, for_rows, refuse_blocks
 from ._mixture import Mixture, check_X, make_mixture
-from ._mstep import Constant, Relative
+from ._mstep import Constant, Regularization, Relative
 from ._parameters import Parameters
 from ._posterior import Kernel
-from ._rows import check_enough_rows
-from ._runs import Begin, ProblemOf
+from ._rows import check_batch, check_enough_rows, check_something_observed
+from ._runs import SINGULAR, Begin, ProblemOf
 from ._sources import NO_ROWS
 from ._split import STARTS, many_of
+from ._stepwise import (
+    SCHEDULES,
+    START_ITER,
+    Gathered,
+    Running,
+    Step,
+    rows_to_start,
+    share_of,
+)
 from ._threads import BLAS
 from ._validation import (
     check_covariances,
@@ -57,6 +66,10 @@ from ._validation import (
     unchanged_on_failure,
 )
 
+OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".split()
+OF_STREAM = ("n_steps_", "_running", "_gathered")
+"""What a fit publishes that `partial_fit` does not, and the reverse."""
+
 Rows = TypeVar("Rows", bound=Blocks)
 
 
@@ -66,7 +79,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
     has too keep their names and meanings. Beyond them: fourteen covariance models,
     missing values, `sample_weight`, starts from labels or responsibilities, `icl`,
-    `labels_`, and `from_parameters`.
+    `labels_`, `partial_fit`, and `from_parameters`.
 
     Parameters
     ----------
@@ -159,6 +172,18 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         step that does not raise the likelihood is taken back, which costs that
         iteration. Where `reg_covar` adds more than a thousandth of a variance, steps
         are EM's own. None: plain EM, iteration by iteration.
+    step : {"decreasing"}, float or callable, default="decreasing"
+        The share of what is known that a batch replaces in `partial_fit`.
+
+        - "decreasing": 1 - (1 - w / S)^2 for a batch of weight w, where S is the weight
+          of all rows so far, its own too. A row counts in proportion to how many came
+          before it, so that those seen by an early, poor mixture are soon outweighed;
+          how the rows are cut into batches plays next to no part.
+        - a number, more than 0 and at most 1: the same for every batch. What batches
+          told is forgotten exponentially, and a mixture that drifts is followed: with
+          0.05, half of what is known comes from the last 14 batches.
+        - a callable `step(t)` that returns such a number for batch t = 1, 2, ... after
+          those that the start was found with, such as `lambda t: (t + 2) ** -0.7`.
 
     Attributes
     ----------
@@ -186,12 +211,20 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         scores the start, and for what the start itself needs.
     lower_bound_ : float
         Mean log-likelihood of a row under the published parameters, in nats: what
-        `score` returns for the training data.
+        `score` returns for the training data. After `partial_fit` a running mean, of
+        each row under the parameters before it came.
     lower_bounds_ : ndarray of shape (n_iter_,)
         Mean log-likelihood after each iteration of the kept fit. It stays as it was
         where a longer step was taken back.
     lower_bounds_of_starts_ : list of ndarray
         The like for each start that did not fail, in their order.
+    n_samples_seen_ : float
+        Number of rows that the parameters come from, or the sum of their weights:
+        those of `fit`, and of all calls of `partial_fit` after it.
+    n_steps_ : int
+        Batches of `partial_fit` after those that the start was found with. Only after
+        `partial_fit`, which leaves no `labels_`, `converged_`, `n_iter_`,
+        `lower_bounds_` and `lower_bounds_of_starts_`.
     mixture_ : Mixture
         The fitted mixture as a distribution: its marginals, conditionals, quantiles,
         entropy, divergence from another.
@@ -295,6 +328,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
         "acceleration": [StrOptions({"anderson"}), None],
+        "step": [
+            StrOptions(set(SCHEDULES)),
+            Interval(Real, 0.0, 1.0, closed="right"),
+            callable,
+        ],
     }
 
     def __init__(
@@ -315,6 +353,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         verbose: int = 0,
         verbose_interval: int = 10,
         acceleration: str | None = "anderson",
+        step: Step = "decreasing",
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -331,6 +370,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.acceleration = acceleration
+        self.step = step
 
     @classmethod
     def from_parameters(
@@ -443,6 +483,86 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                [9.]])
         """
         return self._fit(X, y, sample_weight)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Take in a batch of rows by stepwise EM; batches may come without end.
+
+        Each batch moves the expected statistics of the rows by a share, `step`,
+        towards those of the batch under the mixture so far, and the next mixture is
+        that of the statistics [1]_ [2]_. What is kept is as large as the mixture,
+        however many rows have come. Over several epochs of a fixed data set, shuffle
+        the rows before each.
+
+        The first rows are gathered until there are 20 for each component and feature
+        (and one more: 20 `n_components` (`n_features` + 1); fewer where they would be
+        more than 2^20 numbers), and the estimator is not fitted before. From these a
+        mixture is started as in `fit` (`init_params`, `n_init`), with at most 20
+        iterations. An array `init_params` is for just as many first rows as it has. A
+        large first batch is a better start than several small ones.
+
+        After `fit`, `load` or `from_parameters` a first call goes on from that mixture,
+        as if its rows had come as batches; from `from_parameters`, as if it had as many
+        rows as a start is made of. `fit` forgets batches, and starts afresh.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, one or more. NaN is a missing value, as in `fit`. The first batch
+            decides whether parameters are float32 or float64.
+        y : Ignored
+            Present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a weight of 2 means that the row occurs twice. A batch
+            in which no row has a weight changes nothing.
+
+        Returns
+        -------
+        GaussianMixtureEM
+            The estimator itself. If the call fails, it is as it was.
+
+        Raises
+        ------
+        ValueError
+            If the data or an argument are not valid; if `X` has another number of
+            features than before, or `n_components` or `covariance_type` have changed;
+            if `step` gives no share; if a feature has no value at all in the rows for
+            the start; or if a covariance becomes singular because `reg_covar` is a
+            number, and too small.
+
+        References
+        ----------
+        .. [1] O. Cappe and E. Moulines, "On-line expectation-maximization algorithm for
+           latent data models", JRSS B 71 (2009), 593-613.
+           doi:10.1111/j.1467-9868.2009.00698.x
+        .. [2] P. Liang and D. Klein, "Online EM for unsupervised models", NAACL (2009),
+           611-619. doi:10.3115/1620754.1620843
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from emgmm import GaussianMixtureEM
+        >>> rng = np.random.default_rng(0)
+        >>> gmm = GaussianMixtureEM(n_components=2)
+        >>> for _ in range(100):
+        ...     centers = rng.choice([0.0, 10.0], size=(50, 1))
+        ...     gmm = gmm.partial_fit(centers + rng.standard_normal((50, 1)))
+        >>> np.sort(gmm.means_.ravel()).round(1)
+        array([ 0., 10.])
+        >>> gmm.n_samples_seen_
+        5000.0
+        """
+        with unchanged_on_failure(self):
+            rows = check_batch(self, X, sample_weight)
+            if rows is None:
+                return self
+            if self.__sklearn_is_fitted__():
+                self._blend(rows)
+            else:
+                self._gather(rows)
+        return self
 
     def fit_predict(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -932,11 +1052,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         The file is a plain .npz archive, as `numpy.savez` writes it: arrays, and a text
         in JSON with the rest. It takes its place only when it is whole.
 
-        It holds the parameters, the course of the fit, the names of the features and
-        the constructor's parameters. It does not hold `lower_bounds_of_starts_` or
-        `labels_` (`predict` gives them again from the rows), nor how far `sample` has
-        come, nor a callable `init_params` and a RandomState instance: the loaded
-        estimator has the defaults of these two.
+        It holds the parameters, the course of the fit, what `partial_fit` goes on from,
+        the names of the features and the constructor's parameters. It does not hold
+        `lower_bounds_of_starts_` or `labels_` (`predict` gives them again from the
+        rows), nor how far `sample` has come, nor a callable `init_params` or `step` and
+        a RandomState instance: the loaded estimator has the defaults of these.
 
         Parameters
         ----------
@@ -963,7 +1083,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         ...     GaussianMixtureEM.load(f"{folder}/model.npz").predict(X)
         array([0, 0, 0, 1, 1, 1])
         """
-        check_is_fitted(self)
+        self._check_fitted()
         self._validate_params()
         model = getattr(self, "_fitted_type", self.covariance_type)
         write_model(path, model, self.__dict__, self.get_params(deep=False))
@@ -1072,11 +1192,15 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _problem_in_units(self, blocks: Rows, units: NDArray) -> ProblemOf[Rows]:
         family, scale = FAMILIES[self.covariance_type], Relative.to(blocks)
-        by_scale = isinstance(self.reg_covar, str)
-        covar = scale if by_scale else Constant(self.reg_covar / units / units)
+        covar = self._regularization(scale, units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
         return ProblemOf(blocks, units, family, options)
+
+    def _regularization(self, scale: Relative, units: NDArray) -> Regularization:
+        """What is added to variances, in such units (d,)."""
+        by_scale = isinstance(self.reg_covar, str)
+        return scale if by_scale else Constant(self.reg_covar / units / units)
 
     def _starts(self, problem: ProblemOf[Blocks], rows: Blocks) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
@@ -1162,7 +1286,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             self.lower_bound_ = _mean(total)
             self.labels_ = blocks.restored(labels)
         else:
-            self.__dict__.pop("labels_", None)
+            self._forget(["labels_"])
             self.lower_bound_ = result.lower_bound
             if rounded:
                 total = sum_over_rows(blocks, published, log_density)
@@ -1170,6 +1294,97 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
+        self.n_samples_seen_ = blocks.weight
+        self._forget(OF_STREAM)
+
+    def _gather(self, rows: RowBlocks) -> None:
+        """Keep rows until they are enough for a start, and start then."""
+        start = self.init_params
+        by_name = isinstance(start, str) or callable(start)
+        gathered = getattr(self, "_gathered", Gathered()).and_of(rows, not by_name)
+        self._gathered = gathered
+        if gathered.n_rows < self._rows_to_start():
+            return
+        rows = gathered.rows
+        check_something_observed(self, rows)
+        check_enough_rows(rows, self.n_components)
+        with nullcontext() if callable(start) else BLAS.held():
+            problem = self._problem(rows)
+            n_iter = min(self.max_iter, START_ITER)
+            options = replace(problem.options, max_iter=n_iter)
+            problem = replace(problem, options=options)
+            progress = Progress(self.verbose, self.verbose_interval)
+            results = problem.runs(self._starts(problem, rows), progress)
+        with BLAS.held():
+            best = problem.best(results).mixture
+            running = Running.begun(problem.blocks, best, problem.units)
+            self._publish_running(running, best.in_units(1 / problem.units), rows)
+
+    def _rows_to_start(self) -> int:
+        """Rows with which `partial_fit` starts."""
+        family, start = FAMILIES[self.covariance_type], self.init_params
+        return rows_to_start(family, self.n_components, self.n_features_in_, start)
+
+    def _blend(self, rows: RowBlocks) -> None:
+        """Take rows in, and publish what follows."""
+        self._check_same_model()
+        with BLAS.held():
+            mixture, running = self._mixture(), self._running_statistics()
+            number = running.n_steps + 1
+            share = share_of(self.step, running.weight, rows.weight, number)
+            self._publish_running(running.blended(rows, mixture, share), mixture, rows)
+
+    def _check_same_model(self) -> None:
+        """Whether the published mixture is one that the parameters still ask for."""
+        wanted = FAMILIES[self.covariance_type]
+        if len(self.means_) != self.n_components or self._family is not wanted:
+            raise ValueError(
+                f"n_components={self.n_components} and covariance_type="
+                f"{self.covariance_type!r}, but partial_fit goes on from a mixture of "
+                f"{len(self.means_)} components of the model {self._family.name}: set "
+                "them back, or start afresh, with fit or with a clone."
+            )
+
+    def _running_statistics(self) -> Running:
+        """Those that `partial_fit` goes on from, made of the mixture if need be."""
+        if hasattr(self, "_running"):
+            return self._running
+        n_components, n_features = self.means_.shape
+        weight = rows_to_start(self._family, n_components, n_features, "")
+        return Running.of(
+            self._mixture(),
+            getattr(self, "n_samples_seen_", float(weight)),
+            getattr(self, "lower_bound_", np.nan),
+            self._family,
+            0.0 if isinstance(self.reg_covar, str) else self.reg_covar,
+        )
+
+    def _publish_running(
+        self, running: Running, before: Parameters, rows: RowBlocks
+    ) -> None:
+        """Set the attributes of what has become of a stream."""
+        covar = self._regularization(running.scale(rows.resolution), running.units)
+        family, like = FAMILIES[self.covariance_type], before.in_units(running.units)
+        try:
+            with np.errstate(all="ignore"):
+                mixture, _ = covar.step(running.statistics, family.brief, like, None)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(SINGULAR) from error
+        dtype = getattr(self, "means_", rows.X).dtype
+        self._publish_mixture(mixture.in_units(1 / running.units), dtype)
+        self._forget((*OF_FIT, "_gathered"))
+        self._running = running
+        self.n_samples_seen_, self.n_steps_ = running.weight, running.n_steps
+        self.lower_bound_ = running.statistics.log_likelihood
+
+    def _forget(self, names: Iterable[str]) -> None:
+        """Attributes that do not hold any longer."""
+        for name in names:
+            self.__dict__.pop(name, None)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a mixture; rows may have been gathered for one."""
+        return hasattr(self, "weights_")
 
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""
@@ -1189,16 +1404,26 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
-        self.__dict__.pop("_reached", None)
+        self._forget(["_reached"])
 
     @property
     def _family(self) -> CovarianceFamily:
         """The family of the published parameters."""
         return FAMILIES[getattr(self, "_fitted_type", self.covariance_type)]
 
+    def _check_fitted(self) -> None:
+        """Whether there is a mixture, and what to do for one."""
+        if hasattr(self, "_gathered"):
+            raise NotFittedError(
+                f"This {type(self).__name__} has no mixture yet: partial_fit has "
+                f"gathered {self._gathered.n_rows} of the {self._rows_to_start()} rows "
+                "that it starts with. Call it with more, or call 'fit'."
+            )
+        check_is_fitted(self)
+
     def _mixture(self) -> Parameters:
         """The fitted mixture, in float64, from the published parameters."""
-        check_is_fitted(self)
+        self._check_fitted()
         means = np.asarray(self.means_, dtype=np.float64)
         factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
         with BLAS.held():

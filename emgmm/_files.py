@@ -25,10 +25,19 @@ from numpy.typing import NDArray
 
 from ._families import FAMILIES
 from ._published import MIXTURE, check_mixture
+from ._stepwise import OF_VALUES, PREFIX, Running
 
 FORMAT = "emgmm.GaussianMixtureEM"
 VERSION = 1
 HISTORY = ("converged_", "n_iter_", "lower_bound_", "lower_bounds_")
+SEEN = "n_samples_seen_"
+STREAM: dict[str, type] = {
+    "n_steps_": int,
+    SEEN: float,
+    "lower_bound_": float,
+    **{PREFIX + name: kind for name, kind in OF_VALUES.items()},
+}
+"""What `partial_fit` goes on from, and how."""
 NAMES = "feature_names_in_"
 TYPES = {
     "format": str,
@@ -41,6 +50,8 @@ TYPES = {
 }
 """What "about" tells, and how."""
 
+KEPT = {*MIXTURE, *HISTORY, *STREAM}
+
 Path_ = str | os.PathLike[str]
 Values = dict[str, Any]
 
@@ -49,7 +60,9 @@ def write_model(
     path: Path_, model: str, attributes: Values, parameters: Values
 ) -> None:
     """Write what is worth keeping of a fitted estimator."""
-    kept = {k: attributes[k] for k in (*MIXTURE, *HISTORY) if k in attributes}
+    if "_running" in attributes:
+        attributes = attributes | attributes["_running"].to_values()
+    kept = {k: attributes[k] for k in sorted(KEPT) if k in attributes}
     given = {k: value for k, value in parameters.items() if _can_be_kept(value)}
     arrays = {k: _array(v) for k, v in (kept | given).items() if not _is_scalar(v)}
     about = {
@@ -205,19 +218,37 @@ def _check_attributes(attributes: Values, model: str) -> None:
     """Whether what is there are the attributes of one fit."""
     if model not in FAMILIES:
         raise ValueError(f"{model!r:.60} is no covariance model")
-    unknown = sorted(set(attributes) - {*MIXTURE, *HISTORY, NAMES})
+    unknown = sorted(set(attributes) - {*KEPT, NAMES})
     if unknown:
         raise ValueError(f"attributes {unknown} do not belong")
     _check_types(attributes, dict.fromkeys(MIXTURE, np.ndarray))
     check_mixture(attributes, model)
-    _check_history(attributes)
+    if "n_steps_" in attributes:
+        _make_running(attributes, model)
+    else:
+        _check_history(attributes)
     attributes["n_features_in_"] = attributes["means_"].shape[1]
     if NAMES in attributes:
         attributes[NAMES] = _feature_names(attributes)
 
 
+def _make_running(attributes: Values, model: str) -> None:
+    """What `partial_fit` goes on from, in the place of the values it is told by."""
+    _check_types(attributes, STREAM)
+    if not math.isfinite(attributes["lower_bound_"]):
+        raise ValueError("lower_bound_ is not finite")
+    kind = FAMILIES[model].storage.products
+    attributes["_running"] = Running.from_values(attributes, kind)
+    for name in OF_VALUES:
+        del attributes[PREFIX + name]
+
+
 def _check_history(attributes: Values) -> None:
     """Whether the course of the fit, if there was one, is told in full."""
+    if SEEN in attributes:
+        _check_types(attributes, {SEEN: float})
+        if not 0 < attributes[SEEN] < math.inf:
+            raise ValueError(f"{SEEN} is {attributes[SEEN]}")
     told = [name in attributes for name in HISTORY]
     if not any(told):
         return

@@ -91,7 +91,8 @@ class ConvergenceDisplay:
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator has no `lower_bounds_`, such as one of `from_parameters`.
+            If the estimator has no `lower_bounds_`, such as one of `from_parameters`
+            or `partial_fit`.
         ValueError
             If an argument of `plot` is not valid.
 
@@ -106,6 +107,11 @@ class ConvergenceDisplay:
         'iteration'
         >>> plt.close(display.figure_)
         """
+        if hasattr(best_of(estimator), "n_steps_"):
+            raise TypeError(
+                "estimator was fitted by partial_fit, which keeps no course: draw what "
+                "lower_bound_ was after each batch, ConvergenceDisplay([bounds])."
+            )
         fit = fitted(best_of(estimator), "lower_bounds_")
         kept = fit.lower_bounds_
         starts = getattr(fit, "lower_bounds_of_starts_", [kept])

@@ -16,7 +16,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ._blocks import RowBlocks
-from ._rows import check_sample_weight, weights_of_rows
+from ._rows import check_sample_weight
 from ._sources import OutOfCore
 from ._summary import Chunk, joined
 
@@ -124,9 +124,7 @@ class Iterated(OutOfCore):
             validate_data(self.estimator, block, reset=first, skip_check_array=True)
         elif X.shape[1] != self.n_features:
             raise ValueError(f"{X.shape[1]} features instead of {self.n_features}.")
-        if sample_weight is None:
-            return Chunk(X, np.broadcast_to(np.float64(1.0), len(X)))
-        return Chunk(X, weights_of_rows(sample_weight, len(X)))
+        return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
 
 
 def _listed(function: Callable[[RowBlocks], NDArray], chunk: Chunk) -> list[NDArray]:

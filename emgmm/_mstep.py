@@ -87,11 +87,18 @@ class Relative:
     @classmethod
     def to(cls, blocks: Blocks) -> Relative:
         """For rows: what is beyond their resolution is no variance of theirs."""
-        sizes = blocks.sizes
-        least = np.where(sizes > 0, (blocks.resolution * sizes) ** 2, 1.0)
-        if blocks.incomplete:
-            return cls(least, blocks.n_complete, SUSPECT)
-        return cls(least)
+        n_complete = blocks.n_complete if blocks.incomplete else None
+        return cls.of(blocks.sizes, blocks.resolution, n_complete)
+
+    @classmethod
+    def of(
+        cls, sizes: NDArray, resolution: float, n_complete: float | None = None
+    ) -> Relative:
+        """For rows of such sizes (d,); so many are complete if there is a number."""
+        least = np.where(sizes > 0, (resolution * sizes) ** 2, 1.0)
+        if n_complete is None:
+            return cls(least)
+        return cls(least, n_complete, SUSPECT)
 
     def step(
         self,

@@ -18,28 +18,45 @@ MIN_TOTAL_WEIGHT = 1e-290
 
 
 def check_rows(
-    estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None, reset: bool
+    estimator: Any,
+    X: ArrayLike,
+    sample_weight: ArrayLike | None,
+    reset: bool,
+    whole: bool = True,
 ) -> RowBlocks:
-    """Rows, of as many features as in the last fit or two or more of a new one."""
+    """Rows, of as many features as in the last fit or two or more of a new one.
+
+    If they are not the whole, but a first batch, one is enough, and it may lack values
+    of a feature.
+    """
     validate = partial(
         validate_data,
         estimator,
         X,
         dtype=[np.float64, np.float32],
         reset=reset,
-        ensure_min_samples=2 if reset else 1,
+        ensure_min_samples=2 if reset and whole else 1,
     )
     try:
         rows: NDArray = validate()
     except ValueError:
         # Only now are missing values looked for: complete rows need not pay for them.
         rows = validate(ensure_all_finite="allow-nan")
-        weights = check_sample_weight(sample_weight, len(rows))
+        weights = check_sample_weight(sample_weight, len(rows), whole)
         blocks = IncompleteBlocks.of(rows, weights)
-        if reset:
+        if reset and whole:
             check_something_observed(estimator, blocks)
         return blocks
-    return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows)))
+    return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows), whole))
+
+
+def check_batch(
+    estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None
+) -> RowBlocks | None:
+    """A batch of the rows of a stream, one or more; None if none has a weight."""
+    first = not hasattr(estimator, "n_features_in_")
+    rows = check_rows(estimator, X, sample_weight, reset=first, whole=False)
+    return rows if rows.n_weighted else None
 
 
 def check_something_observed(estimator: Any, blocks: Blocks) -> None:
@@ -55,11 +72,18 @@ def check_something_observed(estimator: Any, blocks: Blocks) -> None:
         )
 
 
-def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDArray:
-    """Weights of the rows (n,) as float64; ones, not stored, where none are given."""
+def check_sample_weight(
+    sample_weight: ArrayLike | None, n_samples: int, whole: bool = True
+) -> NDArray:
+    """Weights of the rows (n,) as float64; ones, not stored, where none are given.
+
+    Of some rows, not the whole, all may be zero.
+    """
     if sample_weight is None:
         return np.broadcast_to(np.float64(1.0), n_samples)
     weights = weights_of_rows(sample_weight, n_samples)
+    if not whole and not weights.any():
+        return weights
     if not (weights > 0).any():
         raise ValueError(
             "sample_weight is zero for every row: give at least one row a positive "
@@ -71,7 +95,7 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> NDAr
 
 
 def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
-    """Weights of some of the rows (n,), all of which may be zero."""
+    """Weights of rows (n,), each 0 or more."""
     weights = as_numbers(sample_weight, "sample_weight", copy=False)
     if weights.strides == (0,):  # what ones that are not stored are known by
         weights = weights.copy()

@@ -87,7 +87,8 @@ class OutOfCore(ABC):
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         if are_moderate(self.sizes):
             return self, np.ones(self.n_features)
-        units = units_of(self.summary.least, self.summary.greatest, by_feature)
+        extremes = np.abs([self.summary.least, self.summary.greatest])
+        units = units_of(np.fmax.reduce(extremes), by_feature)
         return replace(self, units=units, scratch=Scratch()), units
 
     @property

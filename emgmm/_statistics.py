@@ -77,6 +77,17 @@ class Statistics:
             weight=self.weight + other.weight,
         )
 
+    def __mul__(self, factor: float) -> Statistics:
+        """Of rows with so many times the weight."""
+        return replace(
+            self,
+            counts=self.counts * factor,
+            sums=self.sums * factor,
+            products=self.products * factor,
+            log_likelihood=self.log_likelihood * factor,
+            weight=self.weight * factor,
+        )
+
     @cached_property
     def shifts(self) -> NDArray:
         """Means relative to the origin (K, d); zero where a component is empty."""

@@ -16,12 +16,13 @@ def are_moderate(sizes: NDArray) -> bool:
     return bool(np.all((sizes == 0) | (least < sizes) & (sizes < most)))
 
 
-def units_of(least: NDArray, greatest: NDArray, by_feature: bool) -> NDArray:
-    """Powers of two (d,) near the greatest of numbers between these bounds (d,)."""
-    sizes = np.fmax(np.abs(least), np.abs(greatest))
-    if not by_feature:
-        sizes[:] = np.fmax.reduce(sizes)
-    return 2.0 ** np.round(np.log2(np.where(sizes > 0, sizes, 1.0)))
+def units_of(sizes: NDArray, by_feature: bool) -> NDArray:
+    """Powers of two (d,) nearest to sizes (d,), or all to the largest of them; ones
+    where the sizes are moderate."""
+    if are_moderate(sizes):
+        return np.ones(len(sizes))
+    largest = sizes if by_feature else np.full_like(sizes, np.fmax.reduce(sizes))
+    return 2.0 ** np.round(np.log2(np.where(largest > 0, largest, 1.0)))
 
 
 def resolution_of(float_type: np.dtype) -> float:
