@@ -27,6 +27,7 @@ FIGURES = {
     "plot_pipeline": ["pipeline.png"],
     "plot_regression": ["regression.png"],
     "plot_selection": ["selection.png"],
+    "plot_stream": ["stream.png"],
     "plot_three_components": ["three_components.png", "three_components.gif"],
     "plot_weights": ["weights.png"],
 }
@@ -213,3 +214,8 @@ def test_gaps_left_as_they_are_cost_little_and_all_else_much(outputs):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_examples_are_short(example):
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_a_stream_that_forgets_follows_a_drift(outputs):
+    forgets, remembers = numbers(outputs[1]["plot_stream"].replace("step=0.1", ""))[::2]
+    assert forgets < 0.3 < 0.6 < remembers
