@@ -498,13 +498,12 @@ def test_help_and_version(capsys, option):
 
 
 def test_it_runs_as_a_module(data):
-    process = program(data, *ONE)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0
+    right, wrong = program(data, *ONE), program(data, "--model", "round")
+    out, err = right.communicate(timeout=60)
+    assert right.returncode == 0
     assert "VEV with 2 components" in out
-    process = program(data, "--model", "round")
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 2 and out == ""
+    out, err = wrong.communicate(timeout=60)
+    assert wrong.returncode == 2 and out == ""
     assert err.count("\n") == 1 and err.startswith("emgmm: error: ")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import cache
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from emgmm._parameters import Parameters
 FEATURES = 4
 
 
+@cache
 def mixture_of(name, seed=0):
     """A mixture of three components, fitted to few rows of four features."""
     rows = make_blobs(seed, 120, FEATURES, 3)

@@ -231,8 +231,7 @@ def test_an_outlier_by_itself_leaves_the_others_as_they_are(name):
 
 # The units of the data ------------------------------------------------------------
 
-EXACT = [2.0**-498, 2.0**-30, 2.0**30, 2.0**498]
-ROUNDED = [1e-150, 1e-9, 1e9, 1e150]
+UNITS = [2.0**-498, 1e-9, 1e9, 2.0**498]
 
 
 def assert_scaled(one, other, X, units):
@@ -258,24 +257,22 @@ def assert_scaled(one, other, X, units):
     assert_allclose(other.predict_proba(X * units), one.predict_proba(X), atol=1e-9)
 
 
-@pytest.mark.parametrize("units", [EXACT, ROUNDED], ids=["exact", "rounded"])
 @each_model
-def test_the_unit_of_the_data_plays_no_part(name, units):
+def test_the_unit_of_the_data_plays_no_part(name):
     X = make_blobs(3, 150, 3, 3)
     one = GaussianMixtureEM(3, covariance_type=name).fit(X)
-    for unit in units:
+    for unit in UNITS:
         other = GaussianMixtureEM(3, covariance_type=name).fit(unit * X)
         assert_scaled(one, other, X, unit)
 
 
 @pytest.mark.parametrize("start", ["split", np.arange(150) % 3], ids=["own", "labels"])
-@pytest.mark.parametrize("units", [EXACT, ROUNDED], ids=["exact", "rounded"])
 @pytest.mark.parametrize("name", BY_FEATURE)
-def test_the_unit_of_a_feature_plays_no_part(name, units, start):
+def test_the_unit_of_a_feature_plays_no_part(name, start):
     X = make_blobs(3, 150, 3, 3)
     settings = {"covariance_type": name, "init_params": start, "max_iter": 1000}
     one = GaussianMixtureEM(3, **settings).fit(X)
-    for unit in units:
+    for unit in UNITS:
         row = np.array([1.0, unit, 1.0])
         assert_scaled(one, GaussianMixtureEM(3, **settings).fit(row * X), X, row)
 

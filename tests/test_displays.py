@@ -298,7 +298,7 @@ def test_an_array_of_axes_is_drawn_into(plt, iris, fitted):
 
 
 def test_new_figures_are_made_only_where_none_is_given(plt, iris, fitted):
-    display = draw(fitted, iris)
+    display = draw(fitted, iris, features=[0, 1])
     assert plt.get_fignums() == [display.figure_.number]
     display.plot(plt.figure().subplots())
     assert len(plt.get_fignums()) == 2
@@ -334,9 +334,10 @@ def test_the_legend_names_components_and_weights(iris, fitted):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_features", [1, 2, 3])
-@pytest.mark.parametrize("n_components", [1, 30])
-def test_one_and_many_components_are_drawn(kind, n_features, n_components):
+@pytest.mark.parametrize(
+    ("n_components", "n_features"), [(1, 1), (1, 2), (1, 3), (30, 1), (30, 2)]
+)
+def test_one_and_many_components_are_drawn(kind, n_components, n_features):
     X = make_blobs(0, 600, n_features, 30)
     rng = np.random.default_rng(0)
     gmm = GaussianMixtureEM.from_parameters(
@@ -397,7 +398,7 @@ def test_rows_that_do_not_differ_are_drawn(constant):
 
 
 def test_float32_rows_and_parameters_are_drawn(iris):
-    X = iris.astype(np.float32)
+    X = iris[:, :3].astype(np.float32)
     gmm = GaussianMixtureEM(2).fit(X)
     assert gmm.means_.dtype == np.float32
     for kind in KINDS:

@@ -169,7 +169,7 @@ def test_fewer_distinct_rows_than_components_do_no_harm(start):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", ["kmeans", "k-means++", "random_from_data"])
 def test_memory_stays_far_below_that_of_the_rows(name):
-    X = make_blobs(seed=0, n_samples=200_000, n_features=30, n_components=3)
+    X = make_blobs(seed=0, n_samples=150_000, n_features=30, n_components=3)
     weights = np.broadcast_to(1.0, len(X))
     for start in set(INITIALIZERS[name]):
         tracemalloc.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
+from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from scipy.special import logsumexp
@@ -147,21 +147,19 @@ def kernels_of(mixture, center):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_expected_statistics_are_those_of_a_dense_computation(storage, number):
+def test_expected_statistics_are_those_of_a_dense_computation(storage):
     mixture = mixture_of(storage)
     X, weights = rows_of(mixture, 300)
     blocks = IncompleteBlocks.of(X, weights)
-    kernels = kernels_of(mixture, blocks.center)
-    kernel = kernels[number % len(kernels)]
     zero = np.zeros_like(mixture.means)
-    stats = statistics_with(kernel, blocks).about(zero)
     log_likelihood, sums = dense_statistics(mixture, X, weights)
-    assert_allclose(stats.log_likelihood, log_likelihood, rtol=1e-12)
-    assert_allclose(stats.counts, sums[:, 0, 0], rtol=1e-11)
-    assert_allclose(stats.sums, sums[:, 0, 1:], rtol=1e-11)
-    products = of_kind(sums[:, 1:, 1:], stats.kind)
-    assert_allclose(stats.products, products, rtol=1e-11, atol=1e-10)
+    for kernel in kernels_of(mixture, blocks.center):
+        stats = statistics_with(kernel, blocks).about(zero)
+        assert_allclose(stats.log_likelihood, log_likelihood, rtol=1e-12)
+        assert_allclose(stats.counts, sums[:, 0, 0], rtol=1e-11)
+        assert_allclose(stats.sums, sums[:, 0, 1:], rtol=1e-11)
+        products = of_kind(sums[:, 1:, 1:], stats.kind)
+        assert_allclose(stats.products, products, rtol=1e-11, atol=1e-10)
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -267,10 +265,10 @@ def test_rows_are_scored_on_what_they_have_in_the_order_they_come(storage):
     assert_allclose(gmm.bic(X), penalty - 2 * log_density.sum(), rtol=1e-11)
 
 
-@pytest.mark.parametrize("name", COVARIANCE_TYPES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_row_with_nothing_has_the_prior_and_the_log_density_zero(name, dtype, iris):
-    gmm = GaussianMixtureEM(3, covariance_type=name)
+    gmm = GaussianMixtureEM(3, covariance_type=name, tol=0.1)
     gmm.fit(holes(iris, 0.2).astype(dtype))
     nothing = np.full((2, 4), np.nan)
     assert_allclose(gmm.score_samples(nothing), 0.0, atol=1e-14)
@@ -282,18 +280,18 @@ def test_a_row_with_nothing_has_the_prior_and_the_log_density_zero(name, dtype, 
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("reference", ["norm_em", "lavaan_em", "amelia"])
 @pytest.mark.parametrize("name", ["iris_mcar20", "faithful_mcar25", "airquality"])
-def test_one_component_is_what_r_packages_find(name, reference):
+def test_one_component_is_what_r_packages_find(name):
     truth = load("missing_normal")["sets"][name]
     X = reference_rows(name)
     gmm = GaussianMixtureEM(tol=0, max_iter=400).fit(X)
-    mean = np.array(truth[reference]["mean"])
-    covariance = np.array(truth[reference]["covariance"])
-    deviations = np.sqrt(np.diag(covariance))
-    assert_allclose(gmm.means_[0] / deviations, mean / deviations, atol=1e-11)
-    scale = np.outer(deviations, deviations)
-    assert_allclose(gmm.covariances_[0] / scale, covariance / scale, atol=1e-11)
+    for reference in ["norm_em", "lavaan_em", "amelia"]:
+        mean = np.array(truth[reference]["mean"])
+        covariance = np.array(truth[reference]["covariance"])
+        deviations = np.sqrt(np.diag(covariance))
+        assert_allclose(gmm.means_[0] / deviations, mean / deviations, atol=1e-11)
+        scale = np.outer(deviations, deviations)
+        assert_allclose(gmm.covariances_[0] / scale, covariance / scale, atol=1e-11)
     # A quasi-Newton's, which stopped 2e-6 before the maximum.
     reached = truth["lavaan_fiml"]["loglik"]
     assert_allclose(gmm.score(X) * len(X), reached, rtol=1e-8)
@@ -379,8 +377,9 @@ def test_of_monotone_patterns_the_maximum_is_a_regression():
     assert abs(np.nanmean(X[:, 1]) - mean) > 0.1  # of which the observed mean is wrong
 
 
-@pytest.mark.parametrize("share", [0.1, 0.4])
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize(
+    ("name", "share"), [*((name, 0.4) for name in MODEL_NAMES), ("VVV", 0.1)]
+)
 def test_the_likelihood_never_falls(name, share, iris):
     X = holes(iris, share)
     X[4] = np.nan
@@ -434,7 +433,7 @@ def test_units_of_features_change_no_fit(unit, blobs):
     assert_allclose(other.lower_bounds_, one.lower_bounds_ - shift, rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", COVARIANCE_TYPES)
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_float32_rows_give_nearly_the_same_fit_in_float32(name, blobs):
     X = holes(blobs, 0.2)
     double = GaussianMixtureEM(3, covariance_type=name).fit(X)
@@ -592,7 +591,7 @@ def test_a_slow_collapse_is_told_and_not_selected():
     with pytest.warns(DegenerateComponentWarning, match="of which few rows tell"):
         gmm = GaussianMixtureEM(2, max_iter=400).fit(X)
     assert np.linalg.eigvalsh(gmm.covariances_).min() < 1e-4
-    search = GaussianMixtureIC([2], covariance_type=["VVV", "VVI"], max_iter=400)
+    search = GaussianMixtureIC([2], covariance_type=["VVV", "VVI"], max_iter=100)
     search.fit(X)
     results = search.results_
     full = results["covariance_type"] == "VVV"
