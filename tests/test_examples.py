@@ -52,7 +52,7 @@ def run(example, folder):
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
-    # Half of their time goes into imports: two at once need not wait for each other.
+    # Two at once: much of their time goes into imports.
     with ThreadPoolExecutor(2) as pool:
         texts = pool.map(partial(run, folder=folder), EXAMPLES)
         names = [example.stem for example in EXAMPLES]
