@@ -43,6 +43,7 @@ _defects            what is degenerate in a fit, told
 _validation         what users pass, checked
 _mixture            Mixture, a distribution
 _rows               rows and weights that users pass, checked
+_dask               rows in the chunks of Dask arrays and dataframes
 _iterables          rows from iterables of blocks, and from large memory maps
 _given              rows that users pass, wherever they are
 _stepwise           stepwise EM: statistics of a stream, and batches blended in

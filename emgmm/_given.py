@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from ._blocks import Blocks, RowBlocks
+from ._dask import of_dask
 from ._iterables import is_iterable_of_blocks, iterated
 from ._rows import check_rows, check_something_observed, check_total_weight
 from ._sources import OutOfCore
@@ -35,7 +36,8 @@ def out_of_core(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
 ) -> OutOfCore | None:
     """Rows that are not all in memory; None if they are."""
-    return iterated(estimator, X, sample_weight, reset)
+    rows = of_dask(estimator, X, sample_weight, reset)
+    return rows or iterated(estimator, X, sample_weight, reset)
 
 
 def for_rows(estimator: Any, X: Any, function: Callable[[RowBlocks], NDArray]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -16,7 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ._blocks import RowBlocks
-from ._rows import check_sample_weight
+from ._rows import check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk, joined
 
@@ -92,7 +91,7 @@ class Iterated(OutOfCore):
         """The user's blocks."""
         n_rows = 0
         for number, block in enumerate(_told_where(self.begin())):
-            with _named(number, n_rows):
+            with named(number, n_rows):
                 chunk = self._check(number, *_pair(block))
             n_rows += len(chunk.X)
             if self._known and n_rows > self.n_samples:
@@ -157,17 +156,6 @@ def _told_where(blocks: Iterable[Any]) -> Iterator[Any]:
             error.add_note(f"Raised by X where its block {number} was asked for.")
             raise
         yield block
-
-
-@contextmanager
-def _named(number: int, n_rows: int) -> Iterator[None]:
-    """Say of which block something is wrong."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"Block {number} of X, from row {n_rows} on: {error}"
-        ) from error
 
 
 def iterated(

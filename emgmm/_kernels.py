@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ._blocks import Blocks
 from ._covariances import Covariances
 from ._deviations import MIN_ROWS, Deviations
-from ._features import SECOND_ORDER
+from ._features import SECOND_ORDER, SecondOrder
 from ._parameters import Parameters
 from ._posterior import DOUBLE, SINGLE, Kernel, Numbers, Sums
 from ._products import contract, multiply
@@ -64,7 +64,11 @@ class Quadratic(Kernel):
         super().__init__(mixture, numbers, scratch)
         self.origin = origin
         self.shifts = mixture.means - origin
-        self.second = SECOND_ORDER[mixture.covariances.products]
+
+    @property
+    def second(self) -> SecondOrder:
+        """Of the storage. Its functions have no names: they stay where they are."""
+        return SECOND_ORDER[self.mixture.covariances.products]
 
     def exact(self, origin: NDArray | None = None) -> Whitened:
         return Whitened(self.mixture, DOUBLE, self.scratch, origin)

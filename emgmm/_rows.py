@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -111,6 +113,16 @@ def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
             f"row {index}. Give weights of 0 or more."
         )
     return weights
+
+
+@contextmanager
+def named(number: int, n_rows: int | None) -> Iterator[None]:
+    """Say of which block something is wrong, and before which n_rows were."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        begin = "" if n_rows is None else f", from row {n_rows} on"
+        raise ValueError(f"Block {number} of X{begin}: {error}") from error
 
 
 def check_total_weight(total: float) -> None:

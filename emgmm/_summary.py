@@ -112,7 +112,7 @@ class Summary:
 
 
 def summary_of(chunk: Chunk) -> Summary:
-    """Of one chunk, which has a row."""
+    """Of one chunk, which may have no row."""
     X, weights = chunk
     blocks = chunk.blocks
     positive = weights[weights > 0]
@@ -130,8 +130,8 @@ def summary_of(chunk: Chunk) -> Summary:
         counts,
         center,
         scatter,
-        np.fmin.reduce(X, axis=0),
-        np.fmax.reduce(X, axis=0),
+        np.fmin.reduce(X, axis=0, initial=np.nan),
+        np.fmax.reduce(X, axis=0, initial=np.nan),
         (positive.min(initial=np.inf), positive.max(initial=0.0)),
         blocks.equally_weighted,
         blocks.incomplete,

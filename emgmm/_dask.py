@@ -1,0 +1,284 @@
+"""Rows in the chunks of Dask arrays and dataframes, summed over where they are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial, reduce
+from math import isnan
+from operator import add
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from ._blocks import RowBlocks
+from ._rows import check_sample_weight, named, weights_of_rows
+from ._sources import OutOfCore
+from ._summary import Chunk
+
+FAN_IN = 8  # sums that are added at a time
+
+
+class Place(NamedTuple):
+    """Where a chunk is among the others."""
+
+    number: int
+    start: int | None
+    """Its first row, if the sizes of the chunks before are known."""
+    n_rows: int | None = None
+    """How many it had when it was first seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class OfDask(OutOfCore):
+    """Rows of a Dask array: a task for each chunk, run by whatever scheduler there is.
+
+    A task loads its chunk and sums over it, or goes where the chunk is; what tasks
+    share is a node of the graph, and sums are added in the order of the chunks.
+    """
+
+    X: Any
+    """Dask array of one column of chunks: arrays, or pandas dataframes."""
+    sample_weight: Any = None
+    """Dask array of the same chunks of rows."""
+
+    def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
+        import dask
+        from dask.delayed import Delayed
+
+        loading, chunks = self._loading
+        run = uuid4().hex
+        shared = f"emgmm-pass-{run}"
+        tasks = {
+            (f"emgmm-sum-{run}", i): (
+                partial(_of_chunk, place, [values[i] for values in each]),
+                shared,
+                *chunks[i],
+            )
+            for i, place in enumerate(self._places)
+        }
+        graph = {**loading, **tasks, shared: function}
+        keys: list[Any] = list(tasks)
+        while len(keys) > 1:
+            name = f"emgmm-add-{len(keys)}-{run}"
+            groups = range(0, len(keys), FAN_IN)
+            sums = {(name, i): (_added, *keys[i : i + FAN_IN]) for i in groups}
+            graph |= sums
+            keys = list(sums)
+        (total,) = dask.compute(Delayed(keys[0], graph), traverse=False)
+        return total
+
+    def told(self, function: Callable[[RowBlocks], NDArray]) -> Any:
+        """A Dask array of what is told of each row."""
+        import dask
+
+        telling = partial(_told, self._starts, function)
+        like = telling(np.empty((0, self.X.shape[1]), self.X.dtype), 0)
+        return self.X.map_blocks(
+            _told_of_chunk,
+            telling=dask.delayed(telling, traverse=False),
+            chunks=(self.X.chunks[0], *((size,) for size in like.shape[1:])),
+            drop_axis=[] if like.ndim > 1 else 1,
+            meta=like,
+            name=f"emgmm-told-{uuid4().hex}",
+        )
+
+    @cached_property
+    def _loading(self) -> tuple[dict[Any, Any], list[tuple[Any, ...]]]:
+        """A graph from which chunks of rows and weights come, and their ends of it."""
+        graph, ends = _loading(self.X)
+        if self.sample_weight is None:
+            return graph, [(end,) for end in ends]
+        more, weights = _loading(self.sample_weight)
+        return graph | more, list(zip(ends, weights, strict=True))
+
+    @property
+    def _places(self) -> list[Place]:
+        starts, known = self._starts, vars(self).get("summary")
+        n_rows = [None] * len(starts) if known is None else known.n_rows
+        return list(map(Place, range(len(starts)), starts, n_rows))
+
+    @property
+    def _starts(self) -> list[int | None]:
+        """First rows of the chunks, until one is of unknown size."""
+        starts = np.cumsum([0, *self.X.chunks[0][:-1]]).tolist()
+        return [None if isnan(start) else int(start) for start in starts]
+
+
+def _loading(array: Any) -> tuple[dict[Any, Any], list[Any]]:
+    """A graph from which the chunks of an array come, and for each chunk its last task,
+    or where there is nothing to be done its key.
+
+    Those tasks become parts of the tasks that visit the chunks, lest chunks travel.
+    Chunks that this process has in memory are handed out here, not in each pass.
+    """
+    from dask.core import flatten, keys_in_tasks
+
+    graph, keys = _optimized(array), list(flatten(array.__dask_keys__()))
+    if all(isinstance(_data(graph.get(key)), np.ndarray) for key in keys):
+        array = array.persist()
+        graph = _optimized(array)
+    # A fused task has a name of its own, to which that of the chunk refers.
+    targets = [getattr(graph.get(key), "target", key) for key in keys]
+    last = {key: graph.pop(key) for key in set(targets) if _is_task(graph.get(key))}
+    for key in keys_in_tasks(set(last), [*graph.values(), *last.values()]):
+        graph[key] = last[key]
+    return graph, [last.get(key, key) for key in targets]
+
+
+def _optimized(array: Any) -> dict[Any, Any]:
+    """The graph of an array, its tasks fused; with what is computed already."""
+    futures = {
+        key: value
+        for key, value in dict(array.dask).items()
+        if type(value).__module__.partition(".")[0] == "distributed"
+    }
+    delayed = array.to_delayed(optimize_graph=True).flat[0]
+    return {**delayed.dask, **futures}
+
+
+def _data(node: Any) -> Any:
+    """What a node of a graph holds, if anything."""
+    return getattr(node, "value", node)
+
+
+def _is_task(node: Any) -> bool:
+    """Whether a node of a graph computes something; in older versions, a tuple."""
+    return isinstance(node, tuple) or callable(getattr(node, "func", None))
+
+
+def _of_chunk(
+    place: Place,
+    own: Sequence[Any],
+    function: Callable[..., Any],
+    X: Any,
+    sample_weight: Any = None,
+) -> Any:
+    """What a function of a pass makes of a chunk, and of what is held for it."""
+    with np.errstate(all="ignore"):
+        return function(_checked(place, X, sample_weight), *own)
+
+
+def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
+    """A chunk as floating-point numbers, with weights; looked at closely once."""
+    seen = place.n_rows is not None
+    with named(place.number, place.start):
+        X = check_array(
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=0,
+            ensure_all_finite=False if seen else "allow-nan",
+        )
+        if seen and len(X) != place.n_rows:
+            raise ValueError(
+                f"{len(X)} rows, which had {place.n_rows} when it was first computed: "
+                "persist X, or make it from what does not change."
+            )
+        if sample_weight is None:
+            return Chunk(X, np.broadcast_to(np.float64(1.0), len(X)))
+        return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
+
+
+def _added(*sums: Any) -> Any:
+    """Those of chunks with rows; None if there are none."""
+    some = [value for value in sums if value is not None]
+    return reduce(add, some) if some else None
+
+
+def _told(
+    starts: list[int | None],
+    function: Callable[[RowBlocks], NDArray],
+    X: Any,
+    number: int,
+) -> NDArray:
+    """What is told of the rows of a chunk."""
+    return function(_checked(Place(number, starts[number]), X).blocks)
+
+
+def _told_of_chunk(X: Any, telling: Callable[..., NDArray], block_id: Any) -> NDArray:
+    return telling(X, block_id[0])
+
+
+def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> OfDask | None:
+    """The rows of a Dask array or dataframe; None if X is none."""
+    if not hasattr(X, "__dask_graph__"):  # so that Dask need not be imported
+        return None
+    from dask import is_dask_collection
+
+    if not is_dask_collection(X):
+        return None
+    like = np.empty((0, *X.shape[1:])) if _is_array(X) else getattr(X, "_meta", None)
+    if np.ndim(like) != 2 or isnan(like.shape[1]):
+        raise ValueError(
+            f"X is a Dask collection that holds no table, {X!r:.60}: give a Dask array "
+            "of shape (n_samples, n_features), or a Dask dataframe."
+        )
+    validate_data(estimator, like, reset=reset, skip_check_array=True)
+    X = _in_rows(X if _is_array(X) else _array_of(X, like))
+    return OfDask(X, _weights(sample_weight, X))
+
+
+def _is_array(X: Any) -> bool:
+    from dask.array import Array
+
+    return isinstance(X, Array)
+
+
+def _array_of(X: Any, like: Any) -> Any:
+    """The Dask array of a dataframe, whose chunks stay dataframes for now."""
+    dtype = check_array(like, dtype=[np.float64, np.float32], ensure_min_samples=0)
+    return X.map_partitions(
+        _itself, meta=np.empty(like.shape, dtype.dtype), enforce_metadata=False
+    )
+
+
+def _itself(chunk: Any) -> Any:
+    return chunk
+
+
+def _in_rows(X: Any) -> Any:
+    """The array in chunks of whole rows."""
+    if X.numblocks[1] == 1:
+        return X
+    warnings.warn(
+        f"X has {X.numblocks[1]} chunks along its columns: they are brought together "
+        "in every pass over the rows. Give X.rechunk({1: -1}).persist(), or write X in "
+        "chunks of whole rows.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return X.rechunk({1: -1})
+
+
+def _weights(sample_weight: Any, X: Any) -> Any:
+    """Weights as a Dask array, in chunks as those of the rows."""
+    if sample_weight is None:
+        return None
+    from dask import is_dask_collection
+    from dask.array import from_array
+
+    if not is_dask_collection(sample_weight):
+        if any(map(isnan, X.chunks[0])):
+            X = X.copy().compute_chunk_sizes()
+        weights = check_sample_weight(sample_weight, len(X))
+        return from_array(weights, chunks=X.chunks[:1])
+    weights = getattr(sample_weight, "to_dask_array", lambda: sample_weight)()
+    known = not any(map(isnan, X.chunks[0] + weights.chunks[0]))
+    if weights.ndim != 1 or (known and weights.shape != X.shape[:1]):
+        raise ValueError(
+            f"sample_weight.shape == {weights.shape}, expected {X.shape[:1]}: give one "
+            "weight for each row of X."
+        )
+    if known:
+        return weights.rechunk(X.chunks[:1])
+    if weights.numblocks != X.numblocks[:1]:
+        raise ValueError(
+            f"sample_weight is in {weights.numblocks[0]} chunks and X in "
+            f"{X.numblocks[0]}, of unknown sizes: call compute_chunk_sizes() on both."
+        )
+    return weights
