@@ -22,6 +22,7 @@ from ._sources import OutOfCore
 from ._summary import Chunk
 
 FAN_IN = 8  # sums that are added at a time
+FEW = 2  # chunks for each thread, up to which Dask sends tasks where data are
 
 
 class Place(NamedTuple):
@@ -54,10 +55,11 @@ class OfDask(OutOfCore):
         loading, chunks = self._loading
         run = uuid4().hex
         shared = f"emgmm-pass-{run}"
+        told: Any = function if self._in_each_task else shared
         tasks = {
             (f"emgmm-sum-{run}", i): (
                 partial(_of_chunk, place, [values[i] for values in each]),
-                shared,
+                told,
                 *chunks[i],
             )
             for i, place in enumerate(self._places)
@@ -96,6 +98,18 @@ class OfDask(OutOfCore):
             return graph, [(end,) for end in ends]
         more, weights = _loading(self.sample_weight)
         return graph | more, list(zip(ends, weights, strict=True))
+
+    @cached_property
+    def _in_each_task(self) -> bool:
+        """Whether each task holds the function of a pass, and not a node of the graph.
+
+        Few tasks that depend on a node would all be sent where that is.
+        """
+        from dask.base import get_scheduler
+
+        client = getattr(get_scheduler(), "__self__", None)
+        threads = client.nthreads() if hasattr(client, "nthreads") else {}
+        return len(self.X.chunks[0]) <= FEW * sum(threads.values())
 
     @property
     def _places(self) -> list[Place]:
