@@ -93,11 +93,19 @@ class OfDask(OutOfCore):
     @cached_property
     def _loading(self) -> tuple[dict[Any, Any], list[tuple[Any, ...]]]:
         """A graph from which chunks of rows and weights come, and their ends of it."""
+        from dask.array import blockwise
+
         graph, ends = _loading(self.X)
         if self.sample_weight is None:
             return graph, [(end,) for end in ends]
-        more, weights = _loading(self.sample_weight)
-        return graph | more, list(zip(ends, weights, strict=True))
+        weights = self.sample_weight
+        more, ends_of_weights = _loading(weights)
+        if not any(map(_is_task, ends + ends_of_weights)):
+            # Both are somewhere already: weights go to their rows once, not each time.
+            args = (_beside, "i", weights, "i", self.X, "ij")
+            beside = blockwise(*args, align_arrays=False, meta=np.empty(0)).persist()
+            more, ends_of_weights = _loading(beside)
+        return graph | more, list(zip(ends, ends_of_weights, strict=True))
 
     @cached_property
     def _in_each_task(self) -> bool:
@@ -166,6 +174,10 @@ def _is_task(node: Any) -> bool:
     return isinstance(node, tuple) or callable(getattr(node, "func", None))
 
 
+def _beside(sample_weight: Any, X: Any) -> Any:
+    return sample_weight
+
+
 def _of_chunk(
     place: Place,
     own: Sequence[Any],
@@ -226,8 +238,8 @@ def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> OfDask |
 
     if not is_dask_collection(X):
         return None
-    like = np.empty((0, *X.shape[1:])) if _is_array(X) else getattr(X, "_meta", None)
-    if np.ndim(like) != 2 or isnan(like.shape[1]):
+    like = _without_rows(X)
+    if like is None:
         raise ValueError(
             f"X is a Dask collection that holds no table, {X!r:.60}: give a Dask array "
             "of shape (n_samples, n_features), or a Dask dataframe."
@@ -241,6 +253,14 @@ def _is_array(X: Any) -> bool:
     from dask.array import Array
 
     return isinstance(X, Array)
+
+
+def _without_rows(X: Any) -> Any:
+    """A table of the same columns; None if X is none."""
+    if _is_array(X):
+        known = X.ndim == 2 and not isnan(X.shape[1])
+        return np.empty((0, X.shape[1]), X.dtype) if known else None
+    return X._meta if np.ndim(getattr(X, "_meta", None)) == 2 else None
 
 
 def _array_of(X: Any, like: Any) -> Any:
