@@ -115,7 +115,7 @@ class OfDask(OutOfCore):
         """
         from dask.base import get_scheduler
 
-        client = getattr(get_scheduler(), "__self__", None)
+        client: Any = getattr(get_scheduler(), "__self__", None)
         threads = client.nthreads() if hasattr(client, "nthreads") else {}
         return len(self.X.chunks[0]) <= FEW * sum(threads.values())
 
@@ -245,7 +245,10 @@ def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> OfDask |
             "of shape (n_samples, n_features), or a Dask dataframe."
         )
     validate_data(estimator, like, reset=reset, skip_check_array=True)
-    X = _in_rows(X if _is_array(X) else _array_of(X, like))
+    like = check_array(like, dtype=[np.float64, np.float32], ensure_min_samples=0)
+    if not _is_array(X):  # its chunks stay dataframes until they are looked at
+        X = X.map_partitions(_itself, meta=like, enforce_metadata=False)
+    X = _in_rows(X)
     return OfDask(X, _weights(sample_weight, X))
 
 
@@ -260,15 +263,8 @@ def _without_rows(X: Any) -> Any:
     if _is_array(X):
         known = X.ndim == 2 and not isnan(X.shape[1])
         return np.empty((0, X.shape[1]), X.dtype) if known else None
-    return X._meta if np.ndim(getattr(X, "_meta", None)) == 2 else None
-
-
-def _array_of(X: Any, like: Any) -> Any:
-    """The Dask array of a dataframe, whose chunks stay dataframes for now."""
-    dtype = check_array(like, dtype=[np.float64, np.float32], ensure_min_samples=0)
-    return X.map_partitions(
-        _itself, meta=np.empty(like.shape, dtype.dtype), enforce_metadata=False
-    )
+    like: Any = getattr(X, "_meta", None)
+    return like if np.ndim(like) == 2 else None
 
 
 def _itself(chunk: Any) -> Any:
