@@ -17,7 +17,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ._blocks import RowBlocks
-from ._rows import check_sample_weight, named, weights_of_rows
+from ._rows import check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk
 
@@ -205,8 +205,6 @@ def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
                 f"{len(X)} rows, which had {place.n_rows} when it was first computed: "
                 "persist X, or make it from what does not change."
             )
-        if sample_weight is None:
-            return Chunk(X, np.broadcast_to(np.float64(1.0), len(X)))
         return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
 
 
