@@ -198,8 +198,8 @@ class RowBlocks(ABC):
         """What belongs to the rows here, in the order of the user's."""
 
     @abstractmethod
-    def placed(self, rows: NDArray) -> NDArray:
-        """Where rows are here that the user's order has at these indices."""
+    def chosen(self, rows: NDArray, sample_weight: NDArray) -> Self:
+        """Some of the rows, by ascending indices in the user's order, with weights."""
 
     def take(self, rows: NDArray, sample_weight: NDArray) -> Self:
         """Some of the rows, by ascending indices, with weights."""
@@ -214,10 +214,7 @@ class RowBlocks(ABC):
         weights = self.sample_weight
         weights = weights if self.equally_weighted else self.restored(weights)
         within = positions(self.weight, size) if self.n_weighted > size else None
-        chosen, times = picked(weights, within)
-        rows = self.placed(chosen)
-        order = np.argsort(rows)
-        return self.take(rows[order], times[order])
+        return self.chosen(*picked(weights, within))
 
     def _with(self, X: NDArray, sample_weight: NDArray) -> Self:
         return replace(self, X=X, sample_weight=sample_weight, scratch=Scratch())
@@ -323,8 +320,8 @@ class ArrayBlocks(RowBlocks):
     def restored(self, values: NDArray) -> NDArray:
         return values
 
-    def placed(self, rows: NDArray) -> NDArray:
-        return rows
+    def chosen(self, rows: NDArray, sample_weight: NDArray) -> Self:
+        return self.take(rows, sample_weight)
 
     @property
     def n_complete(self) -> int:

@@ -128,8 +128,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
           k-means of standardised features. The first start draws no random numbers,
           and sees only the weighted distribution of the rows; where these are many
           (more than 4096, and 32 for each component and feature), it sees a sample
-          of them, always the same one. Further starts (`n_init`) are k-means of
-          standardised features, seeded by k-means++.
+          of them, always the same one. Where they are very many (more than 2**23
+          numbers), EM goes on from there with a larger sample, of 2**20 numbers, so
+          that it has to pass over all rows less often; `n_iter_` counts passes over all
+          of them. Further starts (`n_init`) are k-means of standardised features,
+          seeded by k-means++.
         - "kmeans": labels of weighted k-means. The first start draws no random
           numbers: its seeds come from splitting the rows along principal axes [2]_,
           so that it depends on the weighted distribution of the rows alone. Further

@@ -45,12 +45,9 @@ class IncompleteBlocks(RowBlocks):
         out[self.order] = values
         return out
 
-    def placed(self, rows: NDArray) -> NDArray:
-        if self.order is None:
-            return rows
-        places = np.empty(len(self.order), dtype=np.intp)
-        places[self.order] = np.arange(len(places))
-        return places[rows]
+    def chosen(self, rows: NDArray, sample_weight: NDArray) -> Self:
+        places = np.arange(len(self.X))
+        return self.of(self.X[self.restored(places)[rows]], sample_weight)
 
     def take(self, rows: NDArray, sample_weight: NDArray) -> Self:
         return replace(super().take(rows, sample_weight), order=None)

@@ -3,7 +3,8 @@
 From one component to as many as asked: the next to be split is the one whose rows are
 described best by two instead. Beside that a k-means of standardised features; after
 some iterations of EM the better of the two goes on. All of it on a sample of the rows
-where there are many, always the same one, and without random numbers otherwise.
+where there are many, always the same one, and without random numbers otherwise. Where
+they are very many, EM goes on with a larger sample before it visits all of them.
 
 Verbeek, Vlassis & Krose 2003 (doi:10.1162/089976603762553004) add components one by
 one, too; Biernacki, Celeux & Govaert 2003 (doi:10.1016/S0167-9473(02)00163-9) compare
@@ -41,6 +42,8 @@ CUTS = 2  # of four ways to cut a component, those that are tried by EM
 SPLIT_ITER = 4  # iterations of EM with two components
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
+VERY_MANY = 2**23  # numbers in rows beyond which EM goes on with a larger sample, ...
+MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
 RIDGE = 1e-6  # share of variances added where halves of rows are compared
 
@@ -101,6 +104,32 @@ def _best(
     *others: Run,
 ) -> Parameters:
     """The best start of a clustering of standardised features and of others."""
+    blocks = problem.blocks
+    if blocks.n_weighted * blocks.n_features <= VERY_MANY:
+        return _best_of_sample(problem, n_components, rng, clustering, *others)
+    many = problem.of(many_of(blocks, n_components))
+    start = _best_of_sample(many, n_components, rng, clustering, *others)
+    return _gone_on(many, start)
+
+
+def _gone_on(problem: Problem, start: Parameters) -> Parameters:
+    """Where EM leads to, unless a component loses its width there."""
+    options = replace(problem.options, max_iter=MORE_ITER)
+    with suppress(np.linalg.LinAlgError):
+        problem = replace(problem, options=options)
+        reached = problem.run(start, Progress(0, 1)).mixture
+        if not problem.options.scale.degenerate(reached).any():
+            return reached
+    return start
+
+
+def _best_of_sample(
+    problem: ProblemOf[Blocks],
+    n_components: int,
+    rng: np.random.RandomState,
+    clustering: Start,
+    *others: Run,
+) -> Parameters:
     with BLAS.held(), np.errstate(all="ignore"):
         sample = problem.of(sample_of(problem.blocks, n_components))
         if n_components == 1:

@@ -9,8 +9,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from emgmm import GaussianMixtureEM
-from emgmm._split import SAMPLE_ROWS
+from emgmm import GaussianMixtureEM, _split
+from emgmm._blocks import ArrayBlocks
+from emgmm._families import FAMILIES
+from emgmm._parameters import Parameters
+from emgmm._split import SAMPLE_ROWS, _gone_on
 
 
 def cigars(rng, n_samples=600):
@@ -199,3 +202,77 @@ def test_few_heavy_rows_among_many_are_sampled_by_weight():
     repeated = default(3).fit(np.repeat(X, weights.astype(int), axis=0))
     assert_allclose(gmm.lower_bound_, repeated.lower_bound_, atol=1e-3)
     assert len(np.unique(gmm.labels_[-40:])) == 2
+
+
+def overlapping(n_samples=40_000, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    centers = 0.8 * rng.standard_normal((3, 4))
+    X = rng.standard_normal((n_samples, 4))
+    return (X + centers[rng.integers(3, size=n_samples)]).astype(dtype)
+
+
+@pytest.fixture
+def few_count_as_very_many(monkeypatch):
+    """A sample of 6000 rows with four features, of more than 12,000."""
+    monkeypatch.setattr(_split, "VERY_MANY", 48_000)
+    monkeypatch.setattr(_split, "SAMPLE_NUMBERS", 24_000)
+
+
+@pytest.mark.parametrize("name", ["full", "tied", "VEV"])
+def test_very_many_rows_are_passed_over_less_often(name, monkeypatch):
+    X = overlapping(2**18)
+    monkeypatch.setattr(_split, "SAMPLE_NUMBERS", 2**17)
+    passed = default(3, covariance_type=name).fit(X)
+    monkeypatch.setattr(_split, "VERY_MANY", X.size - 1)
+    spared = default(3, covariance_type=name).fit(X)
+    assert spared.n_iter_ < 0.7 * passed.n_iter_
+    assert_allclose(spared.lower_bound_, passed.lower_bound_, rtol=0, atol=1e-4)
+
+
+def test_a_start_of_very_many_rows_is_near_the_maximum(few_count_as_very_many):
+    X = overlapping()
+    start = default(3, max_iter=0).fit(X)
+    reached = default(3, tol=1e-6).fit(X)
+    # Half the number of parameters over that of rows of the sample, in the mean.
+    assert 0 < reached.lower_bound_ - start.lower_bound_ < 44 / 6000
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("share", [0.0, 0.1], ids=["complete", "with gaps"])
+def test_very_many_rows_start_alike_wherever_they_are(
+    share, dtype, few_count_as_very_many
+):
+    X = overlapping(dtype=dtype)
+    X[np.random.default_rng(1).uniform(size=X.shape) < share] = np.nan
+    weights = 1.0 + np.arange(len(X)) % 3
+    inside = default(3, max_iter=0).fit(X, sample_weight=weights)
+    blocks = list(zip(np.split(X, 8), np.split(weights, 8), strict=True))
+    outside = default(3, max_iter=0).fit(blocks)
+    assert_same_start(inside, outside, 1e-10 if dtype == np.float64 else 1e-6)
+
+
+@pytest.mark.parametrize("reg_covar", ["scale", 0.0])
+def test_a_start_from_which_a_component_loses_its_width_is_left_as_it_was(reg_covar):
+    X = np.r_[np.random.default_rng(0).standard_normal((100, 2)), np.full((5, 2), 50.0)]
+    blocks = ArrayBlocks(X, np.ones(len(X)))
+    start = Parameters(
+        np.full(2, 0.5),
+        np.array([[0.0, 0.0], [50.0, 50.0]]),
+        FAMILIES["full"].storage.from_values(np.array([np.eye(2)] * 2), 2, 2),
+    )
+    problem = default(2, reg_covar=reg_covar)._problem(blocks)
+    assert _gone_on(problem, start) is start
+
+
+def test_starts_that_are_given_are_taken_as_they_are(few_count_as_very_many):
+    X = overlapping()
+    means = X[:3]
+    gmm = default(3, means_init=means, max_iter=0).fit(X)
+    assert_array_equal(gmm.means_, means)
+
+
+def test_fewer_than_very_many_rows_do_not_change_by_a_bit(monkeypatch):
+    X = overlapping()
+    before = default(3).fit(X)
+    monkeypatch.setattr(_split, "VERY_MANY", X.size)
+    assert_array_equal(default(3).fit(X).means_, before.means_)
