@@ -99,6 +99,16 @@ MISSING = [
     for model in ("full", "tied", "diag")
 ]
 
+FIVE_PERCENT = 0  # of the rows in a batch, instead of a number of them
+STEPWISE = [
+    {"group": "stepwise", "what": what, "sizes": sizes, "seeds": seeds}
+    for what, sizes, seeds in [
+        ("suite", [50, 100, 500, FIVE_PERCENT], 3),
+        ("models", [50, FIVE_PERCENT], 2),
+        ("large", [100, 500, FIVE_PERCENT], 2),
+    ]
+]
+
 GROUPS = {
     "iterations": ITERATIONS,
     "quality": QUALITY,
@@ -111,6 +121,7 @@ GROUPS = {
     "acceleration": ACCELERATION,
     "selection": SELECTION,
     "missing": MISSING,
+    "stepwise": STEPWISE,
 }
 
 # Of the quick run, which shows that everything works rather than how fast it is.
@@ -149,7 +160,7 @@ def skipped(one):
 def shortened(one):
     most = QUICK_ROWS.get(one["group"], 10**9)
     rows = {"n": min(one["n"], most)} if "n" in one else {}
-    seeds = {"seeds": QUICK_SEEDS} if "seeds" in one else {}
+    seeds = {"seeds": min(one["seeds"], QUICK_SEEDS)} if "seeds" in one else {}
     return {**one, **rows, **seeds, "repeats": 2, "quick": True}
 
 

@@ -205,6 +205,12 @@ def missing(one):
     return missing(one)
 
 
+def stepwise(one):
+    from .stepwise import stepwise
+
+    return stepwise(one)
+
+
 MEASURES = {
     "iterations": iterations,
     "quality": quality,
@@ -217,6 +223,7 @@ MEASURES = {
     "acceleration": acceleration,
     "selection": selection,
     "missing": missing,
+    "stepwise": stepwise,
 }
 
 

@@ -513,8 +513,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows, one or more. NaN is a missing value, as in `fit`. The first batch
-            decides whether parameters are float32 or float64.
+            The rows, one or more. NaN is a missing value, as in `fit`. Parameters are
+            float32 if all rows of the start are.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -1339,7 +1339,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _check_same_model(self) -> None:
         """Whether the published mixture is one that the parameters still ask for."""
-        wanted = FAMILIES[self.covariance_type]
+        wanted = FAMILIES.get(self.covariance_type)
         if len(self.means_) != self.n_components or self._family is not wanted:
             raise ValueError(
                 f"n_components={self.n_components} and covariance_type="
@@ -1416,7 +1416,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _check_fitted(self) -> None:
         """Whether there is a mixture, and what to do for one."""
-        if hasattr(self, "_gathered"):
+        if not self.__sklearn_is_fitted__() and hasattr(self, "_gathered"):
             raise NotFittedError(
                 f"This {type(self).__name__} has no mixture yet: partial_fit has "
                 f"gathered {self._gathered.n_rows} of the {self._rows_to_start()} rows "

@@ -57,7 +57,7 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {"decreasing": _decreasi
 
 def share_of(step: Step, before: float, weight: float, number: int) -> float:
     """The share of the statistics that a batch replaces, checked."""
-    if isinstance(step, str):
+    if isinstance(step, str) and step in SCHEDULES:
         return SCHEDULES[step](before, weight)
     share = step(number) if callable(step) else step
     if not isinstance(share, Real) or not 0 < share <= 1:
