@@ -51,6 +51,7 @@ from ._stepwise import (
     Gathered,
     Running,
     Step,
+    rows_that_count,
     rows_to_start,
     share_of,
 )
@@ -1302,13 +1303,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _gather(self, rows: RowBlocks) -> None:
         """Keep rows until they are enough for a start, and start then."""
-        start = self.init_params
-        by_name = isinstance(start, str) or callable(start)
-        gathered = getattr(self, "_gathered", Gathered()).and_of(rows, not by_name)
-        self._gathered = gathered
-        if gathered.n_rows < self._rows_to_start():
-            return
-        rows = gathered.rows
+        start, needed = self.init_params, self._rows_to_start()
+        all_count = not isinstance(start, str) and not callable(start)
+        gathered = getattr(self, "_gathered", Gathered())
+        if gathered.batches or rows_that_count(rows, all_count) < needed:
+            self._gathered = gathered = gathered.and_of(rows, all_count)
+            if gathered.n_rows < needed:
+                return
+            rows = gathered.rows
         check_something_observed(self, rows)
         check_enough_rows(rows, self.n_components)
         with nullcontext() if callable(start) else BLAS.held():

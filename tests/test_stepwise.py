@@ -224,6 +224,19 @@ def test_batches_of_a_row_and_of_few_components(name, blobs):
     assert np.isfinite(gmm.score(blobs)) and (gmm.weights_ > 0).all()
 
 
+def test_what_is_kept_does_not_grow(begun):
+    gmm, X = copy.deepcopy(begun[0]), begun[1]
+    sizes = [len(pickle.dumps(gmm.partial_fit(batch))) for batch in np.split(X, 60)]
+    assert max(sizes) - min(sizes) < 100
+
+
+def test_a_large_first_batch_is_not_copied(monkeypatch, blobs):
+    monkeypatch.setattr("emgmm._stepwise.Gathered.and_of", None)
+    weights = np.r_[np.zeros(50), np.ones(250)]
+    one = GaussianMixtureEM(2).partial_fit(blobs, sample_weight=weights)
+    assert_same_mixture(one, GaussianMixtureEM(2).partial_fit(blobs[50:]), 1e-7, 1e-8)
+
+
 def test_a_stream_of_equal_rows_keeps_some_width():
     gmm = GaussianMixtureEM(2, step=0.3).fit(make_blobs(0, 200, 2, 2))
     for _ in range(200):
