@@ -51,7 +51,6 @@ from ._stepwise import (
     Gathered,
     Running,
     Step,
-    rows_that_count,
     rows_to_start,
     share_of,
 )
@@ -1306,7 +1305,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
         gathered = getattr(self, "_gathered", Gathered())
-        if gathered.batches or rows_that_count(rows, all_count) < needed:
+        enough = (rows.n_samples if all_count else rows.n_weighted) >= needed
+        if gathered.batches or not enough:
             self._gathered = gathered = gathered.and_of(rows, all_count)
             if gathered.n_rows < needed:
                 return

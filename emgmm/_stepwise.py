@@ -79,11 +79,6 @@ def rows_to_start(
     return max(min(enough, START_NUMBERS // n_features), least)
 
 
-def rows_that_count(batch: RowBlocks, all_count: bool) -> int:
-    """Rows that have a weight; or all, as labels of them do."""
-    return batch.n_samples if all_count else int(np.count_nonzero(batch.sample_weight))
-
-
 @dataclass(frozen=True, eq=False)
 class Gathered:
     """The first rows of a stream, copied, until they are enough for a start."""
@@ -91,7 +86,7 @@ class Gathered:
     batches: tuple[Chunk, ...] = ()
 
     def and_of(self, batch: RowBlocks, all_count: bool) -> Gathered:
-        """Those of a batch too; of which only some may count."""
+        """Those of a batch too, of which only some may count."""
         chunk = Chunk(batch.restored(batch.X), batch.sample_weight)
         if not batch.equally_weighted:
             weights = batch.restored(batch.sample_weight)
