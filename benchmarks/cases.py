@@ -109,6 +109,17 @@ STEPWISE = [
     ]
 ]
 
+COST = [
+    {
+        "group": "cost",
+        "model": model,
+        "n": 40_000,
+        "d": [2, 5, 10, 20, 30],
+        "K": [2, 5, 10, 20],
+    }
+    for model in ("full", "tied", "diag")
+]
+
 GROUPS = {
     "iterations": ITERATIONS,
     "quality": QUALITY,
@@ -122,6 +133,7 @@ GROUPS = {
     "selection": SELECTION,
     "missing": MISSING,
     "stepwise": STEPWISE,
+    "cost": COST,
 }
 
 # Of the quick run, which shows that everything works rather than how fast it is.

@@ -211,6 +211,12 @@ def stepwise(one):
     return stepwise(one)
 
 
+def cost(one):
+    from .cost import cost
+
+    return cost(one)
+
+
 MEASURES = {
     "iterations": iterations,
     "quality": quality,
@@ -224,6 +230,7 @@ MEASURES = {
     "selection": selection,
     "missing": missing,
     "stepwise": stepwise,
+    "cost": cost,
 }
 
 

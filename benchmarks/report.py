@@ -13,13 +13,14 @@ from pathlib import Path
 
 from .cases import GROUPS
 from .comparisons import COMPARISONS
+from .cost_tables import COST_TABLES
 from .missing_tables import MISSING_TABLES
 from .stepwise_tables import STEPWISE_TABLES
 from .tables import TABLES, problem_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-OTHERS = COMPARISONS | MISSING_TABLES | STEPWISE_TABLES
+OTHERS = COMPARISONS | MISSING_TABLES | STEPWISE_TABLES | COST_TABLES
 COMPARED = {group for group, _ in OTHERS.values()}  # whose tables have no times
 PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 FIGURE = ROOT / ".github" / "scaling.png"
