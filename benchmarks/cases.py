@@ -120,6 +120,21 @@ COST = [
     for model in ("full", "tied", "diag")
 ]
 
+WORKERS = [
+    case("workers", n, 10, 5, workers=workers, chunks=chunks)
+    for workers, n, chunks in (
+        (1, 2_000_000, 16),
+        (2, 2_000_000, 16),
+        (4, 2_000_000, 16),
+        (2, 100_000, 16),
+        (2, 1_000_000, 16),
+        (2, 10_000_000, 16),
+        (2, 1_000_000, 4),
+        (2, 1_000_000, 64),
+        (2, 1_000_000, 256),
+    )
+]
+
 GROUPS = {
     "iterations": ITERATIONS,
     "quality": QUALITY,
@@ -133,6 +148,7 @@ GROUPS = {
     "selection": SELECTION,
     "missing": MISSING,
     "stepwise": STEPWISE,
+    "workers": WORKERS,
     "cost": COST,
 }
 
@@ -144,6 +160,7 @@ QUICK_ROWS = {
     "oversubscription": 3_000,
     "predict": 200_000,
     "quality": 20_000,
+    "workers": 50_000,
 }
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
@@ -163,6 +180,8 @@ def skipped(one):
         return one["model"] not in QUICK_MODELS
     if one["group"] == "quality":
         return one["K"] > 5
+    if one["group"] == "workers":
+        return one["n"] != 2_000_000
     if "data" in one:
         return one["data"] not in QUICK_DATA
     axis = one.get("axis")

@@ -10,7 +10,10 @@ from pathlib import Path
 from .peers import PEERS, version_of
 
 SELF = Path("/proc/self")
-DISTRIBUTIONS = ("emgmm", "numpy", "scipy", "scikit-learn", "threadpoolctl", "joblib")
+DISTRIBUTIONS = (
+    *("emgmm", "numpy", "scipy", "scikit-learn", "threadpoolctl", "joblib"),
+    "distributed",
+)
 
 
 def description():

@@ -217,6 +217,12 @@ def cost(one):
     return cost(one)
 
 
+def workers(one):
+    from .workers import workers
+
+    return workers(one)
+
+
 MEASURES = {
     "iterations": iterations,
     "quality": quality,
@@ -230,6 +236,7 @@ MEASURES = {
     "selection": selection,
     "missing": missing,
     "stepwise": stepwise,
+    "workers": workers,
     "cost": cost,
 }
 

@@ -21,14 +21,15 @@ def number(value, digits=3):
     return f"{float(text):.0f}" if "e+" in text else text
 
 
+KEYS = ("median", "least", "most")
+
+
 def milliseconds(result, name):
     """Median and, in brackets, least and most."""
     times = result.get("seconds", {}).get(name)
     if times is None:
         return "-"
-    median, least, most = (
-        number(1e3 * times[key]) for key in ("median", "least", "most")
-    )
+    median, least, most = (number(1e3 * times[key]) for key in KEYS)
     return f"{median} ({least}-{most})"
 
 
@@ -238,6 +239,32 @@ def oversubscription_table(report):
     return markdown(header, rows)
 
 
+def workers_table(report):
+    header = ["workers", "n", "chunks", "pass ms", "of which Dask's", "in memory ms"]
+    header += ["in one thread", "kB moved by a pass", "of which Dask's", "kB of rows"]
+    rows = [
+        [
+            one["case"]["workers"],
+            f"{one['case']['n']:,}",
+            one["case"]["chunks"],
+            milliseconds(one, "emgmm"),
+            number(1e3 * median(one, "nothing")),
+            milliseconds(one, "in memory"),
+            number(1e3 * median(one, "in memory, one thread")),
+            kilobytes(one["bytes"]["emgmm"]),
+            number(one["bytes"]["nothing"]["median"] / 1e3),
+            f"{8 * one['case']['n'] * one['case']['d'] / 1e3:,.0f}",
+        ]
+        for one in done(report)
+    ]
+    return markdown(header, rows)
+
+
+def kilobytes(moved):
+    median, least, most = (number(moved[key] / 1e3) for key in KEYS)
+    return f"{median} ({least}-{most})"
+
+
 TABLES = {
     "iterations": ("iterations", iterations_table),
     "peers": ("iterations", peers_table),
@@ -247,6 +274,7 @@ TABLES = {
     "memory": ("memory", memory_table),
     "scaling": ("scaling", scaling_table),
     "oversubscription": ("oversubscription", oversubscription_table),
+    "workers": ("workers", workers_table),
 }
 
 
