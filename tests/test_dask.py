@@ -328,6 +328,24 @@ def test_chunks_that_change_between_passes_are_detected(rows):
         fit(X)
 
 
+def test_a_fit_goes_on_from_where_its_chunks_failed(rows):
+    loads = []
+
+    def failing_once(x):
+        loads.append(len(x))
+        if len(loads) == 6 * 6:  # in the third iteration
+            raise OSError("the disk was away")
+        return x
+
+    X = array(rows).map_blocks(failing_once, meta=_EMPTY)
+    settings = {"max_iter": 4, "tol": 0, "acceleration": None}
+    gmm = GaussianMixtureEM(K, warm_start=True, **settings)
+    with pytest.raises(OSError, match="the disk was away"):
+        gmm.fit(X)
+    expected = fit(rows, **{**settings, "max_iter": 6}).lower_bounds_
+    assert_allclose(gmm.fit(X).lower_bounds_, expected[2:], rtol=1e-10)
+
+
 # Graphs, and workers.
 
 
