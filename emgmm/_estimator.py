@@ -264,6 +264,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     `predict_proba` and `score_samples` of blocks return an iterator of results, one for
     each block; of a map, an array.
 
+    Nor need they be on one machine. The same methods take Dask arrays and dataframes of
+    numbers (`pip install "emgmm[dask]"`), with `sample_weight` as a Dask array or as
+    any other. Every chunk of rows is visited by a task, where Dask runs it: of what it
+    computes only sums travel, of the size of the mixture, and they are added in the
+    order of the chunks. Predictions are Dask arrays, not yet computed. A fit computes
+    the rows anew in each pass, unless they were persisted.
+
     NaN in `X` is a missing value, in a fit as in a prediction. EM then takes the place
     of each with what it expects of it, given the rest of the row [6]_, and maximises
     the likelihood of what is observed: each row is scored by the marginal density of
@@ -445,7 +452,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             float32 parameters, from sums in float64. NaN is a value that is missing at
             random: each row counts by what it has. Or an iterable of blocks of rows, or
             of pairs (block, weights), that gives the same rows whenever it is iterated
-            over; or a callable that returns an iterator of them (see Notes).
+            over; or a callable that returns an iterator of them; or a Dask array or
+            dataframe (see Notes).
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -607,12 +615,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows; NaN is a missing value. Each row is assigned by what it has.
+            The rows, as in `fit`; NaN is a missing value. Each row is assigned by what
+            it has.
 
         Returns
         -------
         ndarray of shape (n_samples,), or iterator of such
-            Components, from 0 to n_components - 1. For blocks, one array for each.
+            Components, from 0 to n_components - 1. For blocks, one array for each;
+            for a Dask array, another.
 
         Raises
         ------
@@ -637,14 +647,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows; NaN is a missing value. A row with nothing has the weights of the
-            components as its probabilities.
+            The rows, as in `fit`; NaN is a missing value. A row with nothing has the
+            weights of the components as its probabilities.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components), or iterator of such
             Probabilities, with a sum of one in each row. For blocks, one array
-            for each.
+            for each; for a Dask array, another.
 
         Raises
         ------
@@ -672,14 +682,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows; NaN is a missing value. The density is that of what a row has, and
-            its logarithm 0 for a row with nothing.
+            The rows, as in `fit`; NaN is a missing value. The density is that of what a
+            row has, and its logarithm 0 for a row with nothing.
 
         Returns
         -------
         ndarray of shape (n_samples,), or iterator of such
             Logarithms of the mixture's density, in nats. For blocks, one array
-            for each.
+            for each; for a Dask array, another.
 
         Raises
         ------
@@ -706,7 +716,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows; NaN is a missing value, as in `score_samples`.
+            The rows, as in `fit`; NaN is a missing value, as in `score_samples`.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -741,7 +751,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows; NaN is a missing value. Rows count in full, whatever they lack.
+            The rows, as in `fit`; NaN is a missing value. Rows count in full, whatever
+            they lack.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; their sum stands for the number of rows.
 
@@ -775,7 +786,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows; NaN is a missing value, as in `score_samples`.
+            The rows, as in `fit`; NaN is a missing value, as in `score_samples`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice.
 
@@ -812,7 +823,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows; NaN is a missing value. Rows count in full, whatever they lack.
+            The rows, as in `fit`; NaN is a missing value. Rows count in full, whatever
+            they lack.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice.
 
