@@ -11,6 +11,7 @@ SKLEARN_MODELS = ("full", "tied", "diag", "spherical")
 
 # The least ratio of scikit-learn's time to emgmm's, or the most megabytes.
 MEGABYTES = 40
+OUTOFCORE_MEGABYTES = 300
 PREDICTION_RATIO = 4.0
 SMALL_RATIO = 4.0
 IMPORT_SECONDS = 0.05
@@ -135,6 +136,33 @@ WORKERS = [
     )
 ]
 
+
+def large(n, d, K, model="full", spread=1.0, **more):
+    known = {"tol": 1e-3, "rows": "float64", "sklearn": n <= 1_000_000, **more}
+    return case("large", n, d, K, model, spread=spread, **known)
+
+
+LARGE = [
+    *(large(1_000_000, 10, 5, model) for model in ("full", "tied", "diag")),
+    large(1_000_000, 10, 5, spread=3.0),
+    large(1_000_000, 10, 5, tol=1e-6),
+    large(1_000_000, 30, 10, spread=0.7),
+    large(5_000_000, 2, 3, spread=2.0),
+    *(large(5_000_000, 10, 5, rows=rows) for rows in ("float64", "float32", "map")),
+]
+
+SOURCES = [  # of the same distribution; in memory ten times fewer
+    ("map", 40_000_000, "float32"),
+    ("iterable", 40_000_000, "float32"),
+    ("map", 20_000_000, "float64"),
+    ("array", 4_000_000, "float32"),
+    ("array", 4_000_000, "float64"),
+]
+OUTOFCORE = [
+    case("outofcore", n, 10, 5, source=source, dtype=dtype, floor=OUTOFCORE_MEGABYTES)
+    for source, n, dtype in SOURCES
+]
+
 GROUPS = {
     "iterations": ITERATIONS,
     "quality": QUALITY,
@@ -149,14 +177,19 @@ GROUPS = {
     "missing": MISSING,
     "stepwise": STEPWISE,
     "workers": WORKERS,
+    "large": LARGE,
+    "outofcore": OUTOFCORE,
     "cost": COST,
 }
 
 # Of the quick run, which shows that everything works rather than how fast it is.
 QUICK_ROWS = {
+    "cost": 40_000,
     "iterations": 20_000,
+    "large": 1_000_000,
     "memory": 100_000,
     "missing": 10_000,
+    "outofcore": 4_000_000,
     "oversubscription": 3_000,
     "predict": 200_000,
     "quality": 20_000,
@@ -178,7 +211,7 @@ def cases_of(group, quick=False):
 def skipped(one):
     if one["group"] == "memory":
         return one["model"] not in QUICK_MODELS
-    if one["group"] == "quality":
+    if one["group"] in ("large", "quality"):
         return one["K"] > 5
     if one["group"] == "workers":
         return one["n"] != 2_000_000

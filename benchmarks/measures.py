@@ -211,6 +211,18 @@ def stepwise(one):
     return stepwise(one)
 
 
+def large(one):
+    from .large import large
+
+    return large(one)
+
+
+def outofcore(one):
+    from .outofcore import outofcore
+
+    return outofcore(one)
+
+
 def cost(one):
     from .cost import cost
 
@@ -237,6 +249,8 @@ MEASURES = {
     "missing": missing,
     "stepwise": stepwise,
     "workers": workers,
+    "large": large,
+    "outofcore": outofcore,
     "cost": cost,
 }
 

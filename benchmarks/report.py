@@ -15,6 +15,7 @@ from .cases import GROUPS
 from .comparisons import COMPARISONS
 from .cost_tables import COST_TABLES
 from .missing_tables import MISSING_TABLES
+from .scale_tables import SCALE_TABLES
 from .stepwise_tables import STEPWISE_TABLES
 from .tables import TABLES, problem_of
 
@@ -55,7 +56,7 @@ def conditions(report):
 def tables(quick=True):
     """Markdown of every table whose results are there; of quick runs only if asked."""
     found = {}
-    for name, (group, table) in {**TABLES, **OTHERS}.items():
+    for name, (group, table) in {**TABLES, **SCALE_TABLES, **OTHERS}.items():
         report = load(group)
         if report is not None and (quick or not report["quick"]):
             text = table(report) + failures(report)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ._blocks import RowBlocks
 from ._incomplete_blocks import blocks_of
 
-
 WIDE = 64  # rows that are compared side by side, because short loops take long
 
 
