@@ -9,7 +9,7 @@ from pathlib import Path
 from .cases import make_problem
 from .clock import in_turn, seconds, summary
 
-REPEATS = 1
+REPEATS = 3
 NEVER = 2**62  # numbers beyond which EM goes on with a sample, where it is not to
 
 
