@@ -41,7 +41,12 @@ from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Regularization, Relative
 from ._parameters import Parameters
 from ._posterior import Kernel
-from ._rows import check_batch, check_enough_rows, check_something_observed
+from ._rows import (
+    check_batch,
+    check_enough_rows,
+    check_map,
+    check_something_observed,
+)
 from ._runs import SINGULAR, Begin, ProblemOf
 from ._sources import NO_ROWS
 from ._split import STARTS, many_of
@@ -967,6 +972,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                 "pass draw=True for draws, or leave out random_state."
             )
         refuse_blocks(X, "impute")
+        check_map(X)
         rows: NDArray = validate_data(
             self,
             X,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ._blocks import RowBlocks
-from ._rows import check_sample_weight, named
+from ._rows import check_map, check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk, joined
 
@@ -108,6 +107,7 @@ class Iterated(OutOfCore):
 
     def _check(self, number: int, block: Any, sample_weight: Any) -> Chunk:
         """A block as floating-point numbers, with weights."""
+        check_map(block)
         dtype = self.float_type if self._known else [np.float64, np.float32]
         complete = self._known and not self.incomplete
         X = check_array(
@@ -204,27 +204,9 @@ def _is_used_up(X: Any) -> bool:
     return not callable(X) and (isinstance(X, Iterator) or iter(X) is iter(X))
 
 
-def check_map(X: Any) -> bool:
-    """Whether it is an array in a file. ValueError if that has become too short."""
-    if not isinstance(X, np.ndarray):
-        return False
-    whole, base = X, X.base
-    while isinstance(base, np.ndarray):
-        whole, base = base, base.base
-    if not isinstance(base, mmap.mmap) or not isinstance(whole, np.memmap):
-        return False
-    if base.size() < whole.offset + whole.nbytes:
-        raise ValueError(
-            f"X is a memory map of {whole.offset + whole.nbytes} bytes of a file that "
-            f"has {base.size()} now: it has been truncated. Write it again."
-        )
-    return True
-
-
 def _slices(X: NDArray, sample_weight: NDArray | None) -> Iterator[Any]:
     """Chunks of a memory map."""
     size = max(CHUNK_SIZE // X.shape[1], 1)
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        check_map(X)  # to read beyond the end of a file ends the process
         yield X[rows] if sample_weight is None else (X[rows], sample_weight[rows])

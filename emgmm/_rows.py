@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +32,7 @@ def check_rows(
     If they are not the whole, but a first batch, one is enough, and it may lack values
     of a feature.
     """
+    check_map(X)
     validate = partial(
         validate_data,
         estimator,
@@ -59,6 +61,24 @@ def check_batch(
     first = not hasattr(estimator, "n_features_in_")
     rows = check_rows(estimator, X, sample_weight, reset=first, whole=False)
     return rows if rows.n_weighted else None
+
+
+def check_map(X: Any) -> bool:
+    """Whether it is an array in a file. ValueError if that has become too short: to
+    read beyond the end of a file ends the process."""
+    if not isinstance(X, np.ndarray):
+        return False
+    whole, base = X, X.base
+    while isinstance(base, np.ndarray):
+        whole, base = base, base.base
+    if not isinstance(base, mmap.mmap) or not isinstance(whole, np.memmap):
+        return False
+    if base.size() < whole.offset + whole.nbytes:
+        raise ValueError(
+            f"X is a memory map of {whole.offset + whole.nbytes} bytes of a file that "
+            f"has {base.size()} now: it has been truncated. Write it again."
+        )
+    return True
 
 
 def check_something_observed(estimator: Any, blocks: Blocks) -> None:

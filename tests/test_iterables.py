@@ -411,6 +411,21 @@ def test_a_truncated_map_is_refused(least, large, tmp_path, monkeypatch):
             use(large)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="files in use cannot be truncated")
+def test_a_truncated_map_is_refused_as_a_block_and_as_a_batch(rows, tmp_path):
+    gmm, X = GaussianMixtureEM(3).fit(rows), mapped(rows, tmp_path)
+    with open(tmp_path / "X.npy", "r+b") as file:
+        file.truncate(5000)
+    match = "Block 1 of X, from row 500 on: .* it has been truncated"
+    for use in (gmm.fit, gmm.score, lambda blocks: list(gmm.predict(blocks))):
+        for block in (X, (X, np.ones(500))):
+            with pytest.raises(ValueError, match=match):
+                use([rows, block])
+    for use in (gmm.partial_fit, GaussianMixtureEM(3).partial_fit, gmm.impute):
+        with pytest.raises(ValueError, match="it has been truncated"):
+            use(X)
+
+
 def test_little_of_many_blocks_is_in_memory_at_a_time(monkeypatch):
     monkeypatch.setattr(iterables, "CHUNK_SIZE", 2**16)
 
