@@ -23,6 +23,8 @@ BLOCK_SIZE = 2**16
 # so many groups, whatever the number of threads, that no sum depends on it.
 MAX_GROUPS = 32
 
+RAISED = "Raised by X"  # begins a note to what the user's own code raised
+
 
 class Blocks(Protocol):
     """A source of weighted rows that can be visited again and again."""
@@ -349,6 +351,11 @@ class ArrayBlocks(RowBlocks):
         with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
             sums = self.sum(lambda rows, weights: squares(rows - center, weights))
         return sums[1:, 1:]
+
+
+def raised_by_rows(error: Exception) -> bool:
+    """Whether rows could not be had, and not what was computed of them."""
+    return any(note.startswith(RAISED) for note in getattr(error, "__notes__", ()))
 
 
 def _groups(blocks: list[slice]) -> list[list[slice]]:

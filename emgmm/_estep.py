@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import Blocks, RowBlocks
+from ._blocks import Blocks, RowBlocks, raised_by_rows
 from ._deviations import Deviations
 from ._kernels import choose_kernel
 from ._missing import choose_incomplete, divided, observed_features
@@ -304,7 +304,9 @@ def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
     """Visit the rows with a kernel, or with one that reaches rows however far."""
     try:
         return visit(kernel)
-    except FloatingPointError:
+    except FloatingPointError as error:
+        if raised_by_rows(error):
+            raise
         return visit(kernel.exact())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from ._blocks import RowBlocks
+from ._blocks import RAISED, RowBlocks
 from ._rows import check_map, check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk, joined
@@ -24,6 +25,8 @@ CHUNK_SIZE = 2**21  # numbers in a chunk
 
 # What has one of these is rows, not blocks of them.
 ARRAY_LIKE = ("__array__", "__array_interface__", "__dataframe__", "shape")
+
+END = object()  # of blocks
 
 Begin = Callable[[], Iterable[Any]]
 """Begins a pass over blocks of rows, or pairs of a block and its weights."""
@@ -89,7 +92,7 @@ class Iterated(OutOfCore):
     def _checked(self) -> Iterator[Chunk]:
         """The user's blocks."""
         n_rows = 0
-        for number, block in enumerate(_told_where(self.begin())):
+        for number, block in enumerate(_told_where(self.begin)):
             with named(number, n_rows):
                 chunk = self._check(number, *_pair(block))
             n_rows += len(chunk.X)
@@ -139,23 +142,32 @@ def _is_pair(block: Any) -> bool:
     return isinstance(block, tuple) and len(block) == 2 and np.ndim(block[0]) == 2
 
 
-def _told_where(blocks: Iterable[Any]) -> Iterator[Any]:
+def _told_where(begin: Begin) -> Iterator[Any]:
     """The blocks; what is raised in between goes on, with a note where."""
-    if not isinstance(blocks, Iterable):
+    with _noted("a pass over it was to begin"):
+        blocks = begin()
+        iterator = iter(blocks) if isinstance(blocks, Iterable) else None
+    if iterator is None:
         raise ValueError(
             f"X() returned {blocks!r:.60}: give a callable that returns an iterator of "
             "blocks of rows."
         )
-    iterator = iter(blocks)
     for number in count():
-        try:
-            block = next(iterator)
-        except StopIteration:
+        with _noted(f"its block {number} was asked for"):
+            block = next(iterator, END)
+        if block is END:
             return
-        except Exception as error:
-            error.add_note(f"Raised by X where its block {number} was asked for.")
-            raise
         yield block
+
+
+@contextmanager
+def _noted(where: str) -> Iterator[None]:
+    """Add to what the user's code raises where it did."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{RAISED} where {where}.")
+        raise
 
 
 def iterated(

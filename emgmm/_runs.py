@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._algebra import VARIANCES
-from ._blocks import Blocks, RowBlocks
+from ._blocks import Blocks, RowBlocks, raised_by_rows
 from ._em import EMOptions, EMResult, Progress, run_em
 from ._estep import (
     effective_rows,
@@ -76,6 +76,8 @@ class ProblemOf(Generic[Rows]):
                 progress.begin(number, self.options.max_iter)
                 result = self.run(start(), progress)
             except np.linalg.LinAlgError as error:
+                if raised_by_rows(error):
+                    raise
                 failure = error
                 progress.failed()
                 continue

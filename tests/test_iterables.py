@@ -369,6 +369,46 @@ def test_what_an_iterable_raises_is_raised_with_its_position(rows):
     assert not hasattr(gmm, "means_") and not hasattr(gmm, "n_features_in_")
 
 
+@pytest.mark.parametrize("raised", [np.linalg.LinAlgError, FloatingPointError])
+@pytest.mark.parametrize("failing", [1, 2, 3, 4, 5])
+def test_what_an_iterable_raises_is_not_taken_for_a_failure_of_em(
+    failing, raised, rows
+):
+    class Failing:
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            yield rows[:100]
+            if self.passes == failing:
+                raise raised("of the user's own")
+            yield rows[100:]
+
+    with pytest.raises(raised, match="^of the user's own") as caught:
+        GaussianMixtureEM(3, tol=0, max_iter=9).fit(Failing())
+    assert caught.value.__notes__ == ["Raised by X where its block 1 was asked for."]
+
+
+def test_what_is_raised_where_a_pass_is_to_begin_is_told_so(rows):
+    passes = iter([[rows], [rows]])
+
+    def opened():
+        try:
+            return next(passes)
+        except StopIteration:
+            raise OSError("unplugged") from None
+
+    class Opened:
+        def __iter__(self):
+            return iter(opened())
+
+    notes = ["Raised by X where a pass over it was to begin."]
+    for X in (opened, lambda: Opened()):
+        with pytest.raises(OSError, match="^unplugged") as caught:
+            GaussianMixtureEM(3).fit(X)
+        assert caught.value.__notes__ == notes
+
+
 def test_what_needs_rows_in_memory_refuses_blocks(rows):
     gmm = GaussianMixtureEM(2).fit(rows)
     with pytest.raises(ValueError, match="impute takes rows in memory, got <gen"):
