@@ -208,7 +208,7 @@ def is_iterable_of_blocks(X: Any) -> bool:
         return False
     if not isinstance(X, list | tuple):
         return not hasattr(X, "keys")
-    return len(X) > 0 and (_is_pair(X[0]) or getattr(X[0], "ndim", 0) == 2)
+    return len(X) > 0 and (_is_pair(X[0]) or len(getattr(X[0], "shape", ())) == 2)
 
 
 def _is_used_up(X: Any) -> bool:

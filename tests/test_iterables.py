@@ -68,6 +68,16 @@ def large(monkeypatch, rows, tmp_path):
     return mapped(rows, tmp_path)
 
 
+class Table:
+    """What it takes to be a table, as those of polars and pyarrow are."""
+
+    def __init__(self, X):
+        self.shape, self._X = X.shape, X
+
+    def __array__(self, dtype=None, copy=None):
+        return self._X if dtype is None else self._X.astype(dtype)
+
+
 SOURCES = {
     "a list": lambda X: np.split(X, CUTS),
     "a tuple": lambda X: tuple(np.split(X, CUTS)),
@@ -75,6 +85,7 @@ SOURCES = {
     "a callable": lambda X: lambda: iter(np.split(X, CUTS)),
     "a generator function": lambda X: lambda: (X[i : i + 3] for i in range(0, 500, 3)),
     "data frames": lambda X: [pd.DataFrame(block) for block in np.split(X, CUTS)],
+    "tables": lambda X: [Table(block) for block in np.split(X, CUTS)],
     "one block": lambda X: [X],
 }
 
