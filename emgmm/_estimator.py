@@ -570,6 +570,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         >>> gmm.n_samples_seen_
         5000.0
         """
+        refuse_blocks(X, "partial_fit")
         with unchanged_on_failure(self):
             rows = check_batch(self, X, sample_weight)
             if rows is None:

@@ -60,7 +60,11 @@ def check_batch(
     """A batch of the rows of a stream, one or more; None if none has a weight."""
     first = not hasattr(estimator, "n_features_in_")
     rows = check_rows(estimator, X, sample_weight, reset=first, whole=False)
-    return rows if rows.n_weighted else None
+    if rows.n_weighted:
+        return rows
+    for name in ("n_features_in_", "feature_names_in_") if first else ():
+        vars(estimator).pop(name, None)
+    return None
 
 
 def check_map(X: Any) -> bool:

@@ -303,7 +303,17 @@ def test_a_batch_without_weight_changes_nothing(begun):
     with pytest.raises(ValueError, match="sample_weight"):
         gmm.partial_fit(X[:5], sample_weight=np.zeros(4))
     unfitted = GaussianMixtureEM(3).partial_fit(X[:5], sample_weight=np.zeros(5))
-    assert not hasattr(unfitted, "_gathered")
+    assert vars(unfitted) == vars(GaussianMixtureEM(3))
+    named = pd.DataFrame(X[:5, :2], columns=["a", "b"])
+    unfitted.partial_fit(named, sample_weight=np.zeros(5))
+    assert_same_mixture(unfitted.partial_fit(X), GaussianMixtureEM(3).partial_fit(X))
+
+
+def test_a_batch_is_one_array(blobs):
+    for given in ([blobs, blobs], iter([blobs]), lambda: iter([blobs])):
+        for gmm in (GaussianMixtureEM(3), GaussianMixtureEM(3).fit(blobs)):
+            with pytest.raises(ValueError, match="partial_fit takes rows in memory"):
+                gmm.partial_fit(given)
 
 
 def test_labels_are_for_as_many_first_rows(blobs):
