@@ -1077,8 +1077,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         It holds the parameters, the course of the fit, what `partial_fit` goes on from,
         the names of the features and the constructor's parameters. It does not hold
         `lower_bounds_of_starts_` or `labels_` (`predict` gives them again from the
-        rows), nor how far `sample` has come, nor a callable `init_params` or `step` and
-        a RandomState instance: the loaded estimator has the defaults of these.
+        rows), nor how far `sample` has come or a fit that was interrupted, nor a
+        callable `init_params` or `step` and a RandomState instance: the loaded
+        estimator has the defaults of these.
 
         Parameters
         ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import tracemalloc
 
@@ -520,6 +521,7 @@ def test_an_interrupted_fit_goes_on_where_it_was(failing, dtype, rows):
     with pytest.raises(KeyboardInterrupt):
         gmm.fit(source)
     assert not hasattr(gmm, "means_")
+    gmm = pickle.loads(pickle.dumps(gmm))
     with pytest.warns(match="did not converge"):
         whole.fit(blocks)
         gmm.fit(source)
