@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import fields, replace
 from functools import partial
@@ -1190,23 +1190,31 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             return ended.__dict__
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
-        try:
+        with self._kept_if_it_fails(problem, progress):
             results = problem.runs(self._starts(problem, rows), progress)
+            with BLAS.held():
+                best = progress.reached = problem.best(results)
+                self._publish(problem.in_units_of_the_user(best), rows)
+                self.lower_bounds_of_starts_ = [
+                    self.lower_bounds_
+                    if result is best
+                    else np.array(problem.in_units_of_the_user(result).lower_bounds[1:])
+                    for result in results
+                ]
+                return problem.defects(best.mixture)
+
+    @contextmanager
+    def _kept_if_it_fails(
+        self, problem: ProblemOf[Blocks], progress: Progress
+    ) -> Iterator[None]:
+        """Keep where EM has come to, for `warm_start`, if the block raises."""
+        try:
+            yield
         except BaseException:
             if progress.reached is not None:
                 reached = problem.in_units_of_the_user(progress.reached).mixture
                 self._reached = (self.covariance_type, reached)
             raise
-        with BLAS.held():
-            best = problem.best(results)
-            self._publish(problem.in_units_of_the_user(best), rows)
-            self.lower_bounds_of_starts_ = [
-                self.lower_bounds_
-                if result is best
-                else np.array(problem.in_units_of_the_user(result).lower_bounds[1:])
-                for result in results
-            ]
-            return problem.defects(best.mixture)
 
     def _problem(self, rows: Rows) -> ProblemOf[Rows]:
         """What is to be fitted, and how."""

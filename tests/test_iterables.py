@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import sys
 import tracemalloc
@@ -362,6 +363,21 @@ def test_an_iterable_of_other_rows_each_time_is_refused(n_later, told, rows):
     assert gmm.score(rows) == before
 
 
+@pytest.mark.parametrize("changing", [2, 3, 5])
+def test_a_pass_over_more_rows_than_before_ends_there(changing, rows):
+    passes, given = itertools.count(1), []
+
+    def growing():
+        number = next(passes)
+        for block in np.split(rows, 5) * (9 if number == changing else 1):
+            given.append(number)
+            yield block
+
+    with pytest.raises(ValueError, match="X gave 500 rows .* and more later"):
+        GaussianMixtureEM(3, tol=0).fit(growing)
+    assert given.count(changing) == 6
+
+
 def test_what_an_iterable_raises_is_raised_with_its_position(rows):
     class NoDisk(Exception):
         pass
@@ -529,6 +545,22 @@ def test_an_interrupted_fit_goes_on_where_it_was(failing, dtype, rows):
     done = failing - 4
     rtol = 1e-10 if dtype == np.float64 else 1e-6
     assert_allclose(gmm.lower_bounds_[: 30 - done], whole.lower_bounds_[done:], rtol)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_fit_that_is_interrupted_as_it_ends_goes_on_too(weighted, rows):
+    blocks = np.split(rows.astype(np.float32), CUTS)
+    if weighted:  # by what is degenerate a pass more is told
+        blocks = [(block, 1.0 + np.arange(len(block)) % 3) for block in blocks]
+    settings = {"init_params": "random", "random_state": 0, "warm_start": True}
+    source = Failing(blocks, 0)
+    whole = GaussianMixtureEM(3, **settings).fit(source)
+    for last in range(source.passes - weighted, source.passes + 1):
+        gmm = GaussianMixtureEM(3, **settings)
+        with pytest.raises(KeyboardInterrupt):
+            gmm.fit(Failing(blocks, last))
+        gmm.set_params(max_iter=0).fit(blocks)
+        assert gmm.lower_bound_ == pytest.approx(whole.lower_bound_, rel=1e-6)
 
 
 def test_a_fit_goes_on_only_if_told_to_and_if_it_can(rows):
