@@ -262,12 +262,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     Rows need not be in memory. `fit`, `score` and the criteria take an iterable of
     blocks of rows, or of pairs (block, weights), of any sizes; or a callable that
     returns an iterator of them. `fit` iterates as often as it passes over the rows:
-    once to summarise them, once for a sample to start from, and once for each
-    iteration. Only a block and a chunk of 2**21 numbers are in memory at a time. So it
-    is with a memory map (`numpy.memmap`, `numpy.load` with `mmap_mode`) of more than
-    64 MB: its rows are read chunk by chunk, and there are no `labels_`. `predict`,
-    `predict_proba` and `score_samples` of blocks return an iterator of results, one for
-    each block; of a map, an array.
+    once to summarise them; for each start once for a sample, once to score it and once
+    for each iteration; in the end once more if they are float32, and if they are
+    weighted or incomplete. Only a block and a chunk of 2**21 numbers are in memory at a
+    time. So it is with a memory map (`numpy.memmap`, `numpy.load` with `mmap_mode`) of
+    more than 64 MB: its rows are read chunk by chunk, and there are no `labels_`.
+    `predict`, `predict_proba` and `score_samples` of blocks return an iterator of
+    results, one for each block; of a map, an array.
 
     Nor need they be on one machine. The same methods take Dask arrays and dataframes of
     numbers (`pip install "emgmm[dask]"`), with `sample_weight` as a Dask array or as

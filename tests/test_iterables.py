@@ -378,6 +378,20 @@ def test_a_pass_over_more_rows_than_before_ends_there(changing, rows):
     assert given.count(changing) == 6
 
 
+@pytest.mark.parametrize("later", [np.nan, np.inf])
+def test_values_that_are_there_only_at_first_are_refused(later, rows):
+    passes = itertools.count(1)
+
+    def changing():
+        X = rows.copy()
+        if next(passes) > 3:
+            X[200] = later
+        yield from np.split(X, 5)
+
+    with pytest.raises(ValueError, match="Block 2 of X, from row 200 on: Input contains"):
+        GaussianMixtureEM(3, tol=0).fit(changing)
+
+
 def test_what_an_iterable_raises_is_raised_with_its_position(rows):
     class NoDisk(Exception):
         pass
