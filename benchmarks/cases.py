@@ -143,12 +143,12 @@ def large(n, d, K, model="full", spread=1.0, **more):
 
 
 LARGE = [
-    *(large(1_000_000, 10, 5, model) for model in ("full", "tied", "diag")),
-    large(1_000_000, 10, 5, spread=3.0),
-    large(1_000_000, 10, 5, tol=1e-6),
+    *(large(4_000_000, 10, 5, model) for model in ("full", "tied", "diag")),
+    large(4_000_000, 10, 5, spread=3.0),
+    large(4_000_000, 10, 5, tol=1e-6),
     large(1_000_000, 30, 10, spread=0.7),
-    large(5_000_000, 2, 3, spread=2.0),
-    *(large(5_000_000, 10, 5, rows=rows) for rows in ("float64", "float32", "map")),
+    large(10_000_000, 2, 3, spread=2.0),
+    *(large(4_000_000, 10, 5, rows=rows) for rows in ("float32", "map")),
 ]
 
 SOURCES = [  # of the same distribution; in memory ten times fewer

@@ -13,7 +13,7 @@ from .clock import seconds, summary
 from .machine import status
 
 PART = 100_000  # rows that are written, and of an iterable yielded, at a time
-CHUNK = 2**21  # numbers that reading alone looks at at a time
+CHUNK = 2**22  # numbers that reading alone looks at at a time
 PASSES = 5
 EVERY = 0.02  # seconds from one look at the memory to the next
 REPEATS = 3

@@ -133,7 +133,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
           k-means of standardised features. The first start draws no random numbers,
           and sees only the weighted distribution of the rows; where these are many
           (more than 4096, and 32 for each component and feature), it sees a sample
-          of them, always the same one. Where they are very many (more than 2**23
+          of them, always the same one. Where they are very many (more than 2**24
           numbers), EM goes on from there with a larger sample, of 2**20 numbers, so
           that it has to pass over all rows less often; `n_iter_` counts passes over all
           of them. Further starts (`n_init`) are k-means of standardised features,
@@ -264,7 +264,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     returns an iterator of them. `fit` iterates as often as it passes over the rows:
     once to summarise them; for each start once for a sample, once to score it and once
     for each iteration; in the end once more if they are float32, and if they are
-    weighted or incomplete. Only a block and a chunk of 2**21 numbers are in memory at a
+    weighted or incomplete. Only a block and a chunk of 2**22 numbers are in memory at a
     time. So it is with a memory map (`numpy.memmap`, `numpy.load` with `mmap_mode`) of
     more than 64 MB: its rows are read chunk by chunk, and there are no `labels_`.
     `predict`, `predict_proba` and `score_samples` of blocks return an iterator of

@@ -21,7 +21,7 @@ from ._summary import Chunk, joined
 
 # Bytes of a memory map from which on only a chunk of it is looked at at a time.
 MAPPED = 2**26
-CHUNK_SIZE = 2**21  # numbers in a chunk
+CHUNK_SIZE = 2**22  # numbers in a chunk
 
 # What has one of these is rows, not blocks of them.
 ARRAY_LIKE = ("__array__", "__array_interface__", "__dataframe__", "shape")
