@@ -205,7 +205,7 @@ class Running:
             if not np.isfinite(array).all():
                 raise ValueError(f"{PREFIX}{name} is not finite")
         weight, n_steps = values["n_samples_seen_"], values["n_steps_"]
-        if not (weight > 0 and n_steps >= 0 and own["n_complete"] >= 0):
+        if not (0 < weight < np.inf and n_steps >= 0 and own["n_complete"] >= 0):
             raise ValueError("n_samples_seen_ or n_steps_ is no such number")
         if (own["counts"] < 0).any() or (own["units"] <= 0).any():
             raise ValueError(f"{PREFIX}counts or {PREFIX}units are negative")

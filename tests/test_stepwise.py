@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -475,6 +476,15 @@ def test_statistics_that_are_none_are_not_loaded(name, array, blobs, tmp_path):
         np.savez(file, **{**arrays, name: array})
     with pytest.raises(ValueError, match=name[:8]):
         GaussianMixtureEM.load(path)
+
+
+def test_an_infinite_weight_is_not_loaded(blobs, tmp_path):
+    gmm = epochs(GaussianMixtureEM(2), blobs, 50, n_epochs=1)
+    gmm._running = replace(gmm._running, weight=np.inf)
+    gmm.n_samples_seen_ = np.inf
+    gmm.save(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="n_samples_seen_ or n_steps_ is no such"):
+        GaussianMixtureEM.load(tmp_path / "model.npz")
 
 
 # scikit-learn -----------------------------------------------------------------------
