@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -41,8 +41,8 @@ class Iterated(OutOfCore):
     """By whose names and number of features the first blocks are checked."""
     reset: bool
     """Whether they are those of the first block."""
-    trusted: bool = False
-    """Whether one look at the numbers is enough."""
+    mapped: int | None = None
+    """Number of the rows of a map, of which one look at the numbers is enough."""
 
     def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
         total = None
@@ -53,9 +53,16 @@ class Iterated(OutOfCore):
 
     def told(self, function: Callable[[RowBlocks], NDArray]) -> Any:
         """What is told of the rows of a map; or of every block, one after the other."""
-        if self.trusted:
-            return np.concatenate(self.visit(partial(_listed, function)))
-        return self._told_of_blocks(function)
+        parts = self._told_of_blocks(function)
+        if self.mapped is None:
+            return parts
+        first = next(parts)
+        out = np.empty((self.mapped, *first.shape[1:]), first.dtype)
+        start = 0
+        for part in chain([first], parts):
+            out[start : start + len(part)] = part
+            start += len(part)
+        return out
 
     def _told_of_blocks(
         self, function: Callable[[RowBlocks], NDArray]
@@ -117,7 +124,7 @@ class Iterated(OutOfCore):
             block,
             dtype=dtype,
             ensure_min_samples=0,
-            ensure_all_finite=not (self._known and self.trusted)
+            ensure_all_finite=not (self._known and self.mapped)
             and (True if complete else "allow-nan"),
             estimator=self.estimator,
         )
@@ -127,10 +134,6 @@ class Iterated(OutOfCore):
         elif X.shape[1] != self.n_features:
             raise ValueError(f"{X.shape[1]} features instead of {self.n_features}.")
         return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
-
-
-def _listed(function: Callable[[RowBlocks], NDArray], chunk: Chunk) -> list[NDArray]:
-    return [function(chunk.blocks)]
 
 
 def _pair(block: Any) -> tuple[Any, Any]:
@@ -181,7 +184,7 @@ def iterated(
         weights = None
         if sample_weight is not None:
             weights = check_sample_weight(sample_weight, len(X))
-        return Iterated(partial(_slices, X, weights), estimator, reset, trusted=True)
+        return Iterated(partial(_slices, X, weights), estimator, reset, len(X))
     if not is_iterable_of_blocks(X):
         return None
     if sample_weight is not None:
