@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import emgmm._iterables as iterables
 import emgmm._split as start
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm._given import check_blocks
 
 CUTS = [0, 0, 1, 7, 150, 151, 151, 400]
 
@@ -184,6 +185,23 @@ def test_a_callable_start_sees_a_sample_in_the_users_units(rows, small_samples):
     assert gmm.score(tiny) == pytest.approx(
         expected.score(rows) + 1800 * np.log(2), abs=0.01
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
+def test_a_pass_tells_of_rows_what_is_told_of_them_in_memory(prepare, dtype, rows):
+    X, weights = prepare(rows).astype(dtype), weights_of(rows)
+    pairs = list(zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True))
+    outside = check_blocks(GaussianMixtureEM(), pairs, None, reset=True)
+    inside = check_blocks(GaussianMixtureEM(), X, weights, reset=True)
+    sums = ["counts", "weight", "center", "variances", "sizes"]
+    if not inside.incomplete:  # of gaps the diagonal alone is defined
+        sums += ["scatter"]
+    for name in ["n_samples", "n_weighted", "n_complete", "greatest_weight", *sums]:
+        one, other = getattr(outside, name), getattr(inside, name)
+        assert_allclose(one, other, rtol=1e-5, atol=1e-3, err_msg=name)
+    for name in ["n_features", "incomplete", "equally_weighted", "dtype", "float_type"]:
+        assert getattr(outside, name) == getattr(inside, name), name
 
 
 def test_sums_do_not_depend_on_how_rows_are_cut(rows):
