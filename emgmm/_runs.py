@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import compress
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -30,6 +31,7 @@ SINGULAR = (
 )
 NOTHING_ELSE = 1 - 1e-6  # share of a variance that is a number in ``reg_covar``
 HALF_A_ROW = 0.5  # which components share with others, and so lack
+ROUNDING = 1e-10  # share of a mean log-likelihood below which no two differ
 VANISHED = 0.5  # effective rows below which a component is taken to hold none
 
 Begin = Callable[[], Parameters]
@@ -90,8 +92,16 @@ class ProblemOf(Generic[Rows]):
 
     def best(self, results: list[EMResult]) -> EMResult:
         """The greatest likelihood of those without a degenerate component, if there
-        are any: with one the likelihood can be as great as one likes."""
-        return results[0] if len(results) == 1 else max(results, key=self.merit)
+        are any: with one the likelihood can be as great as one likes. Of those that
+        are equal but for rounding, the first: else the order of the components would
+        depend on how sums were rounded."""
+        if len(results) == 1:
+            return results[0]
+        merits = [self.merit(result) for result in results]
+        sound, greatest = max(merits)
+        least = greatest - ROUNDING * max(abs(greatest), 1.0)
+        equal = (merit[0] == sound and merit[1] >= least for merit in merits)
+        return next(compress(results, equal))
 
     def merit(self, result: EMResult) -> tuple[bool, float]:
         """What makes a result better than another: regular components; likelihood."""

@@ -142,7 +142,7 @@ def _best_of_sample(
                 results.append(run(sample, n_components))
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
-        return max(results, key=sample.merit).mixture
+        return sample.best(results).mixture
 
 
 def completed(problem: Problem) -> ArrayBlocks:

@@ -136,6 +136,16 @@ def test_a_sample_of_many_rows_is_that_of_rows_in_memory():
     assert_same(fit(array(X, 1111), n_components=2), fit(X, n_components=2))
 
 
+def test_rounding_does_not_choose_between_starts_that_lead_to_the_same_mixture():
+    rng = np.random.default_rng(0)
+    means = 4 * rng.standard_normal((K, 5))
+    X = means[rng.integers(K, size=2000)] + rng.standard_normal((2000, 5))
+    settings = {"max_iter": 5, "tol": 0}
+    expected = fit(X, **settings)
+    for chunks in (200, 300, 2000):
+        assert_same(fit(array(X, chunks), **settings), expected)
+
+
 def test_whole_numbers_are_converted_chunk_by_chunk(rows):
     X = np.rint(10 * rows).astype(int)
     assert_same(fit(array(X)), fit(X))
