@@ -39,7 +39,7 @@ def workers(one):
             n_workers=one["workers"],
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         )
         stack.enter_context(Client(stack.enter_context(cluster)))
         persisted = rows.persist()

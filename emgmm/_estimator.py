@@ -1053,6 +1053,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                 "At most one of return_std or return_cov can be requested: the "
                 "diagonals of covariances are squares of standard deviations."
             )
+        refuse_blocks(X, "conditional_mean")
         mixture = self._mixture()
         names = getattr(self, "feature_names_in_", None)
         known, others = split_features(given, mixture.means.shape[1], names, "given")

@@ -473,6 +473,8 @@ def test_what_needs_rows_in_memory_refuses_blocks(rows):
     gmm = GaussianMixtureEM(2).fit(rows)
     with pytest.raises(ValueError, match="impute takes rows in memory, got <gen"):
         gmm.impute(block for block in [rows])
+    with pytest.raises(ValueError, match="conditional_mean takes rows in memory"):
+        gmm.conditional_mean([rows[:, :1]] * 2, given=0)
     with pytest.raises(ValueError, match="GaussianMixtureIC.fit takes rows in memory"):
         GaussianMixtureIC().fit([rows, rows])
 
