@@ -487,6 +487,24 @@ def test_an_infinite_weight_is_not_loaded(blobs, tmp_path):
         GaussianMixtureEM.load(tmp_path / "model.npz")
 
 
+def test_gaps_and_rows_without_any_are_counted_over_batches(blobs):
+    gaps = blobs.copy()
+    gaps[:30, 0] = np.nan
+    gmm = GaussianMixtureEM(2).partial_fit(blobs)
+    gmm.partial_fit(gaps).partial_fit(blobs[:50])
+    assert gmm._running.incomplete and gmm._running.n_complete == 300 + 270 + 50
+
+
+def test_likelihoods_of_gaps_are_told_in_any_unit(blobs):
+    X, power = blobs.copy(), -300
+    X[::3, 0] = np.nan
+    one = GaussianMixtureEM(2).partial_fit(X).partial_fit(X)
+    tiny = np.ldexp(X, power)
+    other = GaussianMixtureEM(2).partial_fit(tiny).partial_fit(tiny)
+    shift = np.mean(~np.isnan(X)) * X.shape[1] * power * np.log(2)
+    assert other.lower_bound_ == pytest.approx(one.lower_bound_ - shift, rel=1e-9)
+
+
 # scikit-learn -----------------------------------------------------------------------
 
 
