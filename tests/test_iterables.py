@@ -613,6 +613,16 @@ def test_a_fit_that_is_interrupted_as_it_ends_goes_on_too(weighted, rows):
         assert gmm.lower_bound_ == pytest.approx(whole.lower_bound_, rel=1e-6)
 
 
+def test_where_a_fit_was_interrupted_is_forgotten_when_one_ends(rows):
+    start = {"init_params": "random", "random_state": 0}
+    gmm = GaussianMixtureEM(3, warm_start=True, **start)
+    with pytest.raises(KeyboardInterrupt):
+        gmm.fit(Failing([rows, rows], 5))
+    ended = gmm.fit([rows, rows]).lower_bound_
+    gmm.set_params(max_iter=0).fit([rows, rows])
+    assert gmm.lower_bound_ == pytest.approx(ended, rel=1e-12)
+
+
 def test_a_fit_goes_on_only_if_told_to_and_if_it_can(rows):
     source = Failing([rows, rows], 5)
     gmm = GaussianMixtureEM(3, tol=1e-9, acceleration=None)
