@@ -102,6 +102,7 @@ class Progress:
         return self.tasks.end(lambda: self.published(result))
 
     def failed(self) -> None:
+        self.reached = None
         if self.verbose:
             print("Initialization failed: a component became singular.")
         self.tasks.abandon()

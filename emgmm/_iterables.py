@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count
 from typing import Any
@@ -43,6 +43,8 @@ class Iterated(OutOfCore):
     """Whether they are those of the first block."""
     mapped: int | None = None
     """Number of the rows of a map, of which one look at the numbers is enough."""
+    errors: Any = field(default_factory=np.geterr)
+    """How NumPy treats them where the blocks are made: as when they were given."""
 
     def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
         total = None
@@ -99,7 +101,7 @@ class Iterated(OutOfCore):
     def _checked(self) -> Iterator[Chunk]:
         """The user's blocks."""
         n_rows = 0
-        for number, block in enumerate(_told_where(self.begin)):
+        for number, block in enumerate(_told_where(self.begin, self.errors)):
             with named(number, n_rows):
                 chunk = self._check(number, *_pair(block))
             n_rows += len(chunk.X)
@@ -145,9 +147,9 @@ def _is_pair(block: Any) -> bool:
     return isinstance(block, tuple) and len(block) == 2 and np.ndim(block[0]) == 2
 
 
-def _told_where(begin: Begin) -> Iterator[Any]:
+def _told_where(begin: Begin, errors: Any) -> Iterator[Any]:
     """The blocks; what is raised in between goes on, with a note where."""
-    with _noted("a pass over it was to begin"):
+    with np.errstate(**errors), _noted("a pass over it was to begin"):
         blocks = begin()
         iterator = iter(blocks) if isinstance(blocks, Iterable) else None
     if iterator is None:
@@ -156,7 +158,7 @@ def _told_where(begin: Begin) -> Iterator[Any]:
             "blocks of rows."
         )
     for number in count():
-        with _noted(f"its block {number} was asked for"):
+        with np.errstate(**errors), _noted(f"its block {number} was asked for"):
             block = next(iterator, END)
         if block is END:
             return

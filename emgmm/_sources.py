@@ -28,6 +28,9 @@ class OutOfCore(ABC):
 
     units: NDArray | None = field(default=None, kw_only=True)
     scratch: Scratch = field(default_factory=Scratch, kw_only=True)
+    _samples: dict[int, RowBlocks] = field(
+        default_factory=dict, kw_only=True, init=False
+    )
 
     in_memory: ClassVar[bool] = False
 
@@ -71,6 +74,11 @@ class OutOfCore(ABC):
         return np.split(aligned, np.cumsum(self.summary.n_rows)[:-1])
 
     def sample(self, size: int) -> RowBlocks:
+        if size not in self._samples:  # further starts see the same
+            self._samples[size] = self._sampled(size)
+        return self._samples[size]
+
+    def _sampled(self, size: int) -> RowBlocks:
         chosen: list[NDArray | None]
         if self.n_weighted > size:
             within = positions(self.weight, size)

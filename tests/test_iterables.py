@@ -204,6 +204,28 @@ def test_a_pass_tells_of_rows_what_is_told_of_them_in_memory(prepare, dtype, row
         assert getattr(outside, name) == getattr(inside, name), name
 
 
+def test_all_starts_see_one_sample(rows):
+    passes = []
+
+    def blocks():
+        passes.append(1)
+        yield from np.split(rows, CUTS)
+
+    settings = {"init_params": "random_from_data", "random_state": 0, "max_iter": 1}
+    with pytest.warns(match="did not converge"):
+        gmm = GaussianMixtureEM(3, n_init=3, tol=0, **settings).fit(blocks)
+    assert len(gmm.lower_bounds_of_starts_) == 3
+    assert len(passes) == 1 + 1 + 3 * 2  # summary, sample, starts and iterations
+
+
+def test_blocks_are_made_as_numpy_was_told_to_treat_errors(rows):
+    def blocks():
+        assert np.geterr()["divide"] == "warn"
+        yield rows
+
+    GaussianMixtureEM(2).fit(blocks)
+
+
 def test_sums_do_not_depend_on_how_rows_are_cut(rows):
     fits = [
         GaussianMixtureEM(2).fit(np.array_split(rows, parts)) for parts in (1, 7, 500)
