@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
+from itertools import repeat
 from math import isnan
 from operator import add
 from typing import Any, NamedTuple
@@ -26,11 +27,12 @@ FEW = 2  # chunks for each thread, up to which Dask sends tasks where data are
 
 
 class Place(NamedTuple):
-    """Where a chunk is among the others."""
+    """Where a chunk is among the others, and how many columns it ought to have."""
 
     number: int
     start: int | None
     """Its first row, if the sizes of the chunks before are known."""
+    n_features: int
     n_rows: int | None = None
     """How many it had when it was first seen."""
 
@@ -79,7 +81,7 @@ class OfDask(OutOfCore):
         """A Dask array of what is told of each row."""
         import dask
 
-        telling = partial(_told, self._starts, function)
+        telling = partial(_told, self._places, function)
         like = telling(np.empty((0, self.X.shape[1]), self.X.dtype), 0)
         return self.X.map_blocks(
             _told_of_chunk,
@@ -123,7 +125,8 @@ class OfDask(OutOfCore):
     def _places(self) -> list[Place]:
         starts, known = self._starts, vars(self).get("summary")
         n_rows = [None] * len(starts) if known is None else known.n_rows
-        return list(map(Place, range(len(starts)), starts, n_rows))
+        n_features = repeat(self.X.shape[1])
+        return list(map(Place, range(len(starts)), starts, n_features, n_rows))
 
     @property
     def _starts(self) -> list[int | None]:
@@ -200,6 +203,8 @@ def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
             ensure_min_samples=0,
             ensure_all_finite=False if seen else "allow-nan",
         )
+        if X.shape[1] != place.n_features:
+            raise ValueError(f"{X.shape[1]} features instead of {place.n_features}.")
         if seen and len(X) != place.n_rows:
             raise ValueError(
                 f"{len(X)} rows, which had {place.n_rows} when it was first computed: "
@@ -215,13 +220,13 @@ def _added(*sums: Any) -> Any:
 
 
 def _told(
-    starts: list[int | None],
+    places: list[Place],
     function: Callable[[RowBlocks], NDArray],
     X: Any,
     number: int,
 ) -> NDArray:
     """What is told of the rows of a chunk."""
-    return function(_checked(Place(number, starts[number]), X).blocks)
+    return function(_checked(places[number], X).blocks)
 
 
 def _told_of_chunk(X: Any, telling: Callable[..., NDArray], block_id: Any) -> NDArray:
@@ -243,9 +248,10 @@ def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> OfDask |
             "of shape (n_samples, n_features), or a Dask dataframe."
         )
     validate_data(estimator, like, reset=reset, skip_check_array=True)
+    columns = list(getattr(like, "columns", []))
     like = check_array(like, dtype=[np.float64, np.float32], ensure_min_samples=0)
     if not _is_array(X):  # its chunks stay dataframes until they are looked at
-        X = X.map_partitions(_itself, meta=like, enforce_metadata=False)
+        X = X.map_partitions(_of_columns, columns, meta=like, enforce_metadata=False)
     X = _in_rows(X)
     return OfDask(X, _weights(sample_weight, X))
 
@@ -265,7 +271,13 @@ def _without_rows(X: Any) -> Any:
     return like if np.ndim(like) == 2 else None
 
 
-def _itself(chunk: Any) -> Any:
+def _of_columns(chunk: Any, columns: list[Any]) -> Any:
+    """The partition; Dask does not look whether its columns are those of the others."""
+    if list(chunk.columns) != columns:
+        raise ValueError(
+            f"A partition of X has the columns {list(chunk.columns)} instead of "
+            f"{columns}: give all the same, in the same order."
+        )
     return chunk
 
 

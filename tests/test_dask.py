@@ -311,6 +311,26 @@ def test_what_is_no_table_is_refused(rows):
         fit(X[:1])
 
 
+def test_chunks_of_other_columns_than_they_are_said_to_have_are_refused(rows, frame):
+    def turned(first):
+        part = frame.iloc[first : first + 100]
+        return part[list("dcba")] if first == 200 else part
+
+    def narrow(x):
+        return x[:, :2] if x[0, 0] == rows[200, 0] else x
+
+    X = dd.from_map(turned, range(0, N, 100), meta=frame.iloc[:0])
+    match = r"A partition .* columns \['d', .*\] instead of \['a', .* same order"
+    with pytest.raises(ValueError, match=match):
+        fit(X)
+    with pytest.raises(ValueError, match=match):
+        fit(frame).predict(X).compute()
+    X = array(rows).map_blocks(narrow, meta=_EMPTY)
+    for told in (fit, lambda X: fit(rows).predict(X).compute()):
+        with pytest.raises(ValueError, match="Block 2 .*: 2 features instead of 3"):
+            told(X)
+
+
 def test_weights_that_do_not_belong_to_the_rows_are_refused(rows, weights):
     X = array(rows)
     for own in (weights[:-1], array(weights[:-1]), array(rows), X[:, :1]):
