@@ -307,7 +307,13 @@ def _weights(sample_weight: Any, X: Any) -> Any:
             X = X.copy().compute_chunk_sizes()
         weights = check_sample_weight(sample_weight, len(X))
         return from_array(weights, chunks=X.chunks[:1])
-    weights = getattr(sample_weight, "to_dask_array", lambda: sample_weight)()
+    convert = getattr(type(sample_weight), "to_dask_array", lambda weights: weights)
+    weights = convert(sample_weight)
+    if not _is_array(weights) or weights.ndim == 0:
+        raise ValueError(
+            f"sample_weight is a Dask collection without rows, {sample_weight!r:.60}: "
+            "give a Dask array, a column of a Dask dataframe, or an array in memory."
+        )
     known = not any(map(isnan, X.chunks[0] + weights.chunks[0]))
     if weights.ndim != 1 or (known and weights.shape != X.shape[:1]):
         raise ValueError(
@@ -319,6 +325,8 @@ def _weights(sample_weight: Any, X: Any) -> Any:
     if weights.numblocks != X.numblocks[:1]:
         raise ValueError(
             f"sample_weight is in {weights.numblocks[0]} chunks and X in "
-            f"{X.numblocks[0]}, of unknown sizes: call compute_chunk_sizes() on both."
+            f"{X.numblocks[0]}, of unknown sizes: take both from one dataframe, or "
+            "give arrays that know them, by to_dask_array(lengths=True) or "
+            "compute_chunk_sizes()."
         )
     return weights

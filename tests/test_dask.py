@@ -336,6 +336,9 @@ def test_weights_that_do_not_belong_to_the_rows_are_refused(rows, weights):
     for own in (weights[:-1], array(weights[:-1]), array(rows), X[:, :1]):
         with pytest.raises(ValueError, match=r"sample_weight\.shape|expected 1-d|must"):
             fit(X, own)
+    for own in (dask.delayed(weights), X.sum()):
+        with pytest.raises(ValueError, match="without rows.*give a Dask array"):
+            fit(X, own)
     with pytest.raises(ValueError, match="Block 2 of X, from row 200 on: Negative"):
         fit(X, array(np.where(np.arange(N) == 250, -1, weights)))
     with pytest.raises(ValueError, match="in 2 chunks and X in 6, of unknown sizes"):
