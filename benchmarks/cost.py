@@ -36,8 +36,8 @@ def cost(one):
     with threadpool_limits(1):
         for d in one["d"]:
             for K in one["K"]:
-                case = {"n": one["n"], "d": d, "K": K, "model": one["model"]}
-                seconds = seconds_of_row(make_problem(case), one["repeats"])
+                problem = make_problem({**one, "d": d, "K": K})
+                seconds = seconds_of_row(problem, one["repeats"])
                 measured.append({"d": d, "K": K, "nanoseconds": 1e9 * seconds})
     numbers = np.array([terms(one["model"], m["d"], m["K"]) for m in measured])
     times = np.array([m["nanoseconds"] for m in measured])
