@@ -275,7 +275,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     any other. Every chunk of rows is visited by a task, where Dask runs it: of what it
     computes only sums travel, of the size of the mixture, and they are added in the
     order of the chunks. Predictions are Dask arrays, not yet computed. A fit computes
-    the rows anew in each pass, unless they were persisted.
+    the rows anew in each pass, unless they were persisted; and what its graph holds of
+    them in this process is sent to the workers in each.
 
     NaN in `X` is a missing value, in a fit as in a prediction. EM then takes the place
     of each with what it expects of it, given the rest of the row [6]_, and maximises
