@@ -16,10 +16,11 @@ ROW_BYTES = 4  # of a float32
 HUGE = [  # rows, cores, rows in a chunk
     (1e9, 2, 1e7),
     (1e9, 64, 1e6),
-    (1e12, 64, 1e8),
-    (1e12, 1024, 1e8),
+    (1e12, 64, 1e7),
+    (1e12, 1024, 1e7),
     (1e12, 1024, 1e6),
 ]
+CALIBRATING = 1_000_000  # rows of the cases with any number of chunks
 SHAPE = {"model": "full", "d": 10, "K": 5}
 
 
@@ -49,14 +50,26 @@ def of_workers():
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def tasks_of(report):
-    """Seconds of a pass that does nothing, and kilobytes that it moves with EM's sums:
-    what there is in any case, and more for each chunk."""
-    results = done(report)
+def busy_seconds(report, case):
+    """Of computing, with no more workers than there are cores."""
+    core = seconds_of_rows(report, case["model"], case["d"], case["K"])
+    return case["n"] * core / min(case["workers"], report["machine"]["cpus"])
+
+
+def calibrates(case):
+    """Whether tasks' parameters are those of this case and others like it."""
+    return case["n"] == CALIBRATING
+
+
+def tasks_of(report, workers):
+    """Seconds beside computing, and kilobytes moved: of a pass, and of each chunk."""
+    results = [one for one in done(workers) if calibrates(one["case"])]
     chunks = np.array([[1.0, one["case"]["chunks"]] for one in results])
-    seconds = np.array([median(one, "nothing") for one in results])
-    moved = np.array([one["bytes"]["emgmm"]["median"] / 1e3 for one in results])
-    return [np.linalg.lstsq(chunks, values)[0] for values in (seconds, moved)]
+    beside = [
+        median(one, "emgmm") - busy_seconds(report, one["case"]) for one in results
+    ]
+    moved = [one["bytes"]["emgmm"]["median"] / 1e3 for one in results]
+    return [np.linalg.lstsq(chunks, np.array(values))[0] for values in (beside, moved)]
 
 
 def workers_prediction(report):
@@ -64,15 +77,13 @@ def workers_prediction(report):
     workers = of_workers()
     if workers is None:
         return "No results of the group workers."
-    cores = report["machine"]["cpus"]
-    (idle, task), _ = tasks_of(workers)
+    (idle, task), _ = tasks_of(report, workers)
     header = ["workers", "n", "chunks", "measured ms", "predicted ms", "ratio"]
+    header += [f"{number(1e3 * idle)} ms and {number(1e3 * task)} ms a chunk from it"]
     lines = []
     for one in done(workers):
         case = one["case"]
-        core = seconds_of_rows(report, case["model"], case["d"], case["K"])
-        busy = case["n"] * core / min(case["workers"], cores)
-        predicted = busy + idle + task * case["chunks"]
+        predicted = busy_seconds(report, case) + idle + task * case["chunks"]
         measured = median(one, "emgmm")
         lines.append(
             [
@@ -82,6 +93,7 @@ def workers_prediction(report):
                 number(1e3 * measured),
                 number(1e3 * predicted),
                 number(predicted / measured),
+                "yes" if calibrates(case) else "",
             ]
         )
     return markdown(header, lines)
@@ -93,7 +105,7 @@ def huge_table(report):
     if workers is None:
         return "No results of the group workers."
     core = seconds_of_rows(report, **SHAPE)
-    (_, task), (_, moved) = tasks_of(workers)
+    (_, task), (_, moved) = tasks_of(report, workers)
     header = ["rows", "float32", "cores", "rows in a chunk", "chunks", "E-steps s"]
     header += [
         "tasks s",
