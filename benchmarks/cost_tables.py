@@ -79,7 +79,9 @@ def workers_prediction(report):
         return "No results of the group workers."
     (idle, task), _ = tasks_of(report, workers)
     header = ["workers", "n", "chunks", "measured ms", "predicted ms", "ratio"]
-    header += [f"{number(1e3 * idle)} ms and {number(1e3 * task)} ms a chunk from it"]
+    header += [
+        f"tells the tasks' {number(1e3 * idle)} ms + {number(1e3 * task)} ms a chunk"
+    ]
     lines = []
     for one in done(workers):
         case = one["case"]
