@@ -1216,7 +1216,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         except BaseException:
             if progress.reached is not None:
                 reached = problem.in_units_of_the_user(progress.reached).mixture
-                self._reached = (self.covariance_type, reached)
+                with np.errstate(over="ignore"):
+                    values = reached.covariances.values.astype(
+                        problem.blocks.float_type
+                    )
+                if np.isfinite(values).all():  # or no fit could be published
+                    self._reached = (self.covariance_type, reached)
             raise
 
     def _problem(self, rows: Rows) -> ProblemOf[Rows]:

@@ -398,6 +398,7 @@ def test_a_chunk_is_loaded_and_summed_over_in_one_task():
 
 @pytest.fixture(scope="module")
 def client():
+    before = dict(os.environ)  # to which Dask adds numbers of threads
     with (
         LocalCluster(
             n_workers=3,
@@ -409,6 +410,9 @@ def client():
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @contextmanager
