@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import warnings
+from importlib import import_module
 
 from .cases import make_problem
 from .clock import (
@@ -181,58 +182,10 @@ def oversubscription(one):
     return search(one)
 
 
-def starts(one):
-    from .starts import starts
-
-    return starts(one)
-
-
-def acceleration(one):
-    from .acceleration import acceleration
-
-    return acceleration(one)
-
-
-def selection(one):
-    from .selection import selection
-
-    return selection(one)
-
-
-def missing(one):
-    from .missing import missing
-
-    return missing(one)
-
-
-def stepwise(one):
-    from .stepwise import stepwise
-
-    return stepwise(one)
-
-
-def large(one):
-    from .large import large
-
-    return large(one)
-
-
-def outofcore(one):
-    from .outofcore import outofcore
-
-    return outofcore(one)
-
-
-def cost(one):
-    from .cost import cost
-
-    return cost(one)
-
-
-def workers(one):
-    from .workers import workers
-
-    return workers(one)
+def of_module(one):
+    """What the module of the group's name measures, by a function of that name."""
+    name = one["group"]
+    return getattr(import_module(f".{name}", __package__), name)(one)
 
 
 MEASURES = {
@@ -243,18 +196,10 @@ MEASURES = {
     "memory": memory,
     "scaling": scaling,
     "oversubscription": oversubscription,
-    "starts": starts,
-    "acceleration": acceleration,
-    "selection": selection,
-    "missing": missing,
-    "stepwise": stepwise,
-    "workers": workers,
-    "large": large,
-    "outofcore": outofcore,
-    "cost": cost,
 }
+"""Groups measured here; every other has a module of its own."""
 
 
 def measure(one):
     warnings.simplefilter("ignore")  # a fixed number of iterations does not converge
-    return {"case": one, **MEASURES[one["group"]](one)}
+    return {"case": one, **MEASURES.get(one["group"], of_module)(one)}

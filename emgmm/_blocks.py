@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._evenly import picked, positions
 from ._products import squares
 from ._threads import OrderedSum, Scratch, run_all
-from ._units import are_moderate, resolution_of, type_of_sums, units_of
+from ._units import are_moderate, resolution_of, sizes_of, type_of_sums, units_of
+from ._weights import are_ones, picked, positions
 
 # Numbers in a block (rows x features) where a function does not say how many rows.
 BLOCK_SIZE = 2**16
@@ -49,10 +49,6 @@ class Blocks(Protocol):
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         """The rows in units (d,) in which squares of squares neither over- nor
         underflow: powers of two, and 1 unless that is needed."""
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether all rows are, so that something may be kept of each of them."""
 
     @property
     def incomplete(self) -> bool:
@@ -133,7 +129,6 @@ class RowBlocks(ABC):
     scratch: Scratch = field(default_factory=Scratch)
 
     incomplete: ClassVar[bool]
-    in_memory: ClassVar[bool] = True
 
     @property
     def n_samples(self) -> int:
@@ -151,7 +146,7 @@ class RowBlocks(ABC):
 
     @property
     def equally_weighted(self) -> bool:
-        return self.sample_weight.strides == (0,)  # ones that are not stored
+        return are_ones(self.sample_weight)
 
     @property
     def greatest_weight(self) -> float:
@@ -305,8 +300,7 @@ class RowBlocks(ABC):
 
     @property
     def sizes(self) -> NDArray:
-        with np.errstate(all="ignore"):
-            return np.abs(self.center) + np.sqrt(self.variances)
+        return sizes_of(self.center, self.variances)
 
 
 @dataclass(frozen=True, eq=False)

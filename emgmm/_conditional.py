@@ -16,6 +16,7 @@ from ._parameters import Parameters
 from ._patterns import each_pattern, order_by_pattern
 from ._posterior import DOUBLE
 from ._threads import BLAS, Scratch
+from ._weights import ones
 
 # Numbers that are computed before threads and blocks have been set up for them.
 FEW = 2**15
@@ -54,8 +55,8 @@ class Regression:
         if not n_features:
             return np.tile(weights / weights.sum(), (n_samples, 1))
         if rows.size * len(weights) > FEW:
-            ones = np.broadcast_to(np.float64(1.0), n_samples)
-            return responsibilities_of(ArrayBlocks(rows, ones), self.known)
+            blocks = ArrayBlocks(rows, ones(n_samples))
+            return responsibilities_of(blocks, self.known)
         with np.errstate(all="ignore"):
             kernel = Whitened(self.known, DOUBLE, Scratch())
             return responsibilities(kernel, kernel.log_joint(kernel.features(rows)))

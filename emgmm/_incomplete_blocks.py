@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from ._blocks import ArrayBlocks, RowBlocks
 from ._patterns import bounds_of_patterns, order_by_pattern
 from ._products import squares
+from ._units import variances_of
+from ._weights import are_ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,7 @@ class IncompleteBlocks(RowBlocks):
     def of(cls, X: NDArray, sample_weight: NDArray) -> Self:
         """Of the user's rows, in whatever order."""
         order = order_by_pattern(np.isnan(X))
-        equal = sample_weight.strides == (0,)  # ones that are not stored
-        weights = sample_weight if equal else sample_weight[order]
+        weights = sample_weight if are_ones(sample_weight) else sample_weight[order]
         return cls(X[order], weights, order=order)
 
     def arranged(self, values: NDArray) -> NDArray:
@@ -75,10 +76,7 @@ class IncompleteBlocks(RowBlocks):
 
     @property
     def variances(self) -> NDArray:
-        """Where there is no value of a feature, 1."""
-        seen = self.counts > 0
-        counts = np.where(seen, self.counts, 1.0)
-        return np.where(seen, np.diagonal(self.scatter) / counts, 1.0)
+        return variances_of(self.scatter, self.counts)
 
     @cached_property
     def scatter(self) -> NDArray:

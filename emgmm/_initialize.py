@@ -16,6 +16,7 @@ from sklearn.cluster import kmeans_plusplus
 
 from ._blocks import ArrayBlocks
 from ._products import contract, multiply, squares
+from ._weights import ones
 
 MAX_LLOYD_ITER = 300
 LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
@@ -232,7 +233,7 @@ def _plus_plus(
     if len(usable) > limit:
         share = sample_weight[usable] / sample_weight[usable].sum()
         usable = rng.choice(usable, limit, replace=True, p=share)
-        sample_weight = np.broadcast_to(np.float64(1.0), len(X))
+        sample_weight = ones(len(X))
     origin = X[usable[0]].astype(np.float64)
     centers, _ = kmeans_plusplus(
         X[usable] - origin,

@@ -15,6 +15,7 @@ from sklearn.utils.validation import validate_data
 from ._blocks import ArrayBlocks, Blocks, RowBlocks
 from ._incomplete_blocks import IncompleteBlocks
 from ._validation import as_numbers
+from ._weights import are_ones, ones
 
 # Sums of weights below which shares of rows would underflow.
 MIN_TOTAL_WEIGHT = 1e-290
@@ -106,7 +107,7 @@ def check_sample_weight(
     Of some rows, not the whole, all may be zero.
     """
     if sample_weight is None:
-        return np.broadcast_to(np.float64(1.0), n_samples)
+        return ones(n_samples)
     weights = weights_of_rows(sample_weight, n_samples)
     if not whole and not weights.any():
         return weights
@@ -123,7 +124,7 @@ def check_sample_weight(
 def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
     """Weights of rows (n,), each 0 or more."""
     weights = as_numbers(sample_weight, "sample_weight", copy=False)
-    if weights.strides == (0,):  # what ones that are not stored are known by
+    if are_ones(weights):  # they look so, but may be of any value
         weights = weights.copy()
     if weights.shape != (n_samples,):
         raise ValueError(

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, expit
 
-from ._blocks import ArrayBlocks, RowBlocks
-from ._estep import for_each_row, log_density, responsibilities_of
-from ._incomplete_blocks import IncompleteBlocks
+from ._blocks import ArrayBlocks
+from ._estep import Telling, log_density, responsibilities_of
 from ._parameters import LOG_2_PI, Parameters
+from ._summary import Chunk
+from ._weights import ones
 
 
 class Estimate(NamedTuple):
@@ -55,8 +56,7 @@ class Strata(NamedTuple):
 
 def log_densities(X: NDArray, mixture: Parameters) -> NDArray:
     """Logarithms (n,) of the mixture's density, of what a row has if it lacks some."""
-    blocks, out = _blocks(X), np.empty(len(X), X.dtype)
-    return blocks.restored(for_each_row(blocks, mixture, log_density, out))
+    return Telling(mixture, log_density)(Chunk(X, ones(len(X))).blocks)
 
 
 def entropy(
@@ -71,7 +71,8 @@ def entropy(
     n_features = mixture.means.shape[1]
     own = 0.5 * (n_features * (1 + LOG_2_PI) + mixture.covariances.log_det)
     strata = Strata.of(mixture, n_samples, rng)
-    posterior = responsibilities_of(_blocks(strata.rows), mixture)
+    rows = ArrayBlocks(strata.rows, ones(len(strata.rows)))
+    posterior = responsibilities_of(rows, mixture)
     left = strata.mean(entr(posterior).sum(axis=1))
     return Estimate(float(entr(weights).sum() + weights @ own) - left.value, left.error)
 
@@ -96,9 +97,3 @@ def kl_divergence(
         estimates.append(strata.mean(np.maximum(terms, 0.0)))
     values, errors = zip(*estimates, strict=True)
     return Estimate(sum(values) / 2, float(np.hypot(*errors)) / 2)
-
-
-def _blocks(X: NDArray) -> RowBlocks:
-    """Rows of weight one."""
-    ones = np.broadcast_to(np.float64(1.0), len(X))
-    return IncompleteBlocks.of(X, ones) if np.isnan(X).any() else ArrayBlocks(X, ones)

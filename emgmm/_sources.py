@@ -6,17 +6,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import RowBlocks
-from ._evenly import picked, positions
 from ._incomplete_blocks import blocks_of
 from ._summary import Chunk, Summary, summary_of
 from ._threads import Scratch
-from ._units import are_moderate, resolution_of, type_of_sums, units_of
+from ._units import (
+    are_moderate,
+    resolution_of,
+    sizes_of,
+    type_of_sums,
+    units_of,
+    variances_of,
+)
+from ._weights import picked, positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +38,6 @@ class OutOfCore(ABC):
     _samples: dict[int, RowBlocks] = field(
         default_factory=dict, kw_only=True, init=False
     )
-
-    in_memory: ClassVar[bool] = False
 
     @abstractmethod
     def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
@@ -161,15 +166,11 @@ class OutOfCore(ABC):
 
     @property
     def variances(self) -> NDArray:
-        """Where there is no value of a feature, 1."""
-        counts = self.counts
-        variances = np.diagonal(self.scatter) / np.where(counts > 0, counts, 1.0)
-        return np.where(counts > 0, variances, 1.0)
+        return variances_of(self.scatter, self.counts)
 
     @property
     def sizes(self) -> NDArray:
-        with np.errstate(all="ignore"):
-            return np.abs(self.center) + np.sqrt(self.variances)
+        return sizes_of(self.center, self.variances)
 
 
 NO_ROWS = "X has no row of positive weight: give blocks with rows."

@@ -23,7 +23,7 @@ from ._mstep import Relative
 from ._parameters import Parameters
 from ._statistics import Statistics
 from ._summary import Chunk, joined
-from ._units import units_of
+from ._units import sizes_of, units_of
 
 # Of "decreasing": a row that came when the weight of all was u counts in proportion to
 # u. Then batches cut in two count as they did whole, early rows, seen by a mixture that
@@ -140,7 +140,7 @@ class Running:
         added: NDArray | float,
     ) -> Self:
         """With a mixture, and what was added to its variances: its own statistics."""
-        sizes = np.abs(mixture.means) + np.sqrt(mixture.covariances.variances)
+        sizes = sizes_of(mixture.means, mixture.covariances.variances)
         units = units_of(sizes.max(axis=0), family.by_feature)
         own = mixture.in_units(units)
         counts, covariances = own.weights, own.covariances
@@ -224,7 +224,7 @@ class Running:
         center = shares @ means
         variances = statistics.squares.sum(axis=0) / total
         variances += shares @ (means - center) ** 2
-        sizes = np.abs(center) + np.sqrt(np.maximum(variances, 0.0))
+        sizes = sizes_of(center, np.maximum(variances, 0.0))
         n_complete = self.n_complete if self.incomplete else None
         return Relative.of(sizes, resolution, n_complete)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ._blocks import RowBlocks
 from ._incomplete_blocks import blocks_of
+from ._weights import are_ones, ones
 
 WIDE = 64  # rows that are compared side by side, because short loops take long
 
@@ -32,7 +33,7 @@ class Chunk(NamedTuple):
 
     @property
     def _weighted(self) -> bool:
-        return self.sample_weight.strides != (0,)
+        return not are_ones(self.sample_weight)
 
     def rows(self, rows: slice) -> Chunk:
         """Some of them."""
@@ -50,7 +51,7 @@ def joined(parts: list[Chunk]) -> Chunk:
         return parts[0]
     X = np.concatenate([part.X for part in parts])
     if not any(part._weighted for part in parts):
-        return Chunk(X, np.broadcast_to(np.float64(1.0), len(X)))
+        return Chunk(X, ones(len(X)))
     return Chunk(X, np.concatenate([part.sample_weight for part in parts]))
 
 

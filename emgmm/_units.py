@@ -25,6 +25,18 @@ def units_of(sizes: NDArray, by_feature: bool) -> NDArray:
     return 2.0 ** np.round(np.log2(np.where(largest > 0, largest, 1.0)))
 
 
+def variances_of(scatter: NDArray, counts: NDArray) -> NDArray:
+    """Variances (d,) from scatter (d, d) of so much weight; 1 where there is none."""
+    seen = counts > 0
+    return np.where(seen, np.diagonal(scatter) / np.where(seen, counts, 1.0), 1.0)
+
+
+def sizes_of(center: NDArray, variances: NDArray) -> NDArray:
+    """Sizes (d,) of features: absolute mean and standard deviation."""
+    with np.errstate(all="ignore"):
+        return np.abs(center) + np.sqrt(variances)
+
+
 def resolution_of(float_type: np.dtype) -> float:
     """Parameters are published in the type of the rows."""
     return float(max(np.finfo(float_type).eps / 4, 16 * np.finfo(float).eps))

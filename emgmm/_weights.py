@@ -1,9 +1,19 @@
-"""Rows chosen evenly by their weights, without drawing random numbers anew."""
+"""Weights of rows: ones that are not stored, and rows chosen evenly by them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def ones(n_rows: int) -> NDArray:
+    """Weights of rows (n,) that were given none, not stored."""
+    return np.broadcast_to(np.float64(1.0), n_rows)
+
+
+def are_ones(weights: NDArray) -> bool:
+    """Whether they are those."""
+    return weights.strides == (0,)
 
 
 def positions(weight: float, size: int) -> NDArray:
@@ -18,7 +28,7 @@ def picked(weights: NDArray, within: NDArray | None) -> tuple[NDArray, NDArray]:
     if within is None:
         rows = np.flatnonzero(weights)
         return rows, weights[rows]
-    if weights.strides == (0,):
+    if are_ones(weights):
         chosen = within.astype(np.intp)
     else:
         chosen = np.searchsorted(np.cumsum(weights), within, side="right")
