@@ -287,9 +287,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     components as its probabilities; it counts as a row in `bic` and `icl`, as all do.
     A feature without any value is refused. An iteration takes longer the more patterns
     of missing values there are; for models with axes parallel to the coordinates
-    patterns do not matter. Rows with NaN are copied, in the
-    order of their patterns; rows without pay nothing. Starts by name see missing values
-    where a single Gaussian expects them; a callable sees NaN.
+    patterns do not matter. Rows with NaN are copied, in the order of their patterns;
+    rows without pay nothing. Starts by name see missing values where a single Gaussian
+    expects them; a callable sees NaN.
 
     With float32 rows EM works in float32 within a block where its rounding moves a
     log-density by less than 1e-3, and adds up in float64; where values are missing, in

@@ -113,7 +113,7 @@ class Sweep:
             blocks = problem.blocks
             if id(blocks) not in samples:
                 samples[id(blocks)] = sample_of(blocks, n_components, SAMPLE_ROWS)
-            return replace(problem, blocks=samples[id(blocks)])
+            return problem.of(samples[id(blocks)])
 
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
         lead = of_sample(self.lead)
