@@ -8,6 +8,7 @@ the values were estimated is no concern of it; that is a family's rule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -15,8 +16,9 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import MATRICES, VARIANCES, Algebra
+from ._algebra import MATRICES, VARIANCES, Algebra, gram, inverse_triangles
 
+BOUND_TOL = 1e-6  # share of a least variance that may be lacking
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
 
@@ -38,6 +40,8 @@ class Covariances(ABC):
     algebra: ClassVar[Algebra]
     products: ClassVar[str]
     """Which second moments the E-step must sum: a key of ``OUTER``."""
+    by_feature: ClassVar[bool] = True
+    """Whether features have variances of their own."""
 
     @staticmethod
     @abstractmethod
@@ -83,6 +87,15 @@ class Covariances(ABC):
     @abstractmethod
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         """Scatter of so many rows (K,) with such covariances, laid out as products."""
+
+    @staticmethod
+    @abstractmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        """What values lack, laid out as products, so that the variance in no direction
+        is less than that of independent features with the least variances (d,).
+
+        None if they lack nothing; LinAlgError if they are not positive definite.
+        """
 
     @abstractmethod
     def information(self, weights: NDArray) -> NDArray:
@@ -156,6 +169,7 @@ class Spherical(Covariances):
 
     algebra = VARIANCES
     products = "diagonal"
+    by_feature = False
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -191,6 +205,12 @@ class Spherical(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return np.repeat((counts * values)[:, None], n_features, axis=1)
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        # All features share the variance: it is at least the mean of theirs.
+        lacking = _lacking(values[:, None], least.mean(keepdims=True))
+        return lacking if lacking is None else np.tile(lacking, len(least))
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * self.n_features * weights
 
@@ -223,6 +243,10 @@ class Diagonal(Covariances):
     @staticmethod
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None] * values
+
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking(values, least)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None]
@@ -260,6 +284,10 @@ class Tied(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts.sum() * values[None]
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking_matrices(values[None], least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
 
@@ -294,8 +322,40 @@ class Full(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None, None] * values
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking_matrices(values, least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None, None]
 
     def dense(self) -> NDArray:
         return self.values.copy()
+
+
+def _lacking(variances: NDArray, least: NDArray) -> NDArray | None:
+    """What variances (K, d) lack to the least (d,), if they lack any of it."""
+    lacking = least - variances
+    if (lacking <= BOUND_TOL * least).all():
+        return None
+    return np.where(lacking > 0, lacking, 0.0)
+
+
+def _lacking_matrices(matrices: NDArray, least: NDArray) -> NDArray | None:
+    """What matrices S (K, d, d) lack so that S - diag(least) is nowhere negative.
+
+    In the coordinates in which S is the identity and the bound is diagonal, variances
+    less than the bound are raised to it. For a single free matrix that maximises the
+    likelihood of the bounded model.
+    """
+    diagonal = np.diag((1 - BOUND_TOL) * least)
+    with suppress(np.linalg.LinAlgError):
+        np.linalg.cholesky(matrices - diagonal)
+        return None
+    lower = np.linalg.cholesky(matrices)
+    scaled = inverse_triangles(lower) * np.sqrt(least)
+    ratios, axes = np.linalg.eigh(scaled @ scaled.mT)
+    excess = np.sqrt(np.maximum(ratios - 1, 0.0))
+    if not (excess**2 > BOUND_TOL).any():
+        return None
+    return gram(((lower @ axes) * excess[:, None, :]).mT)

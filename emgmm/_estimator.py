@@ -25,7 +25,7 @@ from ._blocks import Blocks, RowBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._columns import Features, split_features
 from ._conditional import Regression, imputed, told
-from ._defects import warn_of_defects
+from ._defects import Defects, warn_of_defects
 from ._em import EMOptions, EMResult, Progress
 from ._estep import (
     Telling,
@@ -1171,7 +1171,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             with nullcontext() if own_start else BLAS.held():
                 defects = self._fit_rows(rows, tasks)
             tasks.end(dict)
-        warn_of_defects(defects)
+        warn_of_defects(defects, not isinstance(self.reg_covar, str))
         if not self.converged_ and self.n_iter_ == self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init "
@@ -1181,7 +1181,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         return self
 
-    def _fit_rows(self, rows: Blocks, tasks: Tasks) -> list[str]:
+    def _fit_rows(self, rows: Blocks, tasks: Tasks) -> Defects:
         """Run EM from every start and publish the best; what is degenerate in it."""
         with BLAS.held():
             problem = self._problem(rows)
@@ -1234,7 +1234,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         covar = self._regularization(scale, units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        return ProblemOf(blocks, units, family, options)
+        return ProblemOf(blocks, units, covar.bounded(family), options)
 
     def _regularization(self, scale: Relative, units: NDArray) -> Regularization:
         """What is added to variances, in such units (d,)."""
@@ -1304,11 +1304,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         shape = (self.n_components, n_features)
         model, reached = getattr(self, "_reached", ("", None))
         if reached is not None:
-            fits = reached.means.shape == shape and FAMILIES[model] is family
+            fits = reached.means.shape == shape and FAMILIES[model].name == family.name
             return reached if fits else None
         if not hasattr(self, "weights_"):
             return None
-        fits = self.means_.shape == shape and self._family is family
+        fits = self.means_.shape == shape and self._family.name == family.name
         return self._mixture() if fits else None
 
     def _publish(self, result: EMResult, blocks: Blocks) -> None:
@@ -1405,7 +1405,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     ) -> None:
         """Set the attributes of what has become of a stream."""
         covar = self._regularization(running.scale(rows.resolution), running.units)
-        family, like = FAMILIES[self.covariance_type], before.in_units(running.units)
+        family = covar.bounded(FAMILIES[self.covariance_type])
+        like = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):
                 mixture, _ = covar.step(running.statistics, family.brief, like, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._covariances import Covariances
+from ._covariances import Covariances, Full
 
 LOG_2_PI = float(np.log(2 * np.pi))
 
@@ -31,6 +31,17 @@ class Parameters:
         """The mixture of some of the features, by their indices."""
         covariances = self.covariances.marginal(features)
         return Parameters(self.weights, self.means[:, features], covariances)
+
+    def as_one(self) -> Parameters:
+        """One component with the mean and the covariance of the mixture.
+
+        LinAlgError if that is not positive definite.
+        """
+        mean = self.weights @ self.means
+        spread = np.sqrt(self.weights)[:, None] * (self.means - mean)
+        within = np.tensordot(self.weights, self.covariances.dense(), axes=1)
+        covariances = Full.from_values((within + spread.T @ spread)[None], 1, len(mean))
+        return Parameters(np.ones(1), mean[None], covariances)
 
     def sample(
         self, n_samples: int, rng: np.random.RandomState

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ._blocks import RowBlocks
 from ._incomplete_blocks import blocks_of
+from ._resolution import known_steps
 from ._summary import Chunk, Summary, summary_of
 from ._threads import Scratch
 from ._units import (
@@ -151,6 +152,11 @@ class OutOfCore(ABC):
     @property
     def resolution(self) -> float:
         return resolution_of(self.float_type)
+
+    @property
+    def steps(self) -> NDArray:
+        summary = self.summary
+        return known_steps(summary.steps, summary.least, summary.greatest)
 
     @property
     def weight(self) -> float:

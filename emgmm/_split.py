@@ -118,7 +118,7 @@ def _gone_on(problem: Problem, start: Parameters) -> Parameters:
     with suppress(np.linalg.LinAlgError):
         problem = replace(problem, options=options)
         reached = problem.run(start, Progress(0, 1)).mixture
-        if not problem.options.scale.degenerate(reached).any():
+        if not problem.degenerate(reached).any():
             return reached
     return start
 
@@ -150,7 +150,7 @@ def completed(problem: Problem) -> ArrayBlocks:
     blocks = problem.blocks
     if isinstance(blocks, ArrayBlocks):
         return blocks
-    alone = replace(problem, family=FREE[problem.family.storage])
+    alone = problem.of_family(FREE[problem.family.storage])
     rows = np.zeros(blocks.n_samples, dtype=np.intp)
     mixture = _short_run(alone, rows, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
@@ -202,7 +202,7 @@ class Split(NamedTuple):
 
 def _grown(problem: Problem, n_components: int) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
-    free = replace(problem, family=FREE[problem.family.storage])
+    free = problem.of_family(FREE[problem.family.storage])
     *_, responsibilities = growth(free, n_components)
     return _short_run(problem, responsibilities, n_components, LAST_ITER)
 
@@ -244,7 +244,7 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)
-            if gain > best.gain and not part.defects(result.mixture):
+            if gain > best.gain and not part.defects(result.mixture).components:
                 share = share.copy()
                 share[members] = responsibilities_of(rows, result.mixture)[:, 1]
                 best = Split(component, gain, share)

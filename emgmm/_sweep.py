@@ -170,7 +170,7 @@ class _Levels:
 
     def _begun(self, rows: NDArray, size: int) -> Start:
         """From labels or responsibilities; their pooled covariance has the axes."""
-        lead, like = replace(self.lead, family=MODELS["EEE"]), None
+        lead, like = self.lead.of_family(MODELS["EEE"]), None
         with suppress(np.linalg.LinAlgError):
             like = lead.start(rows, size).in_units(1 / lead.units)
         return Start(self._statistics(rows, size), like)
@@ -208,7 +208,7 @@ def _common_starts(lead: Problem, n_components: int) -> dict[int, list[NDArray]]
     starts[1] = [np.zeros(len(blocks.X), dtype=np.intp)]
     for name in ["VVV", "VVI"][: 1 if n_features == 1 else 2]:
         with suppress(np.linalg.LinAlgError):
-            grown = growth(replace(lead, family=MODELS[name]), n_components)
+            grown = growth(lead.of_family(MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities)
     rows, weights = completed(lead), blocks.sample_weight
