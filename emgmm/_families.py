@@ -76,11 +76,12 @@ class CovarianceFamily:
         that of independent features with the least variances (d,)."""
         if not least.any():
             return self
-        estimates = (
-            estimate and partial(_bounded, self.storage, estimate, least)
-            for estimate in (self.estimate, self.approach)
-        )
-        return CovarianceFamily(self.name, self.storage, *estimates)
+
+        def bounded(estimate: Estimate) -> Estimate:
+            return partial(_bounded, self.storage, estimate, least)
+
+        approach = self.approach and bounded(self.approach)
+        return replace(self, estimate=bounded(self.estimate), approach=approach)
 
     @property
     def by_feature(self) -> bool:
@@ -108,9 +109,9 @@ class CovarianceFamily:
         return min(1 + n_features * (1 + own), enough) if own else 0
 
     def rows_regular(self, n_features: int) -> int:
-        """Rows with which the covariance of a component is regular, at most those that
-        are needed for its likelihood to be more than chance."""
-        return min(self.rows_needed(n_features), n_features + 1)
+        """Rows, two or more, with which a component and its covariance are regular; at
+        most as many as its likelihood needs to be more than chance, if it needs any."""
+        return max(min(self.rows_needed(n_features), n_features + 1), 2)
 
     def n_parameters_of_mixture(self, n_components: int, n_features: int) -> int:
         """Free parameters of weights, means and covariances."""

@@ -158,8 +158,8 @@ class Running:
         )
         without = statistics.with_diagonals(-counts[:, None] * added / units / units)
         unknown = np.full(len(units), np.nan)
-        own = replace(statistics, products=without)
-        return cls(own, units, unknown, weight, weight)
+        statistics = replace(statistics, products=without)
+        return cls(statistics, units, unknown, weight, weight)
 
     def blended(self, rows: RowBlocks, mixture: Parameters, share: float) -> Self:
         """With rows, as a mixture sees them, both in the units of the user."""
