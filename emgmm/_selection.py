@@ -22,7 +22,7 @@ from ._defects import DegenerateComponentWarning, warn_of_defects
 from ._em import EMResult
 from ._estep import classification_score, sum_over_rows
 from ._estimator import GaussianMixtureEM
-from ._families import FAMILIES, MODELS
+from ._families import FAMILIES, MODELS, freest_of
 from ._given import check_in_memory
 from ._mixture import Mixture
 from ._rows import check_enough_rows, check_sizes
@@ -536,7 +536,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
 
     def _is_flat(self, rows: RowBlocks) -> bool:
         """Whether the rows as a whole have no width in some direction."""
-        problem = self._unfitted(LEAD)._problem(rows)
+        problem = self._unfitted(freest_of(self._names(rows.X.shape[1])))._problem(rows)
         try:
             whole = problem.start(np.zeros(len(rows.X), dtype=np.intp), 1)
         except np.linalg.LinAlgError:
