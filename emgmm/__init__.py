@@ -21,6 +21,7 @@ _families           the fourteen covariance models: rules of the M-step
 _parameters         weights, means and covariances of a mixture
 _univariate         mixtures of one feature: probabilities and quantiles
 _initialize         starts: rows to labels or responsibilities
+_cuts               ways to divide rows in two, of which a component may be split
 _charts             coordinates of mixtures near to one another
 _mstep              statistics to a mixture, and what keeps it regular
 _summary            what one pass tells of rows visited chunk by chunk

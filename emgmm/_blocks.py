@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._products import squares
+from ._products import diagonal_squares, squares
 from ._resolution import known_steps, rows_to_look_at, steps_of
 from ._threads import OrderedSum, Scratch, run_all
 from ._units import are_moderate, resolution_of, sizes_of, type_of_sums, units_of
@@ -114,7 +114,8 @@ class Blocks(Protocol):
 
     @property
     def scatter(self) -> NDArray:
-        """Weighted products about the center (d, d), where missing values are."""
+        """Weighted products about the center (d, d), where no value is missing: only
+        for those who need them, as there are d^2."""
 
     @property
     def variances(self) -> NDArray:
@@ -184,13 +185,13 @@ class RowBlocks(ABC):
 
     @property
     @abstractmethod
-    def variances(self) -> NDArray:
-        """Weighted variances of the features, shape (d,)."""
+    def squares(self) -> NDArray:
+        """Weighted squares (d,) about the center of what is there."""
 
     @property
     @abstractmethod
-    def scatter(self) -> NDArray:
-        """Weighted products about the center (d, d), where missing values are."""
+    def variances(self) -> NDArray:
+        """Weighted variances of the features, shape (d,)."""
 
     @abstractmethod
     def arranged(self, values: NDArray) -> NDArray:
@@ -325,6 +326,10 @@ class RowBlocks(ABC):
     def sizes(self) -> NDArray:
         return sizes_of(self.center, self.variances)
 
+    @cached_property
+    def scatter(self) -> NDArray:
+        return scatter_of(self)
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayBlocks(RowBlocks):
@@ -358,16 +363,28 @@ class ArrayBlocks(RowBlocks):
         )
         return first + total[:-1] / total[-1]
 
-    @property
-    def variances(self) -> NDArray:
-        return np.diagonal(self.scatter) / self.weight
-
     @cached_property
-    def scatter(self) -> NDArray:
+    def squares(self) -> NDArray:
         center = self.center
         with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
-            sums = self.sum(lambda rows, weights: squares(rows - center, weights))
-        return sums[1:, 1:]
+            sums = self.sum(
+                lambda rows, weights: diagonal_squares(rows - center, weights)
+            )
+        return sums[1, 1:]
+
+    @property
+    def variances(self) -> NDArray:
+        return self.squares / self.weight
+
+
+def scatter_of(blocks: Blocks) -> NDArray:
+    """Weighted products (d, d) of complete rows about their center."""
+    center = blocks.center
+    return blocks.sum(partial(_products_about, center=center))[1:, 1:]
+
+
+def _products_about(X: NDArray, weights: NDArray, center: NDArray) -> NDArray:
+    return squares(X - center, weights)
 
 
 def raised_by_rows(error: Exception) -> bool:

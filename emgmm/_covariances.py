@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -36,6 +36,9 @@ class Covariances(ABC):
     precisions_cholesky: NDArray
     n_components: int
     n_features: int
+    _last_nearness: list[NDArray] = field(
+        default_factory=lambda: [np.empty(0), np.empty(0)], init=False, repr=False
+    )
 
     algebra: ClassVar[Algebra]
     products: ClassVar[str]
@@ -116,9 +119,15 @@ class Covariances(ABC):
 
         Bounded from above by its trace where that is small.
         """
+        last, ratios = self._last_nearness
+        if np.array_equal(last, variances):  # every iteration asks more than once
+            return ratios
         scaled = self.algebra.scale(self.factors, np.sqrt(variances))
-        traces = (scaled * scaled).reshape(len(scaled), -1).sum(axis=1)
-        return self.algebra.greatest(scaled) if traces.max() > NEAR else traces
+        ratios = (scaled * scaled).reshape(len(scaled), -1).sum(axis=1)
+        if ratios.max() > NEAR:
+            ratios = self.algebra.greatest(scaled)
+        self._last_nearness[:] = variances, ratios
+        return ratios
 
     def marginal(self, features: NDArray) -> Self:
         """The covariances of some of the features, by their indices."""
@@ -126,12 +135,12 @@ class Covariances(ABC):
         return self.from_values(values, self.n_components, len(features))
 
     def conditional(self, given: NDArray, others: NDArray) -> tuple[NDArray, Self]:
-        """Slopes (K, others, given) of some features' regressions on those given, and
-        the covariances that are left to them."""
+        """Slopes (K, others, given) of some features' regressions on those given, or
+        (K, others, 0) where none depends on another; and the covariances that are left
+        to them."""
         slopes, values = self.algebra.condition(self.values, given, others)
-        shape = self.n_components, len(others), len(given)
         left = self.from_values(values, self.n_components, len(others))
-        return np.broadcast_to(slopes, shape), left
+        return np.broadcast_to(slopes, (self.n_components, *slopes.shape[-2:])), left
 
     def whiten(self, deviations: NDArray) -> NDArray:
         """One deviation of each component (K, d) to its own standard deviations."""
@@ -182,8 +191,7 @@ class Spherical(Covariances):
         return replace(self, n_features=len(features))
 
     def conditional(self, given: NDArray, others: NDArray) -> tuple[NDArray, Self]:
-        slopes = np.zeros((self.n_components, len(others), len(given)))
-        return slopes, self.marginal(others)
+        return np.zeros((self.n_components, len(others), 0)), self.marginal(others)
 
     @property
     def factors(self) -> NDArray:

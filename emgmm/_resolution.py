@@ -40,7 +40,7 @@ def steps_of(X: NDArray) -> NDArray:
     scale = (levels > 0) & (_share_tied(values, tied) >= ENOUGH_TIED)
     steps[scale] = levels[scale]
     others = np.flatnonzero(steps == 0)
-    some_tied = (tied & ~np.isnan(values)).any(axis=0)
+    some_tied = np.count_nonzero(tied, axis=0) > 0
     steps[others] = _common_divisors(
         gaps[:, others], closest[:, others], some_tied[others]
     )

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import RowBlocks
+from ._blocks import RowBlocks, scatter_of
 from ._incomplete_blocks import blocks_of
 from ._resolution import known_steps
 from ._summary import Chunk, Summary, summary_of
@@ -166,13 +166,13 @@ class OutOfCore(ABC):
     def center(self) -> NDArray:
         return self.summary.center
 
-    @property
+    @cached_property
     def scatter(self) -> NDArray:
-        return self.summary.scatter
+        return scatter_of(self)
 
     @property
     def variances(self) -> NDArray:
-        return variances_of(self.scatter, self.counts)
+        return variances_of(self.summary.squares, self.counts)
 
     @property
     def sizes(self) -> NDArray:

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from ._blocks import ArrayBlocks, Blocks, RowBlocks
 from ._conditional import imputed
 from ._covariances import Diagonal, Full, Spherical, Tied
+from ._cuts import halves, standardized, whitened
 from ._em import EMResult, Progress
 from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
 from ._parameters import Parameters
-from ._products import squares
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
 
@@ -38,14 +38,12 @@ SAMPLE_ROWS = 2**12  # of a sample, at least, ...
 ROWS_PER_MEAN = 32  # ... for each component and feature, ...
 SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
 MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
-CUTS = 2  # of four ways to cut a component, those that are tried by EM
 SPLIT_ITER = 4  # iterations of EM with two components
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
-RIDGE = 1e-6  # share of variances added where halves of rows are compared
 
 # The family with a short M-step by which components are split, for each storage.
 FREE = {
@@ -134,7 +132,8 @@ def _best_of_sample(
         sample = problem.of(sample_of(problem.blocks, n_components))
         if n_components == 1:
             return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
-        labels = clustering(standardized(completed(sample)), n_components, rng)
+        rows = standardized(completed(sample), problem.options.scale.rounding)
+        labels = clustering(rows, n_components, rng)
         results = []
         runs: list[Run] = [partial(_clustered, labels), *others]
         for run in runs:
@@ -169,13 +168,6 @@ def sample_of(
 def many_of(blocks: Blocks, n_components: int) -> RowBlocks:
     """All rows that have a weight, or as many as a sample may have."""
     return sample_of(blocks, n_components, SAMPLE_NUMBERS)
-
-
-def standardized(blocks: ArrayBlocks) -> ArrayBlocks:
-    """The rows with every feature at mean 0 and variance 1, or 0 if it is constant."""
-    deviations = np.sqrt(np.diagonal(blocks.scatter) / blocks.weight)
-    scales = np.where(deviations > 0, deviations, 1.0)
-    return ArrayBlocks((blocks.X - blocks.center) / scales, blocks.sample_weight)
 
 
 def _clustered(labels: NDArray, problem: Problem, n_components: int) -> EMResult:
@@ -240,7 +232,8 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     options = replace(problem.options, accelerated=False)
     part = replace(problem.of(rows), options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
-    for labels in _cuts(completed(part)):
+    rounding = part.options.scale.rounding
+    for labels in halves(completed(part), rounding, problem.family.of_squares):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)
@@ -251,55 +244,31 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     return best
 
 
-def _cuts(blocks: ArrayBlocks) -> Iterator[NDArray]:
-    """Labels of two halves of the rows: the most promising of four ways to cut them.
+def common_starts(
+    lead: Problem, n_components: int, names: list[str]
+) -> dict[int, list[NDArray]]:
+    """Labels or responsibilities, for up to so many components.
 
-    Across the principal axis; across the directions of least and of greatest kurtosis
-    (eigenvectors of fourth moments: Cardoso 1989, doi:10.1109/ICASSP.1989.266878),
-    which tell clusters apart that are not where variance is; and the inner from the
-    outer half.
+    Components split, as models of such names; k-means of standardised features, and,
+    where matrices are compared, of rows at covariance I.
     """
-    weights, white = whitened(blocks)
-    if not white.size:  # all rows are equal
-        return
-    radii = np.vecdot(white, white)
-    fourth = white.T @ (white * (weights * radii)[:, None])
-    extremes = _turned(np.linalg.eigh(fourth)[1][:, [0, -1]])
-    order = np.argsort(radii)
-    middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5))
-    inner = radii < radii[order[min(middle, len(order) - 1)]]
-    halves = [white[:, -1] > 0, *(white @ extremes > 0).T, inner]
-    gains = [_gain_of_halves(white, weights, half) for half in halves]
-    for best in np.argsort(gains)[::-1][:CUTS]:
-        if np.isfinite(gains[best]):
-            yield halves[best].astype(np.intp)
-
-
-def whitened(blocks: ArrayBlocks) -> tuple[NDArray, NDArray]:
-    """Shares of the rows (n,), and the rows at covariance I, principal axis last."""
-    weights = blocks.sample_weight / blocks.weight
-    standard = standardized(blocks).X.astype(np.float64)
-    correlations = standard.T @ (standard * weights[:, None])
-    eigenvalues, axes = np.linalg.eigh(correlations)
-    kept = eigenvalues > RIDGE * eigenvalues[-1]
-    axes = _turned(axes[:, kept])
-    return weights, standard @ (axes / np.sqrt(eigenvalues[kept]))
-
-
-def _turned(axes: NDArray) -> NDArray:
-    """Axes with their greatest coordinate positive, as rounding might not have them."""
-    greatest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
-    return axes * np.where(greatest < 0, -1.0, 1.0)
-
-
-def _gain_of_halves(white: NDArray, weights: NDArray, half: NDArray) -> float:
-    """Log-likelihood per row of two Gaussians, each for its half, less that of one."""
-    whole = squares(white, weights)
-    first = squares(white[half], weights[half])
-    gain = 0.0
-    for sums in (first, whole - first):
-        share, mean = sums[0, 0], sums[0, 1:] / sums[0, 0]
-        covariance = sums[1:, 1:] / share - mean[:, None] * mean
-        covariance += RIDGE * np.eye(len(mean))
-        gain += share * (np.log(share) - 0.5 * np.linalg.slogdet(covariance)[1])
-    return gain
+    blocks, n_features = lead.blocks, lead.blocks.X.shape[1]
+    starts: dict[int, list[NDArray]]
+    starts = {size: [] for size in range(2, n_components + 1)}
+    starts[1] = [np.zeros(len(blocks.X), dtype=np.intp)]
+    for name in names:
+        with suppress(np.linalg.LinAlgError):
+            grown = growth(lead.of_family(MODELS[name]), n_components)
+            for size, responsibilities in enumerate(grown, start=2):
+                starts[size].append(responsibilities)
+    rows, weights = completed(lead), blocks.sample_weight
+    rounding = lead.options.scale.rounding
+    alike = [standardized(rows, rounding)]
+    white = whitened(rows, rounding)[1] if "VVV" in names else rows.X[:, :0]
+    # Few rows at covariance I are all as far from each other: rounding would choose.
+    if white.shape[1] == n_features > 1:
+        alike.append(ArrayBlocks(white, weights))
+    for view in alike:
+        for size in range(2, n_components + 1):
+            starts[size].append(kmeans_from_axes(view, size, np.random.RandomState(0)))
+    return starts

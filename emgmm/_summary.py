@@ -75,8 +75,8 @@ class Summary:
     """Weights (d,) of the rows in which there is a value."""
     center: NDArray
     """Weighted means (d,) of what is there."""
-    scatter: NDArray
-    """Products (d, d) about them; the diagonal alone where values are missing."""
+    squares: NDArray
+    """Weighted squares (d,) about them."""
     steps: NDArray
     """Least steps (d,) to which features are rounded in a chunk: see ``steps_of``."""
     least: NDArray
@@ -95,7 +95,7 @@ class Summary:
             shift = other.center - self.center
             between = np.sqrt(self.counts * share) * shift
             center = self.center + share * shift
-            scatter = self.scatter + other.scatter + np.outer(between, between)
+            squares = self.squares + other.squares + between**2
         return Summary(
             self.n_rows + other.n_rows,
             self.totals + other.totals,
@@ -104,7 +104,7 @@ class Summary:
             self.n_patterns + other.n_patterns,
             counts,
             center,
-            scatter,
+            squares,
             np.fmin(self.steps, other.steps),
             np.fmin(self.least, other.least),
             np.fmax(self.greatest, other.greatest),
@@ -124,10 +124,10 @@ def summary_of(chunk: Chunk) -> Summary:
     blocks = chunk.blocks
     positive = weights[weights > 0] if chunk._weighted else weights[:1]
     zeros = np.zeros(X.shape[1])
-    counts, center, scatter = zeros, zeros, np.zeros((len(zeros), len(zeros)))
+    counts, center, squares = zeros, zeros, zeros
     if positive.size:
         with np.errstate(all="ignore"):
-            counts, center, scatter = blocks.counts, blocks.center, blocks.scatter
+            counts, center, squares = blocks.counts, blocks.center, blocks.squares
     return Summary(
         (len(X),),
         (blocks.weight,),
@@ -136,7 +136,7 @@ def summary_of(chunk: Chunk) -> Summary:
         blocks.n_patterns,
         counts,
         center,
-        scatter,
+        squares,
         steps_of(blocks.sample(rows_to_look_at(X.shape[1])).X),
         _over_rows(np.fmin, X),
         _over_rows(np.fmax, X),

@@ -36,7 +36,7 @@ LAYERS = [
         "_posterior",
         "_univariate",
     },
-    {"_summary", "_deviations", "_features", "_fit_displays", "_panels"},
+    {"_cuts", "_summary", "_deviations", "_features", "_fit_displays", "_panels"},
     {"_kernels", "_sources"},
     {"_incomplete"},
     {"_by_row"},
