@@ -33,6 +33,7 @@ from ._parameters import Parameters
 from ._products import squares
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
+from ._ties import TIE, first_of_greatest, ranks, settled
 
 SAMPLE_ROWS = 2**12  # of a sample, at least, ...
 ROWS_PER_MEAN = 32  # ... for each component and feature, ...
@@ -45,6 +46,7 @@ LAST_ITER = 5  # iterations before the better start is chosen
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
+EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 RIDGE = 1e-6  # share of variances added where halves of rows are compared
 
 # The family with a short M-step by which components are split, for each storage.
@@ -215,7 +217,9 @@ def growth(problem: Problem, n_components: int) -> Iterator[NDArray]:
         # Only the parts of what was split last are new; others have hardly changed.
         for k in set(range(size - 1)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
-        chosen = max(splits.values(), key=lambda split: split.gain)
+        candidates = [splits[k] for k in range(size - 1)]
+        gains = [split.gain for split in candidates]
+        chosen = candidates[first_of_greatest(gains, EQUAL_GAINS)]
         if chosen.gain == -np.inf:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
         del splits[chosen.component]
@@ -244,7 +248,8 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)
-            if gain > best.gain and not part.defects(result.mixture):
+            better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
+            if better and not part.defects(result.mixture):
                 share = share.copy()
                 share[members] = responsibilities_of(rows, result.mixture)[:, 1]
                 best = Split(component, gain, share)
@@ -264,15 +269,26 @@ def _cuts(blocks: ArrayBlocks) -> Iterator[NDArray]:
         return
     radii = np.vecdot(white, white)
     fourth = white.T @ (white * (weights * radii)[:, None])
-    extremes = _turned(np.linalg.eigh(fourth)[1][:, [0, -1]])
+    directions = np.column_stack([white[:, -1], white @ _extremes(fourth)])
     order = np.argsort(radii)
-    middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5))
-    inner = radii < radii[order[min(middle, len(order) - 1)]]
-    halves = [white[:, -1] > 0, *(white @ extremes > 0).T, inner]
+    middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5 - TIE))
+    inner = radii < (1 - TIE) * radii[order[min(middle, len(order) - 1)]]
+    halves = [*(directions > TIE).T, inner]
     gains = [_gain_of_halves(white, weights, half) for half in halves]
-    for best in np.argsort(gains)[::-1][:CUTS]:
-        if np.isfinite(gains[best]):
+    losses = np.array([-gain if np.isfinite(gain) else np.inf for gain in gains])
+    for best in np.argsort(ranks(losses, TIE), kind="stable")[:CUTS]:
+        if np.isfinite(losses[best]):
             yield halves[best].astype(np.intp)
+
+
+def _extremes(matrix: NDArray) -> NDArray:
+    """Eigenvectors (d, 2) of the least and of the greatest eigenvalue."""
+    eigenvalues, axes = np.linalg.eigh(matrix)
+    margin = TIE * eigenvalues[-1]
+    least = eigenvalues <= eigenvalues[0] + margin
+    greatest = eigenvalues >= eigenvalues[-1] - margin
+    ends = [settled(eigenvalues[end], axes[:, end]) for end in (least, greatest)]
+    return np.column_stack([end[:, -1] for end in ends])
 
 
 def whitened(blocks: ArrayBlocks) -> tuple[NDArray, NDArray]:
@@ -282,14 +298,8 @@ def whitened(blocks: ArrayBlocks) -> tuple[NDArray, NDArray]:
     correlations = standard.T @ (standard * weights[:, None])
     eigenvalues, axes = np.linalg.eigh(correlations)
     kept = eigenvalues > RIDGE * eigenvalues[-1]
-    axes = _turned(axes[:, kept])
+    axes = settled(eigenvalues[kept], axes[:, kept])
     return weights, standard @ (axes / np.sqrt(eigenvalues[kept]))
-
-
-def _turned(axes: NDArray) -> NDArray:
-    """Axes with their greatest coordinate positive, as rounding might not have them."""
-    greatest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
-    return axes * np.where(greatest < 0, -1.0, 1.0)
 
 
 def _gain_of_halves(white: NDArray, weights: NDArray, half: NDArray) -> float:
