@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Generic, TypeVar
 
@@ -48,6 +48,8 @@ class ProblemOf(Generic[Rows]):
     units: NDArray
     family: CovarianceFamily
     options: EMOptions
+    order_is_given: bool = False
+    """Whether the start says which component is which."""
 
     def of(self, blocks: RowBlocks) -> Problem:
         """The same with rows in memory."""
@@ -108,7 +110,13 @@ class ProblemOf(Generic[Rows]):
         degenerate = self.options.scale.degenerate(result.mixture).any()
         return not degenerate, result.lower_bound
 
-    def in_units_of_the_user(self, result: EMResult) -> EMResult:
+    def numbered(self, mixture: Parameters) -> Parameters:
+        """With the components in the order in which they are published."""
+        return mixture if self.order_is_given else mixture.in_canonical_order()
+
+    def to_be_published(self, result: EMResult) -> EMResult:
+        """In the units of the user, with the components in their order."""
+        result = replace(result, mixture=self.numbered(result.mixture))
         if (self.units == 1).all():
             return result
         # Densities are of what rows have.

@@ -213,8 +213,7 @@ def _common_starts(lead: Problem, n_components: int) -> dict[int, list[NDArray]]
                 starts[size].append(responsibilities)
     rows, weights = completed(lead), blocks.sample_weight
     # At covariance I all axes are principal: the first to be cut across is the rows'.
-    white = np.ascontiguousarray(whitened(rows)[1][:, ::-1])
-    alike = [standardized(rows), ArrayBlocks(white, weights)]
+    alike = [standardized(rows), ArrayBlocks(whitened(rows)[1][:, ::-1], weights)]
     # Few rows at covariance I are all as far from each other: rounding would choose.
     full_rank = alike[1].X.shape[1] == n_features > 1
     for view in alike if full_rank else alike[:1]:
