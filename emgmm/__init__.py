@@ -3,6 +3,7 @@
 The modules, from the bottom up; each imports only from those above it:
 
 _algebra            what is done with variances, and with matrices
+_ties               what comes first of values that only rounding tells apart
 _conditioned        matrices conditioned on what each pattern of values has
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them

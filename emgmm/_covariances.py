@@ -129,6 +129,11 @@ class Covariances(ABC):
         self._last_nearness[:] = variances, ratios
         return ratios
 
+    def ordered(self, components: NDArray) -> Self:
+        """The covariances of the components in another order."""
+        values, factors = self.values[components], self.precisions_cholesky[components]
+        return replace(self, values=values, precisions_cholesky=factors)
+
     def marginal(self, features: NDArray) -> Self:
         """The covariances of some of the features, by their indices."""
         values = self.algebra.take(self.values, features)
@@ -272,6 +277,9 @@ class Tied(Covariances):
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
+
+    def ordered(self, components: NDArray) -> Self:
+        return self
 
     @property
     def factors(self) -> NDArray:

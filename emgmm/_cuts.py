@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ._algebra import WIDE, principal, turned
 from ._blocks import ArrayBlocks
-from ._initialize import AXIS_TOL, MARGIN
+from ._initialize import AXIS_TOL
 from ._products import diagonal_squares, squares
+from ._ties import TIE, ranks, settled
 
 CUTS = 2  # of four ways to cut a component, those that are tried by EM
 MOSTLY = 2.0  # times the variance of rounding, of which that is more than half
@@ -60,10 +61,19 @@ def _halves_of_matrices(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDAr
     ridge = RIDGE * np.eye(len(roots.T)) + roots.T @ roots
     radii = np.vecdot(white, white)
     fourth = white.T @ (white * (weights * radii)[:, None])
-    extremes = turned(np.linalg.eigh(fourth)[1][:, [0, -1]])
-    inner = _inner(radii, weights)
-    ways = [white[:, -1] > MARGIN, *(white @ extremes > MARGIN).T, inner]
+    directions = np.column_stack([white[:, -1], white @ _extremes(fourth)])
+    ways = [*(directions > TIE).T, _inner(radii, weights)]
     yield from _most_promising(ways, partial(_gain_of_halves, white, weights, ridge))
+
+
+def _extremes(matrix: NDArray) -> NDArray:
+    """Eigenvectors (d, 2) of the least and of the greatest eigenvalue."""
+    eigenvalues, axes = np.linalg.eigh(matrix)
+    margin = TIE * eigenvalues[-1]
+    least = eigenvalues <= eigenvalues[0] + margin
+    greatest = eigenvalues >= eigenvalues[-1] - margin
+    ends = [settled(eigenvalues[end], axes[:, end]) for end in (least, greatest)]
+    return np.column_stack([end[:, -1] for end in ends])
 
 
 def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDArray]:
@@ -81,15 +91,15 @@ def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDA
     fourth = (weights * radii) @ X**2
     ridge = RIDGE + _share_of(rounding, blocks)
     extremes = [int(fourth.argmin()), int(fourth.argmax())]
-    ways = [X @ axis > MARGIN, *(X[:, extremes] > MARGIN).T, _inner(radii, weights)]
+    ways = [X @ axis > TIE, *(X[:, extremes] > TIE).T, _inner(radii, weights)]
     yield from _most_promising(ways, partial(_gain_by_features, X, weights, ridge))
 
 
 def _inner(radii: NDArray, weights: NDArray) -> NDArray:
     """Which rows are nearer than the median."""
     order = np.argsort(radii)
-    middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5))
-    return radii < radii[order[min(middle, len(order) - 1)]]
+    middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5 - TIE))
+    return radii < (1 - TIE) * radii[order[min(middle, len(order) - 1)]]
 
 
 def _most_promising(
@@ -97,8 +107,9 @@ def _most_promising(
 ) -> Iterator[NDArray]:
     """Labels of those of some halves of which there is most to be gained."""
     gains = [gain(half) for half in halves]
-    for best in np.argsort(gains)[::-1][:CUTS]:
-        if np.isfinite(gains[best]):
+    losses = np.array([-gain if np.isfinite(gain) else np.inf for gain in gains])
+    for best in np.argsort(ranks(losses, TIE), kind="stable")[:CUTS]:
+        if np.isfinite(losses[best]):
             yield halves[best].astype(np.intp)
 
 
@@ -118,7 +129,7 @@ def whitened(
     correlations = standard.T @ (standard * weights[:, None])
     eigenvalues, axes = np.linalg.eigh(correlations)
     kept = eigenvalues > RIDGE * eigenvalues[-1]
-    axes = turned(axes[:, kept]) / np.sqrt(eigenvalues[kept])
+    axes = settled(eigenvalues[kept], axes[:, kept]) / np.sqrt(eigenvalues[kept])
     return weights, standard @ axes, axes
 
 

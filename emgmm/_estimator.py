@@ -196,7 +196,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Weights of the components.
+        Weights of the components, in descending order unless the start says which
+        component is which (see Notes).
     means_ : ndarray of shape (n_components, n_features)
         Means of the components.
     covariances_ : ndarray
@@ -247,6 +248,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     Notes
     -----
+    After a start by name (`init_params`) components are numbered by descending weight;
+    those whose weights are equal to a millionth, by the mean of the first feature, of
+    the next, and so on. Labels, responsibilities and all attributes have these numbers.
+    Where the start says which component is which, it keeps its own: with labels,
+    responsibilities or a callable, with any of `weights_init`, `means_init` and
+    `precisions_init`, and after a warm start. `partial_fit` numbers components once,
+    when it starts.
+
     Rows are visited in blocks of a few megabytes, shared between as many threads as
     BLAS may use: `OMP_NUM_THREADS`, `threadpoolctl.threadpool_limits` and joblib's
     workers limit them. BLAS itself is held to one thread meanwhile. How many threads
@@ -1189,7 +1198,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         def published(result: EMResult) -> dict[str, Any]:
             """The attributes that a fit would have if it ended here."""
             ended = copy(self)
-            ended._publish(problem.in_units_of_the_user(result), rows)
+            ended._publish(problem.to_be_published(result), rows)
             return ended.__dict__
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
@@ -1197,14 +1206,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             results = problem.runs(self._starts(problem, rows), progress)
             with BLAS.held():
                 best = progress.reached = problem.best(results)
-                self._publish(problem.in_units_of_the_user(best), rows)
+                self._publish(problem.to_be_published(best), rows)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
                     if result is best
-                    else np.array(problem.in_units_of_the_user(result).lower_bounds[1:])
+                    else np.array(problem.to_be_published(result).lower_bounds[1:])
                     for result in results
                 ]
-                return problem.defects(best.mixture)
+                return problem.defects(problem.numbered(best.mixture))
 
     @contextmanager
     def _kept_if_it_fails(
@@ -1215,7 +1224,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             yield
         except BaseException:
             if progress.reached is not None:
-                reached = problem.in_units_of_the_user(progress.reached).mixture
+                reached = problem.to_be_published(progress.reached).mixture
                 with np.errstate(over="ignore"):
                     values = reached.covariances.values.astype(
                         problem.blocks.float_type
@@ -1234,7 +1243,17 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         covar = self._regularization(scale, units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        return ProblemOf(blocks, units, covar.bounded(family), options)
+        given = self._order_is_given(family, blocks.n_features)
+        return ProblemOf(blocks, units, covar.bounded(family), options, given)
+
+    def _order_is_given(self, family: CovarianceFamily, n_features: int) -> bool:
+        """Whether the start says which component is which."""
+        inits = self.weights_init, self.means_init, self.precisions_init
+        return (
+            not isinstance(self.init_params, str)
+            or any(init is not None for init in inits)
+            or self._previous_mixture(family, n_features) is not None
+        )
 
     def _regularization(self, scale: Relative, units: NDArray) -> Regularization:
         """What is added to variances, in such units (d,)."""
@@ -1316,9 +1335,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self._publish_mixture(result.mixture, blocks.float_type)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
-        # Of the parameters as published: float32 rounds them.
-        rounded = blocks.float_type != np.float64
-        published = self._mixture() if rounded else result.mixture
+        # Of the parameters as published: float32 rounds them, and another order of the
+        # weights their sum.
+        rounded, published = blocks.float_type != np.float64, self._mixture()
         if isinstance(blocks, RowBlocks):
             labels = np.empty(blocks.n_samples, dtype=np.int64)
             total = sum_over_rows(blocks, published, log_density, labels)
@@ -1357,7 +1376,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             progress = Progress(self.verbose, self.verbose_interval)
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
-            best = problem.best(results).mixture
+            best = problem.numbered(problem.best(results).mixture)
             running = Running.begun(problem.blocks, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 

@@ -32,6 +32,7 @@ from ._rules import (
     newton,
     spheres,
 )
+from ._ties import first_of_greatest
 
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
@@ -159,8 +160,8 @@ def _common(
             _settle(counts, scatter, rule, orientation, TRIAL_SWEEPS)
             for orientation in _orientations(scatter)
         ]
-        objectives = [counts @ np.log(trial[1]).sum(axis=1) for trial in trials]
-        orientation, _ = trials[int(np.argmin(objectives))]
+        gains = [-counts @ np.log(trial[1]).sum(axis=1) for trial in trials]
+        orientation, _ = trials[first_of_greatest(gains)]
         sweeps = MAX_ROUNDS // len(orientation)
     else:
         orientation = _orientation_of(start)

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._covariances import Covariances, Full
+from ._ties import ranks
 
 LOG_2_PI = float(np.log(2 * np.pi))
+SAME = 1e-6  # of weights and variances a share, of means a share of their feature's
+# standard deviation: less than that does not order components
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,20 @@ class Parameters:
             return self
         covariances = self.covariances.in_units(units)
         return Parameters(self.weights, self.means / units, covariances)
+
+    def in_canonical_order(self) -> Parameters:
+        """The components by descending weight; of those that weigh the same, by the
+        mean of the first feature, of the next, and so on, and then by variances."""
+        weights, means = self.weights, self.means
+        variances = self.covariances.variances
+        scales = np.sqrt(weights @ (variances + (means - weights @ means) ** 2))
+        with np.errstate(divide="ignore"):  # of components without weight
+            keys = -np.log(weights)[:, None], means / scales, np.log(variances)
+        order = np.lexsort(ranks(np.hstack(keys), SAME).T[::-1])
+        if (order == np.arange(len(order))).all():
+            return self
+        covariances = self.covariances.ordered(order)
+        return Parameters(weights[order], means[order], covariances)
 
     def marginal(self, features: NDArray) -> Parameters:
         """The mixture of some of the features, by their indices."""

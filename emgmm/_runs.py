@@ -52,6 +52,8 @@ class ProblemOf(Generic[Rows]):
     units: NDArray
     family: CovarianceFamily
     options: EMOptions
+    order_is_given: bool = False
+    """Whether the start says which component is which."""
 
     def of(self, blocks: RowBlocks) -> Problem:
         """The same with rows in memory."""
@@ -135,7 +137,13 @@ class ProblemOf(Generic[Rows]):
         except np.linalg.LinAlgError:
             return True
 
-    def in_units_of_the_user(self, result: EMResult) -> EMResult:
+    def numbered(self, mixture: Parameters) -> Parameters:
+        """With the components in the order in which they are published."""
+        return mixture if self.order_is_given else mixture.in_canonical_order()
+
+    def to_be_published(self, result: EMResult) -> EMResult:
+        """In the units of the user, with the components in their order."""
+        result = replace(result, mixture=self.numbered(result.mixture))
         if (self.units == 1).all():
             return result
         # Densities are of what rows have.

@@ -122,6 +122,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     A criterion of this kind is computed on the rows of the fit, and is not to be
     cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
 
+    Components are numbered by descending weight, as in `GaussianMixtureEM`.
+
     NaN in `X` is a missing value; see the notes of `GaussianMixtureEM`. In criteria the
     number of rows is that of all of them, whatever they lack.
 
@@ -646,11 +648,11 @@ def _candidate(
         failure = (refused.get(size, SINGULAR),)
         return _Candidate(name, size, n_parameters, seconds, against=failure)
     with BLAS.held():
-        mixture = fit.result.mixture
+        mixture = problem.numbered(fit.result.mixture)
         defects = problem.defects(mixture)
         against = (*defects.texts, *problem.unsupported(mixture))
         sound = not defects.flat and problem.merit(fit.result)[0]
-    result = problem.in_units_of_the_user(fit.result)
+    result = problem.to_be_published(fit.result)
     return _Candidate(
         name, size, n_parameters, seconds, result, sound, against, defects.flat
     )

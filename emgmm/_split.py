@@ -33,6 +33,7 @@ from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
 from ._parameters import Parameters
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
+from ._ties import first_of_greatest
 
 SAMPLE_ROWS = 2**12  # of a sample, at least, ...
 ROWS_PER_MEAN = 32  # ... for each component and feature, ...
@@ -44,6 +45,7 @@ LAST_ITER = 5  # iterations before the better start is chosen
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
+EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 
 # The family with a short M-step by which components are split, for each storage.
 FREE = {
@@ -207,7 +209,9 @@ def growth(problem: Problem, n_components: int) -> Iterator[NDArray]:
         # Only the parts of what was split last are new; others have hardly changed.
         for k in set(range(size - 1)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
-        chosen = max(splits.values(), key=lambda split: split.gain)
+        candidates = [splits[k] for k in range(size - 1)]
+        gains = [split.gain for split in candidates]
+        chosen = candidates[first_of_greatest(gains, EQUAL_GAINS)]
         if chosen.gain == -np.inf:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
         del splits[chosen.component]
@@ -237,7 +241,8 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)
-            if gain > best.gain and not part.defects(result.mixture).components:
+            better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
+            if better and not part.defects(result.mixture).components:
                 share = share.copy()
                 share[members] = responsibilities_of(rows, result.mixture)[:, 1]
                 best = Split(component, gain, share)
@@ -264,7 +269,8 @@ def common_starts(
     rows, weights = completed(lead), blocks.sample_weight
     rounding = lead.options.scale.rounding
     alike = [standardized(rows, rounding)]
-    white = whitened(rows, rounding)[1] if "VVV" in names else rows.X[:, :0]
+    # At covariance I all axes are principal: the first to be cut across is the rows'.
+    white = whitened(rows, rounding)[1][:, ::-1] if "VVV" in names else rows.X[:, :0]
     # Few rows at covariance I are all as far from each other: rounding would choose.
     if white.shape[1] == n_features > 1:
         alike.append(ArrayBlocks(white, weights))

@@ -22,6 +22,7 @@ LAYERS = [
         "_defects",
         "_patterns",
         "_rules",
+        "_ties",
         "_units",
         "_weights",
     },
