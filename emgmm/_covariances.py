@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._algebra import MATRICES, VARIANCES, Algebra
+from ._cached import cached_property
 
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
