@@ -120,6 +120,11 @@ class Covariances(ABC):
         left = self.from_values(values, self.n_components, len(others))
         return np.broadcast_to(slopes, shape), left
 
+    def halfway(self, component: int) -> Self:
+        """The mean of each covariance with that of one component."""
+        values = self.values / 2 + self.values[component] / 2
+        return self.from_values(values, self.n_components, self.n_features)
+
     def whiten(self, deviations: NDArray) -> NDArray:
         """One deviation of each component (K, d) to its own standard deviations."""
         return self.algebra.carry(deviations, self.precisions_cholesky)
@@ -262,6 +267,9 @@ class Tied(Covariances):
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
+
+    def halfway(self, component: int) -> Self:
+        return self
 
     def dense(self) -> NDArray:
         return np.tile(self.values, (self.n_components, 1, 1))
