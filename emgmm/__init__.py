@@ -7,6 +7,7 @@ _ties               what comes first of values that only rounding tells apart
 _conditioned        matrices conditioned on what each pattern of values has
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them
+_cached             properties that are computed once, without a lock
 _columns            columns that users choose, by index or by name
 _weights            ones that are not stored, rows chosen evenly by weights
 _units              units in which numbers are moderate, what they resolve

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._cached import cached_property
 from ._products import diagonal_squares, squares
 from ._resolution import known_steps, rows_to_look_at, steps_of
 from ._threads import OrderedSum, Scratch, run_all

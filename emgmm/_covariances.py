@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._algebra import MATRICES, VARIANCES, Algebra, gram, inverse_triangles
+from ._cached import cached_property
 
 BOUND_TOL = 1e-6  # share of a least variance that may be lacking
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
@@ -146,6 +146,11 @@ class Covariances(ABC):
         slopes, values = self.algebra.condition(self.values, given, others)
         left = self.from_values(values, self.n_components, len(others))
         return np.broadcast_to(slopes, (self.n_components, *slopes.shape[-2:])), left
+
+    def halfway(self, component: int) -> Self:
+        """The mean of each covariance with that of one component."""
+        values = self.values / 2 + self.values[component] / 2
+        return self.from_values(values, self.n_components, self.n_features)
 
     def whiten(self, deviations: NDArray) -> NDArray:
         """One deviation of each component (K, d) to its own standard deviations."""
@@ -306,6 +311,9 @@ class Tied(Covariances):
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
+
+    def halfway(self, component: int) -> Self:
+        return self
 
     def dense(self) -> NDArray:
         return np.tile(self.values, (self.n_components, 1, 1))

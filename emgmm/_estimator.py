@@ -916,9 +916,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         ((100, 1), (100,))
         """
         mixture = self._mixture()
-        return mixture.sample(
-            check_n_samples(n_samples), self._sampling_stream(random_state)
-        )
+        n_samples = check_n_samples(n_samples, mixture.means.shape[1])
+        return mixture.sample(n_samples, self._sampling_stream(random_state))
 
     @property
     def mixture_(self) -> Mixture:

@@ -13,6 +13,7 @@ from ._ties import ranks
 LOG_2_PI = float(np.log(2 * np.pi))
 SAME = 1e-6  # of weights and variances a share, of means a share of their feature's
 # standard deviation: less than that does not order components
+BLOCK_SIZE = 2**16  # numbers that are drawn at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +65,21 @@ class Parameters:
         self, n_samples: int, rng: np.random.RandomState
     ) -> tuple[NDArray, NDArray]:
         """Rows (n, d), grouped by component, and their components (n,)."""
-        weights = self.weights / self.weights.sum()
-        counts = rng.multinomial(n_samples, weights)
-        normals = rng.standard_normal((n_samples, self.means.shape[1]))
-        groups = np.split(normals, np.cumsum(counts)[:-1])
-        rows = [
-            mean + self.covariances.colorize(group, k)
-            for k, (mean, group) in enumerate(zip(self.means, groups, strict=True))
-        ]
-        return np.vstack(rows), np.repeat(np.arange(len(counts)), counts)
+        counts = rng.multinomial(n_samples, self.weights / self.weights.sum())
+        rows = self.sample_of_components(counts, rng)
+        return rows, np.repeat(np.arange(len(counts)), counts)
+
+    def sample_of_components(
+        self, counts: NDArray, rng: np.random.RandomState
+    ) -> NDArray:
+        """So many rows (K,) of each component, one component after the other."""
+        n_features = self.means.shape[1]
+        rows = np.empty((counts.sum(), n_features))
+        length = max(BLOCK_SIZE // n_features, 1)
+        ends = np.cumsum(counts)
+        for k, (begin, end) in enumerate(zip(ends - counts, ends, strict=True)):
+            for start in range(begin, end, length):
+                block = rows[start : min(start + length, end)]
+                normals = rng.standard_normal(block.shape)
+                np.add(self.means[k], self.covariances.colorize(normals, k), out=block)
+        return rows

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import RowBlocks, scatter_of
+from ._cached import cached_property
 from ._incomplete_blocks import blocks_of
 from ._resolution import known_steps
 from ._summary import Chunk, Summary, summary_of

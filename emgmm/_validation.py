@@ -254,11 +254,12 @@ def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
     return numbers
 
 
-def check_n_samples(n_samples: int) -> int:
-    """A number of rows to draw."""
-    if not isinstance(n_samples, Integral) or n_samples < 1:
+def check_n_samples(n_samples: int, n_features: int) -> int:
+    """A number of rows to draw, of so many features."""
+    most = np.iinfo(np.intp).max // (np.dtype(np.float64).itemsize * n_features)
+    if not isinstance(n_samples, Integral) or not 1 <= n_samples <= most:
         raise ValueError(
-            f"Invalid value for 'n_samples': {n_samples!r}. Give a whole number of 1 "
-            "or more."
+            f"Invalid value for 'n_samples': {n_samples!r}. Give a whole number from 1 "
+            f"to {most}, as many rows as an array can have."
         )
     return int(n_samples)

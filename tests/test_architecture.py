@@ -16,6 +16,7 @@ LAYERS = [
     {
         "_accelerate",
         "_algebra",
+        "_cached",
         "_callbacks",
         "_columns",
         "_csv",
