@@ -37,6 +37,7 @@ from ._estep import (
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
 from ._given import check_blocks, for_rows, refuse_blocks
+from ._inputs import validated
 from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Regularization, Relative
 from ._parameters import Parameters
@@ -278,8 +279,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     the rows anew in each pass, unless they were persisted; and what its graph holds of
     them in this process is sent to the workers in each.
 
-    NaN in `X` is a missing value, in a fit as in a prediction. EM then takes the place
-    of each with what it expects of it, given the rest of the row [6]_, and maximises
+    NaN in `X` is a missing value, and so is what a `numpy.ma.MaskedArray` masks, in a
+    fit as in a prediction. EM then takes the place of each with what it expects of it,
+    given the rest of the row [6]_, and maximises
     the likelihood of what is observed: each row is scored by the marginal density of
     the features that it has. That is right where values are missing at random: whether
     one is missing may depend on values that are observed, but not on those that are
@@ -976,8 +978,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         refuse_blocks(X, "impute")
         check_map(X)
-        rows: NDArray = validate_data(
-            self,
+        rows = validated(
+            partial(validate_data, self),
             X,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
