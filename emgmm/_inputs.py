@@ -38,7 +38,8 @@ NOT_ROWS: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
         "if it names a file, read that first, for instance with `pandas.read_csv`",
     ),
     (
-        lambda X: isinstance(X, Mapping),
+        # SciPy keeps a kind of sparse matrix in a dict.
+        lambda X: isinstance(X, Mapping) and not hasattr(X, "shape"),
         "a",
         "give a dataframe, such as `pandas.DataFrame(X)`",
     ),
