@@ -50,7 +50,7 @@ from ._rows import (
 )
 from ._runs import SINGULAR, Begin, ProblemOf
 from ._sources import NO_ROWS
-from ._split import STARTS, many_of
+from ._split import STARTS, many_of, moved_apart
 from ._stepwise import (
     SCHEDULES,
     START_ITER,
@@ -156,6 +156,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         "kmeans" to "random" see a sample of the rows too, where these hold more than
         2**20 numbers; the same one, whether or not the rows are in memory.
+
+        Components that an array, a callable or `*_init` makes equal, in mean and in
+        covariance, would stay so in every iteration: unless `max_iter` is 0, their
+        means are first moved to the centers of a k-means of the rows that they share.
     weights_init : array-like of shape (n_components,), default=None
         Starting weights, with a sum of one; from `init_params` if None.
     means_init : array-like of shape (n_components, n_features), default=None
@@ -1255,10 +1259,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         if previous is None and len(known) == len(fields(Parameters)):
             previous = Parameters(**known)
         if previous is not None:
-            yield partial(previous.in_units, problem.units)
+            begin = partial(previous.in_units, problem.units)
+            yield partial(moved_apart, problem, begin) if self.max_iter else begin
             return
+        named = isinstance(self.init_params, str) and not known
         for start in self._named_or_own_starts(problem, rows):
-            yield partial(_with_known, start, known, problem.units)
+            begin = partial(_with_known, start, known, problem.units)
+            as_is = named or not self.max_iter
+            yield begin if as_is else partial(moved_apart, problem, begin)
 
     def _named_or_own_starts(
         self, problem: ProblemOf[Blocks], rows: Blocks

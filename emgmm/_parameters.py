@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ._covariances import Covariances
 
 LOG_2_PI = float(np.log(2 * np.pi))
+EQUAL = 1e-6  # standard deviations, and share of factors: rounding of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,3 +46,20 @@ class Parameters:
             for k, (mean, group) in enumerate(zip(self.means, groups, strict=True))
         ]
         return np.vstack(rows), np.repeat(np.arange(len(counts)), counts)
+
+
+def equal_components(mixture: Parameters) -> list[NDArray]:
+    """Indices of components that have the same mean and covariance, group by group."""
+    groups = [_equal_to(mixture, k) for k in range(len(mixture.means))]
+    return [group for k, group in enumerate(groups) if len(group) > 1 and group[0] == k]
+
+
+def _equal_to(mixture: Parameters, k: int) -> NDArray:
+    """Indices of the components with the mean and the covariance of one of them."""
+    means, covariances = mixture.means, mixture.covariances
+    near = np.abs(means - means[k]) <= EQUAL * np.sqrt(covariances.variances[k])
+    others = np.flatnonzero(near.all(axis=1))
+    factors = covariances.factors[others].reshape(*means[others].shape, -1)
+    own = covariances.factors[k].reshape(1, means.shape[1], -1)
+    alike = np.abs(factors - own) <= EQUAL * np.abs(own).max(axis=2, keepdims=True)
+    return others[alike.all(axis=(1, 2))]
