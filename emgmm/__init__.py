@@ -9,6 +9,7 @@ _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them
 _cached             properties that are computed once, without a lock
 _columns            columns that users choose, by index or by name
+_inputs             rows as users pass them: masks are NaN, dates are refused
 _weights            ones that are not stored, rows chosen evenly by weights
 _units              units in which numbers are moderate, what they resolve
 _statistics         the additive statistics that EM iterates on

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _get_feature_names, check_array
+from sklearn.utils.validation import _get_feature_names
 
 from ._drawing import (
     MOST_IN_LEGEND,
@@ -21,6 +21,7 @@ from ._drawing import (
     marked,
 )
 from ._families import FAMILIES
+from ._mixture import check_X
 from ._panels import KINDS, Look, draw_panel, faded, view_of
 from ._rows import check_sample_weight
 
@@ -192,8 +193,7 @@ class MixtureDisplay:
         rows = responsibilities = counts = None
         if X is not None:
             responsibilities = mixture.predict_proba(X)
-            rows = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
-            rows = rows[:, drawn]
+            rows = check_X(X, None, means.shape[1])[:, drawn].astype(np.float64)
             if sample_weight is not None:
                 counts = check_sample_weight(sample_weight, len(rows))
         display = cls(

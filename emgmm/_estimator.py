@@ -37,6 +37,7 @@ from ._estep import (
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
 from ._given import check_blocks, for_rows, refuse_blocks
+from ._inputs import validated
 from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Regularization, Relative
 from ._parameters import Parameters
@@ -49,7 +50,7 @@ from ._rows import (
 )
 from ._runs import SINGULAR, Begin, ProblemOf
 from ._sources import NO_ROWS
-from ._split import STARTS, many_of
+from ._split import STARTS, many_of, moved_apart
 from ._stepwise import (
     SCHEDULES,
     START_ITER,
@@ -155,6 +156,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         "kmeans" to "random" see a sample of the rows too, where these hold more than
         2**20 numbers; the same one, whether or not the rows are in memory.
+
+        Components that an array, a callable or `*_init` makes equal, in mean and in
+        covariance, would stay so in every iteration: unless `max_iter` is 0, their
+        means are first moved to the centers of a k-means of the rows that they share.
     weights_init : array-like of shape (n_components,), default=None
         Starting weights, with a sum of one; from `init_params` if None.
     means_init : array-like of shape (n_components, n_features), default=None
@@ -287,8 +292,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     the rows anew in each pass, unless they were persisted; and what its graph holds of
     them in this process is sent to the workers in each.
 
-    NaN in `X` is a missing value, in a fit as in a prediction. EM then takes the place
-    of each with what it expects of it, given the rest of the row [6]_, and maximises
+    NaN in `X` is a missing value, and so is what a `numpy.ma.MaskedArray` masks, in a
+    fit as in a prediction. EM then takes the place of each with what it expects of it,
+    given the rest of the row [6]_, and maximises
     the likelihood of what is observed: each row is scored by the marginal density of
     the features that it has. That is right where values are missing at random: whether
     one is missing may depend on values that are observed, but not on those that are
@@ -984,8 +990,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         refuse_blocks(X, "impute")
         check_map(X)
-        rows: NDArray = validate_data(
-            self,
+        rows = validated(
+            partial(validate_data, self),
             X,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
@@ -1271,10 +1277,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         if previous is None and len(known) == len(fields(Parameters)):
             previous = Parameters(**known)
         if previous is not None:
-            yield partial(previous.in_units, problem.units)
+            begin = partial(previous.in_units, problem.units)
+            yield partial(moved_apart, problem, begin) if self.max_iter else begin
             return
+        named = isinstance(self.init_params, str) and not known
         for start in self._named_or_own_starts(problem, rows):
-            yield partial(_with_known, start, known, problem.units)
+            begin = partial(_with_known, start, known, problem.units)
+            as_is = named or not self.max_iter
+            yield begin if as_is else partial(moved_apart, problem, begin)
 
     def _named_or_own_starts(
         self, problem: ProblemOf[Blocks], rows: Blocks

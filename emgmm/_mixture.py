@@ -18,6 +18,7 @@ from ._columns import (
     split_features,
 )
 from ._conditional import Regression
+from ._inputs import unmasked, validated
 from ._parameters import Parameters
 from ._sampled import Estimate, entropy, kl_divergence, log_densities
 from ._univariate import cdf, quantile
@@ -328,7 +329,7 @@ class Mixture:
         np.float64(0.5)
         """
         self._check_one_feature("cdf")
-        values = np.asarray(x, dtype=np.float64)
+        values = np.asarray(unmasked(x, "x"), dtype=np.float64)
         return cdf(values.ravel(), self._parameters).reshape(values.shape)[()]
 
     def quantile(self, q: ArrayLike) -> NDArray | np.float64:
@@ -500,8 +501,8 @@ def check_X(X: ArrayLike, names: tuple[str, ...] | None, n_features: int) -> NDA
     """Rows (n, d) of float64 or float32, NaN where nothing is known."""
     check_columns(X, names)
     kinds = [np.float64, np.float32]
-    rows: NDArray = check_array(
-        X, dtype=kinds, ensure_all_finite="allow-nan", input_name="X"
+    rows = validated(
+        check_array, X, dtype=kinds, ensure_all_finite="allow-nan", input_name="X"
     )
     if rows.shape[1] != n_features:
         raise ValueError(

@@ -14,6 +14,7 @@ LOG_2_PI = float(np.log(2 * np.pi))
 SAME = 1e-6  # of weights and variances a share, of means a share of their feature's
 # standard deviation: less than that does not order components
 BLOCK_SIZE = 2**16  # numbers that are drawn at a time
+EQUAL = 1e-6  # standard deviations, and share of factors: rounding of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,3 +84,20 @@ class Parameters:
                 normals = rng.standard_normal(block.shape)
                 np.add(self.means[k], self.covariances.colorize(normals, k), out=block)
         return rows
+
+
+def equal_components(mixture: Parameters) -> list[NDArray]:
+    """Indices of components that have the same mean and covariance, group by group."""
+    groups = [_equal_to(mixture, k) for k in range(len(mixture.means))]
+    return [group for k, group in enumerate(groups) if len(group) > 1 and group[0] == k]
+
+
+def _equal_to(mixture: Parameters, k: int) -> NDArray:
+    """Indices of the components with the mean and the covariance of one of them."""
+    means, covariances = mixture.means, mixture.covariances
+    near = np.abs(means - means[k]) <= EQUAL * np.sqrt(covariances.variances[k])
+    others = np.flatnonzero(near.all(axis=1))
+    factors = covariances.factors[others].reshape(*means[others].shape, -1)
+    own = covariances.factors[k].reshape(1, means.shape[1], -1)
+    alike = np.abs(factors - own) <= EQUAL * np.abs(own).max(axis=2, keepdims=True)
+    return others[alike.all(axis=(1, 2))]

@@ -30,7 +30,7 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
-from ._parameters import Parameters
+from ._parameters import Parameters, equal_components
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
 from ._ties import first_of_greatest
@@ -144,6 +144,39 @@ def _best_of_sample(
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
         return sample.best(results).mixture
+
+
+def moved_apart(
+    problem: ProblemOf[Blocks], start: Callable[[], Parameters]
+) -> Parameters:
+    """A start whose equal components are moved to k-means centers of their rows.
+
+    EM would treat them alike in every iteration. LinAlgError where it is singular.
+    """
+    mixture = start()
+    means = mixture.means.copy()
+    for equal in equal_components(mixture):
+        with BLAS.held(), np.errstate(all="ignore"):
+            means[equal] = _centers(problem, mixture, equal)
+    return replace(mixture, means=means)
+
+
+def _centers(
+    problem: ProblemOf[Blocks], mixture: Parameters, equal: NDArray
+) -> NDArray:
+    """One center for each of some components, of a sample of the rows they share."""
+    sample = problem.of(sample_of(problem.blocks, len(mixture.weights)))
+    rows = completed(sample)
+    shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
+    own = ArrayBlocks(rows.X, rows.sample_weight * shares)
+    labels = kmeans_from_axes(
+        standardized(own), len(equal), np.random.RandomState(0)
+    ).astype(np.intp)
+    weights = np.eye(len(equal))[:, labels] * own.sample_weight
+    counts = weights.sum(axis=1, keepdims=True)
+    centers = mixture.means[equal]
+    np.divide(weights @ own.X, counts, out=centers, where=counts > 0)
+    return centers
 
 
 def completed(problem: Problem) -> ArrayBlocks:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._algebra import VARIANCES
 from ._covariances import Covariances
 from ._families import FAMILIES, CovarianceFamily
+from ._inputs import holds_dates
 
 # What the rounding of float32 parameters must pass.
 WEIGHT_SUM_TOL = 1e-6
@@ -238,9 +239,14 @@ def shaped(
 
 def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
     """The argument as an array of finite float64 numbers, its own if not copied."""
+    if np.ma.is_masked(given):
+        raise ValueError(
+            f"{argument} has masked values, and needs numbers: replace them, with "
+            "numpy.ma.filled, or leave out what they belong to."
+        )
     try:
         raw = np.asarray(given)
-        if given is None or raw.dtype.kind not in "biufO":
+        if given is None or raw.dtype.kind not in "biufO" or holds_dates(raw):
             raise TypeError("not real numbers")
         numbers = np.array(raw, dtype=np.float64, copy=copy or None)
     except (TypeError, ValueError) as error:

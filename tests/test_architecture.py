@@ -21,6 +21,7 @@ LAYERS = [
         "_columns",
         "_csv",
         "_defects",
+        "_inputs",
         "_patterns",
         "_rules",
         "_ties",
