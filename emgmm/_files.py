@@ -24,7 +24,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ._families import FAMILIES
-from ._published import MIXTURE, check_mixture
+from ._published import MIXTURE, Published, check_mixture
 from ._stepwise import OF_VALUES, PREFIX, Running
 
 FORMAT = "emgmm.GaussianMixtureEM"
@@ -57,11 +57,16 @@ Values = dict[str, Any]
 
 
 def write_model(
-    path: Path_, model: str, attributes: Values, parameters: Values
+    path: Path_, published: Published, attributes: Values, parameters: Values
 ) -> None:
-    """Write what is worth keeping of a fitted estimator."""
+    """Write what is worth keeping of a fitted estimator.
+
+    ValueError if `read_model` would refuse it.
+    """
     if "_running" in attributes:
         attributes = attributes | attributes["_running"].to_values()
+    model, arrays = _checked(published)
+    attributes = attributes | arrays
     kept = {k: attributes[k] for k in sorted(KEPT) if k in attributes}
     given = {k: value for k, value in parameters.items() if _can_be_kept(value)}
     arrays = {k: _array(v) for k, v in (kept | given).items() if not _is_scalar(v)}
@@ -84,6 +89,19 @@ def write_model(
                 npy.write_array(member, array, version=(1, 0), allow_pickle=False)
     with replacing(path) as file:
         file.write(whole.getbuffer())
+
+
+def _checked(published: Published) -> tuple[str, dict[str, NDArray]]:
+    """Arrays that can be read again, and of which model they are."""
+    arrays, error = published.to_arrays(), None
+    for model in published.models:
+        try:
+            check_mixture(arrays, model)
+        except ValueError as refusal:
+            error = error or refusal
+        else:
+            return model, arrays
+    raise ValueError(f"This mixture cannot be saved: {error}") from error
 
 
 def read_model(path: Path_, known: Collection[str]) -> tuple[str, Values, Values]:
