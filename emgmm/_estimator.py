@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import fields, replace
 from functools import partial
@@ -40,8 +40,8 @@ from ._given import check_blocks, for_rows, refuse_blocks
 from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Regularization, Relative
 from ._parameters import Parameters
-from ._published import Published
 from ._posterior import Kernel
+from ._published import Published, published_arrays
 from ._rows import (
     check_batch,
     check_enough_rows,
@@ -1217,11 +1217,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         except BaseException:
             if progress.reached is not None:
                 reached = problem.in_units_of_the_user(progress.reached).mixture
-                with np.errstate(over="ignore"):
-                    values = reached.covariances.values.astype(
-                        problem.blocks.float_type
-                    )
-                if np.isfinite(values).all():  # or no fit could be published
+                with suppress(ValueError):  # no fit that goes on could be published
+                    published_arrays(reached, problem.blocks.float_type)
                     self._reached = (self.covariance_type, reached)
             raise
 
@@ -1433,20 +1430,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""
-        covariances = mixture.covariances
-        with np.errstate(over="ignore"):
-            self.weights_ = mixture.weights.astype(dtype)
-            self.means_ = mixture.means.astype(dtype)
-            self.covariances_ = covariances.values.astype(dtype)
-            self.precisions_ = covariances.precisions.astype(dtype, order="C")
-            self.precisions_cholesky_ = covariances.precisions_cholesky.astype(
-                dtype, order="C"
-            )
-        if not np.isfinite(self.covariances_).all():
-            raise ValueError(
-                f"X has covariances up to {covariances.values.max():.3g}, too large "
-                f"for {np.dtype(dtype).name}: scale X, or pass it as float64."
-            )
+        for name, array in published_arrays(mixture, dtype).items():
+            setattr(self, name, array)
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
         self._forget(["_reached"])

@@ -37,10 +37,12 @@ MIXTURE = ("weights_", "means_", *MATRICES)
 SOURCES = {"precisions_cholesky_": "from_factors", "covariances_": "from_values"}
 """What covariances are made of, the first that is there, and how."""
 ROUNDING = 16  # units in the last place, for each feature, that a product may lose
+MOST_UNEVEN = 0.01  # of a covariance, on one side of the diagonal and the other
+MOST_ROUNDING = 0.5  # of a covariance that may be lost where it is inverted by users
 REMEDIES = {
     VARIANCES: ("1 / np.sqrt(covariances_)", "1 / precisions_cholesky_**2"),
     OF_MATRICES: (
-        "np.linalg.cholesky(np.linalg.inv(covariances_))",
+        "np.linalg.inv(np.linalg.cholesky(covariances_)).mT",
         "np.linalg.inv(U @ U.mT) with U = precisions_cholesky_",
     ),
 }
@@ -171,6 +173,43 @@ class Published:
         return shaped(self.arrays[name], name, name, shape)
 
 
+def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]:
+    """What an estimator publishes of a mixture, in such numbers.
+
+    ValueError where its variances or their inverses are out of their range.
+    """
+    covariances = mixture.covariances
+    values = (
+        mixture.weights,
+        mixture.means,
+        covariances.values,
+        covariances.precisions,
+        covariances.precisions_cholesky,
+    )
+    with np.errstate(over="ignore", under="ignore"):
+        arrays = [array.astype(dtype, order="C") for array in values]
+        _check_range(covariances, arrays[-2], np.dtype(dtype))
+    return dict(zip(MIXTURE, arrays, strict=True))
+
+
+def _check_range(
+    covariances: Covariances, precisions: NDArray, dtype: np.dtype
+) -> None:
+    """Whether variances and precisions are neither infinite nor without digits."""
+    variances, limits = covariances.variances, np.finfo(dtype)
+    remedy = "" if dtype == np.float64 else ", or pass X as float64"
+    if not np.abs(covariances.values).max() <= limits.max:
+        raise ValueError(
+            f"X has covariances up to {variances.max():.3g}, too large for {dtype}: "
+            f"scale X{remedy}."
+        )
+    if variances.min() < limits.tiny or not np.isfinite(precisions).all():
+        raise ValueError(
+            f"X has covariances down to {variances.min():.3g} within components, too "
+            f"small for {dtype}: scale X{remedy}."
+        )
+
+
 def _models_that_fit(
     arrays: dict[str, NDArray], sizes: tuple[int, int], models: Iterable[str]
 ) -> list[str]:
@@ -195,9 +234,7 @@ def _models_that_fit(
     return sorted(fitting, key=lambda model: not _is_sound(arrays, sizes, model))
 
 
-def _is_sound(
-    arrays: dict[str, NDArray], sizes: tuple[int, int], model: str
-) -> bool:
+def _is_sound(arrays: dict[str, NDArray], sizes: tuple[int, int], model: str) -> bool:
     """Whether the matrices are those of the model."""
     try:
         return Published(arrays, sizes, [model]).agrees
@@ -232,8 +269,8 @@ def _triangles(factors: NDArray) -> NDArray:
     """Upper triangles R with R R' = A A', of A (..., d, d)."""
     if _is_upper(factors):
         return factors
-    reversed_factors = np.linalg.qr(factors[..., ::-1, :].mT, mode="r").mT
-    triangles = reversed_factors[..., ::-1, ::-1]
+    lower = np.swapaxes(np.linalg.qr(factors[..., ::-1, :].mT, mode="r"), -2, -1)
+    triangles = lower[..., ::-1, ::-1]
     signs = np.copysign(1.0, np.diagonal(triangles, axis1=-2, axis2=-1))
     return np.ascontiguousarray(triangles * signs[..., None, :])
 
@@ -287,22 +324,31 @@ def _covariances(factors: NDArray, model: str, sizes: tuple[int, int]) -> Covari
 def agree(covariances: Covariances, values: NDArray, eps: float) -> bool:
     """Whether values are the covariances but for rounding, in units of ``eps``.
 
-    Both may come from the same matrices, and be rounded apart from one another. A
-    relative error E of U, entry by entry, is one of (I - |W||E U|)^-1 |W||E U||W| in
-    its inverse W: far less than condition numbers allow, since U is triangular.
+    Both may come from the same matrices, and be rounded apart from one another; five
+    digits suffice in any case.
     """
-    tol = ROUNDING * covariances.n_features * max(eps, _eps(np.dtype(np.float64)))
-    off = np.abs(values - covariances.values)
-    bound = tol * covariances.scale
-    if (off <= bound).all():
+    scale = covariances.scale
+    off = np.abs(values - covariances.values) / scale
+    if (off <= SYMMETRY_TOL).all():
         return True
     if covariances.algebra is VARIANCES:
         return False
-    return not (off > bound + _spread(covariances, tol)).any()  # NaN is no bound
+    uneven = float((np.abs(values - values.mT) / scale).max())  # rounding, as it shows
+    if not uneven <= MOST_UNEVEN:
+        return False
+    eps = max(eps, uneven, _eps(np.dtype(np.float64)))
+    tol = ROUNDING * covariances.n_features * eps
+    bound = tol + _spread_of_inverses(covariances, tol)
+    bound = SYMMETRY_TOL + bound[..., None, None] + _spread(covariances, tol) / scale
+    return not (off > bound).any()  # NaN is no bound
 
 
 def _spread(covariances: Covariances, tol: float) -> NDArray:
-    """How far errors of the factors, and of their computation, move covariances."""
+    """How far errors of the factors, and of their computation, move covariances.
+
+    A relative error E of U, entry by entry, is one of (I - |W||E U|)^-1 |W||E U||W| in
+    its inverse W: far less than condition numbers allow, since U is triangular.
+    """
     factors = np.abs(covariances.precisions_cholesky)
     inverses = np.abs(covariances.inverse_factors)
     with np.errstate(all="ignore"):
@@ -313,6 +359,15 @@ def _spread(covariances: Covariances, tol: float) -> NDArray:
             return np.full_like(covariances.values, np.inf)
         moved = inverse_triangles(rest.mT).mT @ errors @ inverses
         return moved.mT @ (inverses + moved) + inverses.mT @ moved
+
+
+def _spread_of_inverses(covariances: Covariances, tol: float) -> NDArray:
+    """How far covariances are moved, in units of themselves, where factors are made
+    of their inverses."""
+    deviations = np.sqrt(np.einsum("...ii->...i", covariances.values))
+    scaled = covariances.algebra.scale(covariances.precisions_cholesky, deviations)
+    with np.errstate(all="ignore"):
+        return np.minimum(tol * np.linalg.cond(scaled) ** 2, MOST_ROUNDING)
 
 
 def _are_inverse(covariances: Covariances, precisions: NDArray) -> bool:

@@ -120,8 +120,8 @@ def shape_of_means(means: ArrayLike, argument: str = "means") -> tuple[int, int]
     numbers = as_numbers(means, argument)
     if numbers.ndim != 2 or not numbers.size:
         raise ValueError(
-            f"{argument} has the shape {numbers.shape}: give one row for each component "
-            "and one column for each feature."
+            f"{argument} has the shape {numbers.shape}: give one row for each "
+            "component and one column for each feature."
         )
     return numbers.shape[0], numbers.shape[1]
 
