@@ -70,6 +70,11 @@ class Covariances(ABC):
     def variances(self) -> NDArray:
         """The diagonals of the covariances, shape (K, d)."""
 
+    @property
+    def scale(self) -> NDArray:
+        """Products of standard deviations of features, in the layout of ``values``."""
+        return self.algebra.scale_of(self.values)
+
     @classmethod
     def from_values(cls, values: NDArray, n_components: int, n_features: int) -> Self:
         factors = cls.algebra.factorize(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import fields, replace
 from functools import partial
@@ -42,6 +42,7 @@ from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Regularization, Relative
 from ._parameters import Parameters
 from ._posterior import Kernel
+from ._published import Published, published_arrays
 from ._rows import (
     check_batch,
     check_enough_rows,
@@ -921,14 +922,15 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         >>> rows.shape, components.shape
         ((100, 1), (100,))
         """
-        mixture = self._mixture()
+        mixture = self._published().sampled
         n_samples = check_n_samples(n_samples, mixture.means.shape[1])
         return mixture.sample(n_samples, self._sampling_stream(random_state))
 
     @property
     def mixture_(self) -> Mixture:
         """The fitted mixture as a distribution, a `Mixture`; see there."""
-        return make_mixture(self._mixture(), getattr(self, "feature_names_in_", None))
+        names = getattr(self, "feature_names_in_", None)
+        return make_mixture(self._published().agreed, names)
 
     def impute(
         self,
@@ -982,7 +984,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         array([[ 3. ,  3.7],
                [11.5,  2.5]])
         """
-        mixture = self._mixture()
+        mixture = self._published().agreed
         if random_state is not None and not draw:
             raise ValueError(
                 f"random_state={random_state!r}, but means draw no random numbers: "
@@ -1069,7 +1071,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                 "diagonals of covariances are squares of standard deviations."
             )
         refuse_blocks(X, "conditional_mean")
-        mixture = self._mixture()
+        mixture = self._published().agreed
         names = getattr(self, "feature_names_in_", None)
         known, others = split_features(given, mixture.means.shape[1], names, "given")
         columns = None if names is None else names[known]
@@ -1123,10 +1125,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         ...     GaussianMixtureEM.load(f"{folder}/model.npz").predict(X)
         array([0, 0, 0, 1, 1, 1])
         """
-        self._check_fitted()
+        published = self._published()
         self._validate_params()
-        model = getattr(self, "_fitted_type", self.covariance_type)
-        write_model(path, model, self.__dict__, self.get_params(deep=False))
+        write_model(path, published, self.__dict__, self.get_params(deep=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -1230,11 +1231,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         except BaseException:
             if progress.reached is not None:
                 reached = problem.to_be_published(progress.reached).mixture
-                with np.errstate(over="ignore"):
-                    values = reached.covariances.values.astype(
-                        problem.blocks.float_type
-                    )
-                if np.isfinite(values).all():  # or no fit could be published
+                with suppress(ValueError):  # no fit that goes on could be published
+                    published_arrays(reached, problem.blocks.float_type)
                     self._reached = (self.covariance_type, reached)
             raise
 
@@ -1336,7 +1334,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             return reached if fits else None
         if not hasattr(self, "weights_"):
             return None
-        fits = self.means_.shape == shape and self._family.name == family.name
+        fits = np.shape(self.means_) == shape and self._family.name == family.name
         return self._mixture() if fits else None
 
     def _publish(self, result: EMResult, blocks: Blocks) -> None:
@@ -1398,7 +1396,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """Take rows in, and publish what follows."""
         self._check_same_model()
         with BLAS.held():
-            mixture, running = self._mixture(), self._running_statistics()
+            mixture, running = self._published().agreed, self._running_statistics()
             number = running.n_steps + 1
             share = share_of(self.step, running.weight, rows.weight, number)
             self._publish_running(running.blended(rows, mixture, share), mixture, rows)
@@ -1406,11 +1404,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     def _check_same_model(self) -> None:
         """Whether the published mixture is one that the parameters still ask for."""
         wanted = FAMILIES.get(self.covariance_type)
-        if len(self.means_) != self.n_components or self._family is not wanted:
+        published = self._published()
+        n_components, family = published.sizes[0], published.family
+        if n_components != self.n_components or family is not wanted:
             raise ValueError(
                 f"n_components={self.n_components} and covariance_type="
                 f"{self.covariance_type!r}, but partial_fit goes on from a mixture of "
-                f"{len(self.means_)} components of the model {self._family.name}: set "
+                f"{n_components} components of the model {family.name}: set "
                 "them back, or start afresh, with fit or with a clone."
             )
 
@@ -1418,13 +1418,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """Those that `partial_fit` goes on from, made of the mixture if need be."""
         if hasattr(self, "_running"):
             return self._running
-        n_components, n_features = self.means_.shape
-        weight = rows_to_start(self._family, n_components, n_features, "")
+        published = self._published()
+        weight = rows_to_start(published.family, *published.sizes, "")
         return Running.of(
-            self._mixture(),
+            published.agreed,
             getattr(self, "n_samples_seen_", float(weight)),
             getattr(self, "lower_bound_", np.nan),
-            self._family,
+            published.family,
             0.0 if isinstance(self.reg_covar, str) else self.reg_covar,
         )
 
@@ -1440,7 +1440,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                 mixture, _ = covar.step(running.statistics, family.brief, like, None)
         except np.linalg.LinAlgError as error:
             raise ValueError(SINGULAR) from error
-        dtype = getattr(self, "means_", rows.X).dtype
+        means = np.asarray(getattr(self, "means_", rows.X))
+        dtype = np.result_type(means, np.float32)
         self._publish_mixture(mixture.in_units(1 / running.units), dtype)
         self._forget((*OF_FIT, "_gathered"))
         self._running = running
@@ -1458,20 +1459,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""
-        covariances = mixture.covariances
-        with np.errstate(over="ignore"):
-            self.weights_ = mixture.weights.astype(dtype)
-            self.means_ = mixture.means.astype(dtype)
-            self.covariances_ = covariances.values.astype(dtype)
-            self.precisions_ = covariances.precisions.astype(dtype, order="C")
-            self.precisions_cholesky_ = covariances.precisions_cholesky.astype(
-                dtype, order="C"
-            )
-        if not np.isfinite(self.covariances_).all():
-            raise ValueError(
-                f"X has covariances up to {covariances.values.max():.3g}, too large "
-                f"for {np.dtype(dtype).name}: scale X, or pass it as float64."
-            )
+        for name, array in published_arrays(mixture, dtype).items():
+            setattr(self, name, array)
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
         self._forget(["_reached"])
@@ -1479,7 +1468,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     @property
     def _family(self) -> CovarianceFamily:
         """The family of the published parameters."""
-        return FAMILIES[getattr(self, "_fitted_type", self.covariance_type)]
+        return self._published().family
 
     def _check_fitted(self) -> None:
         """Whether there is a mixture, and what to do for one."""
@@ -1493,14 +1482,16 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _mixture(self) -> Parameters:
         """The fitted mixture, in float64, from the published parameters."""
+        return self._published().parameters
+
+    def _published(self) -> Published:
+        """What is published of the mixture, or has been assigned by the user."""
         self._check_fitted()
-        means = np.asarray(self.means_, dtype=np.float64)
-        factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
-        with BLAS.held():
-            covariances = self._family.storage.from_factors(factors, *means.shape)
-        weights = np.asarray(self.weights_, dtype=np.float64)
-        # As float32 they sum to one only nearly.
-        return Parameters(weights / weights.sum(), means, covariances)
+        models = (getattr(self, "_fitted_type", None), self.covariance_type)
+        published = Published.of(self, [model for model in models if model])
+        if not hasattr(self, "n_features_in_"):
+            self.n_features_in_ = published.sizes[1]
+        return published
 
     def _log_likelihood(
         self,
@@ -1522,7 +1513,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         """Free parameters of weights, means and covariances."""
-        return self._family.n_parameters_of_mixture(*self.means_.shape)
+        published = self._published()
+        return published.family.n_parameters_of_mixture(*published.sizes)
 
     def _sampling_stream(
         self, random_state: int | np.random.RandomState | None

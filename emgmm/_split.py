@@ -169,9 +169,9 @@ def _centers(
     rows = completed(sample)
     shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
     own = ArrayBlocks(rows.X, rows.sample_weight * shares)
-    labels = kmeans_from_axes(
-        standardized(own), len(equal), np.random.RandomState(0)
-    ).astype(np.intp)
+    standard = standardized(own, problem.options.scale.rounding)
+    labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
+    labels = labels.astype(np.intp)
     weights = np.eye(len(equal))[:, labels] * own.sample_weight
     counts = weights.sum(axis=1, keepdims=True)
     centers = mixture.means[equal]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._algebra import VARIANCES
+from ._algebra import MATRICES, VARIANCES
 from ._covariances import Covariances
 from ._families import FAMILIES, CovarianceFamily
 from ._inputs import holds_dates
@@ -117,13 +116,13 @@ def check_means(
     return shaped(means, argument, "means", sizes)
 
 
-def shape_of_means(means: ArrayLike) -> tuple[int, int]:
+def shape_of_means(means: ArrayLike, argument: str = "means") -> tuple[int, int]:
     """Numbers of components and features that given means have."""
-    numbers = as_numbers(means, "means")
+    numbers = as_numbers(means, argument)
     if numbers.ndim != 2 or not numbers.size:
         raise ValueError(
-            f"means has the shape {numbers.shape}: give one row for each component "
-            "and one column for each feature."
+            f"{argument} has the shape {numbers.shape}: give one row for each "
+            "component and one column for each feature."
         )
     return numbers.shape[0], numbers.shape[1]
 
@@ -167,8 +166,7 @@ def check_form(
 
 def _what_is_lacking(matrices: NDArray) -> str:
     """Why matrices are not symmetric and positive definite, if they are not."""
-    roots = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
-    scale = roots[..., :, None] * roots[..., None, :]
+    scale = MATRICES.scale_of(matrices)
     if (np.abs(matrices - matrices.mT) > SYMMETRY_TOL * scale).any():
         return ASYMMETRIC
     return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
@@ -178,15 +176,11 @@ def _belongs(
     covariances: Covariances, family: CovarianceFamily, tol: NDArray | float
 ) -> bool:
     """Whether the family, asked to estimate the covariances, returns them."""
-    dense = covariances.dense()
-    counts = np.ones(len(dense))
-    variances = np.diagonal(dense, axis1=1, axis2=2)
-    scatter = covariances.scatter(covariances.values, counts, dense.shape[-1])
+    counts = np.ones(covariances.n_components)
+    values = covariances.values
+    scatter = covariances.scatter(values, counts, covariances.n_features)
     estimate = family.estimate(counts, scatter, covariances)
-    deviations = np.sqrt(variances)
-    spread = deviations[:, :, None] * deviations[:, None, :]
-    fitted = replace(covariances, values=estimate).dense()
-    return bool(np.all(np.abs(fitted - dense) <= tol * spread))
+    return not (np.abs(estimate - values) > tol * covariances.scale).any()
 
 
 def _check_labels(numbers: NDArray, n_components: int) -> NDArray:
