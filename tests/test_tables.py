@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from emgmm._tables import TableError, read_table, write_labels, write_rows
+from emgmm._outputs import write_labels, write_rows
+from emgmm._tables import TableError, read_table, table_of
 
 ROWS = np.array([[1.5, -2.0, 3e-7], [4.0, 5.25, 6e10], [0.1, 8.0, 9.0]])
 
