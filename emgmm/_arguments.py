@@ -8,7 +8,7 @@ import os
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import Any, NoReturn
 
 from ._families import FAMILIES, MODELS
 from ._messages import named_error
@@ -78,7 +78,7 @@ class _Parser(argparse.ArgumentParser):
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise ValueError(f"{message}{hint}; see {self.prog} --help")
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         """Print help: argparse would be silent where it cannot."""
         with named_error("standard output"):
             print(message, end="", file=file)
@@ -111,7 +111,8 @@ def _add_of_fit(parser: _Parser) -> None:
         help="columns to fit, by names or by numbers from 0, as in 0,2-5; default: all",
     )
     add("--weights", metavar="NAME", help="column with the weights of the rows")
-    add("--decimal", choices=[".", ","], help="decimal mark; default: recognised")
+    marks = "decimal mark, a point or a comma; default: recognised"
+    add("--decimal", choices=[".", ","], metavar="MARK", help=marks)
     add(
         "--components",
         type=_numbers,

@@ -19,6 +19,8 @@ SAMPLE_SIZE = 2**22  # ... unless so many characters are enough for it
 LONGEST = 2**24  # characters of a line
 DELIMITERS = ("\t", ";", ",", None)
 """What may stand between fields, in the order of preference; None: spaces."""
+DELIMITERS_BESIDE_COMMAS = ("\t", ";", None)
+"""The same where commas are decimal marks."""
 MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?", "."}
 """What stands for a value that is missing, in any case of letters."""
 UNCLEAR = {"-"}
@@ -150,12 +152,11 @@ def _delimiter(lines: list[str], decimal: str | None) -> str | None:
 
     If commas are decimal marks, they split fields only in quotation marks.
     """
-    unquoted = decimal == "," and not any('"' in line for line in lines[1:])
-    counts = {
-        delimiter: [len(_fields(line, delimiter)) for line in lines]
-        for delimiter in DELIMITERS
-        if not (unquoted and delimiter == ",")
-    }
+    delimiters: tuple[str | None, ...] = DELIMITERS
+    if decimal == ",":
+        quoted = any('"' in line for line in lines[1:])
+        delimiters = (*DELIMITERS_BESIDE_COMMAS, *([","] if quoted else []))
+    counts = {d: [len(_fields(line, d)) for line in lines] for d in delimiters}
     for delimiter, widths in counts.items():
         if min(widths) == max(widths) > 1:
             return delimiter

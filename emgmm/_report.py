@@ -182,35 +182,39 @@ def _moments(fitted: Fitted, width: int, verbose: bool) -> Iterator[str]:
 
 
 def _covariances(fitted: Fitted, width: int) -> Iterator[str]:
-    """Covariances of the features; of storages without matrices all is said already."""
+    """Covariances of the features, or variances where no others differ from zero."""
     covariances = fitted.estimator._mixture().covariances
     names = _short(fitted.names, width)[:MAX_MATRIX]
-    for title, matrix in MATRICES.get(type(covariances), _no_matrices)(covariances):
+    tables = TABLES.get(type(covariances), _variances)(covariances, names)
+    for title, first, labels, values in tables:
         yield title
-        for block in _blocks(names, width, first=max(map(len, names))):
-            rows = zip(names, matrix[: len(names), block], strict=True)
-            yield from _numbers("", names[block], rows)
+        for block in _blocks(names, width, max(map(len, [first, *labels]))):
+            rows = zip(labels, values[: len(labels), block], strict=True)
+            yield from _numbers(first, names[block], rows)
             yield ""
     if len(names) < len(fitted.names):
         yield f"(of the first {MAX_MATRIX} columns: --save keeps all)"
         yield ""
 
 
-def _of_each(covariances: Covariances) -> Iterator[tuple[str, NDArray]]:
+def _of_each(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
     for k, matrix in enumerate(covariances.dense()):
-        yield f"covariances of component {k}", matrix
+        yield f"covariances of component {k}", "", names, matrix
 
 
-def _of_all(covariances: Covariances) -> Iterator[tuple[str, NDArray]]:
-    yield "covariances of every component", covariances.values
+def _of_all(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+    yield "covariances of every component", "", names, covariances.values
 
 
-def _no_matrices(covariances: Covariances) -> Iterator[tuple[str, NDArray]]:
-    yield from ()
+def _variances(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+    labels = [str(k) for k in range(covariances.n_components)]
+    yield "variances (covariances are zero)", "component", labels, covariances.variances
 
 
-MATRICES = {Full: _of_each, Tied: _of_all}
-"""The matrices of covariances, by storage, under titles."""
+Numbers = tuple[str, str, list[str], NDArray]
+"""Title, header of the labels, labels of the rows, and values."""
+TABLES = {Full: _of_each, Tied: _of_all}
+"""Where covariances are not zero, by storage."""
 
 
 def _blocks(names: list[str], width: int, first: int = 9) -> Iterator[slice]:
@@ -260,7 +264,10 @@ def _uncertainty(fitted: Fitted) -> Iterator[str]:
 
 
 def _short(names: Sequence[str], width: int) -> list[str]:
-    """Names without what steers a terminal, cut if a table of all would be too wide."""
+    """Names without what steers a terminal, cut if a table of all would be too wide.
+
+    They are cut before their last letters, in which names often differ.
+    """
     whole = [plain(name).replace("\n", "\\n") for name in names]
     longest = max(map(len, whole))
     fitting = (
@@ -269,7 +276,10 @@ def _short(names: Sequence[str], width: int) -> list[str]:
         if 9 + sum(max(MIN_NUMBER, min(len(n), limit)) + 2 for n in whole) <= width
     )
     limit = next(fitting, MIN_NAME)
-    return [name if len(name) <= limit else f"{name[: limit - 2]}.." for name in whole]
+    return [
+        name if len(name) <= limit else f"{name[: limit - 5]}..{name[-3:]}"
+        for name in whole
+    ]
 
 
 def _table(
