@@ -19,16 +19,16 @@ LAYERS = [
         "_cached",
         "_callbacks",
         "_columns",
-        "_csv",
         "_defects",
         "_inputs",
+        "_messages",
         "_patterns",
         "_rules",
         "_ties",
         "_units",
         "_weights",
     },
-    {"_conditioned", "_covariances", "_products", "_statistics", "_threads"},
+    {"_conditioned", "_covariances", "_csv", "_products", "_statistics", "_threads"},
     {"_blocks", "_families", "_parameters"},
     {
         "_charts",
@@ -40,6 +40,7 @@ LAYERS = [
         "_univariate",
     },
     {"_cuts", "_summary", "_deviations", "_features", "_fit_displays", "_panels"},
+    {"_summary", "_tables", "_deviations", "_features", "_fit_displays", "_panels"},
     {"_kernels", "_sources"},
     {"_incomplete"},
     {"_by_row"},
@@ -50,8 +51,8 @@ LAYERS = [
     {"_dask", "_displays", "_iterables", "_split", "_stepwise"},
     {"_files", "_given"},
     {"_estimator", "_sweep", "datasets"},
-    {"_selection", "_report", "_tables"},
-    {"_arguments"},
+    {"_arguments", "_outputs", "_report", "_selection"},
+    {"_analysis"},
     {"_command"},
     {"__main__"},
     {"__init__"},
@@ -144,7 +145,7 @@ def test_displays_are_names_of_the_package_like_any_other():
 
 def test_importing_the_package_imports_neither_matplotlib_nor_dask():
     code = (
-        "import sys, emgmm; "
+        "import sys, emgmm; emgmm.GaussianMixtureEM, emgmm.GaussianMixtureIC; "
         "print([m for m in ('matplotlib', 'dask') if m in sys.modules])"
     )
     result = subprocess.run(
