@@ -53,7 +53,9 @@ datasets            the demonstration data
 _estimator          GaussianMixtureEM
 _selection          GaussianMixtureIC
 _drawing            styles and axes of pictures, Gaussians as geometry
+_views              what a panel shows: rows, components, and how
 _panels             panels of a mixture's picture: one feature, or two
+_captions           titles, small print and legends of pictures
 _displays           MixtureDisplay
 _fit_displays       ConvergenceDisplay, CriterionDisplay
 _csv                lines of a CSV file, split and mistrusted
