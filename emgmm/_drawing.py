@@ -162,14 +162,17 @@ def limits_of(X: NDArray | None, centres: NDArray, reach: NDArray) -> NDArray:
     held = [centres - reach, centres + reach, *([] if X is None else [X])]
     low = np.fmin.reduce([np.fmin.reduce(part) for part in held])
     high = np.fmax.reduce([np.fmax.reduce(part) for part in held])
-    greatest = np.maximum(np.abs(low), np.abs(high))
-    least = 1e-6 * greatest
+    least = 1e-6 * np.maximum(np.abs(low), np.abs(high))
     width = np.where(high - low > least, high - low, np.maximum(least, 1e-6))
     if X is not None and len(X):
-        constant = (np.fmin.reduce(X) == np.fmax.reduce(X)) & (high - low <= least)
-        width = np.where(constant, np.where(greatest > 0, greatest, 1.0), width)
-        low = np.where(constant, low - width / 2, low)
-        high = np.where(constant, high + width / 2, high)
+        value = np.fmax.reduce(X)
+        scale = np.where(value == 0, 1.0, np.abs(value))
+        constant = (np.fmin.reduce(X) == value) & (high - low <= 1e-6 * scale)
+        low, high = (
+            np.where(constant, value + side * scale, end)
+            for side, end in ((-0.5, low), (0.5, high))
+        )
+        width = np.where(constant, scale, width)
     return np.stack([low - 0.04 * width, high + 0.04 * width], axis=1)
 
 

@@ -417,6 +417,7 @@ class CriterionDisplay:
             textcoords="offset points",
             horizontalalignment="center",
             verticalalignment="top",
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5},
         )
         star: dict[str, Any] = {
             "marker": "*",
@@ -480,10 +481,10 @@ def _steps(values: NDArray, best: float, unit: float) -> list[float]:
     farthest = (np.nanmax(values) - best) / unit
     powers = 10.0 ** np.arange(int(np.ceil(np.log10(max(farthest, 1)))) + 1)
     steps = np.outer(powers, [1, 2, 5]).ravel()
-    return steps[steps <= max(farthest, 1)].tolist()
+    return steps[steps <= 1.001 * max(farthest, 1)].tolist()
 
 
 def _difference(value: float, best: float, unit: float) -> str:
     """A tick: the best criterion itself, what others have more."""
-    digits = max(0, int(1 - np.log10(unit)))
+    digits = max(0, -int(np.floor(np.log10(unit))))
     return f"{best:.{digits}f}" if value == best else f"+{value - best:.6g}"
