@@ -11,6 +11,7 @@ _cached             properties that are computed once, without a lock
 _columns            columns that users choose, by index or by name
 _inputs             rows as users pass them: masks are NaN, dates are refused
 _weights            ones that are not stored, rows chosen evenly by weights
+_resolution         the step to which features are rounded, as rows show it
 _units              units in which numbers are moderate, what they resolve
 _statistics         the additive statistics that EM iterates on
 _products           products of matrices with very many columns
@@ -57,7 +58,9 @@ datasets            the demonstration data
 _estimator          GaussianMixtureEM
 _selection          GaussianMixtureIC
 _drawing            styles and axes of pictures, Gaussians as geometry
+_views              what a panel shows: rows, components, and how
 _panels             panels of a mixture's picture: one feature, or two
+_captions           titles, small print and legends of pictures
 _displays           MixtureDisplay
 _fit_displays       ConvergenceDisplay, CriterionDisplay
 _messages           lines on standard error, text without terminal escapes
