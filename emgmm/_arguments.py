@@ -159,13 +159,15 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 def _check_file(option: str, path: str) -> None:
     """Whether a file can be written where it should be."""
+    # What is no ordinary file, as /dev/null, is written where it is.
+    ordinary = os.path.isfile(path) or not os.path.exists(path)
     folder = Path(os.path.realpath(path)).parent
     if not path or path == STREAM or Path(path).is_dir():
         kind = "standard output" if path == STREAM else "a folder"
         raise ValueError(f"{option} {path!r} is {kind}: name a file.")
-    if not folder.is_dir():
+    if ordinary and not folder.is_dir():
         raise ValueError(f"{option} {path!r}: there is no folder {str(folder)!r}.")
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder if ordinary else path, os.W_OK):
         raise ValueError(f"{option} {path!r} cannot be written there.")
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -224,8 +225,10 @@ def _found(path: str, names: list[str], known: dict[str, int], text: str) -> lis
     ends = RANGE.fullmatch(f"{text}-{text}") or RANGE.fullmatch(text)
     first, last = map(int, ends.groups()) if ends else (0, -1)
     if not first <= last < len(names):
+        close = get_close_matches(text, names, 1, cutoff=0.7)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise TableError(
-            f"{path!r} has no column {text!r:.{LONGEST_NAME}}: it has "
+            f"{path!r} has no column {text!r:.{LONGEST_NAME}}{hint}: it has "
             f"{listed(filter(None, names))}, or by index 0 to {len(names) - 1}."
         )
     return list(range(first, last + 1))

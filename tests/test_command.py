@@ -685,12 +685,17 @@ def test_labels_are_not_left_behind_if_the_model_cannot_be_saved(
 def test_rows_go_to_standard_output_and_the_summary_elsewhere(data, run, tmp_path):
     said = run(data, *ONE, "--out", tmp_path / "l.csv", "--impute", tmp_path / "i.csv")
     for option, name in (("--out", "l.csv"), ("--impute", "i.csv")):
-        process = program(data, *ONE, option, "-")
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0
-        assert out == (tmp_path / name).read_text()
-        assert said.out.splitlines()[2] in err.splitlines()
-        assert "wrote -: 200 rows" in err
+        printed = run(data, *ONE, option, "-")
+        assert printed.out == (tmp_path / name).read_text()
+        assert said.out.partition("\n\nwrote")[0] in printed.err
+        assert "wrote -: 200 rows" in printed.err
+
+
+def test_devices_are_written_where_folders_cannot_be(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.path.isdir(path))
+    assert parsed(["x.csv", "--out", os.devnull]).out == os.devnull
+    with pytest.raises(ValueError, match="--out .* cannot be written there"):
+        parsed(["x.csv", "--out", str(tmp_path / "labels.csv")])
 
 
 # As a program ----------------------------------------------------------------------

@@ -405,6 +405,14 @@ def test_a_column_without_a_name_is_chosen_by_its_index(file):
     assert table.names == ["column 0", "b"]
 
 
+def test_a_name_that_is_close_is_suggested(file):
+    path = file(text(ROWS, header="Sepal length,Sepal width,Species"))
+    with pytest.raises(TableError, match="'sepal_width' .did you mean 'Sepal width'"):
+        read_table(path, ["sepal_width"])
+    with pytest.raises(TableError, match="no column 'x': it has"):
+        read_table(path, ["x"])
+
+
 @pytest.mark.parametrize("columns", [["3"], ["1-3"], ["2-1"], ["-1"], ["1-"], ["1.0"]])
 def test_indices_that_no_column_has(file, columns):
     with pytest.raises(
