@@ -45,7 +45,8 @@ def analyse(args: argparse.Namespace) -> None:
         return
     with lasting(args.file) as file:
         name = "standard input" if args.file == STDIN else args.file
-        table = read_table(name, args.columns, args.weights, args.decimal, file)
+        form = args.decimal, args.encoding
+        table = read_table(name, args.columns, args.weights, *form, file)
         if table.left_out:
             say("note", f"left out, as no column of numbers: {listed(table.left_out)}")
         if len(table.X) < 2:

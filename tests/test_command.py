@@ -287,7 +287,10 @@ def test_decimal_commas_are_read_and_said(run, data, tmp_path):
     assert commas.splitlines()[0].endswith("200 rows, 3 columns, decimal commas")
     assert commas.splitlines()[1:] == points.splitlines()[1:]
     (tmp_path / "spaces.txt").write_text("1,5 2,5\n2,5 3\n4 7,25\n")
-    argv = [tmp_path / "spaces.txt", "--components", "1", "--model", "EII"]
+    (tmp_path / "latin.csv").write_bytes("\u00e4;b\n1,5;2\n3;4\n4;1\n".encode("latin1"))
+    argv = [tmp_path / "latin.csv", "--components", "1", "--model", "EII"]
+    assert "\u00e4" in run(*argv, "--encoding", "latin1").out
+    argv[0] = tmp_path / "spaces.txt"
     assert "3 rows, 2 columns" in run(*argv, "--decimal", ",").out
 
 
@@ -522,6 +525,8 @@ def test_errors_of_missing_values(fails, tmp_path, content, argv, match):
         (["--out", "x.npz", "--save", "./x.npz"], "is named twice"),
         (["--colums", "alpha"], "arguments: --colums alpha (did you mean --columns?)"),
         (["--imput=x.csv"], "arguments: --imput=x.csv (did you mean --impute?)"),
+        (["--encoding", "klingon"], "'klingon' is no encoding of text"),
+        (["--encoding", "zip"], "'zip' is no encoding of text"),
         (["--decimal", ";"], "argument --decimal: invalid choice: ';'"),
         (
             ["--columns", "7"],

@@ -368,6 +368,27 @@ def test_a_decimal_comma_far_down_is_read_or_shown_by_its_line(file):
     assert read_table(file("\n".join(lines)), decimal=",").X[3999, 0] == 1.5
 
 
+# Encodings -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8", "utf-16-le"])
+def test_other_encodings_are_read_and_written(file, tmp_path, encoding):
+    path = file("L\u00e4nge;Ma\u00df\n1,5;2\n3;4,5\n".encode(encoding))
+    table = read_table(path, encoding=encoding)
+    assert table.names == ["L\u00e4nge", "Ma\u00df"]
+    assert_array_equal(table.X, [[1.5, 2], [3, 4.5]])
+    out = written(tmp_path, write_rows, table, table.X)
+    expected = "row;L\u00e4nge;Ma\u00df\n0;1,5;2\n1;3;4,5\n"
+    assert out.read_bytes() == expected.encode(encoding)
+
+
+@pytest.mark.parametrize("encoding, wrong", [("cp1252", None), ("utf-8", "utf-16")])
+def test_a_wrong_encoding_is_an_error_that_says_what_to_give(file, encoding, wrong):
+    path = file("L\u00e4nge;Ma\u00df\n1,5;2\n".encode(encoding))
+    with pytest.raises(TableError, match=f"in {wrong or 'UTF-8'} .*--encoding"):
+        read_table(path, encoding=wrong)
+
+
 # Columns by index ------------------------------------------------------------------
 
 
