@@ -106,8 +106,8 @@ def _fit(args: argparse.Namespace, table: Table) -> Fitted:
             covariance_type=args.model or "all",
             criterion=args.criterion,
         )
-        with _progress(args.quiet) as told:
-            search._fit(table.X, table.weights, told)
+        with _progress(args.quiet) as show:
+            search._fit(table.X, table.weights, show)
         gmm = search.best_estimator_
     return _fitted(gmm, table, search)
 
