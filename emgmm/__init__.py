@@ -64,7 +64,7 @@ _captions           titles, small print and legends of pictures
 _displays           MixtureDisplay
 _fit_displays       ConvergenceDisplay, CriterionDisplay
 _messages           lines on standard error, text without terminal escapes
-_csv                lines of a CSV file, split and mistrusted
+_csv                lines of a CSV file, split and checked
 _tables             tables in files, read and checked
 _outputs            files that the command writes, all or none
 _report             a fit described in words and tables

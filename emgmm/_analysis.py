@@ -45,7 +45,8 @@ def analyse(args: argparse.Namespace) -> None:
         return
     with lasting(args.file) as file:
         name = "standard input" if args.file == STDIN else args.file
-        table = read_table(name, args.columns, args.weights, args.decimal, file)
+        form = args.decimal, args.encoding
+        table = read_table(name, args.columns, args.weights, *form, file)
         if table.left_out:
             say("note", f"left out, as no column of numbers: {listed(table.left_out)}")
         if len(table.X) < 2:
@@ -105,8 +106,8 @@ def _fit(args: argparse.Namespace, table: Table) -> Fitted:
             covariance_type=args.model or "all",
             criterion=args.criterion,
         )
-        with _progress(args.quiet) as told:
-            search._fit(table.X, table.weights, told)
+        with _progress(args.quiet) as show:
+            search._fit(table.X, table.weights, show)
         gmm = search.best_estimator_
     return _fitted(gmm, table, search)
 

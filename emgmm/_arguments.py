@@ -19,6 +19,7 @@ OF_FILES = (
     "columns",
     "weights",
     "decimal",
+    "encoding",
     "components",
     "model",
     "criterion",
@@ -37,17 +38,17 @@ and the covariance model are chosen by BIC, unless one of each is given. Without
 the demonstration with three components runs.
 """
 EPILOG = """\
-A CSV file, in UTF-8, may be split by commas, semicolons, tabs or spaces, and may begin
-with a line of names. Decimal commas are recognised where nothing else can be meant;
---decimal settles it. Columns without names (as in NPY files) are called by numbers from
-0. Columns of text are left out. Cells that are empty or hold NA, N/A, #N/A, <NA>, NaN,
+A CSV file may be split by commas, semicolons, tabs or spaces, and may begin with a line
+of names. Decimal commas are recognised where nothing else can be meant; --decimal
+settles it. Columns without names (as in NPY files) are called by numbers from 0.
+Columns of text are left out. Cells that are empty or hold NA, N/A, #N/A, <NA>, NaN,
 null, none, ? or a point alone are missing values: each row is fitted by what it has.
 Empty lines are skipped, in a file of one column too: write NA there. --out and --impute
-write rows as the file has them: all of its columns, its delimiter and decimal mark,
-after the number of the row, from 0; text that a spreadsheet would run as a formula gets
-an apostrophe. Either may be - for standard output, and what is said of the fit goes to
-standard error then. Files are written when all is done, or not at all. Errors exit
-with 2.
+write rows as the file has them: all of its columns, its delimiter, decimal mark and
+encoding, after the number of the row, from 0; text that a spreadsheet would run as a
+formula gets an apostrophe. Either may be - for standard output, and what is said of the
+fit goes to standard error then. Files are written when all is done, or not at all.
+Errors exit with 2.
 """
 
 
@@ -113,6 +114,8 @@ def _add_of_fit(parser: _Parser) -> None:
     add("--weights", metavar="NAME", help="column with the weights of the rows")
     marks = "decimal mark, a point or a comma; default: recognised"
     add("--decimal", choices=[".", ","], metavar="MARK", help=marks)
+    encodings = "how letters are written in FILE, as cp1252 or utf-16; default: utf-8"
+    add("--encoding", type=_encoding, metavar="NAME", help=encodings)
     add(
         "--components",
         type=_numbers,
@@ -159,13 +162,15 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 def _check_file(option: str, path: str) -> None:
     """Whether a file can be written where it should be."""
+    # What is no ordinary file, as /dev/null, is written where it is.
+    ordinary = os.path.isfile(path) or not os.path.exists(path)
     folder = Path(os.path.realpath(path)).parent
     if not path or path == STREAM or Path(path).is_dir():
         kind = "standard output" if path == STREAM else "a folder"
         raise ValueError(f"{option} {path!r} is {kind}: name a file.")
-    if not folder.is_dir():
+    if ordinary and not folder.is_dir():
         raise ValueError(f"{option} {path!r}: there is no folder {str(folder)!r}.")
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder if ordinary else path, os.W_OK):
         raise ValueError(f"{option} {path!r} cannot be written there.")
 
 
@@ -204,6 +209,17 @@ def _numbers(text: str) -> list[int]:
             )
         found.update(range(ends[0], ends[-1] + 1))
     return sorted(found)
+
+
+def _encoding(name: str) -> str:
+    """An encoding of text that Python knows."""
+    try:
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{name!r} is no encoding of text: give one such as utf-8 or cp1252"
+        ) from error
+    return name
 
 
 def _models(text: str) -> list[str]:

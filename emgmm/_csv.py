@@ -49,6 +49,8 @@ class Form:
     header: int
     """Number of the line of names; 0 if there is none."""
     decimal: str
+    encoding: str | None = None
+    """How characters are bytes; None: UTF-8."""
 
     def body(self) -> Iterator[tuple[int, str]]:
         """Lines of rows, numbered from 1, each with as many fields as there are names.
@@ -56,7 +58,7 @@ class Form:
         A line is split only where quotation marks may hide a delimiter.
         """
         width, delimiter = len(self.names), self.delimiter
-        for number, line in _lines(self.path, self.file):
+        for number, line in _lines(self.path, self.file, self.encoding):
             if number <= self.header:
                 continue
             if delimiter is None or '"' in line:
@@ -84,9 +86,9 @@ class Form:
         return _fields(line, self.delimiter)
 
 
-def _lines(path: str, file: str) -> Iterator[tuple[int, str]]:
+def _lines(path: str, file: str, encoding: str | None) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, with their numbers."""
-    with open(file, encoding="utf-8-sig") as opened:
+    with open(file, encoding=encoding or "utf-8-sig") as opened:
         lines = iter(partial(opened.readline, LONGEST + 1), "")
         for number, line in enumerate(lines, start=1):
             if len(line) > LONGEST:
@@ -110,9 +112,11 @@ def sample_of(lines: Iterator[tuple[int, str]]) -> list[tuple[int, str]]:
     return sample
 
 
-def form_of(path: str, file: str, decimal: str | None = None) -> Form:
+def form_of(
+    path: str, file: str, decimal: str | None = None, encoding: str | None = None
+) -> Form:
     """The form of a file, from its first lines, and its decimal mark if it is known."""
-    numbered = sample_of(_lines(path, file))
+    numbered = sample_of(_lines(path, file, encoding))
     if not numbered:
         raise TableError(f"{path!r} is empty: give a file with rows.")
     if "\0" in numbered[0][1]:
@@ -134,7 +138,7 @@ def form_of(path: str, file: str, decimal: str | None = None) -> Form:
         )
     found = decimal or _decimal(delimiter, others if has_names else [first, *others])
     header = numbered[0][0] if has_names else 0
-    return Form(path, file, delimiter, names, header, found)
+    return Form(path, file, delimiter, names, header, found, encoding)
 
 
 def _has_names(first: list[str], others: list[list[str]]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from codecs import getincrementalencoder
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import zip_longest
@@ -108,7 +109,8 @@ def _write(
     delimiter = source.delimiter or {".": ",", ",": ";"}[source.decimal]
     taken = set(source.names)
     row, *own = [_unused(name, taken) for name in ("row", *names)]
-    text = SimpleNamespace(write=lambda line: file.write(line.encode("utf-8")))
+    encode = getincrementalencoder(source.encoding or "utf-8")().encode
+    text = SimpleNamespace(write=lambda line: file.write(encode(line)))
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow([row, *map(_harmless, source.names), *own])
     writer.writerows([str(i), *fields] for i, fields in enumerate(rows))

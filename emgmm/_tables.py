@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
@@ -43,6 +44,7 @@ class Source:
     records: Callable[[], Iterator[list[str]]]
     delimiter: str | None = ","
     decimal: str = "."
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,7 @@ def read_table(
     columns: list[str] | None = None,
     weights: str | None = None,
     decimal: str | None = None,
+    encoding: str | None = None,
     file: str | None = None,
 ) -> Table:
     """The rows of a file, of all columns of numbers or of those that are named.
@@ -107,10 +110,11 @@ def read_table(
             magic = opened.read(6)
         if magic == b"\x93NUMPY":
             return _read_npy(path, file, columns, weights)
-        return _read_text(form_of(path, file, decimal), columns, weights)
-    except UnicodeDecodeError as error:
+        return _read_text(form_of(path, file, decimal, encoding), columns, weights)
+    except UnicodeError as error:
         raise TableError(
-            f"{path!r} is neither a CSV file in UTF-8 nor a NPY file: convert it."
+            f"{path!r} is neither a CSV file in {encoding or 'UTF-8'} nor a NPY file: "
+            "name its encoding with --encoding (of Excel mostly cp1252), or convert it."
         ) from error
     except csv.Error as error:
         raise TableError(f"{path!r} is no CSV file: {error}.") from error
@@ -185,7 +189,9 @@ def _read_text(form: Form, columns: list[str] | None, weights: str | None) -> Ta
         for i in sorted(others)
         if columns is None
     ]
-    source = Source(form.names, form.records, form.delimiter, form.decimal)
+    source = Source(
+        form.names, form.records, form.delimiter, form.decimal, form.encoding
+    )
     named = bool(form.header)
     return Table(X, rows_weights, features, named, left_out, source, chosen)
 
@@ -224,8 +230,10 @@ def _found(path: str, names: list[str], known: dict[str, int], text: str) -> lis
     ends = RANGE.fullmatch(f"{text}-{text}") or RANGE.fullmatch(text)
     first, last = map(int, ends.groups()) if ends else (0, -1)
     if not first <= last < len(names):
+        close = get_close_matches(text, names, 1, cutoff=0.7)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise TableError(
-            f"{path!r} has no column {text!r:.{LONGEST_NAME}}: it has "
+            f"{path!r} has no column {text!r:.{LONGEST_NAME}}{hint}: it has "
             f"{listed(filter(None, names))}, or by index 0 to {len(names) - 1}."
         )
     return list(range(first, last + 1))

@@ -79,12 +79,14 @@ def fails(capsys):
     return fails
 
 
-def program(*argv, **kwargs):
-    """The command as a program of its own."""
+def program(*argv, closed="", **kwargs):
+    """The command as a program of its own, with redirections that close streams."""
     folder = os.path.dirname(os.path.dirname(emgmm.__file__))
     path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kwargs
     command = [sys.executable, "-m", "emgmm", *map(str, argv)]
+    if closed:
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
     environment = os.environ | {"PYTHONPATH": path}
     return subprocess.Popen(command, text=True, env=environment, **kwargs)
 
@@ -285,7 +287,10 @@ def test_decimal_commas_are_read_and_said(run, data, tmp_path):
     assert commas.splitlines()[0].endswith("200 rows, 3 columns, decimal commas")
     assert commas.splitlines()[1:] == points.splitlines()[1:]
     (tmp_path / "spaces.txt").write_text("1,5 2,5\n2,5 3\n4 7,25\n")
-    argv = [tmp_path / "spaces.txt", "--components", "1", "--model", "EII"]
+    (tmp_path / "latin.csv").write_bytes("\u00e4;b\n1,5;2\n3;4\n4;1\n".encode("latin1"))
+    argv = [tmp_path / "latin.csv", "--components", "1", "--model", "EII"]
+    assert "\u00e4" in run(*argv, "--encoding", "latin1").out
+    argv[0] = tmp_path / "spaces.txt"
     assert "3 rows, 2 columns" in run(*argv, "--decimal", ",").out
 
 
@@ -520,6 +525,8 @@ def test_errors_of_missing_values(fails, tmp_path, content, argv, match):
         (["--out", "x.npz", "--save", "./x.npz"], "is named twice"),
         (["--colums", "alpha"], "arguments: --colums alpha (did you mean --columns?)"),
         (["--imput=x.csv"], "arguments: --imput=x.csv (did you mean --impute?)"),
+        (["--encoding", "klingon"], "'klingon' is no encoding of text"),
+        (["--encoding", "zip"], "'zip' is no encoding of text"),
         (["--decimal", ";"], "argument --decimal: invalid choice: ';'"),
         (
             ["--columns", "7"],
@@ -685,12 +692,17 @@ def test_labels_are_not_left_behind_if_the_model_cannot_be_saved(
 def test_rows_go_to_standard_output_and_the_summary_elsewhere(data, run, tmp_path):
     said = run(data, *ONE, "--out", tmp_path / "l.csv", "--impute", tmp_path / "i.csv")
     for option, name in (("--out", "l.csv"), ("--impute", "i.csv")):
-        process = program(data, *ONE, option, "-")
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0
-        assert out == (tmp_path / name).read_text()
-        assert said.out.splitlines()[2] in err.splitlines()
-        assert "wrote -: 200 rows" in err
+        printed = run(data, *ONE, option, "-")
+        assert printed.out == (tmp_path / name).read_text()
+        assert said.out.partition("\n\nwrote")[0] in printed.err
+        assert "wrote -: 200 rows" in printed.err
+
+
+def test_devices_are_written_where_folders_cannot_be(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.path.isdir(path))
+    assert parsed(["x.csv", "--out", os.devnull]).out == os.devnull
+    with pytest.raises(ValueError, match="--out .* cannot be written there"):
+        parsed(["x.csv", "--out", str(tmp_path / "labels.csv")])
 
 
 # As a program ----------------------------------------------------------------------
@@ -745,21 +757,17 @@ def test_nobody_reads_an_error(data):
 @pytest.mark.parametrize(
     "closed, argv, status, said",
     [
-        ([1], ONE, 0, ""),
-        ([1], ["--version"], 0, ""),
-        ([1], [*ONE, "--out", "-"], 2, "standard output is closed: name a file"),
-        ([2], [*ONE, "--columns", "alpha"], 0, "VEV with 2 components"),
-        ([1, 2], ["--modle"], 2, ""),
-        ([0], ["-"], 2, "standard input is closed"),
+        (">&-", ONE, 0, ""),
+        (">&-", ["--version"], 0, ""),
+        (">&-", [*ONE, "--out", "-"], 2, "standard output is closed: name a file"),
+        ("2>&-", [*ONE, "--columns", "alpha"], 0, "VEV with 2 components"),
+        (">&- 2>&-", ["--modle"], 2, ""),
+        ("<&-", ["-"], 2, "standard input is closed"),
     ],
 )
 def test_streams_may_be_closed(data, closed, argv, status, said):
-    def close():
-        for descriptor in closed:
-            os.close(descriptor)
-
     file = [] if argv == ["-"] else [data]
-    process = program(*file, *argv, preexec_fn=close)
+    process = program(*file, *argv, closed=closed)
     out, err = process.communicate(timeout=60)
     assert process.returncode == status
     assert said in out + err and "Traceback" not in err

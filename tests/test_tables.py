@@ -368,6 +368,27 @@ def test_a_decimal_comma_far_down_is_read_or_shown_by_its_line(file):
     assert read_table(file("\n".join(lines)), decimal=",").X[3999, 0] == 1.5
 
 
+# Encodings -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8", "utf-16-le"])
+def test_other_encodings_are_read_and_written(file, tmp_path, encoding):
+    path = file("L\u00e4nge;Ma\u00df\n1,5;2\n3;4,5\n".encode(encoding))
+    table = read_table(path, encoding=encoding)
+    assert table.names == ["L\u00e4nge", "Ma\u00df"]
+    assert_array_equal(table.X, [[1.5, 2], [3, 4.5]])
+    out = written(tmp_path, write_rows, table, table.X)
+    expected = "row;L\u00e4nge;Ma\u00df\n0;1,5;2\n1;3;4,5\n"
+    assert out.read_bytes() == expected.encode(encoding)
+
+
+@pytest.mark.parametrize("encoding, wrong", [("cp1252", None), ("utf-8", "utf-16")])
+def test_a_wrong_encoding_is_an_error_that_says_what_to_give(file, encoding, wrong):
+    path = file("L\u00e4nge;Ma\u00df\n1,5;2\n".encode(encoding))
+    with pytest.raises(TableError, match=f"in {wrong or 'UTF-8'} .*--encoding"):
+        read_table(path, encoding=wrong)
+
+
 # Columns by index ------------------------------------------------------------------
 
 
@@ -405,6 +426,14 @@ def test_a_column_without_a_name_is_chosen_by_its_index(file):
     assert table.names == ["column 0", "b"]
 
 
+def test_a_name_that_is_close_is_suggested(file):
+    path = file(text(ROWS, header="Sepal length,Sepal width,Species"))
+    with pytest.raises(TableError, match="'sepal_width' .did you mean 'Sepal width'"):
+        read_table(path, ["sepal_width"])
+    with pytest.raises(TableError, match="no column 'x': it has"):
+        read_table(path, ["x"])
+
+
 @pytest.mark.parametrize("columns", [["3"], ["1-3"], ["2-1"], ["-1"], ["1-"], ["1.0"]])
 def test_indices_that_no_column_has(file, columns):
     with pytest.raises(
@@ -420,11 +449,12 @@ def test_indices_that_no_column_has(file, columns):
 def test_20_000_columns_are_read(file, quote):
     X = np.random.default_rng(0).standard_normal((3, 20_000))
     names = [f"{quote}c{i}{quote}" for i in range(20_000)]
-    table = read_table(file(text(X, header=",".join(names))))
+    path = file(text(X, header=",".join(names)))
+    table = read_table(path)
     assert_array_equal(table.X, X)
     assert table.names[-1] == "c19999"
     with pytest.raises(TableError, match="no column 'x'") as caught:
-        read_table(table.source.records.__self__.path, ["x"])
+        read_table(path, ["x"])
     assert len(str(caught.value)) < 400
 
 
