@@ -21,6 +21,7 @@ _threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
 _incomplete_blocks  those of rows in which values are missing
 _rules              rules of the M-step: volume and shape
+_bounded            estimates with variances that are bounded from below
 _families           the fourteen covariance models: rules of the M-step
 _parameters         weights, means and covariances of a mixture
 _univariate         mixtures of one feature: probabilities and quantiles

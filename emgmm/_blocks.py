@@ -228,9 +228,11 @@ class RowBlocks(ABC):
         """The rows in units (d,) in which squares of squares neither over- nor
         underflow: powers of two, and 1 unless that is needed, which copies the rows.
         """
-        if are_moderate(self.sizes):
+        varying = ~np.isnan(self.steps)  # what is constant has no size
+        if are_moderate(self.sizes[varying]):
             return self, np.ones(self.n_features)
-        units = units_of(np.fmax.reduce(np.abs(self.extremes)), by_feature)
+        sizes = varying * np.fmax.reduce(np.abs(self.extremes))
+        units = units_of(sizes, by_feature)
         return self.divided_by(units), units
 
     def divided_by(self, units: NDArray) -> Self:

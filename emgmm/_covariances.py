@@ -8,7 +8,6 @@ the values were estimated is no concern of it; that is a family's rule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from ._algebra import MATRICES, VARIANCES, Algebra, gram, inverse_triangles
 from ._cached import cached_property
 
-BOUND_TOL = 1e-6  # share of a least variance that may be lacking
+BOUND_TOL = 1e-9  # share of a least variance that may be lacking
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
 
@@ -98,11 +97,20 @@ class Covariances(ABC):
 
     @staticmethod
     @abstractmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        """What values lack, laid out as products, so that the variance in no direction
-        is less than that of independent features with the least variances (d,).
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        """Whether the variance in no direction is less than that of independent
+        features with the least variances (d,)."""
 
-        None if they lack nothing; LinAlgError if they are not positive definite.
+    @staticmethod
+    @abstractmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        """What is to be added to the own scatter of a row so that the bound is met,
+        and the relative change, if values are the estimate with what was ``added``.
+
+        Both are laid out as products. Where values are beyond the bound without it,
+        nothing is added, but what is kept: that share of what was.
         """
 
     @abstractmethod
@@ -229,10 +237,15 @@ class Spherical(Covariances):
         return np.repeat((counts * values)[:, None], n_features, axis=1)
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
         # All features share the variance: it is at least the mean of theirs.
-        lacking = _lacking(values[:, None], least.mean(keepdims=True))
-        return lacking if lacking is None else np.tile(lacking, len(least))
+        return _reach(values, least.mean())
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition(values[:, None], least.mean(), own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * self.n_features * weights
@@ -268,8 +281,14 @@ class Diagonal(Covariances):
         return counts[:, None] * values
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        return _lacking(values, least)
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        return _reach(values, least)
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition(values, least, own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None]
@@ -311,8 +330,14 @@ class Tied(Covariances):
         return counts.sum() * values[None]
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        return _lacking_matrices(values[None], least)
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        return _matrices_reach(values, least)
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition_to_matrices(values[None], least, own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
@@ -352,8 +377,14 @@ class Full(Covariances):
         return counts[:, None, None] * values
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        return _lacking_matrices(values, least)
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        return _matrices_reach(values, least)
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition_to_matrices(values, least, own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None, None]
@@ -362,29 +393,40 @@ class Full(Covariances):
         return self.values.copy()
 
 
-def _lacking(variances: NDArray, least: NDArray) -> NDArray | None:
-    """What variances (K, d) lack to the least (d,), if they lack any of it."""
-    lacking = least - variances
-    if (lacking <= BOUND_TOL * least).all():
-        return None
-    return np.where(lacking > 0, lacking, 0.0)
+def _reach(variances: NDArray, least: NDArray) -> bool:
+    """Whether no variance (K, d) is less than the least (d,), but for a tolerance."""
+    return bool((variances >= (1 - BOUND_TOL) * least).all())
 
 
-def _lacking_matrices(matrices: NDArray, least: NDArray) -> NDArray | None:
-    """What matrices S (K, d, d) lack so that S - diag(least) is nowhere negative.
+def _matrices_reach(matrices: NDArray, least: NDArray) -> bool:
+    """Whether S - diag(least) is nowhere negative, but for a tolerance."""
+    try:
+        np.linalg.cholesky(matrices - np.diag((1 - BOUND_TOL) * least))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
-    In the coordinates in which S is the identity and the bound is diagonal, variances
-    less than the bound are raised to it. For a single free matrix that maximises the
-    likelihood of the bounded model.
-    """
-    diagonal = np.diag((1 - BOUND_TOL) * least)
-    with suppress(np.linalg.LinAlgError):
-        np.linalg.cholesky(matrices - diagonal)
-        return None
+
+def _addition(
+    variances: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+) -> tuple[NDArray, float]:
+    """Of variances (K, d), which follow the scatter in proportion or less."""
+    wanted = np.maximum((own + added) * (least / variances) - own, kept * added)
+    return wanted, float((np.abs(wanted - added) / variances).max())
+
+
+def _addition_to_matrices(
+    matrices: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+) -> tuple[NDArray, float]:
+    """The like of matrices, in coordinates in which each of them is the identity."""
     lower = np.linalg.cholesky(matrices)
-    scaled = inverse_triangles(lower) * np.sqrt(least)
-    ratios, axes = np.linalg.eigh(scaled @ scaled.mT)
-    excess = np.sqrt(np.maximum(ratios - 1, 0.0))
-    if not (excess**2 > BOUND_TOL).any():
-        return None
-    return gram(((lower @ axes) * excess[:, None, :]).mT)
+    inverse = inverse_triangles(lower)
+    bound = inverse * np.sqrt(least)
+    ratios, axes = np.linalg.eigh(bound @ bound.mT)
+    root = axes * np.sqrt(np.maximum(ratios, 0.0))[:, None, :] @ axes.mT
+    own, added = inverse @ own @ inverse.mT, inverse @ added @ inverse.mT
+    lacking = root @ (own + added) @ root - own - kept * added
+    excess, axes = np.linalg.eigh(lacking)
+    axes *= np.sqrt(np.maximum(excess, 0.0))[:, None, :]
+    wanted = kept * added + gram(axes.mT)
+    return lower @ wanted @ lower.mT, float(np.abs(wanted - added).max())
