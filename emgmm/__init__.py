@@ -18,6 +18,7 @@ _threads            threads over blocks, BLAS held to one, scratch memory
 _blocks             where rows come from, and sums over blocks of them
 _incomplete_blocks  those of rows in which values are missing
 _rules              rules of the M-step: volume and shape
+typing              types for annotations
 _families           the fourteen covariance models: rules of the M-step
 _parameters         weights, means and covariances of a mixture
 _univariate         mixtures of one feature: probabilities and quantiles
@@ -52,6 +53,7 @@ _published          what a fit publishes, whether it is all of one mind
 _files              files of fitted mixtures, written and mistrusted
 datasets            the demonstration data
 _estimator          GaussianMixtureEM
+_selected           what a fitted search offers of its best estimator
 _selection          GaussianMixtureIC
 _drawing            styles and axes of pictures, Gaussians as geometry
 _panels             panels of a mixture's picture: one feature, or two
