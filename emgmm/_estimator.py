@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._blocks import Blocks, RowBlocks
@@ -62,6 +62,8 @@ from ._stepwise import (
 )
 from ._threads import BLAS
 from ._validation import (
+    Names,
+    Suggesting,
     check_covariances,
     check_given,
     check_means,
@@ -80,7 +82,7 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 Rows = TypeVar("Rows", bound=Blocks)
 
 
-class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
+class GaussianMixtureEM(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimator):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
@@ -338,12 +340,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(FAMILIES))],
+        "covariance_type": [Names(FAMILIES)],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [StrOptions({"scale"}), Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Names(["scale"]), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(STARTS)), "array-like", callable],
+        "init_params": [Names(STARTS), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
@@ -351,9 +353,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "acceleration": [StrOptions({"anderson"}), None],
+        "acceleration": [Names(["anderson"]), None],
         "step": [
-            StrOptions(set(SCHEDULES)),
+            Names(SCHEDULES),
             Interval(Real, 0.0, 1.0, closed="right"),
             callable,
         ],

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel
 
 from ._blocks import RowBlocks
@@ -28,7 +28,7 @@ from ._runs import SINGULAR, Problem
 from ._selected import Selected
 from ._sweep import Fit, Sweep
 from ._threads import BLAS
-from ._validation import check_models, unchanged_on_failure
+from ._validation import Names, Suggesting, check_models, unchanged_on_failure
 from .typing import CovarianceType, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
@@ -40,7 +40,9 @@ CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
 Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
 
 
-class GaussianMixtureIC(CallbackSupportMixin, Selected, ClusterMixin, BaseEstimator):
+class GaussianMixtureIC(
+    Suggesting, Selected, CallbackSupportMixin, ClusterMixin, BaseEstimator
+):
     """Gaussian mixture whose model and number of components a criterion selects.
 
     Fits every covariance model with every number of components to all rows, and keeps
@@ -163,8 +165,8 @@ class GaussianMixtureIC(CallbackSupportMixin, Selected, ClusterMixin, BaseEstima
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "covariance_type": [StrOptions({"all", *FAMILIES}), "array-like"],
-        "criterion": [StrOptions(set(CRITERIA)), callable],
+        "covariance_type": [Names(["all", *FAMILIES]), "array-like"],
+        "criterion": [Names(CRITERIA), callable],
         **{
             name: GaussianMixtureEM._parameter_constraints[name]
             for name in ("tol", "reg_covar", "max_iter", "random_state", "verbose")
