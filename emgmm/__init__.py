@@ -29,16 +29,15 @@ Examples
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._defects import DegenerateComponentWarning
-from ._estimator import GaussianMixtureEM
-from ._mixture import Mixture
-from ._selection import GaussianMixtureIC
-
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import typing as typing
+    from ._defects import DegenerateComponentWarning
     from ._displays import MixtureDisplay
+    from ._estimator import GaussianMixtureEM
     from ._fit_displays import ConvergenceDisplay, CriterionDisplay
+    from ._mixture import Mixture
+    from ._selection import GaussianMixtureIC
 
 __all__ = [
     "ConvergenceDisplay",
@@ -50,24 +49,30 @@ __all__ = [
     "MixtureDisplay",
 ]
 __version__ = "0.1.0"
-# Imported when first asked for: who draws nothing need not wait for them.
 _MODULES = ("datasets", "typing")
+# Imported when first asked for: an error of the command need not wait for scikit-learn,
+# nor a fit for matplotlib.
 _LATER = {
     "ConvergenceDisplay": "._fit_displays",
     "CriterionDisplay": "._fit_displays",
+    "DegenerateComponentWarning": "._defects",
+    "GaussianMixtureEM": "._estimator",
+    "GaussianMixtureIC": "._selection",
+    "Mixture": "._mixture",
     "MixtureDisplay": "._displays",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """A display, or a public module."""
+    """A public name, from the module that defines it, or a public module."""
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name], __name__), name)
+    globals()[name] = value = getattr(import_module(_LATER[name], __name__), name)
+    return value
 
 
 def __dir__() -> list[str]:
-    """What users may use, displays too."""
+    """What users may use, whether or not it is imported yet."""
     return sorted([*__all__, *_MODULES, "__version__"])

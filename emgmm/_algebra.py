@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dtrtri
+from scipy.sparse.linalg import ArpackError, svds
+
+WIDE = 256  # features beyond which decompositions cost more than passes over the rows
+SINGULAR_TOL = 1e-9  # relative, of singular values that Lanczos's method finds
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,14 @@ class Algebra:
     displace: Callable[[NDArray, NDArray, NDArray], NDArray]
     """Covariances, L' and coordinates to covariances: to first order the inverse of
     ``relate``, and positive definite whatever the coordinates."""
+    scale_of: Callable[[NDArray], NDArray]
+    """Covariances to the products of the standard deviations of two features."""
     take: Callable[[NDArray, NDArray], NDArray]
     """Covariances to those of some features, by their indices."""
     condition: Callable[[NDArray, NDArray, NDArray], tuple[NDArray, NDArray]]
     """Covariances, indices of features that are given and of others: the slopes
-    (..., others, given) of regressions on those, and the covariances left."""
+    (..., others, given) of regressions on those, or on none of them, and the
+    covariances left."""
 
 
 def _positive(values: NDArray) -> NDArray:
@@ -90,6 +98,27 @@ def gram(matrices: NDArray) -> NDArray:
     return matrices.mT @ matrices
 
 
+def turned(axes: NDArray) -> NDArray:
+    """Axes with their greatest coordinate positive, as rounding might not have them."""
+    greatest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
+    return axes * np.where(greatest < 0, -1.0, 1.0)
+
+
+def principal(rows: NDArray, tol: float = SINGULAR_TOL) -> tuple[float, NDArray]:
+    """Greatest singular value of a matrix, and its right singular vector (d,).
+
+    By Lanczos's method where both sides are long: some products with vectors instead of
+    a whole decomposition. The sign of the vector is any.
+    """
+    if min(rows.shape) > WIDE and np.isfinite(rows).all():
+        start = np.random.RandomState(0).standard_normal(min(rows.shape))
+        with suppress(ArpackError):
+            _, values, vectors = svds(rows, 1, v0=start, tol=tol)
+            return float(values[0]), vectors[0]
+    _, values, vectors = np.linalg.svd(rows, full_matrices=False)
+    return float(values[0]), vectors[0]
+
+
 def _relate_matrices(factors: NDArray, matrices: NDArray) -> NDArray:
     """U' S U - I."""
     related = factors.mT @ matrices @ factors
@@ -101,6 +130,12 @@ def _relate_matrices(factors: NDArray, matrices: NDArray) -> NDArray:
 def _displace_matrices(matrices: NDArray, inverses: NDArray, moves: NDArray) -> NDArray:
     """L (I + A + A^2 / 2) L', for symmetric A, as (S + (L + L A)(L + L A)') / 2."""
     return 0.5 * (matrices + gram(inverses + moves @ inverses))
+
+
+def _scale_of_matrices(matrices: NDArray) -> NDArray:
+    """Products of the roots of diagonals."""
+    deviations = np.sqrt(np.abs(np.einsum("...ii->...i", matrices)))
+    return deviations[..., :, None] * deviations[..., None, :]
 
 
 def _take_matrices(matrices: NDArray, features: NDArray) -> NDArray:
@@ -141,9 +176,10 @@ VARIANCES = Algebra(
     carry=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),
     relate=lambda factors, variances: np.log(variances * factors**2),
     displace=lambda variances, inverses, moves: variances * np.exp(moves),
+    scale_of=lambda variances: variances,
     take=lambda variances, features: variances[:, features],
     condition=lambda variances, given, others: (
-        np.zeros((1, len(others), len(given))),
+        np.zeros((1, len(others), 0)),
         variances[:, others],
     ),
 )
@@ -156,10 +192,11 @@ MATRICES = Algebra(
     invert_factors=lambda factors: inverse_triangles(factors.mT).mT,
     in_units=lambda matrices, units: matrices / units / units[:, None],
     scale=lambda factors, units: factors * units[..., None],
-    greatest=lambda factors: np.linalg.norm(factors, 2, axis=(1, 2)) ** 2,
+    greatest=lambda factors: np.array([principal(u.T)[0] ** 2 for u in factors]),
     carry=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
     relate=_relate_matrices,
     displace=_displace_matrices,
+    scale_of=_scale_of_matrices,
     take=_take_matrices,
     condition=_condition_matrices,
 )

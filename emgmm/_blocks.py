@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._products import squares
+from ._cached import cached_property
+from ._products import diagonal_squares, squares
+from ._resolution import known_steps, rows_to_look_at, steps_of
 from ._threads import OrderedSum, Scratch, run_all
 from ._units import are_moderate, resolution_of, sizes_of, type_of_sums, units_of
 from ._weights import are_ones, picked, positions
@@ -99,6 +101,11 @@ class Blocks(Protocol):
         """Relative size of what rounding does to deviations of rows from parameters."""
 
     @property
+    def steps(self) -> NDArray:
+        """Steps (d,) to which features are rounded, as far as rows show: 0 where they
+        are not, NaN of features that are constant."""
+
+    @property
     def weight(self) -> float:
         """Sum of the weights."""
 
@@ -108,7 +115,8 @@ class Blocks(Protocol):
 
     @property
     def scatter(self) -> NDArray:
-        """Weighted products about the center (d, d), where missing values are."""
+        """Weighted products about the center (d, d), where no value is missing: only
+        for those who need them, as there are d^2."""
 
     @property
     def variances(self) -> NDArray:
@@ -178,13 +186,13 @@ class RowBlocks(ABC):
 
     @property
     @abstractmethod
-    def variances(self) -> NDArray:
-        """Weighted variances of the features, shape (d,)."""
+    def squares(self) -> NDArray:
+        """Weighted squares (d,) about the center of what is there."""
 
     @property
     @abstractmethod
-    def scatter(self) -> NDArray:
-        """Weighted products about the center (d, d), where missing values are."""
+    def variances(self) -> NDArray:
+        """Weighted variances of the features, shape (d,)."""
 
     @abstractmethod
     def arranged(self, values: NDArray) -> NDArray:
@@ -222,8 +230,7 @@ class RowBlocks(ABC):
         """
         if are_moderate(self.sizes):
             return self, np.ones(self.n_features)
-        extremes = np.fmin.reduce(self.X, axis=0), np.fmax.reduce(self.X, axis=0)
-        units = units_of(np.fmax.reduce(np.abs(extremes)), by_feature)
+        units = units_of(np.fmax.reduce(np.abs(self.extremes)), by_feature)
         return self.divided_by(units), units
 
     def divided_by(self, units: NDArray) -> Self:
@@ -295,12 +302,34 @@ class RowBlocks(ABC):
         return resolution_of(self.X.dtype)
 
     @cached_property
+    def steps(self) -> NDArray:
+        sample = self.sample(rows_to_look_at(self.n_features))
+        steps = steps_of(sample.X)
+        if sample is self or not np.isnan(steps).any():
+            return steps
+        return known_steps(steps, *self.extremes)
+
+    @property
+    def extremes(self) -> tuple[NDArray, NDArray]:
+        """Least and greatest value (d,) of each feature, in rows that have a weight."""
+        X = (
+            self.X
+            if self.n_weighted == self.n_samples
+            else self.X[self.sample_weight > 0]
+        )
+        return np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+
+    @cached_property
     def weight(self) -> float:
         return float(self.sample_weight.sum())
 
     @property
     def sizes(self) -> NDArray:
         return sizes_of(self.center, self.variances)
+
+    @cached_property
+    def scatter(self) -> NDArray:
+        return scatter_of(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,16 +364,28 @@ class ArrayBlocks(RowBlocks):
         )
         return first + total[:-1] / total[-1]
 
-    @property
-    def variances(self) -> NDArray:
-        return np.diagonal(self.scatter) / self.weight
-
     @cached_property
-    def scatter(self) -> NDArray:
+    def squares(self) -> NDArray:
         center = self.center
         with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
-            sums = self.sum(lambda rows, weights: squares(rows - center, weights))
-        return sums[1:, 1:]
+            sums = self.sum(
+                lambda rows, weights: diagonal_squares(rows - center, weights)
+            )
+        return sums[1, 1:]
+
+    @property
+    def variances(self) -> NDArray:
+        return self.squares / self.weight
+
+
+def scatter_of(blocks: Blocks) -> NDArray:
+    """Weighted products (d, d) of complete rows about their center."""
+    center = blocks.center
+    return blocks.sum(partial(_products_about, center=center))[1:, 1:]
+
+
+def _products_about(X: NDArray, weights: NDArray, center: NDArray) -> NDArray:
+    return squares(X - center, weights)
 
 
 def raised_by_rows(error: Exception) -> bool:

@@ -27,8 +27,10 @@ def coordinates(
     logs = np.sqrt(weights) * np.log(np.maximum(to.weights, TINY) / weights)
     weights = weights * counted
     means = at.covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
-    shapes = at.covariances.relate(to.covariances)
-    shapes *= np.sqrt(at.covariances.information(weights))
+    shapes = np.zeros_like(at.covariances.values)
+    if np.any(counted):  # else what takes longest is for nothing
+        shapes = at.covariances.relate(to.covariances)
+        shapes *= np.sqrt(at.covariances.information(weights))
     return np.concatenate([logs, means.ravel(), shapes.ravel()])
 
 

@@ -64,7 +64,8 @@ class Regression:
     def line(self, rows: NDArray, k: int) -> NDArray:
         """Means (n, others) of a component, given the rows."""
         deviations = rows - self.known.means[k, : rows.shape[1]]
-        return self.left.means[k] + deviations @ self.slopes[k].T
+        slopes = self.slopes[k]  # on nothing where no feature depends on another
+        return self.left.means[k] + deviations[:, : slopes.shape[1]] @ slopes.T
 
     def mean(self, rows: NDArray) -> NDArray:
         """Means (n, others) under the whole mixture, given the rows."""

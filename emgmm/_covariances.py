@@ -8,15 +8,17 @@ the values were estimated is no concern of it; that is a family's rule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from functools import cached_property
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import MATRICES, VARIANCES, Algebra
+from ._algebra import MATRICES, VARIANCES, Algebra, gram, inverse_triangles
+from ._cached import cached_property
 
+BOUND_TOL = 1e-6  # share of a least variance that may be lacking
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
 
@@ -34,10 +36,15 @@ class Covariances(ABC):
     precisions_cholesky: NDArray
     n_components: int
     n_features: int
+    _last_nearness: list[NDArray] = field(
+        default_factory=lambda: [np.empty(0), np.empty(0)], init=False, repr=False
+    )
 
     algebra: ClassVar[Algebra]
     products: ClassVar[str]
     """Which second moments the E-step must sum: a key of ``OUTER``."""
+    by_feature: ClassVar[bool] = True
+    """Whether features have variances of their own."""
 
     @staticmethod
     @abstractmethod
@@ -63,6 +70,11 @@ class Covariances(ABC):
     def variances(self) -> NDArray:
         """The diagonals of the covariances, shape (K, d)."""
 
+    @property
+    def scale(self) -> NDArray:
+        """Products of standard deviations of features, in the layout of ``values``."""
+        return self.algebra.scale_of(self.values)
+
     @classmethod
     def from_values(cls, values: NDArray, n_components: int, n_features: int) -> Self:
         factors = cls.algebra.factorize(values)
@@ -84,6 +96,15 @@ class Covariances(ABC):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         """Scatter of so many rows (K,) with such covariances, laid out as products."""
 
+    @staticmethod
+    @abstractmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        """What values lack, laid out as products, so that the variance in no direction
+        is less than that of independent features with the least variances (d,).
+
+        None if they lack nothing; LinAlgError if they are not positive definite.
+        """
+
     @abstractmethod
     def information(self, weights: NDArray) -> NDArray:
         """Fisher information of the coordinates ``relate`` gives, for shares (K,)."""
@@ -103,9 +124,20 @@ class Covariances(ABC):
 
         Bounded from above by its trace where that is small.
         """
+        last, ratios = self._last_nearness
+        if np.array_equal(last, variances):  # every iteration asks more than once
+            return ratios
         scaled = self.algebra.scale(self.factors, np.sqrt(variances))
-        traces = (scaled * scaled).reshape(len(scaled), -1).sum(axis=1)
-        return self.algebra.greatest(scaled) if traces.max() > NEAR else traces
+        ratios = (scaled * scaled).reshape(len(scaled), -1).sum(axis=1)
+        if ratios.max() > NEAR:
+            ratios = self.algebra.greatest(scaled)
+        self._last_nearness[:] = variances, ratios
+        return ratios
+
+    def ordered(self, components: NDArray) -> Self:
+        """The covariances of the components in another order."""
+        values, factors = self.values[components], self.precisions_cholesky[components]
+        return replace(self, values=values, precisions_cholesky=factors)
 
     def marginal(self, features: NDArray) -> Self:
         """The covariances of some of the features, by their indices."""
@@ -113,12 +145,17 @@ class Covariances(ABC):
         return self.from_values(values, self.n_components, len(features))
 
     def conditional(self, given: NDArray, others: NDArray) -> tuple[NDArray, Self]:
-        """Slopes (K, others, given) of some features' regressions on those given, and
-        the covariances that are left to them."""
+        """Slopes (K, others, given) of some features' regressions on those given, or
+        (K, others, 0) where none depends on another; and the covariances that are left
+        to them."""
         slopes, values = self.algebra.condition(self.values, given, others)
-        shape = self.n_components, len(others), len(given)
         left = self.from_values(values, self.n_components, len(others))
-        return np.broadcast_to(slopes, shape), left
+        return np.broadcast_to(slopes, (self.n_components, *slopes.shape[-2:])), left
+
+    def halfway(self, component: int) -> Self:
+        """The mean of each covariance with that of one component."""
+        values = self.values / 2 + self.values[component] / 2
+        return self.from_values(values, self.n_components, self.n_features)
 
     def whiten(self, deviations: NDArray) -> NDArray:
         """One deviation of each component (K, d) to its own standard deviations."""
@@ -156,6 +193,7 @@ class Spherical(Covariances):
 
     algebra = VARIANCES
     products = "diagonal"
+    by_feature = False
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -168,8 +206,7 @@ class Spherical(Covariances):
         return replace(self, n_features=len(features))
 
     def conditional(self, given: NDArray, others: NDArray) -> tuple[NDArray, Self]:
-        slopes = np.zeros((self.n_components, len(others), len(given)))
-        return slopes, self.marginal(others)
+        return np.zeros((self.n_components, len(others), 0)), self.marginal(others)
 
     @property
     def factors(self) -> NDArray:
@@ -190,6 +227,12 @@ class Spherical(Covariances):
     @staticmethod
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return np.repeat((counts * values)[:, None], n_features, axis=1)
+
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        # All features share the variance: it is at least the mean of theirs.
+        lacking = _lacking(values[:, None], least.mean(keepdims=True))
+        return lacking if lacking is None else np.tile(lacking, len(least))
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * self.n_features * weights
@@ -224,6 +267,10 @@ class Diagonal(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None] * values
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking(values, least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None]
 
@@ -240,6 +287,9 @@ class Tied(Covariances):
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
+
+    def ordered(self, components: NDArray) -> Self:
+        return self
 
     @property
     def factors(self) -> NDArray:
@@ -260,8 +310,15 @@ class Tied(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts.sum() * values[None]
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking_matrices(values[None], least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
+
+    def halfway(self, component: int) -> Self:
+        return self
 
     def dense(self) -> NDArray:
         return np.tile(self.values, (self.n_components, 1, 1))
@@ -294,8 +351,40 @@ class Full(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None, None] * values
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking_matrices(values, least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None, None]
 
     def dense(self) -> NDArray:
         return self.values.copy()
+
+
+def _lacking(variances: NDArray, least: NDArray) -> NDArray | None:
+    """What variances (K, d) lack to the least (d,), if they lack any of it."""
+    lacking = least - variances
+    if (lacking <= BOUND_TOL * least).all():
+        return None
+    return np.where(lacking > 0, lacking, 0.0)
+
+
+def _lacking_matrices(matrices: NDArray, least: NDArray) -> NDArray | None:
+    """What matrices S (K, d, d) lack so that S - diag(least) is nowhere negative.
+
+    In the coordinates in which S is the identity and the bound is diagonal, variances
+    less than the bound are raised to it. For a single free matrix that maximises the
+    likelihood of the bounded model.
+    """
+    diagonal = np.diag((1 - BOUND_TOL) * least)
+    with suppress(np.linalg.LinAlgError):
+        np.linalg.cholesky(matrices - diagonal)
+        return None
+    lower = np.linalg.cholesky(matrices)
+    scaled = inverse_triangles(lower) * np.sqrt(least)
+    ratios, axes = np.linalg.eigh(scaled @ scaled.mT)
+    excess = np.sqrt(np.maximum(ratios - 1, 0.0))
+    if not (excess**2 > BOUND_TOL).any():
+        return None
+    return gram(((lower @ axes) * excess[:, None, :]).mT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from itertools import repeat
 from math import isnan
 from operator import add
@@ -18,6 +18,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ._blocks import RowBlocks
+from ._cached import cached_property
 from ._inputs import as_rows, validated
 from ._rows import check_sample_weight, named
 from ._sources import OutOfCore

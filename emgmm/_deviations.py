@@ -15,6 +15,7 @@ from ._threads import Scratch
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 WHITENED_SIZE = 2**18
 MIN_ROWS = 512
+MOST_NUMBERS = 2**22  # in an array of a block, however many features there are
 # Rows whose part of a component is this share of its greatest are left out of its sums:
 # one may lie 1e7 standard deviations away before that costs more than rounding.
 NEGLIGIBLE = 2.0**-100
@@ -41,6 +42,7 @@ class Deviations:
     @property
     def rows(self) -> int:
         rows = max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+        rows = min(rows, max(MOST_NUMBERS // self.origin.shape[1], 1))
         return rows * 8 // self.dtype.itemsize  # as many bytes of float32
 
     def features(self, X: NDArray) -> NDArray:

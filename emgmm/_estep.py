@@ -17,7 +17,7 @@ from ._kernels import choose_kernel
 from ._missing import choose_incomplete, divided, observed_features
 from ._parameters import Parameters
 from ._posterior import DOUBLE, Kernel, Sums
-from ._products import contract, squares
+from ._products import contract, diagonal_squares, squares
 from ._statistics import Statistics
 from ._threads import BLAS, Scratch
 
@@ -102,22 +102,22 @@ def _statistics_of_incomplete_start(
     shifts = np.where(seen, first / number, 0.0)
     variances = np.where(seen, second / number - shifts**2, blocks.variances)
 
+    squares_of = _SQUARES[products]
+
     def of_squares(X: NDArray, sample_weight: NDArray, start: NDArray) -> Sums:
         weights = _weighted(start, n_components, sample_weight)
         moments = []
         for origin, weight in zip(center + shifts, weights, strict=True):
             rows = np.flatnonzero(weight)
-            moments.append(squares(np.nan_to_num(X[rows] - origin), weight[rows]))
+            moments.append(squares_of(np.nan_to_num(X[rows] - origin), weight[rows]))
         return Sums(0.0, np.stack(moments))
 
-    total = blocks.sum(of_squares, start)
-    diagonals = np.einsum("kii->ki", total.moments)
-    diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)
+    moments = blocks.sum(of_squares, start).moments
+    diagonal = products == "diagonal"
+    diagonals = moments[:, 1] if diagonal else np.einsum("kii->ki", moments)
+    diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)  # of a view
     origin = center + shifts
     deviations = Deviations(products, origin, center, DOUBLE.dtype, scratch)
-    moments = total.moments
-    if products == "diagonal":
-        moments = np.stack([moments[:, 0], diagonals], axis=1)
     return deviations.statistics(Sums(0.0, moments), blocks.weight)
 
 
@@ -141,14 +141,15 @@ def _second_moments(
     if start.ndim == 2:
         weighted = _weighted(start, len(deviations.origin), sample_weight)
         return Sums(0.0, deviations.moments(deviations.features(X), weighted))
-    moments = np.empty((len(deviations.origin), 1 + X.shape[1], 1 + X.shape[1]))
+    squares_of, moments = _SQUARES[deviations.kind], []
     for k, origin in enumerate(deviations.origin):
         rows = np.flatnonzero(start == k)
-        moments[k] = squares(X[rows] - origin, sample_weight[rows])
-    if deviations.kind == "diagonal":
-        diagonals = np.diagonal(moments, axis1=1, axis2=2)
-        moments = np.stack([moments[:, 0], diagonals], axis=1)
-    return Sums(0.0, moments)
+        moments.append(squares_of(X[rows] - origin, sample_weight[rows]))
+    return Sums(0.0, np.stack(moments))
+
+
+_SQUARES = {"diagonal": diagonal_squares, "full": squares, "pooled": squares}
+"""Kinds of products: deviations and weights of rows to their moments."""
 
 
 def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import ArrayBlocks, RowBlocks
+from ._cached import cached_property
 from ._patterns import bounds_of_patterns, order_by_pattern
-from ._products import squares
+from ._products import diagonal_squares
 from ._units import variances_of
 from ._weights import are_ones
 
@@ -76,16 +76,16 @@ class IncompleteBlocks(RowBlocks):
 
     @property
     def variances(self) -> NDArray:
-        return variances_of(self.scatter, self.counts)
+        return variances_of(self.squares, self.counts)
 
     @cached_property
-    def scatter(self) -> NDArray:
+    def squares(self) -> NDArray:
         center = self.center
         with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
             sums = self.sum(
-                lambda rows, weights: squares(_or_zero(rows - center), weights)
+                lambda rows, weights: diagonal_squares(_or_zero(rows - center), weights)
             )
-        return sums[1:, 1:]
+        return sums[1, 1:]
 
 
 def blocks_of(X: NDArray, sample_weight: NDArray, incomplete: bool) -> RowBlocks:

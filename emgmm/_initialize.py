@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 
+from ._algebra import WIDE, principal, turned
 from ._blocks import ArrayBlocks
 from ._products import contract, multiply, squares
+from ._ties import TIE, first_of_greatest, settled
 from ._weights import ones
 
 MAX_LLOYD_ITER = 300
 LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
+AXIS_TOL = 1e-4  # relative, of the length of a principal axis that cuts a wide cluster
+# In standard deviations: rows at the mean stay, however its sum was rounded.
+MARGIN = 1e-9
 LLOYD_SIZE = 2**18  # numbers in the arrays of a block
+HALF_WAY = 1e-12  # share of squared distances that rounding may make
 SEED_SAMPLE = 2**20  # numbers that k-means++ chooses from, at most
 
 Start = Callable[[ArrayBlocks, int, np.random.RandomState], NDArray]
@@ -98,7 +104,7 @@ def _assign(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
 def _lloyd(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Labels of weighted k-means from given centers (Lloyd's algorithm)."""
     labels = _no_labels(blocks, len(centers))
-    limit = LLOYD_TOL * blocks.scatter.trace() / (blocks.weight * centers.shape[1])
+    limit = LLOYD_TOL * blocks.variances.mean()
     for _ in range(MAX_LLOYD_ITER):
         nearest = _Nearest(blocks, centers)
         sums = blocks.sum(nearest.sum, labels, rows=nearest.rows)
@@ -122,6 +128,8 @@ class _Nearest:
         self.theta = np.empty((len(centers), 1 + centers.shape[1]))
         self.theta[:, 0] = -0.5 * np.vecdot(self.shifted, self.shifted)
         self.theta[:, 1:] = self.shifted
+        # A row half-way between two centers belongs to the first.
+        self.margin = HALF_WAY * (blocks.variances.sum() - 2 * self.theta[:, 0].min())
         self.rows = LLOYD_SIZE // (2 * len(centers) + centers.shape[1])
         self.rows = max(self.rows, len(centers))
         self.array = blocks.scratch.array
@@ -153,7 +161,7 @@ class _Nearest:
         np.subtract(X.T, self.origin[:, None], out=features[1:])
         scores = self.array("log_joint", (len(self.theta), len(X)), np.float64)
         multiply(self.theta, features, scores)
-        labels[:] = (scores == scores.max(axis=0)).argmax(axis=0)
+        labels[:] = (scores >= scores.max(axis=0) - self.margin).argmax(axis=0)
         return features
 
 
@@ -170,12 +178,14 @@ def _split_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
 
     Su & Dy 2007, doi:10.3233/IDA-2007-11402.
     """
+    if len(blocks.center) > WIDE:
+        return _split_wide(blocks, n_components)
     labels = _no_labels(blocks, n_components)
     clusters = [Moments(blocks.weight, blocks.center, blocks.scatter)]
     rows = max(LLOYD_SIZE // len(blocks.center), 1)
     while len(clusters) < n_components:
         widths = [cluster.scatter.trace() for cluster in clusters]
-        widest = widths.index(max(widths))
+        widest = first_of_greatest(widths)
         cluster, cut = clusters[widest], _cut(clusters[widest])
         divide = partial(_divide, cut=cut, names=(widest, len(clusters)))
         beyond = blocks.sum(divide, labels, rows=rows)
@@ -184,6 +194,49 @@ def _split_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
         clusters[widest] = _moments(cluster.mean, whole - beyond)
         clusters.append(_moments(cluster.mean, beyond))
     return np.stack([cluster.mean for cluster in clusters])
+
+
+def _split_wide(blocks: ArrayBlocks, n_components: int) -> NDArray:
+    """The like, without products of the features: axes by products with vectors."""
+    clusters = [_Cluster.of(blocks, np.arange(len(blocks.X)))]
+    while len(clusters) < n_components:
+        widths = [cluster.width for cluster in clusters]
+        widest = widths.index(max(widths))
+        rows, deviations = clusters[widest].rows, clusters[widest].deviations(blocks)
+        roots = np.sqrt(blocks.sample_weight[rows])[:, None]
+        length, axis = principal(deviations * roots, AXIS_TOL)
+        margin = MARGIN * length / max(clusters[widest].weight, 1e-300) ** 0.5
+        beyond = deviations @ turned(axis[:, None])[:, 0] > margin
+        clusters[widest] = _Cluster.of(blocks, rows[~beyond], clusters[widest].mean)
+        clusters.append(_Cluster.of(blocks, rows[beyond], clusters[widest].mean))
+    return np.stack([cluster.mean for cluster in clusters])
+
+
+class _Cluster(NamedTuple):
+    """Some rows, by their indices; their weight, mean (d,), and squares about it."""
+
+    rows: NDArray
+    weight: float
+    mean: NDArray
+    width: float
+
+    @classmethod
+    def of(
+        cls, blocks: ArrayBlocks, rows: NDArray, otherwise: NDArray | None = None
+    ) -> _Cluster:
+        """Where the rows have no weight, their mean is another."""
+        weights, point = blocks.sample_weight[rows], blocks.center
+        weight = float(weights.sum())
+        if not weight > 0:
+            return cls(rows, 0.0, point if otherwise is None else otherwise, 0.0)
+        deviations = blocks.X[rows] - point
+        shift = weights @ deviations / weight
+        deviations -= shift
+        width = float(weights @ np.vecdot(deviations, deviations))
+        return cls(rows, weight, point + shift, width)
+
+    def deviations(self, blocks: ArrayBlocks) -> NDArray:
+        return blocks.X[self.rows] - self.mean
 
 
 class Cut(NamedTuple):
@@ -197,9 +250,10 @@ class Cut(NamedTuple):
 def _cut(cluster: Moments) -> Cut:
     """The plane through the mean, across the principal axis."""
     eigenvalues, axes = np.linalg.eigh(cluster.scatter)
-    axis = axes[:, -1] * np.sign(axes[np.abs(axes[:, -1]).argmax(), -1])
+    widest = eigenvalues >= (1 - TIE) * eigenvalues[-1]
+    axis = settled(eigenvalues[widest], axes[:, widest])[:, -1]
     # Rows at the mean stay, whatever the order in which its sum was rounded.
-    margin = 1e-9 * np.sqrt(max(eigenvalues[-1], 0.0) / max(cluster.weight, 1e-300))
+    margin = TIE * np.sqrt(max(eigenvalues[-1], 0.0) / max(cluster.weight, 1e-300))
     return Cut(cluster.mean, axis, margin)
 
 

@@ -9,14 +9,13 @@ anywhere. ``choose_kernel`` takes the fast one where it is safe.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
+from ._cached import cached_property
 from ._covariances import Covariances
-from ._deviations import MIN_ROWS, Deviations
+from ._deviations import MIN_ROWS, MOST_NUMBERS, Deviations
 from ._features import SECOND_ORDER, SecondOrder
 from ._parameters import Parameters
 from ._posterior import DOUBLE, SINGLE, Kernel, Numbers, Sums
@@ -114,7 +113,10 @@ class Quadratic(Kernel):
         n_components, n_coefficients = self.theta.shape
         rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
         # As many bytes of float32, so that calls take as long.
-        return min(max(rows, MIN_ROWS), MAX_ROWS) * 8 // self.dtype.itemsize
+        rows = min(
+            max(rows, MIN_ROWS), MAX_ROWS, max(MOST_NUMBERS // n_coefficients, 1)
+        )
+        return rows * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
         # Where one block holds all rows, the last pass may have left them.

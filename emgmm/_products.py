@@ -63,6 +63,17 @@ def squares(vectors: NDArray, weights: NDArray) -> NDArray:
     return np.dot(weighted.T, weighted)
 
 
+def diagonal_squares(vectors: NDArray, weights: NDArray) -> NDArray:
+    """Weighted sums of [1, v] and [1, v^2] over rows v, (n, d) to (2, 1 + d)."""
+    roots = np.sqrt(weights)
+    weighted = vectors * roots[:, None]  # rows without weight may lie anywhere
+    sums = np.empty((2, 1 + vectors.shape[1]))
+    sums[:, 0] = weights.sum()
+    np.matmul(roots, weighted, out=sums[0, 1:])
+    np.einsum("nd,nd->d", weighted, weighted, out=sums[1, 1:])
+    return sums
+
+
 def _dot(wide: NDArray, other: NDArray) -> NDArray:
     """wide @ other.T in float64, in whichever order OpenBLAS is faster.
 

@@ -34,27 +34,28 @@ def equal(counts: NDArray, diagonals: NDArray) -> NDArray:
 
 
 def equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """VE: lambda_k A, by Newton's method on log A.
+    """VE: lambda_k A, by Newton's method on log lambda.
 
-    With the best volumes for every A the objective is, up to constants,
-    f = sum_k n_k log(sum_j w_kj / A_j) + n/d sum_j log A_j, which is convex in log A;
-    plain alternation of volumes and shape can take thousands of steps.
+    With the best A for every lambda the objective is, up to constants,
+    f = d sum_k n_k log lambda_k + n sum_j log(sum_k w_kj / lambda_k), which is convex
+    in log lambda; plain alternation of volumes and shape can take thousands of steps.
     """
     n, d = counts.sum(), diagonals.shape[1]
 
-    def objective(log_shape: NDArray) -> float:
-        sums = (diagonals * np.exp(-log_shape)).sum(axis=1)
-        return float(counts @ np.log(sums) + n / d * log_shape.sum())
+    def sums(log_volumes: NDArray) -> NDArray:
+        return np.exp(-log_volumes) @ diagonals
 
-    def derivatives(log_shape: NDArray) -> tuple[NDArray, NDArray]:
-        shares = diagonals * np.exp(-log_shape)
-        shares /= shares.sum(axis=1, keepdims=True)
-        weighted = counts[:, None] * shares
-        totals = weighted.sum(axis=0)
-        return n / d - totals, np.diag(totals) - weighted.T @ shares
+    def objective(log_volumes: NDArray) -> float:
+        return float(d * counts @ log_volumes + n * np.log(sums(log_volumes)).sum())
 
-    start = np.log((diagonals / spheres(counts, diagonals)[:, None]).sum(axis=0))
-    log_shape = newton(objective, derivatives, start, n)
+    def derivatives(log_volumes: NDArray) -> tuple[NDArray, NDArray]:
+        shares = diagonals * np.exp(-log_volumes)[:, None] / sums(log_volumes)
+        totals = shares.sum(axis=1)
+        return d * counts - n * totals, n * (np.diag(totals) - shares @ shares.T)
+
+    start = np.log(spheres(counts, diagonals))
+    log_volumes = newton(objective, derivatives, start, n * d)
+    log_shape = np.log(sums(log_volumes))
     shape = np.exp(log_shape - log_shape.mean())
     return spheres(counts, diagonals / shape)[:, None] * shape
 

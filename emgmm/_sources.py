@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._blocks import RowBlocks
+from ._blocks import RowBlocks, scatter_of
+from ._cached import cached_property
 from ._incomplete_blocks import blocks_of
+from ._resolution import known_steps
 from ._summary import Chunk, Summary, summary_of
 from ._threads import Scratch
 from ._units import (
@@ -153,6 +155,11 @@ class OutOfCore(ABC):
         return resolution_of(self.float_type)
 
     @property
+    def steps(self) -> NDArray:
+        summary = self.summary
+        return known_steps(summary.steps, summary.least, summary.greatest)
+
+    @property
     def weight(self) -> float:
         return float(np.sum(self.summary.totals))
 
@@ -160,13 +167,13 @@ class OutOfCore(ABC):
     def center(self) -> NDArray:
         return self.summary.center
 
-    @property
+    @cached_property
     def scatter(self) -> NDArray:
-        return self.summary.scatter
+        return scatter_of(self)
 
     @property
     def variances(self) -> NDArray:
-        return variances_of(self.scatter, self.counts)
+        return variances_of(self.summary.squares, self.counts)
 
     @property
     def sizes(self) -> NDArray:

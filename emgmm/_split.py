@@ -25,27 +25,27 @@ from numpy.typing import NDArray
 from ._blocks import ArrayBlocks, Blocks, RowBlocks
 from ._conditional import imputed
 from ._covariances import Diagonal, Full, Spherical, Tied
+from ._cuts import halves, standardized, whitened
 from ._em import EMResult, Progress
 from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
 from ._parameters import Parameters, equal_components
-from ._products import squares
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
+from ._ties import first_of_greatest
 
 SAMPLE_ROWS = 2**12  # of a sample, at least, ...
 ROWS_PER_MEAN = 32  # ... for each component and feature, ...
 SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
 MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
-CUTS = 2  # of four ways to cut a component, those that are tried by EM
 SPLIT_ITER = 4  # iterations of EM with two components
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
-RIDGE = 1e-6  # share of variances added where halves of rows are compared
+EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 
 # The family with a short M-step by which components are split, for each storage.
 FREE = {
@@ -118,7 +118,7 @@ def _gone_on(problem: Problem, start: Parameters) -> Parameters:
     with suppress(np.linalg.LinAlgError):
         problem = replace(problem, options=options)
         reached = problem.run(start, Progress(0, 1)).mixture
-        if not problem.options.scale.degenerate(reached).any():
+        if not problem.degenerate(reached).any():
             return reached
     return start
 
@@ -134,7 +134,8 @@ def _best_of_sample(
         sample = problem.of(sample_of(problem.blocks, n_components))
         if n_components == 1:
             return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
-        labels = clustering(standardized(completed(sample)), n_components, rng)
+        rows = standardized(completed(sample), problem.options.scale.rounding)
+        labels = clustering(rows, n_components, rng)
         results = []
         runs: list[Run] = [partial(_clustered, labels), *others]
         for run in runs:
@@ -168,9 +169,9 @@ def _centers(
     rows = completed(sample)
     shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
     own = ArrayBlocks(rows.X, rows.sample_weight * shares)
-    labels = kmeans_from_axes(
-        standardized(own), len(equal), np.random.RandomState(0)
-    ).astype(np.intp)
+    standard = standardized(own, problem.options.scale.rounding)
+    labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
+    labels = labels.astype(np.intp)
     weights = np.eye(len(equal))[:, labels] * own.sample_weight
     counts = weights.sum(axis=1, keepdims=True)
     centers = mixture.means[equal]
@@ -183,7 +184,7 @@ def completed(problem: Problem) -> ArrayBlocks:
     blocks = problem.blocks
     if isinstance(blocks, ArrayBlocks):
         return blocks
-    alone = replace(problem, family=FREE[problem.family.storage])
+    alone = problem.of_family(FREE[problem.family.storage])
     rows = np.zeros(blocks.n_samples, dtype=np.intp)
     mixture = _short_run(alone, rows, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
@@ -202,13 +203,6 @@ def sample_of(
 def many_of(blocks: Blocks, n_components: int) -> RowBlocks:
     """All rows that have a weight, or as many as a sample may have."""
     return sample_of(blocks, n_components, SAMPLE_NUMBERS)
-
-
-def standardized(blocks: ArrayBlocks) -> ArrayBlocks:
-    """The rows with every feature at mean 0 and variance 1, or 0 if it is constant."""
-    deviations = np.sqrt(np.diagonal(blocks.scatter) / blocks.weight)
-    scales = np.where(deviations > 0, deviations, 1.0)
-    return ArrayBlocks((blocks.X - blocks.center) / scales, blocks.sample_weight)
 
 
 def _clustered(labels: NDArray, problem: Problem, n_components: int) -> EMResult:
@@ -235,7 +229,7 @@ class Split(NamedTuple):
 
 def _grown(problem: Problem, n_components: int) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
-    free = replace(problem, family=FREE[problem.family.storage])
+    free = problem.of_family(FREE[problem.family.storage])
     *_, responsibilities = growth(free, n_components)
     return _short_run(problem, responsibilities, n_components, LAST_ITER)
 
@@ -248,7 +242,9 @@ def growth(problem: Problem, n_components: int) -> Iterator[NDArray]:
         # Only the parts of what was split last are new; others have hardly changed.
         for k in set(range(size - 1)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
-        chosen = max(splits.values(), key=lambda split: split.gain)
+        candidates = [splits[k] for k in range(size - 1)]
+        gains = [split.gain for split in candidates]
+        chosen = candidates[first_of_greatest(gains, EQUAL_GAINS)]
         if chosen.gain == -np.inf:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
         del splits[chosen.component]
@@ -273,66 +269,45 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     options = replace(problem.options, accelerated=False)
     part = replace(problem.of(rows), options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
-    for labels in _cuts(completed(part)):
+    rounding = part.options.scale.rounding
+    for labels in halves(completed(part), rounding, problem.family.of_squares):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)
-            if gain > best.gain and not part.defects(result.mixture):
+            better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
+            if better and not part.defects(result.mixture).components:
                 share = share.copy()
                 share[members] = responsibilities_of(rows, result.mixture)[:, 1]
                 best = Split(component, gain, share)
     return best
 
 
-def _cuts(blocks: ArrayBlocks) -> Iterator[NDArray]:
-    """Labels of two halves of the rows: the most promising of four ways to cut them.
+def common_starts(
+    lead: Problem, n_components: int, names: list[str]
+) -> dict[int, list[NDArray]]:
+    """Labels or responsibilities, for up to so many components.
 
-    Across the principal axis; across the directions of least and of greatest kurtosis
-    (eigenvectors of fourth moments: Cardoso 1989, doi:10.1109/ICASSP.1989.266878),
-    which tell clusters apart that are not where variance is; and the inner from the
-    outer half.
+    Components split, as models of such names; k-means of standardised features, and,
+    where matrices are compared, of rows at covariance I.
     """
-    weights, white = whitened(blocks)
-    if not white.size:  # all rows are equal
-        return
-    radii = np.vecdot(white, white)
-    fourth = white.T @ (white * (weights * radii)[:, None])
-    extremes = _turned(np.linalg.eigh(fourth)[1][:, [0, -1]])
-    order = np.argsort(radii)
-    middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5))
-    inner = radii < radii[order[min(middle, len(order) - 1)]]
-    halves = [white[:, -1] > 0, *(white @ extremes > 0).T, inner]
-    gains = [_gain_of_halves(white, weights, half) for half in halves]
-    for best in np.argsort(gains)[::-1][:CUTS]:
-        if np.isfinite(gains[best]):
-            yield halves[best].astype(np.intp)
-
-
-def whitened(blocks: ArrayBlocks) -> tuple[NDArray, NDArray]:
-    """Shares of the rows (n,), and the rows at covariance I, principal axis last."""
-    weights = blocks.sample_weight / blocks.weight
-    standard = standardized(blocks).X.astype(np.float64)
-    correlations = standard.T @ (standard * weights[:, None])
-    eigenvalues, axes = np.linalg.eigh(correlations)
-    kept = eigenvalues > RIDGE * eigenvalues[-1]
-    axes = _turned(axes[:, kept])
-    return weights, standard @ (axes / np.sqrt(eigenvalues[kept]))
-
-
-def _turned(axes: NDArray) -> NDArray:
-    """Axes with their greatest coordinate positive, as rounding might not have them."""
-    greatest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
-    return axes * np.where(greatest < 0, -1.0, 1.0)
-
-
-def _gain_of_halves(white: NDArray, weights: NDArray, half: NDArray) -> float:
-    """Log-likelihood per row of two Gaussians, each for its half, less that of one."""
-    whole = squares(white, weights)
-    first = squares(white[half], weights[half])
-    gain = 0.0
-    for sums in (first, whole - first):
-        share, mean = sums[0, 0], sums[0, 1:] / sums[0, 0]
-        covariance = sums[1:, 1:] / share - mean[:, None] * mean
-        covariance += RIDGE * np.eye(len(mean))
-        gain += share * (np.log(share) - 0.5 * np.linalg.slogdet(covariance)[1])
-    return gain
+    blocks, n_features = lead.blocks, lead.blocks.X.shape[1]
+    starts: dict[int, list[NDArray]]
+    starts = {size: [] for size in range(2, n_components + 1)}
+    starts[1] = [np.zeros(len(blocks.X), dtype=np.intp)]
+    for name in names:
+        with suppress(np.linalg.LinAlgError):
+            grown = growth(lead.of_family(MODELS[name]), n_components)
+            for size, responsibilities in enumerate(grown, start=2):
+                starts[size].append(responsibilities)
+    rows, weights = completed(lead), blocks.sample_weight
+    rounding = lead.options.scale.rounding
+    alike = [standardized(rows, rounding)]
+    # At covariance I all axes are principal: the first to be cut across is the rows'.
+    white = whitened(rows, rounding)[1][:, ::-1] if "VVV" in names else rows.X[:, :0]
+    # Few rows at covariance I are all as far from each other: rounding would choose.
+    if white.shape[1] == n_features > 1:
+        alike.append(ArrayBlocks(white, weights))
+    for view in alike:
+        for size in range(2, n_components + 1):
+            starts[size].append(kmeans_from_axes(view, size, np.random.RandomState(0)))
+    return starts

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ._blocks import RowBlocks
 from ._incomplete_blocks import blocks_of
+from ._resolution import rows_to_look_at, steps_of
 from ._weights import are_ones, ones
 
 WIDE = 64  # rows that are compared side by side, because short loops take long
@@ -74,8 +75,10 @@ class Summary:
     """Weights (d,) of the rows in which there is a value."""
     center: NDArray
     """Weighted means (d,) of what is there."""
-    scatter: NDArray
-    """Products (d, d) about them; the diagonal alone where values are missing."""
+    squares: NDArray
+    """Weighted squares (d,) about them."""
+    steps: NDArray
+    """Least steps (d,) to which features are rounded in a chunk: see ``steps_of``."""
     least: NDArray
     greatest: NDArray
     weights: tuple[float, float]
@@ -92,7 +95,7 @@ class Summary:
             shift = other.center - self.center
             between = np.sqrt(self.counts * share) * shift
             center = self.center + share * shift
-            scatter = self.scatter + other.scatter + np.outer(between, between)
+            squares = self.squares + other.squares + between**2
         return Summary(
             self.n_rows + other.n_rows,
             self.totals + other.totals,
@@ -101,7 +104,8 @@ class Summary:
             self.n_patterns + other.n_patterns,
             counts,
             center,
-            scatter,
+            squares,
+            np.fmin(self.steps, other.steps),
             np.fmin(self.least, other.least),
             np.fmax(self.greatest, other.greatest),
             (
@@ -120,10 +124,10 @@ def summary_of(chunk: Chunk) -> Summary:
     blocks = chunk.blocks
     positive = weights[weights > 0] if chunk._weighted else weights[:1]
     zeros = np.zeros(X.shape[1])
-    counts, center, scatter = zeros, zeros, np.zeros((len(zeros), len(zeros)))
+    counts, center, squares = zeros, zeros, zeros
     if positive.size:
         with np.errstate(all="ignore"):
-            counts, center, scatter = blocks.counts, blocks.center, blocks.scatter
+            counts, center, squares = blocks.counts, blocks.center, blocks.squares
     return Summary(
         (len(X),),
         (blocks.weight,),
@@ -132,7 +136,8 @@ def summary_of(chunk: Chunk) -> Summary:
         blocks.n_patterns,
         counts,
         center,
-        scatter,
+        squares,
+        steps_of(blocks.sample(rows_to_look_at(X.shape[1])).X),
         _over_rows(np.fmin, X),
         _over_rows(np.fmax, X),
         (positive.min(initial=np.inf), positive.max(initial=0.0)),

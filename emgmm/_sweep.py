@@ -23,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
-from ._blocks import ArrayBlocks, RowBlocks
+from ._algebra import WIDE
+from ._blocks import RowBlocks
 from ._callbacks import Stage, silent
 from ._em import EMResult, Progress
 from ._estep import responsibilities_of, statistics_of_start
 from ._families import MODELS
-from ._initialize import kmeans_from_axes
 from ._parameters import Parameters, are_near
 from ._runs import Problem
-from ._split import completed, growth, sample_of, standardized, whitened
+from ._split import common_starts, sample_of
 from ._statistics import Statistics
 from ._threads import BLAS
 
@@ -119,8 +119,16 @@ class Sweep:
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
         lead = of_sample(self.lead)
         with BLAS.held(), np.errstate(all="ignore"):
-            starts = _common_starts(lead, n_components)
+            grown = self._grown(lead.blocks.X.shape[1])
+            starts = common_starts(lead, n_components, grown)
         return _Levels(problems, lead, starts, self.parallel)
+
+    def _grown(self, n_features: int) -> list[str]:
+        """Models by which components are split: matrices of many features only where
+        some model has them."""
+        if n_features > WIDE and _of_squares(self.problems):
+            return ["VVI"]
+        return ["VVV", "VVI"] if n_features > 1 else ["VVV"]
 
     def _on_all_rows(
         self, found: dict[tuple[str, int], Fit], level: _Levels
@@ -171,7 +179,9 @@ class _Levels:
 
     def _begun(self, rows: NDArray, size: int) -> Start:
         """From labels or responsibilities; their pooled covariance has the axes."""
-        lead, like = replace(self.lead, family=MODELS["EEE"]), None
+        if _of_squares(self.problems):  # which have those of the coordinates
+            return Start(self._statistics(rows, size), None)
+        lead, like = self.lead.of_family(MODELS["EEE"]), None
         with suppress(np.linalg.LinAlgError):
             like = lead.start(rows, size).in_units(1 / lead.units)
         return Start(self._statistics(rows, size), like)
@@ -193,33 +203,13 @@ class _Levels:
         }
 
 
+def _of_squares(problems: dict[str, Problem]) -> bool:
+    """Whether no model needs products of features."""
+    return all(problem.family.of_squares for problem in problems.values())
+
+
 def _view(problem: Problem) -> View:
     return problem.family.by_feature, problem.family.storage.products
-
-
-def _common_starts(lead: Problem, n_components: int) -> dict[int, list[NDArray]]:
-    """Labels or responsibilities, for up to so many components.
-
-    Components split, as matrices and as variances; k-means of standardised features,
-    and of rows at covariance I.
-    """
-    blocks, n_features = lead.blocks, lead.blocks.X.shape[1]
-    starts: dict[int, list[NDArray]]
-    starts = {size: [] for size in range(2, n_components + 1)}
-    starts[1] = [np.zeros(len(blocks.X), dtype=np.intp)]
-    for name in ["VVV", "VVI"][: 1 if n_features == 1 else 2]:
-        with suppress(np.linalg.LinAlgError):
-            grown = growth(replace(lead, family=MODELS[name]), n_components)
-            for size, responsibilities in enumerate(grown, start=2):
-                starts[size].append(responsibilities)
-    rows, weights = completed(lead), blocks.sample_weight
-    alike = [standardized(rows), ArrayBlocks(whitened(rows)[1], weights)]
-    # Few rows at covariance I are all as far from each other: rounding would choose.
-    full_rank = alike[1].X.shape[1] == n_features > 1
-    for view in alike if full_rank else alike[:1]:
-        for size in range(2, n_components + 1):
-            starts[size].append(kmeans_from_axes(view, size, np.random.RandomState(0)))
-    return starts
 
 
 def _race(

@@ -25,10 +25,10 @@ def units_of(sizes: NDArray, by_feature: bool) -> NDArray:
     return 2.0 ** np.round(np.log2(np.where(largest > 0, largest, 1.0)))
 
 
-def variances_of(scatter: NDArray, counts: NDArray) -> NDArray:
-    """Variances (d,) from scatter (d, d) of so much weight; 1 where there is none."""
+def variances_of(squares: NDArray, counts: NDArray) -> NDArray:
+    """Variances (d,) from squares (d,) of so much weight; 1 where there is none."""
     seen = counts > 0
-    return np.where(seen, np.diagonal(scatter) / np.where(seen, counts, 1.0), 1.0)
+    return np.where(seen, squares / np.where(seen, counts, 1.0), 1.0)
 
 
 def sizes_of(center: NDArray, variances: NDArray) -> NDArray:

@@ -3,12 +3,15 @@
 The modules, from the bottom up; each imports only from those above it:
 
 _algebra            what is done with variances, and with matrices
+_ties               what comes first of values that only rounding tells apart
 _conditioned        matrices conditioned on what each pattern of values has
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them
+_cached             properties that are computed once, without a lock
 _columns            columns that users choose, by index or by name
 _inputs             rows as users pass them: masks are NaN, dates are refused
 _weights            ones that are not stored, rows chosen evenly by weights
+_resolution         the step to which features are rounded, as rows show it
 _units              units in which numbers are moderate, what they resolve
 _statistics         the additive statistics that EM iterates on
 _products           products of matrices with very many columns
@@ -23,6 +26,7 @@ _families           the fourteen covariance models: rules of the M-step
 _parameters         weights, means and covariances of a mixture
 _univariate         mixtures of one feature: probabilities and quantiles
 _initialize         starts: rows to labels or responsibilities
+_cuts               ways to divide rows in two, of which a component may be split
 _charts             coordinates of mixtures near to one another
 _mstep              statistics to a mixture, and what keeps it regular
 _summary            what one pass tells of rows visited chunk by chunk
@@ -56,13 +60,18 @@ _estimator          GaussianMixtureEM
 _selected           what a fitted search offers of its best estimator
 _selection          GaussianMixtureIC
 _drawing            styles and axes of pictures, Gaussians as geometry
+_views              what a panel shows: rows, components, and how
 _panels             panels of a mixture's picture: one feature, or two
+_captions           titles, small print and legends of pictures
 _displays           MixtureDisplay
 _fit_displays       ConvergenceDisplay, CriterionDisplay
-_csv                lines of a CSV file, split and mistrusted
-_tables             tables in files: rows read, labels written
-_report             a fit told in words and tables
+_messages           lines on standard error, text without terminal escapes
+_csv                lines of a CSV file, split and checked
+_tables             tables in files, read and checked
+_outputs            files that the command writes, all or none
+_report             a fit described in words and tables
 _arguments          what the command can be asked for
+_analysis           what the command does: rows are read, fitted, described, written
 _command            the command `emgmm`
 __main__            the same as `python -m emgmm`
 """
@@ -84,43 +93,55 @@ LAYERS = [
     {
         "_accelerate",
         "_algebra",
+        "_cached",
         "_callbacks",
         "_columns",
-        "_csv",
         "_defects",
         "_inputs",
+        "_messages",
         "_patterns",
+        "_products",
+        "_resolution",
         "_rules",
+        "_threads",
+        "_ties",
         "_units",
         "_weights",
         "typing",
     },
-    {"_conditioned", "_covariances", "_products", "_statistics", "_threads"},
-    {"_blocks", "_families", "_parameters"},
+    {"_blocks", "_conditioned", "_covariances", "_csv", "_statistics"},
+    {"_families", "_incomplete_blocks", "_initialize", "_parameters", "_tables"},
     {
+        "_arguments",
         "_charts",
+        "_cuts",
         "_drawing",
-        "_incomplete_blocks",
-        "_initialize",
         "_mstep",
         "_posterior",
+        "_summary",
         "_univariate",
+        "_validation",
     },
-    {"_summary", "_deviations", "_features", "_fit_displays", "_panels"},
-    {"_kernels", "_sources"},
-    {"_incomplete"},
-    {"_by_row"},
+    {
+        "_deviations",
+        "_features",
+        "_published",
+        "_rows",
+        "_sources",
+        "_views",
+        "datasets",
+    },
+    {"_captions", "_dask", "_incomplete", "_iterables", "_kernels", "_panels"},
+    {"_by_row", "_fit_displays", "_given"},
     {"_missing"},
     {"_estep"},
-    {"_conditional", "_em", "_sampled", "_validation"},
-    {"_mixture", "_published", "_rows", "_runs"},
-    {"_dask", "_displays", "_iterables", "_split", "_stepwise"},
-    {"_files", "_given"},
-    {"_estimator", "_sweep", "datasets"},
-    {"_selected", "_tables"},
+    {"_conditional", "_em", "_sampled", "_stepwise"},
+    {"_files", "_mixture", "_runs"},
+    {"_displays", "_outputs", "_split"},
+    {"_estimator", "_sweep"},
+    {"_report", "_selected"},
     {"_selection"},
-    {"_report"},
-    {"_arguments"},
+    {"_analysis"},
     {"_command"},
     {"__main__"},
     {"__init__"},
@@ -223,7 +244,7 @@ def test_displays_are_names_of_the_package_like_any_other():
 
 def test_importing_the_package_imports_neither_matplotlib_nor_dask():
     code = (
-        "import sys, emgmm; "
+        "import sys, emgmm; emgmm.GaussianMixtureEM, emgmm.GaussianMixtureIC; "
         "print([m for m in ('matplotlib', 'dask') if m in sys.modules])"
     )
     result = subprocess.run(

@@ -46,4 +46,4 @@ def test_summaries_of_parts_add_up_to_that_of_the_whole():
     whole = ArrayBlocks(X, weights)
     assert summary.n_rows == (7, 293, 200)
     assert_allclose(summary.center, whole.center, rtol=1e-13)
-    assert_allclose(summary.scatter, whole.scatter, rtol=1e-9, atol=1e-9)
+    assert_allclose(summary.squares, whole.squares, rtol=1e-9, atol=1e-9)
