@@ -11,14 +11,14 @@ from dataclasses import fields, replace
 from functools import partial
 from itertools import repeat
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._blocks import Blocks, RowBlocks
@@ -63,6 +63,8 @@ from ._stepwise import (
 )
 from ._threads import BLAS
 from ._validation import (
+    Names,
+    Suggesting,
     check_covariances,
     check_given,
     check_means,
@@ -72,6 +74,7 @@ from ._validation import (
     shape_of_means,
     unchanged_on_failure,
 )
+from .typing import CovarianceType, RowsLike
 
 OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".split()
 OF_STREAM = ("n_steps_", "_running", "_gathered")
@@ -80,7 +83,7 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 Rows = TypeVar("Rows", bound=Blocks)
 
 
-class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
+class GaussianMixtureEM(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimator):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
@@ -347,12 +350,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(FAMILIES))],
+        "covariance_type": [Names(FAMILIES)],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [StrOptions({"scale"}), Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Names(["scale"]), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(STARTS)), "array-like", callable],
+        "init_params": [Names(STARTS), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
@@ -360,9 +363,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "acceleration": [StrOptions({"anderson"}), None],
+        "acceleration": [Names(["anderson"]), None],
         "step": [
-            StrOptions(set(SCHEDULES)),
+            Names(SCHEDULES),
             Interval(Real, 0.0, 1.0, closed="right"),
             callable,
         ],
@@ -372,9 +375,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         tol: float = 1e-3,
-        reg_covar: float | str = "scale",
+        reg_covar: float | Literal["scale"] = "scale",
         max_iter: int = 1000,
         n_init: int = 1,
         init_params: str | ArrayLike | Callable[..., ArrayLike] = "split",
@@ -385,7 +388,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        acceleration: str | None = "anderson",
+        acceleration: Literal["anderson"] | None = "anderson",
         step: Step = "decreasing",
     ) -> None:
         self.n_components = n_components
@@ -411,7 +414,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         weights: ArrayLike,
         means: ArrayLike,
         covariances: ArrayLike,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
     ) -> Self:
         """Make a mixture from known parameters, without data.
 
@@ -463,7 +466,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return gmm
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Estimate the parameters by EM.
 
@@ -600,7 +603,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return self
 
     def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> NDArray:
         """Estimate the parameters and return the labels of the rows.
 
@@ -633,7 +636,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self._fit(X, y, sample_weight)
         return self.labels_ if hasattr(self, "labels_") else self.predict(X)
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: RowsLike) -> NDArray:
         """Most probable component of each row.
 
         Parameters
@@ -665,7 +668,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         return for_rows(self, X, Telling(self._mixture(), Kernel.labels, np.int64))
 
-    def predict_proba(self, X: ArrayLike) -> NDArray:
+    def predict_proba(self, X: RowsLike) -> NDArray:
         """Responsibilities: probabilities of the components, given each row.
 
         Parameters
@@ -700,7 +703,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         telling = Telling(mixture, responsibilities, None, (len(mixture.weights),))
         return for_rows(self, X, telling)
 
-    def score_samples(self, X: ArrayLike) -> NDArray:
+    def score_samples(self, X: RowsLike) -> NDArray:
         """Log-density of each row.
 
         Parameters
@@ -733,7 +736,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return for_rows(self, X, Telling(self._mixture(), log_density))
 
     def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> float:
         """Mean log-density of a row.
 
@@ -769,7 +772,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         return self._log_likelihood(X, sample_weight)[0]
 
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion on the rows; lower is better.
 
         Parameters
@@ -804,7 +807,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         mean, weight = self._log_likelihood(X, sample_weight)
         return self._bayesian_criterion(mean, weight)
 
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion on the rows; lower is better.
 
         Parameters
@@ -838,7 +841,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         mean, weight = self._log_likelihood(X, sample_weight)
         return -2 * mean * weight + 2 * self._n_parameters()
 
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated complete-data likelihood criterion; lower is better.
 
         BIC with a penalty for rows that belong to no component clearly:
@@ -1173,7 +1176,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return gmm
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _fit(self, X: ArrayLike, y: Any, sample_weight: ArrayLike | None) -> Self:
+    def _fit(self, X: RowsLike, y: Any, sample_weight: ArrayLike | None) -> Self:
         """Validate, run EM from every start, publish the best."""
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
@@ -1495,7 +1498,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _log_likelihood(
         self,
-        X: ArrayLike,
+        X: RowsLike,
         sample_weight: ArrayLike | None,
         score: Callable[..., NDArray] | None = None,
     ) -> tuple[float, float]:

@@ -188,3 +188,14 @@ def check_sizes(n_components: Any) -> list[int]:
             "to be compared, such as [1, 2, 3]."
         )
     return given.astype(int).tolist()
+
+
+def sizes_refused(sizes: list[int], rows: Blocks) -> dict[int, str]:
+    """Numbers of components for which there are too few rows, and what to say of it."""
+    refused = {}
+    for size in sizes:
+        try:
+            check_enough_rows(rows, size)
+        except ValueError as error:
+            refused[size] = str(error)
+    return refused

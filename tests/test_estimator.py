@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 import warnings
 
@@ -14,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from emgmm import DegenerateComponentWarning, GaussianMixtureEM
+from emgmm import DegenerateComponentWarning, GaussianMixtureEM, GaussianMixtureIC
 from emgmm._families import FAMILIES
 
 
@@ -626,3 +627,51 @@ def test_parameters_can_be_fitted_on_from(iris):
         [0.5, 0.5], iris[[0, 100]], np.ones(2), "spherical"
     )
     assert gmm.fit(iris).converged_
+
+
+@pytest.mark.parametrize(
+    "estimator, name, value, meant",
+    [
+        (GaussianMixtureEM(), "covariance_type", "Full", "full"),
+        (GaussianMixtureEM(), "covariance_type", "diagonal", "diag"),
+        (GaussianMixtureEM(), "covariance_type", "vvv", "VVV"),
+        (GaussianMixtureEM(), "init_params", "k-means", "kmeans"),
+        (GaussianMixtureEM(), "reg_covar", "scaled", "scale"),
+        (GaussianMixtureIC(), "covariance_type", "spheric", "spherical"),
+        (GaussianMixtureIC(), "covariance_type", ["VVV", "tie"], "tied"),
+        (GaussianMixtureIC(), "criterion", "BIC", "bic"),
+    ],
+)
+def test_a_name_that_is_near_is_suggested(estimator, name, value, meant):
+    expected = re.escape(f"Did you mean {meant!r}?") + "$"
+    with pytest.raises(ValueError, match=f"{name}.*{expected}"):
+        estimator.set_params(**{name: value}).fit([[0.0], [1.0]])
+
+
+@pytest.mark.parametrize("value", ["xyz", 3, None])
+def test_where_no_name_is_near_none_is_suggested(value):
+    with pytest.raises(ValueError, match=r"covariance_type.* instead\.$"):
+        GaussianMixtureEM(covariance_type=value).fit([[0.0], [1.0]])
+
+
+@pytest.mark.parametrize(
+    "estimator, names",
+    [
+        (GaussianMixtureEM(), FAMILIES),
+        (GaussianMixtureIC(), ["all", *FAMILIES]),
+    ],
+)
+def test_names_of_models_are_listed_in_the_order_of_the_documentation(estimator, names):
+    listed = re.escape("{" + ", ".join(map(repr, names)) + "}")
+    with pytest.raises(ValueError, match=listed):
+        estimator.set_params(covariance_type="xyz").fit([[0.0], [1.0]])
+
+
+def test_a_subclass_may_have_parameters_without_constraints():
+    class Further(GaussianMixtureEM):
+        def __init__(self, covariance_type="full", colour="red"):
+            super().__init__(covariance_type=covariance_type)
+            self.colour = colour
+
+    with pytest.raises(ValueError, match="Did you mean 'full'"):
+        Further(covariance_type="fulll").fit([[0.0], [1.0]])

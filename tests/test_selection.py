@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from copy import copy
 
 import numpy as np
 import pytest
 from conftest import MODEL_NAMES, make_blobs
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -349,3 +350,67 @@ def test_the_share_that_is_done_is_told(iris):
     told = []
     GaussianMixtureIC(**FEW)._fit(iris, None, told.append)
     assert told[-1] == 1.0 and np.all(np.diff(told) > 0) and len(told) > 3
+
+
+ROW = [[5.0, 3.0, 1.5, 0.2], [np.nan, 3.0, 4.0, 1.0]]
+OFFERED = {
+    "predict": (ROW,),
+    "predict_proba": (ROW,),
+    "score_samples": (ROW,),
+    "score": (ROW, None, [1.0, 3.0]),
+    "bic": (ROW, [1.0, 3.0]),
+    "aic": (ROW,),
+    "icl": (ROW,),
+    "sample": (5, 0),
+    "impute": (ROW,),
+    "conditional_mean": ([[3.0]], 1),
+}
+
+
+@pytest.mark.parametrize("method", OFFERED)
+def test_a_search_does_what_its_best_estimator_does(searched_few, method):
+    arguments, best = OFFERED[method], searched_few.best_estimator_
+    assert_equal(
+        getattr(searched_few, method)(*arguments), getattr(best, method)(*arguments)
+    )
+    of_search, of_best = getattr(searched_few, method), getattr(best, method)
+    assert inspect.signature(of_search) == inspect.signature(of_best)
+    assert inspect.getdoc(of_search) == inspect.getdoc(of_best)
+
+
+def test_a_search_lacks_only_what_makes_or_alters_a_mixture(searched_few):
+    best = searched_few.best_estimator_
+    offered = {name for name in dir(best) if not name.startswith("_")}
+    lacking = offered - set(dir(searched_few)) - set(best.get_params())
+    makers = {"from_parameters", "load", "partial_fit", "set_partial_fit_request"}
+    assert lacking == makers
+    for name in offered - set(best.get_params()):
+        if name.endswith("_") and name != "mixture_":
+            assert_equal(getattr(searched_few, name), getattr(best, name))
+
+
+def test_what_a_search_saves_is_its_best_estimator(iris, searched_few, tmp_path):
+    searched_few.save(tmp_path / "model.npz")
+    loaded = GaussianMixtureEM.load(tmp_path / "model.npz")
+    assert_array_equal(loaded.predict_proba(iris), searched_few.predict_proba(iris))
+
+
+def test_attributes_of_the_best_come_with_a_fit_and_cannot_be_set(searched_few):
+    assert not hasattr(GaussianMixtureIC(), "means_")
+    with pytest.raises(AttributeError):
+        searched_few.means_ = np.zeros((1, 4))
+
+
+def test_best_params_make_the_model_anew(searched_few):
+    gmm = GaussianMixtureEM(**searched_few.best_params_)
+    assert gmm.get_params().items() >= searched_few.best_params_.items()
+
+
+def test_a_verbose_search_prints_its_parts(iris, searched_few, capsys):
+    search = GaussianMixtureIC(**FEW, verbose=1).fit(iris)
+    lines = capsys.readouterr().out.splitlines()
+    sizes = range(max(FEW["n_components"]) + 1, 0, -1)
+    parts = ["starts", *(f"n_components={size}" for size in sizes), "all rows"]
+    assert [line.split(" in ")[0] for line in lines] == [f"Search: {p}" for p in parts]
+    assert lines[-1].endswith("100% done")
+    assert_array_equal(search.criterion_, searched_few.criterion_)
