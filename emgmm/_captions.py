@@ -62,7 +62,7 @@ def small_print(look: Look, whole: View, panels: list[View]) -> list[str]:
         (several and parts, f"ellipses contain {inside} of a component's probability"),
         (several and density, f"contours enclose {levels} of the probability"),
         (rows and not (density or doubts), "small markers: uncertain rows"),
-        (rows and doubts, "large and dark markers: uncertain rows"),
+        (rows and doubts, "large markers: uncertain rows"),
         (with_curves and doubts, f"lines: uncertainty, {most} at most"),
         (
             with_curves and parts and not doubts,

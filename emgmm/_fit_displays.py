@@ -327,6 +327,11 @@ class CriterionDisplay:
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw a line for each model, and mark the best candidate.
 
+        Differences from the best are on a linear scale where they are small and on a
+        logarithmic one beyond 10, which is decisive of BIC (beyond a tenth of what is
+        usual, of other criteria): candidates close to the best are apart, and all are
+        in the picture. For another scale call `ax_.set_yscale` afterwards.
+
         Parameters
         ----------
         ax : Axes, default=None
@@ -367,7 +372,7 @@ class CriterionDisplay:
         name = CRITERIA.get(self.criterion, self.criterion)
         self.ax_.set(xlabel="number of components", ylabel=f"{name} (less is better)")
         set_whole_ticks(self.ax_)
-        self.ax_.margins(x=0.08, y=0.12)
+        self.ax_.margins(x=0.08, y=0.16)
         self.best_ = self._mark(sizes, models, values)
         entitle(self.ax_, f"{name} by number of components")
         self._spread(values)
@@ -418,6 +423,7 @@ class CriterionDisplay:
             horizontalalignment="center",
             verticalalignment="top",
             bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5},
+            zorder=2.4,  # on the lines, below the frame
         )
         star: dict[str, Any] = {
             "marker": "*",
