@@ -86,6 +86,14 @@ def rows_shown(look: Look, whole: View, panels: list[View]) -> list[str]:
     )
 
 
+def features_shown(drawn: list[int], names: list[str], chosen: bool) -> str | None:
+    """That only some features are drawn, and by which rule if none were chosen."""
+    some = f"{len(drawn)} of {len(names)} features"
+    if len(drawn) == len(names):
+        return None
+    return f"{some} drawn" if chosen else f"the {some} that separate components most"
+
+
 def _holding(*phrases: tuple[bool, str]) -> list[str]:
     """The phrases whose condition holds."""
     return [phrase for holds, phrase in phrases if holds]

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _get_feature_names, check_array
 from ._captions import (
     entitle,
     entries,
+    features_shown,
     fold,
     legend_in,
     note_above,
@@ -226,9 +227,7 @@ class MixtureDisplay:
             responsibilities=responsibilities,
             sample_weight=counts,
             feature_names=[names[feature] for feature in drawn],
-            note=_drawn_of(
-                len(drawn), len(names), chosen=features is not None or len(weights) == 1
-            ),
+            note=features_shown(drawn, names, features is not None or len(weights) < 2),
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -460,15 +459,6 @@ def _chosen(features: Any, names: list[str], mixture: tuple[NDArray, ...]) -> li
             "their indices or names."
         )
     return chosen
-
-
-def _drawn_of(n_drawn: int, n_features: int, *, chosen: bool) -> str | None:
-    """That only some features are drawn, and by which rule if none were chosen."""
-    if n_drawn == n_features:
-        return None
-    if chosen:
-        return f"{n_drawn} of {n_features} features drawn"
-    return f"the {n_drawn} of {n_features} features that separate components most"
 
 
 def _index_of(feature: Any, names: list[str]) -> int:
