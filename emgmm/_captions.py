@@ -118,7 +118,8 @@ def note_above(ax: Axes, phrases: list[str]) -> Any:
     It is the label of a second x axis: Axes place their titles, whoever gives them
     one, above what is labelled at the top.
     """
-    top = ax.secondary_xaxis("top")
+    # Functions of modules, or figures could not be pickled.
+    top = ax.secondary_xaxis("top", functions=(np.positive, np.positive))
     top.tick_params(which="both", top=False, labeltop=False)
     top.spines["top"].set_visible(False)
     text = fold("; ".join(phrases), SMALL["fontsize"], width_of(ax))

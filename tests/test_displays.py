@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -1025,3 +1026,15 @@ def test_log_likelihoods_at_ticks_are_whole_numbers_not_offsets():
     display = ConvergenceDisplay([[-1.2012418, -1.2012369]]).plot()
     display.figure_.canvas.draw()
     assert display.ax_.yaxis.get_offset_text().get_text() == ""
+
+
+def test_figures_can_be_pickled(iris, fitted, search):
+    for figure in (
+        draw(fitted, iris, features=[0, 1]).figure_,
+        CriterionDisplay.from_estimator(search).figure_,
+        ConvergenceDisplay.from_estimator(fitted).figure_,
+    ):
+        again = pickle.loads(pickle.dumps(figure))
+        figure.canvas.draw()
+        again.canvas.draw()
+        assert_array_equal(again.canvas.buffer_rgba(), figure.canvas.buffer_rgba())
