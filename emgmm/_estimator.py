@@ -222,8 +222,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         `score` returns for the training data. After `partial_fit` a running mean, of
         each row under the parameters before it came.
     lower_bounds_ : ndarray of shape (n_iter_,)
-        Mean log-likelihood after each iteration of the kept fit. It stays as it was
-        where a longer step was taken back.
+        Mean log-likelihood after each iteration of the kept fit, of the best mixture
+        until then: it stays as it was where a longer step was taken back, or where
+        what `reg_covar` adds led to less.
     lower_bounds_of_starts_ : list of ndarray
         The like for each start that did not fail, in their order.
     n_samples_seen_ : float
