@@ -71,6 +71,7 @@ from ._validation import (
     unchanged_on_failure,
 )
 
+MOST_STARTS = 2**31 - 1
 OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".split()
 OF_STREAM = ("n_steps_", "_running", "_gathered")
 """What a fit publishes that `partial_fit` does not, and the reverse."""
@@ -336,7 +337,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [StrOptions({"scale"}), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, MOST_STARTS, closed="both")],
         "init_params": [StrOptions(set(STARTS)), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
@@ -1196,13 +1197,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         with self._kept_if_it_fails(problem, progress):
             results = problem.runs(self._starts(problem, rows), progress)
             with BLAS.held():
-                best = progress.reached = problem.best(results)
+                best = progress.reached = problem.best(results.kept)
                 self._publish(problem.in_units_of_the_user(best), rows)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
-                    if result is best
-                    else np.array(problem.in_units_of_the_user(result).lower_bounds[1:])
-                    for result in results
+                    if bounds is best.lower_bounds
+                    else problem.bounds_of_the_user(bounds[1:])
+                    for bounds in results.lower_bounds
                 ]
                 return problem.defects(best.mixture)
 
@@ -1357,7 +1358,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             progress = Progress(self.verbose, self.verbose_interval)
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
-            best = problem.best(results).mixture
+            best = problem.best(results.kept).mixture
             running = Running.begun(problem.blocks, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 

@@ -606,7 +606,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         """The criterion of every candidate, NaN where there is no fit."""
         if isinstance(self.criterion, str):
             return self.results_[self.criterion].copy()
-        values = np.full(len(candidates), np.nan)
+        values, failure = np.full(len(candidates), np.nan), None
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
                 gmm = self._fitted(candidate, rows)
@@ -615,6 +615,12 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
                     values[i] = self.criterion(gmm, X, sample_weight)
                 except Exception as error:  # a failed candidate stops no search
                     self.results_["failure"][i] = f"criterion failed: {error!r}"
+                    failure = error
+        if failure is not None and not np.isfinite(values).any():
+            raise ValueError(
+                f"criterion={self.criterion!r:.60} raised {failure!r:.200}, and gave "
+                "no candidate a finite number: correct it."
+            ) from failure
         return values
 
     def _best(self) -> GaussianMixtureEM:
