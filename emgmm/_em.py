@@ -23,6 +23,7 @@ from ._statistics import Statistics
 
 # Relative, of a log-likelihood: by more than this it does not fall.
 ROUNDING, ROUNDING_OF_FLOAT32 = 64 * EPS, 1e-7
+WORSE = 10.0  # times as much, by which a mixture is worse than the best
 NOISE_OF_FLOAT32 = 4e-5  # in steps of EM
 NEGLIGIBLE = 1e-3  # share of variances that may be added where steps are lengthened
 
@@ -155,7 +156,6 @@ class _Ascent:
         self._mixture, self._stats = start, expectation(blocks, start)
         self._reached = self._stats.log_likelihood / self._stats.weight
         self._best, self._bounds = start, [self._reached]
-        self._greatest = self._reached
         self._single = blocks.dtype == np.float32
         self._secants = Secants()
         self._added: NDArray | None = None
@@ -221,10 +221,10 @@ class _Ascent:
             self._accept(step, False, mixture, stats, reached)
         self._keep_best()
 
-    def _below(self, bound: float, other: float) -> bool:
+    def _below(self, bound: float, other: float, margin: float = 1.0) -> bool:
         """Whether it is less, by more than rounding, or not a number."""
         rounding = ROUNDING_OF_FLOAT32 if self._single else ROUNDING
-        return not bound >= other - rounding * max(abs(other), 1.0)
+        return not bound >= other - margin * rounding * max(abs(other), 1.0)
 
     def _accept(
         self,
@@ -243,11 +243,11 @@ class _Ascent:
 
         Where something is added to variances, EM does not climb the likelihood itself.
         """
-        if self._below(self._reached, self._greatest):
+        if self._below(self._reached, self._bounds[-1], WORSE):
             self._bounds.append(self._bounds[-1])
-            return
-        self._best, self._greatest = self._mixture, max(self._greatest, self._reached)
-        self._bounds.append(self._reached)
+        else:
+            self._best = self._mixture
+            self._bounds.append(self._reached)
 
     def _further(self) -> tuple[Parameters, NDArray] | None:
         """The mixture a longer step away, unless it has no width."""
