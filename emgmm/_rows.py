@@ -21,8 +21,8 @@ from ._weights import are_ones, ones
 MOST_COMPONENTS, MOST_SIZES = 2**31 - 1, 10_000
 # Relative difference of sums of the same weights, in another order.
 SAME_WEIGHT = 1e-9
-# Sums of weights below which shares of rows would underflow.
-MIN_TOTAL_WEIGHT = 1e-290
+# Sums of weights beyond which shares of rows, or weighted squares, are no numbers.
+MIN_TOTAL_WEIGHT, MAX_TOTAL_WEIGHT = 1e-290, 1e290
 
 
 def check_rows(
@@ -165,7 +165,7 @@ def check_same_weight(what: str, weight: float, before: float) -> None:
 
 def check_total_weight(total: float) -> None:
     """Shares of it neither over- nor underflow."""
-    if not MIN_TOTAL_WEIGHT < total < np.inf:
+    if not MIN_TOTAL_WEIGHT < total < MAX_TOTAL_WEIGHT:
         raise ValueError(
             f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
             "scale the weights, which changes no fit."

@@ -29,10 +29,7 @@ from ._rows import check_enough_rows, check_sizes
 from ._runs import SINGULAR, Problem
 from ._sweep import Fit, Sweep
 from ._threads import BLAS
-from ._validation import (
-    check_models,
-    unchanged_on_failure,
-)
+from ._validation import check_criterion, check_models, unchanged_on_failure
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
 LEAD = "VVV"  # whose starts serve all models
@@ -616,11 +613,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
                 except Exception as error:  # a failed candidate stops no search
                     self.results_["failure"][i] = f"criterion failed: {error!r}"
                     failure = error
-        if failure is not None and not np.isfinite(values).any():
-            raise ValueError(
-                f"criterion={self.criterion!r:.60} raised {failure!r:.200}, and gave "
-                "no candidate a finite number: correct it."
-            ) from failure
+        check_criterion(self.criterion, values, failure)
         return values
 
     def _best(self) -> GaussianMixtureEM:

@@ -77,7 +77,7 @@ def from_rows(
     rng: np.random.RandomState,
 ) -> Parameters:
     """The mixture of the labels or responsibilities of all rows, or of many."""
-    with BLAS.held():
+    with BLAS.held(), np.errstate(all="ignore"):
         sample = problem.of(many_of(problem.blocks, n_components))
         rows = start(completed(sample), n_components, rng)
         return sample.start(rows, n_components)
@@ -176,6 +176,15 @@ def standardized(blocks: ArrayBlocks) -> ArrayBlocks:
     deviations = np.sqrt(np.diagonal(blocks.scatter) / blocks.weight)
     scales = np.where(deviations > 0, deviations, 1.0)
     return ArrayBlocks((blocks.X - blocks.center) / scales, blocks.sample_weight)
+
+
+def views_to_cluster(problem: Problem) -> list[ArrayBlocks]:
+    """Rows with standardised features, and at covariance I."""
+    rows = completed(problem)
+    white = ArrayBlocks(whitened(rows)[1], rows.sample_weight)
+    # Few rows at covariance I are all as far from each other: rounding would choose.
+    full_rank = white.X.shape[1] == rows.X.shape[1] > 1
+    return [standardized(rows), white] if full_rank else [standardized(rows)]
 
 
 def _clustered(labels: NDArray, problem: Problem, n_components: int) -> EMResult:

@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
-from ._blocks import ArrayBlocks, RowBlocks
+from ._blocks import RowBlocks
 from ._em import EMResult, Progress
 from ._estep import responsibilities_of, statistics_of_start
 from ._families import MODELS
 from ._initialize import kmeans_from_axes
 from ._parameters import Parameters
 from ._runs import Problem
-from ._split import completed, growth, sample_of, standardized, whitened
+from ._split import growth, sample_of, views_to_cluster
 from ._statistics import Statistics
 from ._threads import BLAS
 
@@ -211,13 +211,11 @@ def _common_starts(lead: Problem, n_components: int) -> dict[int, list[NDArray]]
             grown = growth(replace(lead, family=MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities)
-    rows, weights = completed(lead), blocks.sample_weight
-    alike = [standardized(rows), ArrayBlocks(whitened(rows)[1], weights)]
-    # Few rows at covariance I are all as far from each other: rounding would choose.
-    full_rank = alike[1].X.shape[1] == n_features > 1
-    for view in alike if full_rank else alike[:1]:
-        for size in range(2, n_components + 1):
-            starts[size].append(kmeans_from_axes(view, size, np.random.RandomState(0)))
+    with suppress(np.linalg.LinAlgError):
+        for view in views_to_cluster(lead):
+            for size in range(2, n_components + 1):
+                labels = kmeans_from_axes(view, size, np.random.RandomState(0))
+                starts[size].append(labels)
     return starts
 
 

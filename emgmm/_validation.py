@@ -53,6 +53,15 @@ def check_models(names: Iterable[Any]) -> list[str]:
     return chosen
 
 
+def check_criterion(criterion: Any, values: NDArray, failure: Exception | None) -> None:
+    """Whether a callable has failed for every candidate that it was asked of."""
+    if failure is not None and not np.isfinite(values).any():
+        raise ValueError(
+            f"criterion={criterion!r:.60} raised {failure!r:.200}, and gave no "
+            "candidate a finite number: correct it."
+        ) from failure
+
+
 def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:
     """Starting labels (n,) or responsibilities (n, K) given as ``init_params``."""
     numbers, n_samples = as_numbers(start, "init_params"), len(sample_weight)
