@@ -121,11 +121,8 @@ class Covariances(ABC):
         """The covariances of rows that are divided by units (d,)."""
         with np.errstate(over="ignore"):  # refused where they are published
             values = self.algebra.in_units(self.values, units)
-        return replace(
-            self,
-            values=values,
-            precisions_cholesky=self.algebra.scale(self.precisions_cholesky, units),
-        )
+            factors = self.algebra.scale(self.precisions_cholesky, units)
+        return replace(self, values=values, precisions_cholesky=factors)
 
     def nearness(self, variances: NDArray) -> NDArray:
         """Greatest ratio (K,), over all directions, of such variances to these.

@@ -76,6 +76,7 @@ from ._validation import (
 )
 from .typing import CovarianceType, RowsLike
 
+MOST_STARTS = 2**31 - 1
 OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".split()
 OF_STREAM = ("n_steps_", "_running", "_gathered")
 """What a fit publishes that `partial_fit` does not, and the reverse."""
@@ -232,8 +233,9 @@ class GaussianMixtureEM(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEsti
         `score` returns for the training data. After `partial_fit` a running mean, of
         each row under the parameters before it came.
     lower_bounds_ : ndarray of shape (n_iter_,)
-        Mean log-likelihood after each iteration of the kept fit. It stays as it was
-        where a longer step was taken back.
+        Mean log-likelihood after each iteration of the kept fit, of the best mixture
+        until then: it stays as it was where a longer step was taken back, or where
+        what `reg_covar` adds led to less.
     lower_bounds_of_starts_ : list of ndarray
         The like for each start that did not fail, in their order.
     n_samples_seen_ : float
@@ -354,7 +356,7 @@ class GaussianMixtureEM(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEsti
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Names(["scale"]), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, MOST_STARTS, closed="both")],
         "init_params": [Names(STARTS), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
@@ -1214,13 +1216,13 @@ class GaussianMixtureEM(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEsti
         with self._kept_if_it_fails(problem, progress):
             results = problem.runs(self._starts(problem, rows), progress)
             with BLAS.held():
-                best = progress.reached = problem.best(results)
+                best = progress.reached = problem.best(results.kept)
                 self._publish(problem.to_be_published(best), rows)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
-                    if result is best
-                    else np.array(problem.to_be_published(result).lower_bounds[1:])
-                    for result in results
+                    if bounds is best.lower_bounds
+                    else problem.bounds_of_the_user(bounds[1:])
+                    for bounds in results.lower_bounds
                 ]
                 return problem.defects(problem.numbered(best.mixture))
 
@@ -1386,7 +1388,7 @@ class GaussianMixtureEM(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEsti
             progress = Progress(self.verbose, self.verbose_interval)
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
-            best = problem.numbered(problem.best(results).mixture)
+            best = problem.numbered(problem.best(results.kept).mixture)
             running = Running.begun(problem.blocks, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 

@@ -28,7 +28,13 @@ from ._runs import SINGULAR, Problem
 from ._selected import Selected
 from ._sweep import Fit, Sweep
 from ._threads import BLAS
-from ._validation import Names, Suggesting, check_models, unchanged_on_failure
+from ._validation import (
+    Names,
+    Suggesting,
+    check_criterion,
+    check_models,
+    unchanged_on_failure,
+)
 from .typing import CovarianceType, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
@@ -358,7 +364,7 @@ class GaussianMixtureIC(
         """The criterion of every candidate, NaN where there is no fit."""
         if isinstance(self.criterion, str):
             return self.results_[self.criterion].copy()
-        values = np.full(len(candidates), np.nan)
+        values, failure = np.full(len(candidates), np.nan), None
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
                 gmm = self._fitted(candidate, rows)
@@ -367,6 +373,8 @@ class GaussianMixtureIC(
                     values[i] = self.criterion(gmm, X, sample_weight)
                 except Exception as error:  # a failed candidate stops no search
                     self.results_["failure"][i] = f"criterion failed: {error!r}"
+                    failure = error
+        check_criterion(self.criterion, values, failure)
         return values
 
 

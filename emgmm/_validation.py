@@ -92,6 +92,15 @@ def _nearest_model(name: str) -> str:
     return did_you_mean(name, FAMILIES)
 
 
+def check_criterion(criterion: Any, values: NDArray, failure: Exception | None) -> None:
+    """Whether a callable has failed for every candidate that it was asked of."""
+    if failure is not None and not np.isfinite(values).any():
+        raise ValueError(
+            f"criterion={criterion!r:.60} raised {failure!r:.200}, and gave no "
+            "candidate a finite number: correct it."
+        ) from failure
+
+
 def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:
     """Starting labels (n,) or responsibilities (n, K) given as ``init_params``."""
     numbers, n_samples = as_numbers(start, "init_params"), len(sample_weight)

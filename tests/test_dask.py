@@ -360,6 +360,18 @@ def test_chunks_that_change_between_passes_are_detected(rows):
         fit(X)
 
 
+def test_weights_that_change_between_passes_are_detected(rows, weights):
+    seen = []
+
+    def vanishing(x):
+        seen.append(len(x))
+        return x if len(seen) <= 6 else 0 * x
+
+    own = array(weights).map_blocks(vanishing, meta=np.empty(0))
+    with pytest.raises(ValueError, match="has a weight of 0 in all, and had"):
+        fit(array(rows), own)
+
+
 def test_a_fit_goes_on_from_where_its_chunks_failed(rows):
     loads = []
 

@@ -12,6 +12,7 @@ from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
@@ -164,6 +165,7 @@ BAD_WEIGHTS = {
     "scalar": (2.0, r"sample_weight.shape == \(\)"),
     "huge": (np.full(30, 1e308), "sample_weight has a sum of inf"),
     "tiny": (np.full(30, 5e-324), "sample_weight has a sum of 1.48e-322"),
+    "huge sum": (np.full(30, 1e289), "sample_weight has a sum of 3e\\+290"),
     "few": (np.eye(30)[0], "sample_weight is positive for 1 of the 30 rows"),
 }
 EYE = np.eye(2)
@@ -675,3 +677,28 @@ def test_a_subclass_may_have_parameters_without_constraints():
 
     with pytest.raises(ValueError, match="Did you mean 'full'"):
         Further(covariance_type="fulll").fit([[0.0], [1.0]])
+
+
+@pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")  # few rows
+@pytest.mark.parametrize("weight", [1e-288, 1e100, 1e285])
+@pytest.mark.parametrize("scale", [1e-59, 1e50, 1e100])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_weights_and_scales_at_the_ends_of_numbers_change_no_fit(weight, scale, gaps):
+    X = make_three_clusters()
+    if gaps:
+        X[::7, 0] = np.nan
+    weights, change = np.full(len(X), weight), 2 * np.isfinite(X).mean() * np.log(scale)
+    for init_params in ("split", "kmeans", "k-means++", "random_from_data"):
+        gmm = GaussianMixtureEM(3, init_params=init_params, random_state=0)
+        expected = gmm.fit(X).lower_bound_ - change
+        gmm.fit(X * scale, sample_weight=weights)
+        assert_allclose(gmm.lower_bound_, expected, rtol=1e-9)
+    search = GaussianMixtureIC([3], covariance_type=["VVV", "VVI", "EVE"])
+    expected = search.fit(X).labels_
+    search.fit(X * scale, sample_weight=weights)
+    assert adjusted_rand_score(expected, search.labels_) == 1
+
+
+def make_three_clusters():
+    centers = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    return np.random.default_rng(0).normal(np.repeat(centers, 20, axis=0))

@@ -491,6 +491,45 @@ def test_what_is_raised_where_a_pass_is_to_begin_is_told_so(rows):
         assert caught.value.__notes__ == notes
 
 
+def test_what_is_raised_again_has_its_note_once(rows):
+    error = OSError("unplugged")
+
+    def failing():
+        yield rows
+        raise error
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="^unplugged") as caught:
+            GaussianMixtureEM(3).fit(failing)
+    assert caught.value.__notes__ == ["Raised by X where its block 1 was asked for."]
+
+
+@pytest.mark.parametrize("changing", [1, 2, 3, 5])
+@pytest.mark.parametrize("factor", [0, 2])
+@pytest.mark.parametrize("start", ["split", "kmeans", "random_from_data", "k-means++"])
+def test_weights_that_change_between_passes_are_refused(rows, changing, factor, start):
+    passes = itertools.count()
+
+    def blocks():
+        yield rows, np.full(len(rows), factor if next(passes) >= changing else 1.0)
+
+    with pytest.raises(
+        ValueError, match=f"a weight of {factor * len(rows)} in all, an"
+    ):
+        GaussianMixtureEM(3, tol=0, init_params=start, random_state=0).fit(blocks)
+
+
+def test_columns_that_change_places_between_passes_are_refused(rows):
+    table = pd.DataFrame(rows, columns=list("abcdefgh")[: rows.shape[1]])
+    passes = itertools.count()
+
+    def blocks():
+        yield table if next(passes) < 2 else table[table.columns[::-1]]
+
+    with pytest.raises(ValueError, match="must be in the same order"):
+        GaussianMixtureEM(3).fit(blocks)
+
+
 def test_what_needs_rows_in_memory_refuses_blocks(rows):
     gmm = GaussianMixtureEM(2).fit(rows)
     with pytest.raises(ValueError, match="impute takes rows in memory, got <gen"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -12,6 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from emgmm import DegenerateComponentWarning, GaussianMixtureEM, _em
+from emgmm._blocks import ArrayBlocks
+from emgmm._em import Progress
+from emgmm._weights import ones
 
 ACCELERATIONS = ["anderson", None]
 unfinished = pytest.mark.filterwarnings("ignore:Best performing:UserWarning")
@@ -220,3 +224,26 @@ def test_more_starts_are_never_worse(name):
     one, five = (gmm_of(name, 6, n_init=n, random_state=0).fit(X) for n in (1, 5))
     assert five.lower_bound_ >= one.lower_bound_
     assert adjusted_rand_score(one.labels_, np.arange(300) % 6) > 0
+
+
+@unfinished
+def test_only_results_that_may_be_the_best_are_kept():
+    X = make_blobs(0, n_samples=100, n_features=2, n_components=3)
+    problem = gmm_of(max_iter=2)._problem(ArrayBlocks(X, ones(len(X))))
+    rng = np.random.RandomState(0)
+    starts = [
+        partial(problem.start, rng.permutation(labels_of(X)), 3) for _ in range(60)
+    ]
+    alone = [problem.runs([start], Progress(0, 1)).kept[0] for start in starts]
+    together = problem.runs(starts, Progress(0, 1))
+    assert len(together.kept) < 15  # records among 60, of which 5 are to be expected
+    best = problem.best(together.kept)
+    assert best.lower_bounds == problem.best(alone).lower_bounds
+    for bounds, one in zip(together.lower_bounds, alone, strict=True):
+        assert list(bounds) == one.lower_bounds
+
+
+@pytest.mark.parametrize("n_init", [2**31, 10**30])
+def test_more_starts_than_can_be_counted_are_refused(n_init):
+    with pytest.raises(ValueError, match="'n_init' .* in the range"):
+        gmm_of(n_init=n_init).fit(make_blobs(0, 100, 2, 3))

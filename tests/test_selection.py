@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tracemalloc
 import warnings
 from copy import copy
 
@@ -192,6 +193,35 @@ def test_features_without_width_are_told(iris):
     with pytest.warns(DegenerateComponentWarning, match="no width in some direction"):
         search = GaussianMixtureIC(**FEW).fit(X)
     assert not search.results_["eligible"].all()
+
+
+def test_a_criterion_that_fails_for_all_candidates_is_the_cause(iris):
+    def criterion(gmm, X, sample_weight):
+        raise KeyError("price")
+
+    with pytest.raises(
+        ValueError, match=r"criterion=.* raised KeyError\('price'\)"
+    ) as e:
+        GaussianMixtureIC(**FEW, criterion=criterion).fit(iris)
+    assert isinstance(e.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize(
+    "sizes", [range(1, 10**7), range(1, 10**30), np.arange(1, 20_000)]
+)
+def test_more_numbers_of_components_than_can_be_compared_are_refused(sizes, iris):
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="give at most 10000 that are to be compared"):
+        GaussianMixtureIC(sizes).fit(iris)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [2**31, 10**30])
+def test_numbers_of_components_beyond_any_rows_are_refused(size, iris):
+    for sizes in (size, [1, size]):
+        with pytest.raises(ValueError, match="n_components=.*give whole numbers of 1"):
+            GaussianMixtureIC(sizes).fit(iris)
 
 
 def test_a_criterion_that_fails_for_one_candidate_does_not_stop_the_search(iris):
