@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._algebra import MATRICES as OF_MATRICES
-from ._algebra import VARIANCES, inverse_triangles
+from ._algebra import VARIANCES, inverse_triangles, upper_triangles
 from ._covariances import Covariances
 from ._families import FAMILIES, CovarianceFamily
 from ._parameters import Parameters
@@ -269,10 +269,8 @@ def _triangles(factors: NDArray) -> NDArray:
     """Upper triangles R with R R' = A A', of A (..., d, d)."""
     if _is_upper(factors):
         return factors
-    lower = np.swapaxes(np.linalg.qr(factors[..., ::-1, :].mT, mode="r"), -2, -1)
-    triangles = lower[..., ::-1, ::-1]
-    signs = np.copysign(1.0, np.diagonal(triangles, axis1=-2, axis2=-1))
-    return np.ascontiguousarray(triangles * signs[..., None, :])
+    triangles = upper_triangles(factors[..., ::-1, :].mT).mT
+    return np.ascontiguousarray(triangles[..., ::-1, ::-1])
 
 
 def _is_upper(factors: NDArray) -> bool:
