@@ -49,6 +49,7 @@ from ._rows import (
     check_something_observed,
 )
 from ._runs import SINGULAR, Begin, ProblemOf
+from ._sklearn_names import SklearnNames
 from ._sources import NO_ROWS
 from ._split import STARTS, many_of
 from ._stepwise import (
@@ -79,7 +80,9 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 Rows = TypeVar("Rows", bound=Blocks)
 
 
-class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
+class GaussianMixtureEM(
+    SklearnNames, CallbackSupportMixin, ClusterMixin, BaseEstimator
+):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`

@@ -44,7 +44,7 @@ LAYERS = [
     {"_estep"},
     {"_conditional", "_em", "_sampled", "_validation"},
     {"_mixture", "_published", "_rows", "_runs"},
-    {"_dask", "_displays", "_iterables", "_split", "_stepwise"},
+    {"_dask", "_displays", "_iterables", "_sklearn_names", "_split", "_stepwise"},
     {"_files", "_given"},
     {"_estimator", "_sweep", "datasets"},
     {"_selection", "_report", "_tables"},
