@@ -32,6 +32,7 @@ _kernels            the two kernels: blocks of rows to log-densities and sums
 _incomplete         kernels of rows in which values are missing, accurate anywhere
 _by_row             the kernel of rows most of which lack something else
 _missing            the fast kernels of such rows
+_far                rows so far away that every density underflows
 _estep              rows and a mixture to statistics, or to what is told of each
 _conditional        what a mixture tells of some features, given others
 _sampled            what is told of mixtures by sampling, with its error

@@ -30,6 +30,7 @@ LAYERS = [
     {
         "_charts",
         "_drawing",
+        "_far",
         "_incomplete_blocks",
         "_initialize",
         "_mstep",
