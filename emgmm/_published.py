@@ -179,14 +179,14 @@ def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]
     ValueError where its variances or their inverses are out of their range.
     """
     covariances = mixture.covariances
-    values = (
-        mixture.weights,
-        mixture.means,
-        covariances.values,
-        covariances.precisions,
-        covariances.precisions_cholesky,
-    )
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
+        values = (
+            mixture.weights,
+            mixture.means,
+            covariances.values,
+            covariances.precisions,
+            covariances.precisions_cholesky,
+        )
         arrays = [array.astype(dtype, order="C") for array in values]
         _check_range(covariances, arrays[-2], np.dtype(dtype))
     return dict(zip(MIXTURE, arrays, strict=True))
