@@ -48,6 +48,8 @@ _dask               rows in the chunks of Dask arrays and dataframes
 _iterables          rows from iterables of blocks, and from large memory maps
 _given              rows that users pass, wherever they are
 _stepwise           stepwise EM: statistics of a stream, and batches blended in
+_replacing          files that take their place only when they are whole
+_agreement          whether covariances and factors agree but for rounding
 _published          what an estimator publishes of its mixture, read and checked
 _sklearn_names      private names of scikit-learn that other packages read
 _files              files of fitted mixtures, written and mistrusted
