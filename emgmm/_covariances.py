@@ -147,14 +147,20 @@ class Covariances(ABC):
     def marginal(self, features: NDArray) -> Self:
         """The covariances of some of the features, by their indices."""
         values = self.algebra.take(self.values, features)
-        return self.from_values(values, self.n_components, len(features))
+        try:
+            return self.from_values(values, self.n_components, len(features))
+        except np.linalg.LinAlgError:  # what rounding has left of them
+            factors = self.algebra.of_roots(self.inverse_factors[..., features])
+            return type(self)(values, factors, self.n_components, len(features))
 
     def conditional(self, given: NDArray, others: NDArray) -> tuple[NDArray, Self]:
         """Slopes (K, others, given) of some features' regressions on those given, or
         (K, others, 0) where none depends on another; and the covariances that are left
         to them."""
-        slopes, values = self.algebra.condition(self.values, given, others)
-        left = self.from_values(values, self.n_components, len(others))
+        slopes, values, factors = self.algebra.condition(
+            self.values, self.inverse_factors, given, others
+        )
+        left = type(self)(values, factors, self.n_components, len(others))
         return np.broadcast_to(slopes, (self.n_components, *slopes.shape[-2:])), left
 
     def halfway(self, component: int) -> Self:

@@ -50,6 +50,7 @@ from ._rows import (
     check_something_observed,
 )
 from ._runs import SINGULAR, Begin, ProblemOf
+from ._sklearn_names import SklearnNames
 from ._sources import NO_ROWS
 from ._split import STARTS, many_of, moved_apart
 from ._stepwise import (
@@ -84,7 +85,9 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 Rows = TypeVar("Rows", bound=Blocks)
 
 
-class GaussianMixtureEM(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimator):
+class GaussianMixtureEM(
+    SklearnNames, Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimator
+):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`

@@ -37,6 +37,7 @@ _deviations         sums of deviations from an origin of each component
 _features           quadratic features of rows
 _kernels            the two kernels: blocks of rows to log-densities and sums
 _incomplete         kernels of rows in which values are missing, accurate anywhere
+_far                rows so far away that every density underflows
 _by_row             the kernel of rows most of which lack something else
 _missing            the fast kernels of such rows
 _estep              rows and a mixture to statistics, or to what is told of each
@@ -54,7 +55,10 @@ _dask               rows in the chunks of Dask arrays and dataframes
 _iterables          rows from iterables of blocks, and from large memory maps
 _given              rows that users pass, wherever they are
 _stepwise           stepwise EM: statistics of a stream, and batches blended in
-_published          what a fit publishes, whether it is all of one mind
+_replacing          files that take their place only when they are whole
+_agreement          whether covariances and factors agree but for rounding
+_published          what an estimator publishes of its mixture, read and checked
+_sklearn_names      private names of scikit-learn that other packages read
 _files              files of fitted mixtures, written and mistrusted
 datasets            the demonstration data
 _estimator          GaussianMixtureEM
@@ -102,6 +106,7 @@ LAYERS = [
         "_messages",
         "_patterns",
         "_products",
+        "_replacing",
         "_resolution",
         "_rules",
         "_threads",
@@ -112,7 +117,7 @@ LAYERS = [
     },
     {"_blocks", "_conditioned", "_covariances", "_csv", "_statistics"},
     {"_bounded", "_incomplete_blocks", "_initialize", "_parameters", "_tables"},
-    {"_cuts", "_drawing", "_families", "_posterior", "_summary", "_univariate"},
+    {"_cuts", "_drawing", "_families", "_far", "_posterior", "_summary", "_univariate"},
     {
         "_arguments",
         "_charts",
@@ -124,18 +129,18 @@ LAYERS = [
         "_views",
     },
     {
+        "_agreement",
         "_captions",
         "_incomplete",
         "_kernels",
         "_panels",
-        "_published",
         "_rows",
         "datasets",
     },
-    {"_by_row", "_dask", "_fit_displays", "_iterables"},
+    {"_by_row", "_dask", "_fit_displays", "_iterables", "_published"},
     {"_given", "_missing"},
     {"_estep"},
-    {"_conditional", "_em", "_sampled", "_stepwise"},
+    {"_conditional", "_em", "_sampled", "_sklearn_names", "_stepwise"},
     {"_files", "_mixture", "_runs"},
     {"_displays", "_outputs", "_split"},
     {"_estimator", "_sweep"},

@@ -301,10 +301,12 @@ def test_covariances_beyond_float64_are_refused_and_of_that_nothing_warns(
 
 
 @pytest.mark.parametrize("name", ["full", "tied", "diag", "spherical"])
-def test_variances_that_underflow_change_no_label_and_nothing_warns(name):
+def test_small_variances_change_no_label_and_those_that_underflow_are_refused(name):
     gmm = GaussianMixtureEM(2, covariance_type=name)
     labels = gmm.fit(GOOD).labels_
-    assert_array_equal(gmm.fit(2.0**-560 * GOOD).labels_, labels)
+    assert_array_equal(gmm.fit(2.0**-500 * GOOD).labels_, labels)
+    match = "too small for float64: scale X"
+    assert_unchanged_by(ValueError, match, gmm, 2.0**-560 * GOOD)
 
 
 def test_no_more_rows_than_features_warn_where_matrices_are_full():
