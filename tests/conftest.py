@@ -95,6 +95,28 @@ def statistics_of(
     return Statistics(kind, origin, counts, sums, products, log_likelihood, weight)
 
 
+def assert_same_but_for_float32(gmm, expected, X: np.ndarray) -> None:
+    """Whether fits in float32 differ by no more than its rounding in every iteration.
+
+    A pass may move a log-density by eps kappa (see ``Quadratic``), and so the logarithm
+    of a weight, a mean in standard deviations, and a standard deviation in itself.
+    """
+    covariances = expected._mixture().covariances
+    sd, matrices = np.sqrt(covariances.variances), covariances.dense()
+    reach = np.abs(expected.means_ - X.mean(axis=0)) + sd
+    kappa = np.einsum("ki,kij,kj->k", reach, np.abs(np.linalg.inv(matrices)), reach)
+    bound = np.finfo(np.float32).eps * kappa.max() * (1 + expected.n_iter_)
+    moved = gmm._mixture().covariances.dense() - matrices
+    differences = {
+        "weights_": np.log(gmm.weights_ / expected.weights_),
+        "means_": (gmm.means_ - expected.means_) / sd,
+        "covariances_": 0.5 * moved / (sd[:, :, None] * sd[:, None, :]),
+        "lower_bounds_": gmm.lower_bounds_ - expected.lower_bounds_,
+    }
+    for name, difference in differences.items():
+        assert np.abs(difference).max() <= bound, name
+
+
 # scikit-learn's tests, run on this class, ask for these two fixtures.
 
 
