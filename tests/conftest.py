@@ -96,7 +96,7 @@ def statistics_of(
 
 
 def rounding_in_float32(gmm, X: np.ndarray) -> float:
-    """By how much a pass in float32 may move a log-density: eps kappa (``Quadratic``)."""
+    """How far a pass in float32 may move a log-density: eps kappa (``Quadratic``)."""
     covariances = gmm._mixture().covariances
     reach = np.abs(gmm.means_ - X.mean(axis=0)) + np.sqrt(covariances.variances)
     precisions = np.abs(np.linalg.inv(covariances.dense()))

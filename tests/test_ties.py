@@ -129,7 +129,6 @@ def fitted_by(kernel):
 
 def test_other_kernels_of_blas_find_the_same_clusters():
 
-
     labels, kernels = json.loads(fitted_by("Haswell"))
     others, other_kernels = json.loads(fitted_by("Nehalem"))
     if kernels == other_kernels:
