@@ -1350,9 +1350,11 @@ class GaussianMixtureEM(
         self._publish_mixture(result.mixture, blocks.float_type)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
-        # Of the parameters as published: float32 rounds them, and another order of the
-        # weights their sum.
-        rounded, published = blocks.float_type != np.float64, self._mixture()
+        # Of the parameters as published: float32 rounds them, their order a sum.
+        rounded = blocks.float_type != np.float64
+        weights = self.weights_ / self.weights_.sum()
+        same = replace(result.mixture, weights=weights)
+        published = self._mixture() if rounded else same
         if isinstance(blocks, RowBlocks):
             labels = np.empty(blocks.n_samples, dtype=np.int64)
             total = sum_over_rows(blocks, published, log_density, labels)
