@@ -200,7 +200,7 @@ class ProblemOf(Generic[Rows]):
         collapsed &= ~vanished & ~few
         nothing = "value of some feature" if self.blocks.incomplete else "row"
         found = {
-            "next to no width, and few rows": collapsed,
+            "next to no width in some direction, and few rows": collapsed,
             f"fewer than {needed} effective rows": few,
             f"no {nothing}": vanished,
         }

@@ -31,6 +31,7 @@ ALL = frozenset(MODEL_NAMES)
 NONE = frozenset()
 FULL = frozenset(m for m in ALL if MODELS[m].storage.products != "diagonal")
 SPHERICAL = frozenset({"EII", "VII"})
+EQUAL = frozenset({"EII", "EEI", "EEE"})  # no width of their own
 # Models whose fits follow the data when the unit of one feature changes.
 BY_FEATURE = ["EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVV", "VVV"]
 
@@ -111,10 +112,13 @@ def cases():
     binary = np.repeat([0.0, 1.0], 60)
     outlier, far = [[1e3, -1e3]], [[1e8, -1e8]]
     return {
-        "duplicates": Case(np.repeat(rng.standard_normal((6, 3)), 10, axis=0), 6, ALL),
-        "constant feature": Case(
-            np.c_[blobs, np.full(120, 0.1)], 2, ALL - SPHERICAL, SPHERICAL
+        "many duplicates": Case(
+            np.repeat(rng.standard_normal((6, 3)), 10, axis=0), 6, NONE, ALL
         ),
+        "duplicates": Case(
+            np.r_[blobs, np.repeat([[50.0, 0.0]], 2, axis=0)], 3, ALL - EQUAL, NONE
+        ),
+        "constant feature": Case(np.c_[blobs, np.full(120, 0.1)], 2, NONE, ALL),
         "collinear features": Case(
             np.c_[blobs, blobs.sum(axis=1)], 2, FULL, ALL - FULL
         ),
@@ -132,8 +136,8 @@ def cases():
         "a binary feature": Case(
             np.c_[0.1 * rng.standard_normal((120, 2)), binary],
             2,
-            ALL - SPHERICAL,
-            SPHERICAL,
+            NONE,
+            ALL,
         ),
         "regular": Case(make_blobs(0, 300, 3, 3), 3, NONE, ALL),
     }
@@ -588,8 +592,9 @@ def test_light_rows_are_rows_too():
 def test_a_component_whose_width_is_the_number_in_reg_covar_is_told_of():
     rng = np.random.default_rng(0)
     X = np.r_[rng.standard_normal((100, 2)), np.full((8, 2), 50.0)]
-    with pytest.warns(emgmm.DegenerateComponentWarning, match="no width"):
+    with pytest.warns(emgmm.DegenerateComponentWarning, match="no width") as got:
         GaussianMixtureEM(2, reg_covar=1e-6).fit(X)
+    assert "reg_covar" not in str(got[0].message)  # which is a number already
 
 
 @pytest.mark.parametrize("reg_covar", [0.01, 0.3, 1.0])
