@@ -23,12 +23,15 @@ def rows_to_look_at(n_features: int) -> int:
 def steps_of(X: NDArray) -> NDArray:
     """Rounding steps (d,) of features: 0 where there is none, NaN of a constant.
 
-    Where next to all rows share their values with others, it is the median distance of
-    neighbouring values that do, as of a scale with few levels. Otherwise it is the
-    greatest number of which all distances are multiples, as of decimals, by Euclid's
-    algorithm.
+    Where next to all rows share their values with other rows, it is the median
+    distance of neighbouring values that do, as of a scale with few levels; rows that
+    are equal in all features count once, as they would with a weight. Otherwise it is
+    the greatest number of which all distances are multiples, as of decimals, by
+    Euclid's algorithm.
     """
-    values = np.sort(X.astype(np.float64), axis=0)  # NaN come last
+    values = np.sort(_distinct(X).astype(np.float64), axis=0)  # NaN come last
+    if len(values) < 2:
+        return np.full(X.shape[1], np.nan)
     gaps = np.diff(values, axis=0)
     close = ROUNDING * float(np.finfo(X.dtype).eps)
     closest = close * (np.abs(values[:-1]) + _typical(values))
@@ -45,6 +48,13 @@ def steps_of(X: NDArray) -> NDArray:
         gaps[:, others], closest[:, others], some_tied[others]
     )
     return steps
+
+
+def _distinct(X: NDArray) -> NDArray:
+    """The distinct rows."""
+    rows = np.ascontiguousarray(X + X.dtype.type(0))  # there is one zero
+    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+    return rows[np.unique(keys, return_index=True)[1]]
 
 
 def known_steps(steps: NDArray, least: NDArray, greatest: NDArray) -> NDArray:

@@ -44,7 +44,9 @@ CONTINUOUS = {
 
 
 def step_of(values):
-    return steps_of(np.asarray(values, dtype=getattr(values, "dtype", float))[:, None])
+    """The step of a feature beside another, by which no two rows are equal."""
+    other = np.random.default_rng(1).standard_normal(len(values))
+    return steps_of(np.c_[values, other.astype(values.dtype)])[:1]
 
 
 @pytest.mark.parametrize("values, step", MULTIPLES.values(), ids=MULTIPLES)
@@ -57,6 +59,12 @@ def test_the_step_of_rounded_values_is_found(values, step):
 @pytest.mark.parametrize("values", CONTINUOUS.values(), ids=CONTINUOUS)
 def test_continuous_values_have_no_step(values):
     assert_array_equal(step_of(values), 0.0)
+
+
+def test_equal_rows_are_no_sign_of_a_step():
+    X = np.random.default_rng(0).standard_normal((15, 3))
+    assert_array_equal(steps_of(X.repeat(4, axis=0)), 0.0)
+    assert np.isnan(steps_of(X[:1].repeat(4, axis=0))).all()
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e-300, -7e10])
