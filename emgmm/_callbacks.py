@@ -26,7 +26,7 @@ class Tasks:
         self._callbacks = hasattr(estimator, "_skl_callbacks")
         self._open: list[Any] = []
 
-    def begin(self, name: str, max_subtasks: int = 0) -> None:
+    def begin(self, name: str, max_subtasks: int | None = 0) -> None:
         if self._callbacks:
             new = (
                 self._open[-1].subcontext

@@ -126,11 +126,15 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     init_params : str, array-like or callable, default="split"
         The start.
 
-        - "split": the better of two, after a few iterations of EM each. One splits
-          components in two, beginning with a single one, where that raises the
-          likelihood most: across the principal axis, across the directions of least
-          or of greatest kurtosis, or the inner from the outer half. The other is
-          k-means of standardised features. The first start draws no random numbers,
+        - "split": the better of two. One splits components in two, beginning with a
+          single one, where that raises the likelihood most: across the principal axis,
+          across the directions of least or of greatest kurtosis, or the inner from the
+          outer half. From eight components on, a quarter of them is split at a time,
+          so that the start costs about as much as 15 iterations of EM on the same rows,
+          however many components there are. The other is k-means of standardised
+          features. Both are iterated until one is clearly better, where that is cheap
+          (at most 2**22 densities of rows), and else for five iterations each; where
+          EM will see more rows than a sample, for five more on them. The first start draws no random numbers,
           and sees only the weighted distribution of the rows; where these are many
           (more than 4096, and 32 for each component and feature), it sees a sample
           of them, always the same one. Where they are very many (more than 2**24
@@ -254,7 +258,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     From version 1.9 on scikit-learn has callbacks: `set_callbacks` takes its
     `ProgressBar`, `ScoringMonitor` and others. Tasks are "fit", "init" for each start,
-    and "iter" for each iteration; one that asks to stop ends the start.
+    and "iter" for each iteration; one that asks to stop ends the start. Where
+    components are split ("split", more than two), there is a task "start" before, and
+    in it a task "growth" for each round of splits.
 
     If a fit is interrupted, the estimator is as it was before; with `warm_start=True`
     the next fit goes on where this one was.
@@ -1253,7 +1259,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         if previous is None and len(known) == len(fields(Parameters)):
             previous = Parameters(**known)
         if previous is not None:
-            yield partial(previous.in_units, problem.units)
+            known_in_units = previous.in_units(problem.units)
+            yield lambda progress: known_in_units
             return
         for start in self._named_or_own_starts(problem, rows):
             yield partial(_with_known, start, known, problem.units)
@@ -1275,7 +1282,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         yield from repeat(own, self.n_init if callable(start) else 1)
 
     def _own_start(
-        self, problem: ProblemOf[Blocks], rows: Blocks, rng: np.random.RandomState
+        self,
+        problem: ProblemOf[Blocks],
+        rows: Blocks,
+        rng: np.random.RandomState,
+        progress: Progress,
     ) -> Parameters:
         """The mixture of labels or responsibilities that the user gives or computes."""
         start, n_components = self.init_params, self.n_components
@@ -1510,11 +1521,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return stream
 
 
-def _with_known(start: Begin, known: dict[str, Any], units: NDArray) -> Parameters:
+def _with_known(
+    start: Begin, known: dict[str, Any], units: NDArray, progress: Progress
+) -> Parameters:
     """A start, but for what of the mixture is given, in the units of the user."""
+    made = start(progress)
     if not known:
-        return start()
-    return replace(start().in_units(1 / units), **known).in_units(units)
+        return made
+    return replace(made.in_units(1 / units), **known).in_units(units)
 
 
 def _read_only(array: NDArray) -> NDArray:

@@ -34,8 +34,8 @@ HALF_A_ROW = 0.5  # which components share with others, and so lack
 ROUNDING = 1e-10  # share of a mean log-likelihood below which no two differ
 VANISHED = 0.5  # effective rows below which a component is taken to hold none
 
-Begin = Callable[[], Parameters]
-"""Makes a start; LinAlgError where it is singular."""
+Begin = Callable[[Progress], Parameters]
+"""Makes a start, and says how far it has come; LinAlgError where it is singular."""
 
 Rows = TypeVar("Rows", bound=Blocks, covariant=True)
 
@@ -76,7 +76,9 @@ class ProblemOf(Generic[Rows]):
         for number, start in enumerate(starts):
             try:
                 progress.begin(number, self.options.max_iter)
-                result = self.run(start(), progress)
+                mixture = start(progress)
+                progress.started()
+                result = self.run(mixture, progress)
             except np.linalg.LinAlgError as error:
                 if raised_by_rows(error):
                     raise

@@ -39,8 +39,13 @@ ROWS_PER_MEAN = 32  # ... for each component and feature, ...
 SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
 MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
 SPLIT_ITER = 4  # iterations of EM with two components
+SHARE_AT_ONCE = 4  # of so many components one is split in a round, one at least
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
+RACE_NUMBERS = 2**22  # densities of rows that a race of starts computes at most, ...
+RACE_ITER = 10  # ... in rounds of so many iterations, twice as many, ...
+EQUAL = 1e-5  # difference of log-likelihoods of a row that tells starts apart
+HOPE = 10.0  # times its last gain: what a start may be expected to gain
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
@@ -55,14 +60,21 @@ FREE = {
 
 
 def split(
-    problem: ProblemOf[Blocks], n_components: int, rng: np.random.RandomState
+    problem: ProblemOf[Blocks],
+    n_components: int,
+    rng: np.random.RandomState,
+    progress: Progress,
 ) -> Parameters:
     """The better, after some iterations of EM, of splitting and of k-means."""
-    return _best(problem, n_components, rng, kmeans_from_axes, _grown)
+    grown = partial(_grown, progress=progress)
+    return _best(problem, n_components, rng, kmeans_from_axes, grown)
 
 
 def split_again(
-    problem: ProblemOf[Blocks], n_components: int, rng: np.random.RandomState
+    problem: ProblemOf[Blocks],
+    n_components: int,
+    rng: np.random.RandomState,
+    progress: Progress,
 ) -> Parameters:
     """Another start: from k-means of standardised features, seeded by k-means++."""
     return _best(problem, n_components, rng, kmeans)
@@ -73,6 +85,7 @@ def from_rows(
     problem: ProblemOf[Blocks],
     n_components: int,
     rng: np.random.RandomState,
+    progress: Progress,
 ) -> Parameters:
     """The mixture of the labels or responsibilities of all rows, or of many."""
     with BLAS.held():
@@ -81,7 +94,7 @@ def from_rows(
         return sample.start(rows, n_components)
 
 
-Begin = Callable[[ProblemOf[Blocks], int, np.random.RandomState], Parameters]
+Begin = Callable[[ProblemOf[Blocks], int, np.random.RandomState, Progress], Parameters]
 Run = Callable[[Problem, int], EMResult]
 
 STARTS: dict[str, tuple[Begin, Begin]] = {
@@ -103,11 +116,10 @@ def _best(
 ) -> Parameters:
     """The best start of a clustering of standardised features and of others."""
     blocks = problem.blocks
-    if blocks.n_weighted * blocks.n_features <= VERY_MANY:
-        return _best_of_sample(problem, n_components, rng, clustering, *others)
     many = problem.of(many_of(blocks, n_components))
     start = _best_of_sample(many, n_components, rng, clustering, *others)
-    return _gone_on(many, start)
+    very_many = blocks.n_weighted * blocks.n_features > VERY_MANY
+    return _gone_on(many, start) if very_many else start
 
 
 def _gone_on(problem: Problem, start: Parameters) -> Parameters:
@@ -122,7 +134,7 @@ def _gone_on(problem: Problem, start: Parameters) -> Parameters:
 
 
 def _best_of_sample(
-    problem: ProblemOf[Blocks],
+    problem: Problem,
     n_components: int,
     rng: np.random.RandomState,
     clustering: Start,
@@ -140,7 +152,44 @@ def _best_of_sample(
                 results.append(run(sample, n_components))
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
+        results = _raced(sample, results)
+        if sample.blocks is not problem.blocks:  # of more rows, as EM will see them
+            results = [*_gone_on_from(problem, results, LAST_ITER)] or results
         return sample.best(results).mixture
+
+
+def _raced(problem: Problem, results: list[EMResult]) -> list[EMResult]:
+    """Results from which the best is chosen late: while another may become better, all
+    that may go on, as long as they cost little."""
+    passes = RACE_NUMBERS // (
+        problem.blocks.n_samples * len(results[0].mixture.weights)
+    )
+    n_iter = RACE_ITER
+    while n_iter <= passes:
+        best = problem.best(results)
+        rivals = [other for other in results if other is best or _may_gain(other, best)]
+        if len(rivals) == 1:
+            break
+        results = [*_gone_on_from(problem, rivals, n_iter)] or results
+        passes, n_iter = passes - n_iter, 2 * n_iter
+    return results
+
+
+def _may_gain(result: EMResult, best: EMResult) -> bool:
+    """Whether a result that is behind may come to be ahead."""
+    behind = abs(best.lower_bound - result.lower_bound)
+    gained = result.lower_bounds[-1] - result.lower_bounds[-3:][0]
+    return EQUAL < behind < HOPE * gained
+
+
+def _gone_on_from(
+    problem: Problem, results: list[EMResult], n_iter: int
+) -> Iterator[EMResult]:
+    """Some iterations from where results have come to."""
+    further = replace(problem, options=replace(problem.options, max_iter=n_iter))
+    for result in results:
+        with suppress(np.linalg.LinAlgError):
+            yield further.run(result.mixture, Progress(0, 1))
 
 
 def completed(problem: Problem) -> ArrayBlocks:
@@ -191,32 +240,49 @@ class Split(NamedTuple):
     share: NDArray
 
 
-def _grown(problem: Problem, n_components: int) -> EMResult:
+def _grown(problem: Problem, n_components: int, progress: Progress) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
     free = replace(problem, family=FREE[problem.family.storage])
-    *_, responsibilities = growth(free, n_components)
+    *_, responsibilities = growth(free, n_components, progress)
     return _short_run(problem, responsibilities, n_components, LAST_ITER)
 
 
-def growth(problem: Problem, n_components: int) -> Iterator[NDArray]:
-    """Responsibilities of 2 components, 3, ...; LinAlgError if none can be split."""
-    responsibilities = np.ones((len(problem.blocks.X), 1))
+def growth(
+    problem: Problem, n_components: int, progress: Progress | None = None
+) -> Iterator[NDArray]:
+    """Responsibilities of 2 components, 3, ..., each until the next is asked for;
+    LinAlgError if none can be split.
+
+    A share of the components is split in each round, so that all rounds together cost
+    as much as a fixed number of iterations with all components.
+    """
+    shape = (len(problem.blocks.X), n_components)
+    responsibilities = np.zeros(shape, order="F")
+    responsibilities[:, 0] = 1.0
     splits: dict[int, Split] = {}
-    for size in range(2, n_components + 1):
+    size = 1
+    while size < n_components:
         # Only the parts of what was split last are new; others have hardly changed.
-        for k in set(range(size - 1)).difference(splits):
+        for k in set(range(size)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
-        chosen = max(splits.values(), key=lambda split: split.gain)
-        if chosen.gain == -np.inf:
+        best = sorted(splits.values(), key=lambda split: -split.gain)
+        at_once = min(max(size // SHARE_AT_ONCE, 1), n_components - size)
+        chosen = [split for split in best[:at_once] if split.gain > -np.inf]
+        if not chosen:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
-        del splits[chosen.component]
-        part = chosen.share * responsibilities[:, chosen.component]
-        responsibilities[:, chosen.component] -= part
-        responsibilities = np.column_stack([responsibilities, part])
-        yield responsibilities
+        for split in chosen:
+            del splits[split.component]
+            part = split.share * responsibilities[:, split.component]
+            responsibilities[:, split.component] -= part
+            responsibilities[:, size] = part
+            size += 1
+            yield responsibilities[:, :size]
         if size < n_components:
-            grown = _short_run(problem, responsibilities, size, GROW_ITER)
-            responsibilities = responsibilities_of(problem.blocks, grown.mixture)
+            grown = _short_run(problem, responsibilities[:, :size], size, GROW_ITER)
+            if progress:
+                progress.grown(grown, n_components)
+            found = responsibilities_of(problem.blocks, grown.mixture)
+            responsibilities[:, :size] = found
 
 
 def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> Split:
@@ -258,7 +324,7 @@ def common_starts(
         with suppress(np.linalg.LinAlgError):
             grown = growth(replace(lead, family=MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
-                starts[size].append(responsibilities)
+                starts[size].append(responsibilities.copy())
     rows, weights = completed(lead), blocks.sample_weight
     alike = [standardized(rows)]
     white = whitened(rows)[1] if "VVV" in names else rows.X[:, :0]
