@@ -87,6 +87,23 @@ SELECTION = [
 ]
 ACCELERATION = [{"group": "acceleration", "seeds": 3, "repeats": 3}]
 
+ATOMS = [
+    {"group": "atoms", "what": what, "seeds": seeds}
+    for what, seeds in [
+        ("zeros and blobs", 10),
+        ("a fifth at one point", 20),
+        ("black pixels", 10),
+        ("a constant integer", 8),
+        ("one-hot columns", 8),
+        ("zero-inflated", 8),
+        ("a constant column", 8),
+    ]
+] + [
+    {"group": "atoms", "what": "rounded", "mixture": mixture, "step": step}
+    for mixture in range(3)
+    for step in (0.1, 0.25, 0.5, 1.0)
+]
+
 SHARES = (0.05, 0.2, 0.4)  # of the cells
 FEW_RATIO, ANY_RATIO = 3.0, 15.0  # the most that an iteration with NaN may cost
 FEW, MANY, ANY = 5, 50, 0  # patterns; 0: all that cells at random make
@@ -174,6 +191,7 @@ GROUPS = {
     "starts": STARTS,
     "acceleration": ACCELERATION,
     "selection": SELECTION,
+    "atoms": ATOMS,
     "missing": MISSING,
     "stepwise": STEPWISE,
     "workers": WORKERS,

@@ -3,11 +3,15 @@
 The modules, from the bottom up; each imports only from those above it:
 
 _algebra            what is done with variances, and with matrices
+_ties               what comes first of values that only rounding tells apart
 _conditioned        matrices conditioned on what each pattern of values has
 _covariances        how covariances are stored: Spherical, Diagonal, Tied, Full
 _patterns           patterns of missing values, rows brought together by them
+_cached             properties that are computed once, without a lock
 _columns            columns that users choose, by index or by name
+_inputs             rows as users pass them: masks are NaN, dates are refused
 _weights            ones that are not stored, rows chosen evenly by weights
+_resolution         the step to which features are rounded, as rows show it
 _units              units in which numbers are moderate, what they resolve
 _statistics         the additive statistics that EM iterates on
 _products           products of matrices with very many columns
@@ -54,13 +58,18 @@ datasets            the demonstration data
 _estimator          GaussianMixtureEM
 _selection          GaussianMixtureIC
 _drawing            styles and axes of pictures, Gaussians as geometry
+_views              what a panel shows: rows, components, and how
 _panels             panels of a mixture's picture: one feature, or two
+_captions           titles, small print and legends of pictures
 _displays           MixtureDisplay
 _fit_displays       ConvergenceDisplay, CriterionDisplay
-_csv                lines of a CSV file, split and mistrusted
-_tables             tables in files: rows read, labels written
-_report             a fit told in words and tables
+_messages           lines on standard error, text without terminal escapes
+_csv                lines of a CSV file, split and checked
+_tables             tables in files, read and checked
+_outputs            files that the command writes, all or none
+_report             a fit described in words and tables
 _arguments          what the command can be asked for
+_analysis           what the command does: rows are read, fitted, described, written
 _command            the command `emgmm`
 __main__            the same as `python -m emgmm`
 """
@@ -68,14 +77,13 @@ __main__            the same as `python -m emgmm`
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._defects import DegenerateComponentWarning
-from ._estimator import GaussianMixtureEM
-from ._mixture import Mixture
-from ._selection import GaussianMixtureIC
-
 if TYPE_CHECKING:
+    from ._defects import DegenerateComponentWarning
     from ._displays import MixtureDisplay
+    from ._estimator import GaussianMixtureEM
     from ._fit_displays import ConvergenceDisplay, CriterionDisplay
+    from ._mixture import Mixture
+    from ._selection import GaussianMixtureIC
 
 __all__ = [
     "ConvergenceDisplay",
@@ -87,21 +95,27 @@ __all__ = [
     "MixtureDisplay",
 ]
 __version__ = "0.1.0"
-# Imported when first asked for: who draws nothing need not wait for them.
+# Imported when first asked for: an error of the command need not wait for scikit-learn,
+# nor a fit for matplotlib.
 _LATER = {
     "ConvergenceDisplay": "._fit_displays",
     "CriterionDisplay": "._fit_displays",
+    "DegenerateComponentWarning": "._defects",
+    "GaussianMixtureEM": "._estimator",
+    "GaussianMixtureIC": "._selection",
+    "Mixture": "._mixture",
     "MixtureDisplay": "._displays",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """A display."""
+    """A public name, from the module that defines it."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name], __name__), name)
+    globals()[name] = value = getattr(import_module(_LATER[name], __name__), name)
+    return value
 
 
 def __dir__() -> list[str]:
-    """All that is there, displays too."""
+    """All that is there, public names that are not imported yet too."""
     return sorted({*globals(), *_LATER})

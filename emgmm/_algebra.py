@@ -48,6 +48,8 @@ class Algebra:
     displace: Callable[[NDArray, NDArray, NDArray], NDArray]
     """Covariances, L' and coordinates to covariances: to first order the inverse of
     ``relate``, and positive definite whatever the coordinates."""
+    scale_of: Callable[[NDArray], NDArray]
+    """Covariances to the products of the standard deviations of two features."""
     take: Callable[[NDArray, NDArray], NDArray]
     """Covariances to those of some features, by their indices."""
     condition: Callable[[NDArray, NDArray, NDArray], tuple[NDArray, NDArray]]
@@ -130,6 +132,12 @@ def _displace_matrices(matrices: NDArray, inverses: NDArray, moves: NDArray) -> 
     return 0.5 * (matrices + gram(inverses + moves @ inverses))
 
 
+def _scale_of_matrices(matrices: NDArray) -> NDArray:
+    """Products of the roots of diagonals."""
+    deviations = np.sqrt(np.abs(np.einsum("...ii->...i", matrices)))
+    return deviations[..., :, None] * deviations[..., None, :]
+
+
 def _take_matrices(matrices: NDArray, features: NDArray) -> NDArray:
     """Rows and columns of some features."""
     return matrices[..., features[:, None], features]
@@ -168,6 +176,7 @@ VARIANCES = Algebra(
     carry=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),
     relate=lambda factors, variances: np.log(variances * factors**2),
     displace=lambda variances, inverses, moves: variances * np.exp(moves),
+    scale_of=lambda variances: variances,
     take=lambda variances, features: variances[:, features],
     condition=lambda variances, given, others: (
         np.zeros((1, len(others), 0)),
@@ -187,6 +196,7 @@ MATRICES = Algebra(
     carry=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
     relate=_relate_matrices,
     displace=_displace_matrices,
+    scale_of=_scale_of_matrices,
     take=_take_matrices,
     condition=_condition_matrices,
 )

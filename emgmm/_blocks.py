@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._cached import cached_property
 from ._products import diagonal_squares, squares
+from ._resolution import known_steps, rows_to_look_at, steps_of
 from ._threads import OrderedSum, Scratch, run_all
 from ._units import are_moderate, resolution_of, sizes_of, type_of_sums, units_of
 from ._weights import are_ones, picked, positions
@@ -97,6 +99,11 @@ class Blocks(Protocol):
     @property
     def resolution(self) -> float:
         """Relative size of what rounding does to deviations of rows from parameters."""
+
+    @property
+    def steps(self) -> NDArray:
+        """Steps (d,) to which features are rounded, as far as rows show: 0 where they
+        are not, NaN of features that are constant."""
 
     @property
     def weight(self) -> float:
@@ -223,8 +230,7 @@ class RowBlocks(ABC):
         """
         if are_moderate(self.sizes):
             return self, np.ones(self.n_features)
-        extremes = np.fmin.reduce(self.X, axis=0), np.fmax.reduce(self.X, axis=0)
-        units = units_of(np.fmax.reduce(np.abs(extremes)), by_feature)
+        units = units_of(np.fmax.reduce(np.abs(self.extremes)), by_feature)
         return self.divided_by(units), units
 
     def divided_by(self, units: NDArray) -> Self:
@@ -294,6 +300,24 @@ class RowBlocks(ABC):
     @property
     def resolution(self) -> float:
         return resolution_of(self.X.dtype)
+
+    @cached_property
+    def steps(self) -> NDArray:
+        sample = self.sample(rows_to_look_at(self.n_features))
+        steps = steps_of(sample.X)
+        if sample is self or not np.isnan(steps).any():
+            return steps
+        return known_steps(steps, *self.extremes)
+
+    @property
+    def extremes(self) -> tuple[NDArray, NDArray]:
+        """Least and greatest value (d,) of each feature, in rows that have a weight."""
+        X = (
+            self.X
+            if self.n_weighted == self.n_samples
+            else self.X[self.sample_weight > 0]
+        )
+        return np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
 
     @cached_property
     def weight(self) -> float:

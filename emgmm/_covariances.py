@@ -8,15 +8,17 @@ the values were estimated is no concern of it; that is a family's rule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import MATRICES, VARIANCES, Algebra
+from ._algebra import MATRICES, VARIANCES, Algebra, gram, inverse_triangles
+from ._cached import cached_property
 
+BOUND_TOL = 1e-6  # share of a least variance that may be lacking
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
 
@@ -41,6 +43,8 @@ class Covariances(ABC):
     algebra: ClassVar[Algebra]
     products: ClassVar[str]
     """Which second moments the E-step must sum: a key of ``OUTER``."""
+    by_feature: ClassVar[bool] = True
+    """Whether features have variances of their own."""
 
     @staticmethod
     @abstractmethod
@@ -66,6 +70,11 @@ class Covariances(ABC):
     def variances(self) -> NDArray:
         """The diagonals of the covariances, shape (K, d)."""
 
+    @property
+    def scale(self) -> NDArray:
+        """Products of standard deviations of features, in the layout of ``values``."""
+        return self.algebra.scale_of(self.values)
+
     @classmethod
     def from_values(cls, values: NDArray, n_components: int, n_features: int) -> Self:
         factors = cls.algebra.factorize(values)
@@ -86,6 +95,15 @@ class Covariances(ABC):
     @abstractmethod
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         """Scatter of so many rows (K,) with such covariances, laid out as products."""
+
+    @staticmethod
+    @abstractmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        """What values lack, laid out as products, so that the variance in no direction
+        is less than that of independent features with the least variances (d,).
+
+        None if they lack nothing; LinAlgError if they are not positive definite.
+        """
 
     @abstractmethod
     def information(self, weights: NDArray) -> NDArray:
@@ -116,6 +134,11 @@ class Covariances(ABC):
         self._last_nearness[:] = variances, ratios
         return ratios
 
+    def ordered(self, components: NDArray) -> Self:
+        """The covariances of the components in another order."""
+        values, factors = self.values[components], self.precisions_cholesky[components]
+        return replace(self, values=values, precisions_cholesky=factors)
+
     def marginal(self, features: NDArray) -> Self:
         """The covariances of some of the features, by their indices."""
         values = self.algebra.take(self.values, features)
@@ -128,6 +151,11 @@ class Covariances(ABC):
         slopes, values = self.algebra.condition(self.values, given, others)
         left = self.from_values(values, self.n_components, len(others))
         return np.broadcast_to(slopes, (self.n_components, *slopes.shape[-2:])), left
+
+    def halfway(self, component: int) -> Self:
+        """The mean of each covariance with that of one component."""
+        values = self.values / 2 + self.values[component] / 2
+        return self.from_values(values, self.n_components, self.n_features)
 
     def whiten(self, deviations: NDArray) -> NDArray:
         """One deviation of each component (K, d) to its own standard deviations."""
@@ -165,6 +193,7 @@ class Spherical(Covariances):
 
     algebra = VARIANCES
     products = "diagonal"
+    by_feature = False
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -199,6 +228,12 @@ class Spherical(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return np.repeat((counts * values)[:, None], n_features, axis=1)
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        # All features share the variance: it is at least the mean of theirs.
+        lacking = _lacking(values[:, None], least.mean(keepdims=True))
+        return lacking if lacking is None else np.tile(lacking, len(least))
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * self.n_features * weights
 
@@ -232,6 +267,10 @@ class Diagonal(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None] * values
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking(values, least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None]
 
@@ -248,6 +287,9 @@ class Tied(Covariances):
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
         return (n_features, n_features)
+
+    def ordered(self, components: NDArray) -> Self:
+        return self
 
     @property
     def factors(self) -> NDArray:
@@ -268,8 +310,15 @@ class Tied(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts.sum() * values[None]
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking_matrices(values[None], least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
+
+    def halfway(self, component: int) -> Self:
+        return self
 
     def dense(self) -> NDArray:
         return np.tile(self.values, (self.n_components, 1, 1))
@@ -302,8 +351,40 @@ class Full(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None, None] * values
 
+    @staticmethod
+    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+        return _lacking_matrices(values, least)
+
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None, None]
 
     def dense(self) -> NDArray:
         return self.values.copy()
+
+
+def _lacking(variances: NDArray, least: NDArray) -> NDArray | None:
+    """What variances (K, d) lack to the least (d,), if they lack any of it."""
+    lacking = least - variances
+    if (lacking <= BOUND_TOL * least).all():
+        return None
+    return np.where(lacking > 0, lacking, 0.0)
+
+
+def _lacking_matrices(matrices: NDArray, least: NDArray) -> NDArray | None:
+    """What matrices S (K, d, d) lack so that S - diag(least) is nowhere negative.
+
+    In the coordinates in which S is the identity and the bound is diagonal, variances
+    less than the bound are raised to it. For a single free matrix that maximises the
+    likelihood of the bounded model.
+    """
+    diagonal = np.diag((1 - BOUND_TOL) * least)
+    with suppress(np.linalg.LinAlgError):
+        np.linalg.cholesky(matrices - diagonal)
+        return None
+    lower = np.linalg.cholesky(matrices)
+    scaled = inverse_triangles(lower) * np.sqrt(least)
+    ratios, axes = np.linalg.eigh(scaled @ scaled.mT)
+    excess = np.sqrt(np.maximum(ratios - 1, 0.0))
+    if not (excess**2 > BOUND_TOL).any():
+        return None
+    return gram(((lower @ axes) * excess[:, None, :]).mT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from itertools import repeat
 from math import isnan
 from operator import add
@@ -18,6 +18,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ._blocks import RowBlocks
+from ._cached import cached_property
+from ._inputs import as_rows, validated
 from ._rows import check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk
@@ -197,7 +199,8 @@ def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
     """A chunk as floating-point numbers, with weights; looked at closely once."""
     seen = place.n_rows is not None
     with named(place.number, place.start):
-        X = check_array(
+        X = validated(
+            check_array,
             X,
             dtype=[np.float64, np.float32],
             ensure_min_samples=0,
@@ -247,6 +250,7 @@ def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> OfDask |
             f"X is a Dask collection that holds no table, {X!r:.60}: give a Dask array "
             "of shape (n_samples, n_features), or a Dask dataframe."
         )
+    as_rows(like)
     validate_data(estimator, like, reset=reset, skip_check_array=True)
     columns = list(getattr(like, "columns", []))
     like = check_array(like, dtype=[np.float64, np.float32], ensure_min_samples=0)

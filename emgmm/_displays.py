@@ -7,28 +7,40 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _get_feature_names, check_array
+from sklearn.utils.validation import _get_feature_names
 
+from ._captions import (
+    entitle,
+    entries,
+    fold,
+    legend_in,
+    note_above,
+    note_within,
+    rows_shown,
+    small_print,
+    title_of,
+    width_of,
+)
 from ._drawing import (
-    MOST_IN_LEGEND,
     axes_or_new,
     best_of,
     check_choice,
     check_levels,
-    dashed,
     divided,
     fitted,
-    marked,
 )
 from ._families import FAMILIES
-from ._panels import KINDS, Look, draw_panel, faded, view_of
+from ._mixture import check_X
+from ._panels import KINDS, draw_panel
 from ._rows import check_sample_weight
+from ._views import Look, View, view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_FEATURES = 5  # that are drawn unless others are asked for
 ELLIPSE_LEVELS = (0.5, 0.95)
+ARTISTS = ("scatter", "ellipses", "contours", "lines", "bars", "numbers")
 CONTOUR_LEVELS = (0.25, 0.5, 0.75, 0.9, 0.99)
 
 
@@ -60,6 +72,8 @@ class MixtureDisplay:
         Weights of the rows, for histograms. Rows of weight 0 are not drawn.
     feature_names : sequence of str, default=None
         Names of the drawn features; "feature 0" and so on if None.
+    note : str, default=None
+        What is added to the small print, such as how many features there are.
 
     Attributes
     ----------
@@ -79,8 +93,15 @@ class MixtureDisplay:
     n_missing_ : ndarray of int
         Number of rows that each panel does not draw as they lack what it shows, in the
         shape of `axes_`; rows of weight 0 do not count.
+    numbers_ : ndarray of lists
+        The numbers of components, in the shape of `axes_`: where there are more
+        components than colours, at the means of a single panel or the peaks of curves.
+    note_ : Text or None
+        The small print: which share of its component an ellipse contains, what the
+        sizes of markers mean, how many of the rows are drawn.
     legend_ : Legend or None
-        The legend of the components.
+        The legend of the components: within a panel, beside it where they are many and
+        the figure makes room for it, as `layout="constrained"` does.
 
     See Also
     --------
@@ -110,6 +131,7 @@ class MixtureDisplay:
         responsibilities: NDArray | None,
         sample_weight: NDArray | None = None,
         feature_names: Sequence[str] | None = None,
+        note: str | None = None,
     ) -> None:
         self.X = X
         self.weights = weights
@@ -118,6 +140,7 @@ class MixtureDisplay:
         self.responsibilities = responsibilities
         self.sample_weight = sample_weight
         self.feature_names = feature_names
+        self.note = note
 
     @classmethod
     def from_estimator(
@@ -192,8 +215,7 @@ class MixtureDisplay:
         rows = responsibilities = counts = None
         if X is not None:
             responsibilities = mixture.predict_proba(X)
-            rows = check_array(X, dtype=np.float64, ensure_all_finite="allow-nan")
-            rows = rows[:, drawn]
+            rows = check_X(X, None, means.shape[1])[:, drawn].astype(np.float64)
             if sample_weight is not None:
                 counts = check_sample_weight(sample_weight, len(rows))
         display = cls(
@@ -204,6 +226,7 @@ class MixtureDisplay:
             responsibilities=responsibilities,
             sample_weight=counts,
             feature_names=[names[feature] for feature in drawn],
+            note=_drawn_of(len(drawn), len(names), chosen=features is not None),
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -286,17 +309,13 @@ class MixtureDisplay:
             "curve": curve_kwargs,
         }
         self._place(ax)
+        single = len(self.axes_) == 1
+        scale = 1.0 if single else 0.5
         look = Look(
-            kind,
-            shares,
-            np.asarray(around),
-            components,
-            max_rows,
-            1.0 if len(self.axes_) == 1 else 0.5,
-            given,
+            kind, shares, np.asarray(around), components, max_rows, scale, single, given
         )
-        self._draw(look)
-        self._explain(look)
+        whole, parts = self._draw(look)
+        self._explain(look, whole, parts)
         return self
 
     def _check(self, kind: str, max_rows: int) -> None:
@@ -332,8 +351,8 @@ class MixtureDisplay:
         for row, column in zip(*np.triu_indices(len(self.axes_), 1), strict=True):
             self.axes_[row, column].set_axis_off()
 
-    def _draw(self, look: Look) -> None:
-        """Draw every panel, and keep its artists."""
+    def _draw(self, look: Look) -> tuple[View, list[View]]:
+        """Draw every panel, and keep its artists; what was drawn, and in each."""
         mixture = (
             np.asarray(self.weights, dtype=np.float64),
             np.asarray(self.means, dtype=np.float64),
@@ -342,13 +361,12 @@ class MixtureDisplay:
         rows = None if self.X is None else np.asarray(self.X, dtype=np.float64)
         counts = self.sample_weight
         view = view_of(rows, mixture, self.responsibilities, counts, look)
-        kept = {
-            artist: np.empty(self.axes_.shape, dtype=object)
-            for artist in ("scatter", "ellipses", "contours", "lines", "bars")
-        }
+        kept = {artist: np.empty(self.axes_.shape, dtype=object) for artist in ARTISTS}
+        parts = []
         self.n_missing_ = np.zeros(self.axes_.shape, dtype=np.intp)
         for panel, features in self._panels():
             part = view.of(features, look)
+            parts.append(part)
             self.n_missing_[panel] = len(view.present) - len(part.present)
             drawn = draw_panel(self.axes_[panel], part, look)
             self._name(panel, features, look)
@@ -356,6 +374,7 @@ class MixtureDisplay:
                 artists[panel] = drawn.get(artist, [])
         for artist, artists in kept.items():
             setattr(self, f"{artist}_", artists)
+        return view, parts
 
     def _panels(self) -> list[tuple[tuple[int, int], list[int]]]:
         """Row and column of each panel, and its features."""
@@ -380,6 +399,8 @@ class MixtureDisplay:
         lowest, leftmost = panel[0] == len(self.axes_) - 1, panel[1] == 0
         curve = len(features) == 1
         size = "medium" if single else "small"
+        if not single:
+            labels = [fold(label, size, width_of(ax)) for label in labels]
         ax.set_xlabel(labels[0] if lowest else "", fontsize=size)
         y_label = labels[1] if single or (leftmost and not curve) else ""
         ax.set_ylabel(y_label, fontsize=size)
@@ -387,50 +408,23 @@ class MixtureDisplay:
         if curve and not single:
             ax.tick_params(left=False, labelleft=False)
 
-    def _explain(self, look: Look) -> None:
-        """The legend, in the empty corner of a matrix."""
-        title, handles = self._handles(look)
-        self.legend_ = None
-        if not handles:
-            return
-        single = len(self.axes_) == 1
-        self.legend_ = self.axes_[0, -1].legend(
-            handles=handles,
-            title=title,
-            loc="best" if single else "upper right",
-            fontsize="small",
-            title_fontsize="small",
-        )
-        # Or its width would push the panels of its column aside.
-        self.legend_.set_in_layout(single)
-
-    def _handles(self, look: Look) -> tuple[str, list[Any]]:
-        """Title and entries of the legend: none where they would be too many."""
-        from matplotlib.lines import Line2D
-
-        curves = np.shape(self.means)[1] == 1
-        if look.kind == "uncertainty":
-            return "uncertainty", [] if curves else self._doubts(look)
-        shown = look.kind == "classification" or look.components
-        handle_of = dashed if curves or look.kind == "density" else marked
-        no_line = {"linestyle": ""}
-        return "component (weight)", [
-            Line2D([], [], label=f"{k} ({weight:.0%})", **no_line | handle_of(k))
-            for k, weight in enumerate(self.weights)
-            if shown and len(self.weights) <= MOST_IN_LEGEND
+    def _explain(self, look: Look, whole: View, parts: list[View]) -> None:
+        """Title, small print and legend, in the empty corner of a matrix."""
+        matrix = len(self.axes_) > 1
+        first = self.axes_[0, 0]
+        entitle(first, title_of(look, whole), "left" if matrix else "center")
+        phrases = [
+            *small_print(look, whole, parts),
+            *([self.note] if self.note else []),
+            *rows_shown(look, whole, parts),
         ]
-
-    def _doubts(self, look: Look) -> list[Any]:
-        """Entries of the legend for no, some and the greatest uncertainty."""
-        from matplotlib.lines import Line2D
-
-        greatest, handles = 1 - 1 / len(self.weights), []
-        for doubt in (0.0, 0.25, 1.0)[: 3 if greatest else 1]:
-            (area,), (grey,) = faded(np.array([doubt]), look.scale).values()
-            look_of_dot = {"color": grey, "markersize": np.sqrt(area)}
-            dot = {"marker": "o", "linestyle": ""} | look_of_dot
-            handles.append(Line2D([], [], label=f"{doubt * greatest:.2f}", **dot))
-        return handles
+        self.note_ = None
+        if phrases and matrix:
+            self.note_ = note_within(self.axes_, phrases)
+        elif phrases:
+            self.note_ = note_above(first, phrases)
+        handles, corner = entries(look, whole), self.axes_[0, -1]
+        self.legend_ = legend_in(corner, handles, "component (weight)", matrix=matrix)
 
 
 def _dense_covariances(mixture: Any) -> NDArray:
@@ -463,6 +457,15 @@ def _chosen(features: Any, names: list[str], mixture: tuple[NDArray, ...]) -> li
             "their indices or names."
         )
     return chosen
+
+
+def _drawn_of(n_drawn: int, n_features: int, *, chosen: bool) -> str | None:
+    """That only some features are drawn, and by which rule if none were chosen."""
+    if n_drawn == n_features:
+        return None
+    if chosen:
+        return f"{n_drawn} of {n_features} features drawn"
+    return f"the {n_drawn} of {n_features} features that separate components most"
 
 
 def _index_of(feature: Any, names: list[str]) -> int:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # Told apart with each kind of colour blindness, and by lightness alone.
 COLORS = ("#0072B2", "#E69F00", "#882255", "#CC79A7", "#88CCEE", "#D55E00", "#332288")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "8")
-MOST_IN_LEGEND = 10
 RINGS = 32  # of a disc of points, each ring with as many
 
 
@@ -42,8 +41,26 @@ def dashed(index: int) -> dict[str, Any]:
 
 
 def solid(index: int) -> dict[str, Any]:
-    """Colour of a component's ellipse."""
-    return {"color": marked(index)["color"], "linestyle": "-"}
+    """Dark shade of a component's colour, to be seen on its rows: of its ellipse.
+
+    Dashed where the colours come a second time, dotted where a third.
+    """
+    dashes, turn = ("-", "--", ":"), index // len(COLORS)
+    shade = tuple(0.55 * colors_of([index])[0])
+    return {"color": shade, "linestyle": dashes[turn % len(dashes)]}
+
+
+def colors_of(indices: ArrayLike) -> NDArray:
+    """Colours of components as red, green and blue, shape (n, 3)."""
+    from matplotlib.colors import to_rgba_array
+
+    return to_rgba_array(COLORS)[np.asarray(indices, dtype=np.intp) % len(COLORS), :3]
+
+
+def faded(doubt: NDArray, colors: NDArray, scale: float) -> dict[str, NDArray]:
+    """Areas and tints of rows, by their uncertainty as a share of the greatest."""
+    strength = 0.45 + 0.55 * np.sqrt(doubt)[:, None]
+    return {"s": scale * (8 + 40 * doubt), "color": 1 - strength * (1 - colors)}
 
 
 def style_of(index: int) -> dict[str, Any]:
@@ -147,6 +164,15 @@ def limits_of(X: NDArray | None, centres: NDArray, reach: NDArray) -> NDArray:
     high = np.fmax.reduce([np.fmax.reduce(part) for part in held])
     least = 1e-6 * np.maximum(np.abs(low), np.abs(high))
     width = np.where(high - low > least, high - low, np.maximum(least, 1e-6))
+    if X is not None and len(X):
+        value = np.fmax.reduce(X)
+        scale = np.where(value == 0, 1.0, np.abs(value))
+        constant = (np.fmin.reduce(X) == value) & (high - low <= 1e-6 * scale)
+        low, high = (
+            np.where(constant, value + side * scale, end)
+            for side, end in ((-0.5, low), (0.5, high))
+        )
+        width = np.where(constant, scale, width)
     return np.stack([low - 0.04 * width, high + 0.04 * width], axis=1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import fields, replace
 from functools import partial
@@ -25,7 +25,7 @@ from ._blocks import Blocks, RowBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._columns import Features, split_features
 from ._conditional import Regression, imputed, told
-from ._defects import warn_of_defects
+from ._defects import Defects, warn_of_defects
 from ._em import EMOptions, EMResult, Progress
 from ._estep import (
     Telling,
@@ -37,10 +37,12 @@ from ._estep import (
 from ._families import FAMILIES, CovarianceFamily
 from ._files import naming, read_model, write_model
 from ._given import check_blocks, for_rows, refuse_blocks
+from ._inputs import validated
 from ._mixture import Mixture, check_X, make_mixture
 from ._mstep import Constant, Regularization, Relative
 from ._parameters import Parameters
 from ._posterior import Kernel
+from ._published import Published, published_arrays
 from ._rows import (
     check_batch,
     check_enough_rows,
@@ -49,7 +51,7 @@ from ._rows import (
 )
 from ._runs import SINGULAR, Begin, ProblemOf
 from ._sources import NO_ROWS
-from ._split import STARTS, many_of
+from ._split import STARTS, many_of, moved_apart
 from ._stepwise import (
     SCHEDULES,
     START_ITER,
@@ -134,14 +136,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
           however many components there are. The other is k-means of standardised
           features. Both are iterated until one is clearly better, where that is cheap
           (at most 2**22 densities of rows), and else for five iterations each; where
-          EM will see more rows than a sample, for five more on them. The first start draws no random numbers,
-          and sees only the weighted distribution of the rows; where these are many
-          (more than 4096, and 32 for each component and feature), it sees a sample
-          of them, always the same one. Where they are very many (more than 2**24
-          numbers), EM goes on from there with a larger sample, of 2**20 numbers, so
-          that it has to pass over all rows less often; `n_iter_` counts passes over all
-          of them. Further starts (`n_init`) are k-means of standardised features,
-          seeded by k-means++.
+          EM will see more rows than a sample, for five more on them. The first start
+          draws no random numbers, and sees only the weighted distribution of the rows;
+          where these are many (more than 4096, and 32 for each component and feature),
+          it sees a sample of them, always the same one. Where they are very many (more
+          than 2**24 numbers), EM goes on from there with a larger sample, of 2**20
+          numbers, so that it has to pass over all rows less often; `n_iter_` counts
+          passes over all of them. Further starts (`n_init`) are k-means of standardised
+          features, seeded by k-means++.
         - "kmeans": labels of weighted k-means. The first start draws no random
           numbers: its seeds come from splitting the rows along principal axes [2]_,
           so that it depends on the weighted distribution of the rows alone. Further
@@ -159,6 +161,10 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
         "kmeans" to "random" see a sample of the rows too, where these hold more than
         2**20 numbers; the same one, whether or not the rows are in memory.
+
+        Components that an array, a callable or `*_init` makes equal, in mean and in
+        covariance, would stay so in every iteration: unless `max_iter` is 0, their
+        means are first moved to the centers of a k-means of the rows that they share.
     weights_init : array-like of shape (n_components,), default=None
         Starting weights, with a sum of one; from `init_params` if None.
     means_init : array-like of shape (n_components, n_features), default=None
@@ -200,7 +206,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Weights of the components.
+        Weights of the components, in descending order unless the start says which
+        component is which (see Notes).
     means_ : ndarray of shape (n_components, n_features)
         Means of the components.
     covariances_ : ndarray
@@ -251,6 +258,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     Notes
     -----
+    After a start by name (`init_params`) components are numbered by descending weight;
+    those whose weights are equal to a millionth, by the mean of the first feature, of
+    the next, and so on. Labels, responsibilities and all attributes have these numbers.
+    Where the start says which component is which, it keeps its own: with labels,
+    responsibilities or a callable, with any of `weights_init`, `means_init` and
+    `precisions_init`, and after a warm start. `partial_fit` numbers components once,
+    when it starts.
+
     Rows are visited in blocks of a few megabytes, shared between as many threads as
     BLAS may use: `OMP_NUM_THREADS`, `threadpoolctl.threadpool_limits` and joblib's
     workers limit them. BLAS itself is held to one thread meanwhile. How many threads
@@ -284,8 +299,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     the rows anew in each pass, unless they were persisted; and what its graph holds of
     them in this process is sent to the workers in each.
 
-    NaN in `X` is a missing value, in a fit as in a prediction. EM then takes the place
-    of each with what it expects of it, given the rest of the row [6]_, and maximises
+    NaN in `X` is a missing value, and so is what a `numpy.ma.MaskedArray` masks, in a
+    fit as in a prediction. EM then takes the place of each with what it expects of it,
+    given the rest of the row [6]_, and maximises
     the likelihood of what is observed: each row is scored by the marginal density of
     the features that it has. That is right where values are missing at random: whether
     one is missing may depend on values that are observed, but not on those that are
@@ -912,15 +928,15 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         >>> rows.shape, components.shape
         ((100, 1), (100,))
         """
-        mixture = self._mixture()
-        return mixture.sample(
-            check_n_samples(n_samples), self._sampling_stream(random_state)
-        )
+        mixture = self._published().sampled
+        n_samples = check_n_samples(n_samples, mixture.means.shape[1])
+        return mixture.sample(n_samples, self._sampling_stream(random_state))
 
     @property
     def mixture_(self) -> Mixture:
         """The fitted mixture as a distribution, a `Mixture`; see there."""
-        return make_mixture(self._mixture(), getattr(self, "feature_names_in_", None))
+        names = getattr(self, "feature_names_in_", None)
+        return make_mixture(self._published().agreed, names)
 
     def impute(
         self,
@@ -974,7 +990,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         array([[ 3. ,  3.7],
                [11.5,  2.5]])
         """
-        mixture = self._mixture()
+        mixture = self._published().agreed
         if random_state is not None and not draw:
             raise ValueError(
                 f"random_state={random_state!r}, but means draw no random numbers: "
@@ -982,8 +998,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         refuse_blocks(X, "impute")
         check_map(X)
-        rows: NDArray = validate_data(
-            self,
+        rows = validated(
+            partial(validate_data, self),
             X,
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
@@ -1061,7 +1077,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
                 "diagonals of covariances are squares of standard deviations."
             )
         refuse_blocks(X, "conditional_mean")
-        mixture = self._mixture()
+        mixture = self._published().agreed
         names = getattr(self, "feature_names_in_", None)
         known, others = split_features(given, mixture.means.shape[1], names, "given")
         columns = None if names is None else names[known]
@@ -1115,10 +1131,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         ...     GaussianMixtureEM.load(f"{folder}/model.npz").predict(X)
         array([0, 0, 0, 1, 1, 1])
         """
-        self._check_fitted()
+        published = self._published()
         self._validate_params()
-        model = getattr(self, "_fitted_type", self.covariance_type)
-        write_model(path, model, self.__dict__, self.get_params(deep=False))
+        write_model(path, published, self.__dict__, self.get_params(deep=False))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -1177,7 +1192,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             with nullcontext() if own_start else BLAS.held():
                 defects = self._fit_rows(rows, tasks)
             tasks.end(dict)
-        warn_of_defects(defects)
+        warn_of_defects(defects, not isinstance(self.reg_covar, str))
         if not self.converged_ and self.n_iter_ == self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init "
@@ -1187,7 +1202,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             )
         return self
 
-    def _fit_rows(self, rows: Blocks, tasks: Tasks) -> list[str]:
+    def _fit_rows(self, rows: Blocks, tasks: Tasks) -> Defects:
         """Run EM from every start and publish the best; what is degenerate in it."""
         with BLAS.held():
             problem = self._problem(rows)
@@ -1195,7 +1210,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         def published(result: EMResult) -> dict[str, Any]:
             """The attributes that a fit would have if it ended here."""
             ended = copy(self)
-            ended._publish(problem.in_units_of_the_user(result), rows)
+            ended._publish(problem.to_be_published(result), rows)
             return ended.__dict__
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
@@ -1203,14 +1218,14 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             results = problem.runs(self._starts(problem, rows), progress)
             with BLAS.held():
                 best = progress.reached = problem.best(results)
-                self._publish(problem.in_units_of_the_user(best), rows)
+                self._publish(problem.to_be_published(best), rows)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
                     if result is best
-                    else np.array(problem.in_units_of_the_user(result).lower_bounds[1:])
+                    else np.array(problem.to_be_published(result).lower_bounds[1:])
                     for result in results
                 ]
-                return problem.defects(best.mixture)
+                return problem.defects(problem.numbered(best.mixture))
 
     @contextmanager
     def _kept_if_it_fails(
@@ -1221,12 +1236,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             yield
         except BaseException:
             if progress.reached is not None:
-                reached = problem.in_units_of_the_user(progress.reached).mixture
-                with np.errstate(over="ignore"):
-                    values = reached.covariances.values.astype(
-                        problem.blocks.float_type
-                    )
-                if np.isfinite(values).all():  # or no fit could be published
+                reached = problem.to_be_published(progress.reached).mixture
+                with suppress(ValueError):  # no fit that goes on could be published
+                    published_arrays(reached, problem.blocks.float_type)
                     self._reached = (self.covariance_type, reached)
             raise
 
@@ -1240,7 +1252,17 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         covar = self._regularization(scale, units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        return ProblemOf(blocks, units, family, options)
+        given = self._order_is_given(family, blocks.n_features)
+        return ProblemOf(blocks, units, covar.bounded(family), options, given)
+
+    def _order_is_given(self, family: CovarianceFamily, n_features: int) -> bool:
+        """Whether the start says which component is which."""
+        inits = self.weights_init, self.means_init, self.precisions_init
+        return (
+            not isinstance(self.init_params, str)
+            or any(init is not None for init in inits)
+            or self._previous_mixture(family, n_features) is not None
+        )
 
     def _regularization(self, scale: Relative, units: NDArray) -> Regularization:
         """What is added to variances, in such units (d,)."""
@@ -1259,11 +1281,18 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         if previous is None and len(known) == len(fields(Parameters)):
             previous = Parameters(**known)
         if previous is not None:
-            known_in_units = previous.in_units(problem.units)
-            yield lambda progress: known_in_units
+            in_units = previous.in_units(problem.units)
+
+            def begin(progress: Progress) -> Parameters:
+                return in_units
+
+            yield partial(moved_apart, problem, begin) if self.max_iter else begin
             return
+        named = isinstance(self.init_params, str) and not known
         for start in self._named_or_own_starts(problem, rows):
-            yield partial(_with_known, start, known, problem.units)
+            begin = partial(_with_known, start, known, problem.units)
+            as_is = named or not self.max_iter
+            yield begin if as_is else partial(moved_apart, problem, begin)
 
     def _named_or_own_starts(
         self, problem: ProblemOf[Blocks], rows: Blocks
@@ -1315,11 +1344,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         shape = (self.n_components, n_features)
         model, reached = getattr(self, "_reached", ("", None))
         if reached is not None:
-            fits = reached.means.shape == shape and FAMILIES[model] is family
+            fits = reached.means.shape == shape and FAMILIES[model].name == family.name
             return reached if fits else None
         if not hasattr(self, "weights_"):
             return None
-        fits = self.means_.shape == shape and self._family is family
+        fits = np.shape(self.means_) == shape and self._family.name == family.name
         return self._mixture() if fits else None
 
     def _publish(self, result: EMResult, blocks: Blocks) -> None:
@@ -1327,9 +1356,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self._publish_mixture(result.mixture, blocks.float_type)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
-        # Of the parameters as published: float32 rounds them.
-        rounded = blocks.float_type != np.float64
-        published = self._mixture() if rounded else result.mixture
+        # Of the parameters as published: float32 rounds them, and another order of the
+        # weights their sum.
+        rounded, published = blocks.float_type != np.float64, self._mixture()
         if isinstance(blocks, RowBlocks):
             labels = np.empty(blocks.n_samples, dtype=np.int64)
             total = sum_over_rows(blocks, published, log_density, labels)
@@ -1368,7 +1397,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             progress = Progress(self.verbose, self.verbose_interval)
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
-            best = problem.best(results).mixture
+            best = problem.numbered(problem.best(results).mixture)
             running = Running.begun(problem.blocks, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
@@ -1381,7 +1410,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """Take rows in, and publish what follows."""
         self._check_same_model()
         with BLAS.held():
-            mixture, running = self._mixture(), self._running_statistics()
+            mixture, running = self._published().agreed, self._running_statistics()
             number = running.n_steps + 1
             share = share_of(self.step, running.weight, rows.weight, number)
             self._publish_running(running.blended(rows, mixture, share), mixture, rows)
@@ -1389,11 +1418,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     def _check_same_model(self) -> None:
         """Whether the published mixture is one that the parameters still ask for."""
         wanted = FAMILIES.get(self.covariance_type)
-        if len(self.means_) != self.n_components or self._family is not wanted:
+        published = self._published()
+        n_components, family = published.sizes[0], published.family
+        if n_components != self.n_components or family is not wanted:
             raise ValueError(
                 f"n_components={self.n_components} and covariance_type="
                 f"{self.covariance_type!r}, but partial_fit goes on from a mixture of "
-                f"{len(self.means_)} components of the model {self._family.name}: set "
+                f"{n_components} components of the model {family.name}: set "
                 "them back, or start afresh, with fit or with a clone."
             )
 
@@ -1401,13 +1432,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """Those that `partial_fit` goes on from, made of the mixture if need be."""
         if hasattr(self, "_running"):
             return self._running
-        n_components, n_features = self.means_.shape
-        weight = rows_to_start(self._family, n_components, n_features, "")
+        published = self._published()
+        weight = rows_to_start(published.family, *published.sizes, "")
         return Running.of(
-            self._mixture(),
+            published.agreed,
             getattr(self, "n_samples_seen_", float(weight)),
             getattr(self, "lower_bound_", np.nan),
-            self._family,
+            published.family,
             0.0 if isinstance(self.reg_covar, str) else self.reg_covar,
         )
 
@@ -1416,13 +1447,15 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     ) -> None:
         """Set the attributes of what has become of a stream."""
         covar = self._regularization(running.scale(rows.resolution), running.units)
-        family, like = FAMILIES[self.covariance_type], before.in_units(running.units)
+        family = covar.bounded(FAMILIES[self.covariance_type])
+        like = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):
                 mixture, _ = covar.step(running.statistics, family.brief, like, None)
         except np.linalg.LinAlgError as error:
             raise ValueError(SINGULAR) from error
-        dtype = getattr(self, "means_", rows.X).dtype
+        means = np.asarray(getattr(self, "means_", rows.X))
+        dtype = np.result_type(means, np.float32)
         self._publish_mixture(mixture.in_units(1 / running.units), dtype)
         self._forget((*OF_FIT, "_gathered"))
         self._running = running
@@ -1440,20 +1473,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""
-        covariances = mixture.covariances
-        with np.errstate(over="ignore"):
-            self.weights_ = mixture.weights.astype(dtype)
-            self.means_ = mixture.means.astype(dtype)
-            self.covariances_ = covariances.values.astype(dtype)
-            self.precisions_ = covariances.precisions.astype(dtype, order="C")
-            self.precisions_cholesky_ = covariances.precisions_cholesky.astype(
-                dtype, order="C"
-            )
-        if not np.isfinite(self.covariances_).all():
-            raise ValueError(
-                f"X has covariances up to {covariances.values.max():.3g}, too large "
-                f"for {np.dtype(dtype).name}: scale X, or pass it as float64."
-            )
+        for name, array in published_arrays(mixture, dtype).items():
+            setattr(self, name, array)
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
         self._forget(["_reached"])
@@ -1461,7 +1482,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     @property
     def _family(self) -> CovarianceFamily:
         """The family of the published parameters."""
-        return FAMILIES[getattr(self, "_fitted_type", self.covariance_type)]
+        return self._published().family
 
     def _check_fitted(self) -> None:
         """Whether there is a mixture, and what to do for one."""
@@ -1475,14 +1496,16 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _mixture(self) -> Parameters:
         """The fitted mixture, in float64, from the published parameters."""
+        return self._published().parameters
+
+    def _published(self) -> Published:
+        """What is published of the mixture, or has been assigned by the user."""
         self._check_fitted()
-        means = np.asarray(self.means_, dtype=np.float64)
-        factors = np.asarray(self.precisions_cholesky_, dtype=np.float64)
-        with BLAS.held():
-            covariances = self._family.storage.from_factors(factors, *means.shape)
-        weights = np.asarray(self.weights_, dtype=np.float64)
-        # As float32 they sum to one only nearly.
-        return Parameters(weights / weights.sum(), means, covariances)
+        models = (getattr(self, "_fitted_type", None), self.covariance_type)
+        published = Published.of(self, [model for model in models if model])
+        if not hasattr(self, "n_features_in_"):
+            self.n_features_in_ = published.sizes[1]
+        return published
 
     def _log_likelihood(
         self,
@@ -1504,7 +1527,8 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         """Free parameters of weights, means and covariances."""
-        return self._family.n_parameters_of_mixture(*self.means_.shape)
+        published = self._published()
+        return published.family.n_parameters_of_mixture(*published.sizes)
 
     def _sampling_stream(
         self, random_state: int | np.random.RandomState | None

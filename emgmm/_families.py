@@ -13,6 +13,7 @@ for it does without either.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -31,6 +32,7 @@ from ._rules import (
     newton,
     spheres,
 )
+from ._ties import first_of_greatest
 
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
@@ -40,6 +42,8 @@ ENOUGH_ROWS = 6  # of a component with variances of its own
 TRIAL_SWEEPS = 10  # before the best of several starts is chosen
 TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
 TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
+LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
+MAX_ADDITIONS = 30  # of scatter, until variances are at their bound
 
 Estimate = Callable[[NDArray, NDArray, Covariances | None], NDArray]
 """(counts, scatter in the layout of the storage's products, start) -> values.
@@ -67,6 +71,18 @@ class CovarianceFamily:
     def brief(self) -> CovarianceFamily:
         """The family with short M-steps."""
         return replace(self, estimate=self.approach or self.estimate)
+
+    def bounded(self, least: NDArray) -> CovarianceFamily:
+        """The family where variances are bounded from below, in every direction by
+        that of independent features with the least variances (d,)."""
+        if not least.any():
+            return self
+
+        def bounded(estimate: Estimate) -> Estimate:
+            return partial(_bounded, self.storage, estimate, least)
+
+        approach = self.approach and bounded(self.approach)
+        return replace(self, estimate=bounded(self.estimate), approach=approach)
 
     @property
     def by_feature(self) -> bool:
@@ -97,6 +113,11 @@ class CovarianceFamily:
         free = self.name[1] == self.name[2] == "V"
         enough = max(ENOUGH_ROWS, 2 * (n_features + 1) if free else 0)
         return min(1 + n_features * (1 + own), enough) if own else 0
+
+    def rows_regular(self, n_features: int) -> int:
+        """Rows, two or more, with which a component and its covariance are regular; at
+        most as many as its likelihood needs to be more than chance, if it needs any."""
+        return max(min(self.rows_needed(n_features), n_features + 1), 2)
 
     def n_parameters_of_mixture(self, n_components: int, n_features: int) -> int:
         """Free parameters of weights, means and covariances."""
@@ -139,8 +160,8 @@ def _common(
             _settle(counts, scatter, rule, orientation, TRIAL_SWEEPS)
             for orientation in _orientations(scatter)
         ]
-        objectives = [counts @ np.log(trial[1]).sum(axis=1) for trial in trials]
-        orientation, _ = trials[int(np.argmin(objectives))]
+        gains = [-counts @ np.log(trial[1]).sum(axis=1) for trial in trials]
+        orientation, _ = trials[first_of_greatest(gains)]
         sweeps = MAX_ROUNDS // len(orientation)
     else:
         orientation = _orientation_of(start)
@@ -339,6 +360,42 @@ def _equal_matrix_of_any_volume(
 def _volumes(matrices: NDArray) -> NDArray:
     """Determinants to the power 1/d."""
     return np.exp(np.linalg.slogdet(matrices)[1] / matrices.shape[-1])
+
+
+# Variances bounded from below ------------------------------------------------------
+
+
+def _bounded(
+    storage: type[Covariances],
+    estimate: Estimate,
+    least: NDArray,
+    counts: NDArray,
+    scatter: NDArray,
+    start: Covariances | None,
+) -> NDArray:
+    """The estimate subject to least variances (d,), as ``Covariances.deficit`` has it.
+
+    By duality it is the estimate without a bound for more scatter, in the directions
+    where the bound is met; that is added until nothing is lacking. Of one free matrix
+    or variance the first addition is exact; more are taken where components share
+    volume, shape or orientation.
+    """
+    with suppress(np.linalg.LinAlgError):
+        values = estimate(counts, scatter, start)
+        if storage.deficit(values, least) is None:
+            return values
+    sizes = counts if len(scatter) == len(counts) else counts.sum(keepdims=True)
+    sizes = sizes.reshape(-1, *[1] * (scatter.ndim - 1))
+    # Without any scatter of their own, shares of a volume or shape are undefined.
+    ridge = LEAST_SHARE * least
+    scatter = scatter + sizes * (ridge if scatter.ndim == 2 else np.diag(ridge))
+    for _ in range(MAX_ADDITIONS):
+        values = estimate(counts, scatter, start)
+        deficit = storage.deficit(values, least)
+        if deficit is None:
+            break
+        scatter = scatter + sizes * deficit
+    return values
 
 
 # The table -----------------------------------------------------------------------

@@ -7,24 +7,28 @@ bytes.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from io import BytesIO
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ._families import FAMILIES
-from ._published import MIXTURE, check_mixture
+from ._published import MIXTURE, Published, check_mixture
 from ._stepwise import OF_VALUES, PREFIX, Running
 
 FORMAT = "emgmm.GaussianMixtureEM"
@@ -50,6 +54,7 @@ TYPES = {
 }
 """What "about" tells, and how."""
 
+MEMBER_HEADER = 30  # bytes before a member of an archive, at least
 KEPT = {*MIXTURE, *HISTORY, *STREAM}
 
 Path_ = str | os.PathLike[str]
@@ -57,11 +62,34 @@ Values = dict[str, Any]
 
 
 def write_model(
-    path: Path_, model: str, attributes: Values, parameters: Values
+    path: Path_, published: Published, attributes: Values, parameters: Values
 ) -> None:
-    """Write what is worth keeping of a fitted estimator."""
+    """Write what is worth keeping of a fitted estimator.
+
+    ValueError if `read_model` would refuse it.
+    """
     if "_running" in attributes:
         attributes = attributes | attributes["_running"].to_values()
+    attributes = attributes | published.to_arrays()
+    refusals = []
+    for model in published.models:
+        raw = _archive(model, attributes, parameters)
+        try:
+            _check_archive(raw, parameters)
+        except Exception as error:
+            refusals.append(error)
+            continue
+        with replacing(path) as file:
+            file.write(raw.getbuffer())
+        return
+    raise ValueError(
+        f"This mixture cannot be saved: {refusals[0]}. Attributes may have been "
+        "assigned that do not go together: correct them, or use from_parameters."
+    ) from refusals[0]
+
+
+def _archive(model: str, attributes: Values, parameters: Values) -> BytesIO:
+    """A file in memory: a sink need not know where it is."""
     kept = {k: attributes[k] for k in sorted(KEPT) if k in attributes}
     given = {k: value for k, value in parameters.items() if _can_be_kept(value)}
     arrays = {k: _array(v) for k, v in (kept | given).items() if not _is_scalar(v)}
@@ -77,29 +105,46 @@ def write_model(
     if NAMES in attributes:
         about["attributes"][NAMES] = [str(name) for name in attributes[NAMES]]
     arrays["about"] = np.array(json.dumps(about, default=_number))
-    whole = BytesIO()  # a sink need not know where it is
+    whole = BytesIO()
     with ZipFile(whole, "w", ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, array, version=(1, 0), allow_pickle=False)
-    with replacing(path) as file:
-        file.write(whole.getbuffer())
+    return whole
+
+
+def _check_archive(file: IO[bytes], known: Collection[str]) -> None:
+    """Whether what has been written can be read."""
+    arrays = _members(file)
+    _contents(_about(arrays.pop("about")), arrays, known)
 
 
 def read_model(path: Path_, known: Collection[str]) -> tuple[str, Values, Values]:
     """Model, attributes and constructor's parameters, or ValueError."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise ValueError(
+            f"{os.fspath(path)!r} is a device or a pipe, which may never end: give a "
+            "file that GaussianMixtureEM.save has written."
+        )
     with open(path, "rb") as file, naming(path):
         arrays = _members(file)
         about = _about(arrays.pop("about", None))
     _check_readable(path, about, known)
     with naming(path):
-        _check_types(about, TYPES)
-        if sorted(arrays) != about["arrays"]:
-            raise ValueError(f"it has {sorted(arrays)}, and not {about['arrays']}")
-        attributes, parameters = about["attributes"], about["parameters"]
-        for name, array in arrays.items():
-            (parameters if name in known else attributes)[name] = array
-        _check_attributes(attributes, about["covariance_type"])
+        return _contents(about, arrays, known)
+
+
+def _contents(
+    about: Values, arrays: dict[str, NDArray], known: Collection[str]
+) -> tuple[str, Values, Values]:
+    """Model, attributes and constructor's parameters, checked."""
+    _check_types(about, TYPES)
+    if sorted(arrays) != about["arrays"]:
+        raise ValueError(f"it has {sorted(arrays)}, and not {about['arrays']}")
+    attributes, parameters = about["attributes"], about["parameters"]
+    for name, array in arrays.items():
+        (parameters if name in known else attributes)[name] = array
+    _check_attributes(attributes, about["covariance_type"])
     return about["covariance_type"], attributes, parameters
 
 
@@ -118,7 +163,13 @@ def naming(path: Path_) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path_) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place only when it is whole."""
+    """A file to write that takes its place only when it is whole.
+
+    It has the mode of the file that is there, which must be one that may be written.
+    """
+    named = os.fspath(path)
+    if os.path.basename(named) in ("", os.curdir, os.pardir):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), named)
     if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
         with open(path, "wb") as file:
             yield file
@@ -126,11 +177,36 @@ def replacing(path: Path_) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".emgmm-{secrets.token_hex(8)}")
     try:
-        with open(beside, "xb") as file:
+        before = _writable(target)
+        mode = 0o666 if before is None else 0o600  # what may be read, last of all
+        with open(beside, "xb", opener=partial(os.open, mode=mode)) as file:
             yield file
+        if before is not None:
+            _take_over(beside, before)
         os.replace(beside, target)
+    except OSError as error:
+        ours = error.filename in (None, str(beside), str(target))
+        if error.errno is None or not ours:
+            raise
+        raise OSError(error.errno, error.strerror, named) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _writable(target: Path) -> os.stat_result | None:
+    """The state of a file that may be written; None if there is none."""
+    if not target.exists():
+        return None
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    return target.stat()
+
+
+def _take_over(path: Path, before: os.stat_result) -> None:
+    """Give a file the owner, if that is allowed, and the mode of another."""
+    with suppress(OSError, AttributeError):  # Windows has no owners
+        os.chown(path, before.st_uid, before.st_gid)
+    os.chmod(path, stat.S_IMODE(before.st_mode))
 
 
 def _can_be_kept(value: Any) -> bool:
@@ -159,14 +235,26 @@ def _members(file: IO[bytes]) -> dict[str, NDArray]:
     size = file.seek(0, os.SEEK_END)
     with ZipFile(file) as archive:
         arrays = {}
-        for member in archive.infolist():
-            if member.compress_type != ZIP_STORED or member.file_size > size:
-                raise ValueError(f"{member.filename} is compressed, or too large")
+        for member in _apart(archive.infolist(), size):
             name = member.filename.removesuffix(".npy")
             if name in arrays:
                 raise ValueError(f"it holds {name} twice")
             arrays[name] = _parsed(archive.read(member), name)
         return arrays
+
+
+def _apart(members: list[ZipInfo], size: int) -> list[ZipInfo]:
+    """The members, if they are stored one after the other in so many bytes."""
+    in_order = sorted(members, key=attrgetter("header_offset"))
+    ends = [*(member.header_offset for member in in_order[1:]), size]
+    for member, end in zip(in_order, ends[-len(in_order) :], strict=True):
+        if member.compress_type != ZIP_STORED or member.file_size > size:
+            raise ValueError(f"{member.filename} is compressed, or too large")
+        if member.compress_size != member.file_size:
+            raise ValueError(f"{member.filename} has two sizes")
+        if member.header_offset + MEMBER_HEADER + member.file_size > end:
+            raise ValueError(f"{member.filename} overlaps with what follows")
+    return members
 
 
 def _parsed(raw: bytes, name: str) -> NDArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ._captions import BESIDE, entitle, note_above
 from ._drawing import (
     axes_or_new,
     best_of,
@@ -156,7 +157,7 @@ class ConvergenceDisplay:
         from matplotlib.lines import Line2D
 
         check_choice("kind", kind, SCALES)
-        scale, label, values_of = SCALES[kind]
+        scale, label, title, values_of = SCALES[kind]
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.get_figure()
         curves = [np.asarray(bounds, dtype=np.float64) for bounds in self.lower_bounds]
@@ -168,6 +169,9 @@ class ConvergenceDisplay:
             self.lines_ += self.ax_.plot(np.arange(len(curve)) + 1, curve, **keywords)
         self.best_ = self.lines_[self.best]
         self.ax_.set(xlabel="iteration", ylabel=label, yscale=scale)
+        if scale == "linear":
+            self.ax_.ticklabel_format(axis="y", useOffset=False)
+        entitle(self.ax_, title)
         set_whole_ticks(self.ax_)
         others = [line for line in self.lines_ if line is not self.best_]
         if others:
@@ -204,6 +208,8 @@ class CriterionDisplay:
         The star at the best candidate; None if there is none.
     legend_ : Legend
         The legend of the models.
+    note_ : Text or None
+        The small print: how the criterion is scaled; None if there is none to draw.
 
     See Also
     --------
@@ -274,7 +280,7 @@ class CriterionDisplay:
         NotFittedError
             If the search is not fitted.
         TypeError
-            If `search` is no such search.
+            If `search` is no such search, but one fitted mixture for instance.
         ValueError
             If `criterion` is unknown.
 
@@ -295,7 +301,14 @@ class CriterionDisplay:
         'ICL (less is better)'
         >>> plt.close(display.figure_)
         """
-        fitted(search, "results_", "criterion_", "best_index_", "criterion")
+        if not hasattr(search, "criterion"):
+            raise TypeError(
+                f"search is a {type(search).__name__}, but CriterionDisplay draws what "
+                "a search over models and numbers of components found: give a fitted "
+                "GaussianMixtureIC. To draw one fit, use MixtureDisplay or "
+                "ConvergenceDisplay."
+            )
+        fitted(search, "results_", "criterion_", "best_index_")
         results, best = search.results_, search.best_index_
         if criterion is None:
             values, name = search.criterion_, search.criterion
@@ -351,18 +364,44 @@ class CriterionDisplay:
                 Line2D, kwargs, **style_of(index), linewidth=1.2, markersize=5
             )
             self.lines_ += self.ax_.plot(sizes[own], values[own], label=model, **look)
-        self.ax_.set(
-            xlabel="number of components",
-            ylabel=f"{CRITERIA.get(self.criterion, self.criterion)} (less is better)",
-        )
+        name = CRITERIA.get(self.criterion, self.criterion)
+        self.ax_.set(xlabel="number of components", ylabel=f"{name} (less is better)")
         set_whole_ticks(self.ax_)
-        self.ax_.margins(y=0.12)
+        self.ax_.margins(x=0.08, y=0.12)
         self.best_ = self._mark(sizes, models, values)
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        entitle(self.ax_, f"{name} by number of components")
+        self._spread(values)
         has_room = self.figure_.get_layout_engine() is not None
-        place = beside if has_room else {"loc": "best", "ncols": 2}
+        place: dict[str, Any] = {"loc": "best", "ncols": 2}
+        if has_room:
+            place = dict(BESIDE)
         self.legend_ = self.ax_.legend(handles=self.lines_, fontsize="small", **place)
         return self
+
+    def _spread(self, values: NDArray) -> None:
+        """Scale of the criterion: linear near the best, logarithmic far from it."""
+        from matplotlib.ticker import FixedLocator, FuncFormatter
+
+        self.note_ = None
+        if self.best_ is None:
+            return
+        best = float(self.best_.get_ydata()[0])
+        unit = _unit(values[np.isfinite(values)] - best, self.criterion)
+        self.ax_.set_yscale(
+            "function",
+            functions=(
+                lambda value: np.arcsinh((value - best) / unit),
+                lambda height: best + unit * np.sinh(height),
+            ),
+        )
+        ticks = [best + unit * step for step in (0, *_steps(values, best, unit))]
+        self.ax_.yaxis.set_major_locator(FixedLocator(ticks))
+        self.ax_.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: _difference(value, best, unit))
+        )
+        phrase = f"differences from the best, on a log scale beyond {unit:g}"
+        gaps = ["gaps: not eligible"] if np.isnan(values).any() else []
+        self.note_ = note_above(self.ax_, [phrase, *gaps])
 
     def _mark(self, sizes: NDArray, models: NDArray, values: NDArray) -> Any:
         """A star at the best candidate, and its name below."""
@@ -378,6 +417,7 @@ class CriterionDisplay:
             textcoords="offset points",
             horizontalalignment="center",
             verticalalignment="top",
+            bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5},
         )
         star: dict[str, Any] = {
             "marker": "*",
@@ -401,9 +441,20 @@ def _gaps(curves: list[NDArray], best: int) -> list[NDArray]:
 
 
 SCALES = {
-    "log-likelihood": ("linear", "mean log-likelihood", _log_likelihoods),
-    "gap": ("log", "lack of mean log-likelihood", _gaps),
+    "log-likelihood": (
+        "linear",
+        "mean log-likelihood",
+        "Log-likelihood by iteration",
+        _log_likelihoods,
+    ),
+    "gap": (
+        "log",
+        "mean log-likelihood still to be gained",
+        "Convergence to the last log-likelihood",
+        _gaps,
+    ),
 }
+DECISIVE = 10.0  # a difference between criteria (Kass and Raftery, 1995)
 KEPT = {"color": "#0072B2", "linewidth": 2.2, "marker": "o", "zorder": 3}
 OTHERS = {"color": "0.6", "linewidth": 0.8, "marker": ".", "zorder": 2}
 
@@ -411,3 +462,29 @@ OTHERS = {"color": "0.6", "linewidth": 0.8, "marker": ".", "zorder": 2}
 def _called(function: Any) -> str:
     """What a criterion that is a function is called."""
     return getattr(function, "__name__", "criterion")
+
+
+def _unit(differences: NDArray, criterion: str) -> float:
+    """Differences up to this are drawn on a linear scale.
+
+    Of another criterion than those it is a tenth of what candidates usually lack,
+    rounded to a power of ten.
+    """
+    if criterion in CRITERIA:
+        return DECISIVE
+    usual = np.median(np.abs(differences))
+    return float(10 ** np.round(np.log10(usual / 10))) if usual > 0 else 1.0
+
+
+def _steps(values: NDArray, best: float, unit: float) -> list[float]:
+    """Differences at ticks, in units: 1, 2, 5, 10, ... up to the worst candidate."""
+    farthest = (np.nanmax(values) - best) / unit
+    powers = 10.0 ** np.arange(int(np.ceil(np.log10(max(farthest, 1)))) + 1)
+    steps = np.outer(powers, [1, 2, 5]).ravel()
+    return steps[steps <= 1.001 * max(farthest, 1)].tolist()
+
+
+def _difference(value: float, best: float, unit: float) -> str:
+    """A tick: the best criterion itself, what others have more."""
+    digits = max(0, -int(np.floor(np.log10(unit))))
+    return f"{best:.{digits}f}" if value == best else f"+{value - best:.6g}"

@@ -10,13 +10,13 @@ that lack the same features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
+from ._cached import cached_property
 from ._conditioned import Conditioned, from_factors
 from ._covariances import Covariances
 from ._deviations import MIN_ROWS, WHITENED_SIZE, Deviations

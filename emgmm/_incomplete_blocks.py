@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import ArrayBlocks, RowBlocks
+from ._cached import cached_property
 from ._patterns import bounds_of_patterns, order_by_pattern
 from ._products import diagonal_squares
 from ._units import variances_of

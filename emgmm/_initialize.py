@@ -17,6 +17,7 @@ from sklearn.cluster import kmeans_plusplus
 from ._algebra import WIDE, principal, turned
 from ._blocks import ArrayBlocks
 from ._products import contract, multiply, squares
+from ._ties import TIE, first_of_greatest, settled
 from ._weights import ones
 
 MAX_LLOYD_ITER = 300
@@ -25,6 +26,7 @@ AXIS_TOL = 1e-4  # relative, of the length of a principal axis that cuts a wide 
 # In standard deviations: rows at the mean stay, however its sum was rounded.
 MARGIN = 1e-9
 LLOYD_SIZE = 2**18  # numbers in the arrays of a block
+HALF_WAY = 1e-12  # share of squared distances that rounding may make
 SEED_SAMPLE = 2**20  # numbers that k-means++ chooses from, at most
 
 Start = Callable[[ArrayBlocks, int, np.random.RandomState], NDArray]
@@ -126,6 +128,8 @@ class _Nearest:
         self.theta = np.empty((len(centers), 1 + centers.shape[1]))
         self.theta[:, 0] = -0.5 * np.vecdot(self.shifted, self.shifted)
         self.theta[:, 1:] = self.shifted
+        # A row half-way between two centers belongs to the first.
+        self.margin = HALF_WAY * (blocks.variances.sum() - 2 * self.theta[:, 0].min())
         self.rows = LLOYD_SIZE // (2 * len(centers) + centers.shape[1])
         self.rows = max(self.rows, len(centers))
         self.array = blocks.scratch.array
@@ -157,7 +161,7 @@ class _Nearest:
         np.subtract(X.T, self.origin[:, None], out=features[1:])
         scores = self.array("log_joint", (len(self.theta), len(X)), np.float64)
         multiply(self.theta, features, scores)
-        labels[:] = (scores == scores.max(axis=0)).argmax(axis=0)
+        labels[:] = (scores >= scores.max(axis=0) - self.margin).argmax(axis=0)
         return features
 
 
@@ -181,7 +185,7 @@ def _split_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
     rows = max(LLOYD_SIZE // len(blocks.center), 1)
     while len(clusters) < n_components:
         widths = [cluster.scatter.trace() for cluster in clusters]
-        widest = widths.index(max(widths))
+        widest = first_of_greatest(widths)
         cluster, cut = clusters[widest], _cut(clusters[widest])
         divide = partial(_divide, cut=cut, names=(widest, len(clusters)))
         beyond = blocks.sum(divide, labels, rows=rows)
@@ -246,8 +250,10 @@ class Cut(NamedTuple):
 def _cut(cluster: Moments) -> Cut:
     """The plane through the mean, across the principal axis."""
     eigenvalues, axes = np.linalg.eigh(cluster.scatter)
-    axis = turned(axes[:, -1:])[:, 0]
-    margin = MARGIN * np.sqrt(max(eigenvalues[-1], 0.0) / max(cluster.weight, 1e-300))
+    widest = eigenvalues >= (1 - TIE) * eigenvalues[-1]
+    axis = settled(eigenvalues[widest], axes[:, widest])[:, -1]
+    # Rows at the mean stay, whatever the order in which its sum was rounded.
+    margin = TIE * np.sqrt(max(eigenvalues[-1], 0.0) / max(cluster.weight, 1e-300))
     return Cut(cluster.mean, axis, margin)
 
 

@@ -15,6 +15,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from ._blocks import RAISED, RowBlocks
+from ._inputs import validated
 from ._rows import check_map, check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk, joined
@@ -122,7 +123,8 @@ class Iterated(OutOfCore):
         check_map(block)
         dtype = self.float_type if self._known else [np.float64, np.float32]
         complete = self._known and not self.incomplete
-        X = check_array(
+        X = validated(
+            check_array,
             block,
             dtype=dtype,
             ensure_min_samples=0,

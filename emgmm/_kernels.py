@@ -9,12 +9,11 @@ anywhere. ``choose_kernel`` takes the fast one where it is safe.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import Blocks
+from ._cached import cached_property
 from ._covariances import Covariances
 from ._deviations import MIN_ROWS, MOST_NUMBERS, Deviations
 from ._features import SECOND_ORDER, SecondOrder

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from ._blocks import Blocks
 from ._by_row import ByRow
+from ._cached import cached_property
 from ._conditioned import Conditioned, from_precisions
 from ._features import SECOND_ORDER
 from ._incomplete import Incomplete, rounding

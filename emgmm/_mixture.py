@@ -18,6 +18,7 @@ from ._columns import (
     split_features,
 )
 from ._conditional import Regression
+from ._inputs import unmasked, validated
 from ._parameters import Parameters
 from ._sampled import Estimate, entropy, kl_divergence, log_densities
 from ._univariate import cdf, quantile
@@ -227,7 +228,7 @@ class Mixture:
         ((5, 2), (5,))
         """
         rng = check_random_state(random_state)
-        return self._parameters.sample(check_n_samples(n_samples), rng)
+        return self._parameters.sample(self._check_n_samples(n_samples), rng)
 
     def marginal(self, features: Features) -> Mixture:
         """The distribution of some features, whatever the others.
@@ -328,7 +329,7 @@ class Mixture:
         np.float64(0.5)
         """
         self._check_one_feature("cdf")
-        values = np.asarray(x, dtype=np.float64)
+        values = np.asarray(unmasked(x, "x"), dtype=np.float64)
         return cdf(values.ravel(), self._parameters).reshape(values.shape)[()]
 
     def quantile(self, q: ArrayLike) -> NDArray | np.float64:
@@ -378,7 +379,7 @@ class Mixture:
         Parameters
         ----------
         n_samples : int, default=10000
-            Number of rows drawn, about; two at least from each component.
+            Number of rows drawn, about; ten at least from each component.
             With fewer than some 300 the error is itself too uncertain to rely on.
         random_state : int, RandomState instance or None, default=None
             Seed of the draw.
@@ -403,7 +404,7 @@ class Mixture:
         (1.419, True)
         """
         rng = check_random_state(random_state)
-        return entropy(self._parameters, check_n_samples(n_samples), rng)
+        return entropy(self._parameters, self._check_n_samples(n_samples), rng)
 
     def kl_divergence(
         self, other: Mixture, n_samples: int = 10_000, random_state: Seed = None
@@ -420,7 +421,7 @@ class Mixture:
         other : Mixture
             A mixture of the same features.
         n_samples : int, default=10000
-            Number of rows drawn, about; two at least from each component.
+            Number of rows drawn, about; ten at least from each component.
             With fewer than some 300 the error is itself too uncertain to rely on.
         random_state : int, RandomState instance or None, default=None
             Seed of the draw.
@@ -453,13 +454,16 @@ class Mixture:
         """
         self._check_comparable(other)
         rng = check_random_state(random_state)
-        n_samples = check_n_samples(n_samples)
+        n_samples = self._check_n_samples(n_samples)
         return kl_divergence(self._parameters, other._parameters, n_samples, rng)
 
     def _names(self, features: NDArray) -> tuple[str, ...] | None:
         """Names of some of the features."""
         names = self.feature_names
         return None if names is None else tuple(names[index] for index in features)
+
+    def _check_n_samples(self, n_samples: int) -> int:
+        return check_n_samples(n_samples, self.n_features)
 
     def _check_one_feature(self, method: str) -> None:
         """Whether there is an order of values."""
@@ -497,8 +501,8 @@ def check_X(X: ArrayLike, names: tuple[str, ...] | None, n_features: int) -> NDA
     """Rows (n, d) of float64 or float32, NaN where nothing is known."""
     check_columns(X, names)
     kinds = [np.float64, np.float32]
-    rows: NDArray = check_array(
-        X, dtype=kinds, ensure_all_finite="allow-nan", input_name="X"
+    rows = validated(
+        check_array, X, dtype=kinds, ensure_all_finite="allow-nan", input_name="X"
     )
     if rows.shape[1] != n_features:
         raise ValueError(

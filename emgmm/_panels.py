@@ -2,126 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._drawing import (
-    Gaussians,
+    COLORS,
     circle,
+    colors_of,
     dashed,
-    limits_of,
+    faded,
     marked,
     merged,
     radii,
     solid,
-    systematic_sample,
 )
+from ._views import GRID, Look, View
 
 Artists = dict[str, list]
-GRID = 200  # points along each side of the grid that contours are found on
-WIDEST = 0.99  # share of a component that limits show where there are no rows
+THIN: dict[str, Any] = {"color": "0.15", "linewidth": 1.2}
+WIDE: dict[str, Any] = {"color": "0.6", "linewidth": 3.5, "solid_capstyle": "butt"}
 TALLEST = 10  # times the histogram that a curve may rise above it and be shown whole
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """How a mixture is drawn."""
-
-    kind: str
-    levels: NDArray
-    ellipse_levels: NDArray
-    components: bool
-    max_rows: int
-    scale: float
-    """Of areas, less than 1 in the panels of a matrix."""
-    keywords: Mapping[str, Mapping[str, Any] | None]
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """Rows and marginal mixture of the one or two features that a panel shows."""
-
-    X: Any
-    sample_weight: NDArray | None
-    labels: NDArray
-    uncertainty: NDArray
-    present: NDArray
-    """Rows that count, and that have the features of a panel."""
-    shown: NDArray
-    """Those that are drawn in scatter plots."""
-    weights: NDArray
-    means: NDArray
-    covariances: NDArray
-    limits: NDArray
-
-    def of(self, features: list[int], look: Look) -> View:
-        """The view of some of the features."""
-        X, present, shown = self.X, self.present, self.shown
-        if X is not None:
-            X = X[:, features]
-            has = ~np.isnan(X[present]).any(axis=1)
-            if not has.all():
-                present = present[has]
-                keys = self.uncertainty, self.labels
-                shown = systematic_sample(keys, present, look.max_rows)
-        return replace(
-            self,
-            X=X,
-            present=present,
-            shown=shown,
-            means=self.means[:, features],
-            covariances=self.covariances[:, features][:, :, features],
-            limits=self.limits[features],
-        )
-
-    def gaussians(self, least: float = 0.0) -> Gaussians:
-        """The components, in units of a cell of the grid."""
-        units = np.diff(self.limits)[:, 0] / GRID
-        return Gaussians.of(self.weights, self.means, self.covariances, units, least)
-
-    @property
-    def doubt(self) -> NDArray:
-        """Uncertainty of the drawn rows, 1 where all components are as probable."""
-        greatest = 1 - 1 / len(self.weights)
-        return self.uncertainty[self.shown] / (greatest or 1)
-
-
-def view_of(
-    X: NDArray | None,
-    mixture: tuple[NDArray, NDArray, NDArray],
-    responsibilities: NDArray | None,
-    sample_weight: NDArray | None,
-    look: Look,
-) -> View:
-    """The view of all features."""
-    weights, means, covariances = mixture
-    if X is None:
-        labels, uncertainty = np.empty(0, np.intp), np.empty(0)
-    else:
-        responsibilities = np.asarray(responsibilities, dtype=np.float64)
-        labels = responsibilities.argmax(axis=1)
-        uncertainty = np.clip(1 - responsibilities.max(axis=1), 0, None)
-    counts = np.ones(len(labels)) if sample_weight is None else sample_weight
-    present = np.flatnonzero(np.asarray(counts) > 0)
-    shown = systematic_sample((uncertainty, labels), present, look.max_rows)
-    least = WIDEST if X is None else 0.0
-    share = np.max([least, look.levels[-1], look.ellipse_levels[-1]])
-    reach = radii(share) * np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-    limits = limits_of(X if X is None else X[present], means, reach)
-    return View(
-        X,
-        sample_weight,
-        labels,
-        uncertainty,
-        present,
-        shown,
-        *mixture,
-        limits,
-    )
 
 
 class Kind(NamedTuple):
@@ -150,23 +53,20 @@ def _classified(ax: Any, view: View, look: Look) -> Artists:
     ]
     return {
         "scatter": scatter,
-        "ellipses": _ellipses(ax, view, look, solid, linewidth=1.6),
+        "ellipses": _ellipses(ax, view, look, solid, linewidth=1.4),
+        "numbers": _numbers(ax, view, look, view.means),
     }
 
 
 def _uncertain(ax: Any, view: View, look: Look) -> Artists:
-    """Rows the larger and darker the less certain; faint ellipses."""
-    ellipses = _ellipses(ax, view, look, solid, linewidth=0.8, color="0.6")
+    """Rows by component, the larger and darker the less certain; thin ellipses."""
+    ellipses = _ellipses(ax, view, look, solid, linewidth=0.8)
     order = np.argsort(view.doubt, kind="stable")
-    look_of_rows = faded(view.doubt[order], look.scale)
+    colors = colors_of(view.labels[view.shown[order]])
+    look_of_rows = faded(view.doubt[order], colors, look.scale)
     points = _scatter(ax, view, look, order, **look_of_rows, marker="o", alpha=None)
-    return {"scatter": [points], "ellipses": ellipses}
-
-
-def faded(doubt: NDArray, scale: float) -> dict[str, NDArray]:
-    """Areas and greys of rows, by their uncertainty as a share of the greatest."""
-    grey = np.repeat(0.75 * (1 - np.sqrt(doubt))[:, None], 3, axis=1)
-    return {"s": scale * (6 + 40 * doubt), "color": grey}
+    numbers = _numbers(ax, view, look, view.means)
+    return {"scatter": [points], "ellipses": ellipses, "numbers": numbers}
 
 
 def _dense(ax: Any, view: View, look: Look) -> Artists:
@@ -176,7 +76,8 @@ def _dense(ax: Any, view: View, look: Look) -> Artists:
     if view.X is not None:
         drawn["scatter"] = [_scatter(ax, view, look, every, color="0.75")]
     if look.components:
-        drawn["ellipses"] = _ellipses(ax, view, look, dashed, linewidth=1.2)
+        drawn["ellipses"] = _ellipses(ax, view, look, dashed, linewidth=1.4)
+        drawn["numbers"] = _numbers(ax, view, look, view.means)
     return drawn | {"contours": [_contours(ax, view, look)]}
 
 
@@ -197,7 +98,7 @@ def _scatter(
     defaults = {
         "s": largest * (0.15 + 0.85 * (1 - view.doubt[rows])),
         "linewidth": 0,
-        "alpha": 0.8,
+        "alpha": 0.6,
         "rasterized": True,
     } | defaults
     points = view.X[view.shown[rows]]
@@ -209,21 +110,38 @@ def _ellipses(
     view: View,
     look: Look,
     style: Callable[[int], dict[str, Any]],
-    **defaults: Any,
+    linewidth: float,
 ) -> list:
     """Ellipses of each component (K lists) that hold shares of its probability."""
     from matplotlib.lines import Line2D
-    from matplotlib.patheffects import withStroke
 
     gaussians, unit = view.gaussians(), circle(100)
     discs = [gaussians.carry(radius * unit) for radius in radii(look.ellipse_levels)]
-    drawn = []
+    width, drawn = linewidth * np.sqrt(look.scale), []
     for k in range(len(view.weights)):
-        keywords = merged(Line2D, look.keywords["ellipse"], **style(k) | defaults)
-        halo = withStroke(linewidth=keywords["linewidth"] + 1.2, foreground="white")
-        keywords = {"path_effects": [halo]} | keywords
+        own = style(k) | {"linewidth": width}
+        keywords = merged(Line2D, look.keywords["ellipse"], **own)
         drawn.append([ax.plot(*disc[k].T, **keywords)[0] for disc in discs])
     return drawn
+
+
+def _numbers(ax: Any, view: View, look: Look, places: NDArray) -> list:
+    """The number of each component at a place, where colours are not enough."""
+    if not look.numbered or len(view.weights) <= len(COLORS):
+        return []
+    disc = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "linewidth": 0.8}
+    centred = {"horizontalalignment": "center", "verticalalignment": "center"}
+    return [
+        ax.annotate(
+            str(k),
+            place,
+            fontsize="x-small",
+            annotation_clip=True,
+            bbox=disc | {"edgecolor": solid(k)["color"]},
+            **centred,
+        )
+        for k, place in enumerate(places)
+    ]
 
 
 def _contours(ax: Any, view: View, look: Look) -> Any:
@@ -253,18 +171,22 @@ def _curves(ax: Any, view: View, look: Look) -> Artists:
     x = np.union1d(np.linspace(low, high, 2 * GRID), narrow)
     x = x[(x >= low) & (x <= high)]
     parts = np.exp(gaussians.log_joint(x[:, None]))
-    given, lines = look.keywords["curve"], []
-    if look.components or look.kind == "classification":
-        for k, part in enumerate(parts):
-            own = merged(Line2D, given, **dashed(k), linewidth=1.6)
-            lines += ax.plot(x, part, **own)
-    whole = merged(Line2D, given, color="0.15", linewidth=1.2)
-    lines[:0] = ax.plot(x, parts.sum(axis=0), **whole)
+    # The whole is drawn wide and below its parts: where it is one of them both show.
+    several = look.components or look.kind == "classification"
+    given, total = look.keywords["curve"], dict(WIDE if several else THIN)
+    total["linewidth"] *= np.sqrt(look.scale)
+    lines = ax.plot(x, parts.sum(axis=0), **merged(Line2D, given, **total))
+    for k, part in enumerate(parts if several else []):
+        own = merged(Line2D, given, **dashed(k), linewidth=1.6)
+        lines += ax.plot(x, part, **own)
+    peaks = np.column_stack([x[parts.argmax(axis=1)], parts.max(axis=1)])
+    numbers = _numbers(ax, view, look, peaks) if several else []
     highest = parts.sum(axis=0).max()
     for tallest in (heights.max() for heights, _ in bars):
         highest = max(tallest, min(highest, TALLEST * tallest))
     ax.set_ylim(0, 1.05 * highest)
-    return {"lines": lines, "bars": [patches for _, patches in bars]}
+    patches = [drawn for _, drawn in bars]
+    return {"lines": lines, "bars": patches, "numbers": numbers}
 
 
 def _histogram(ax: Any, view: View) -> tuple[NDArray, Any]:
@@ -299,11 +221,14 @@ def _stems(ax: Any, view: View, look: Look) -> Artists:
     from matplotlib.collections import LineCollection
 
     rows = view.shown
-    own = {"color": "0.3", "linewidth": 0.8, "rasterized": True}
+    colors = colors_of(view.labels[rows])
+    own = {"color": colors, "linewidth": 0.8, "rasterized": True}
     keywords = merged(LineCollection, look.keywords["curve"], **own)
     stems = ax.vlines(view.X[rows, 0], 0, view.uncertainty[rows], **keywords)
-    ax.set_ylim(0, 1.05 * max(1 - 1 / len(view.weights), 0.01))
-    return {"lines": [stems]}
+    top = 1.05 * max(1 - 1 / len(view.weights), 0.01)
+    ax.set_ylim(0, top)
+    places = np.column_stack([view.means, np.full(len(view.means), 0.95 * top)])
+    return {"lines": [stems], "numbers": _numbers(ax, view, look, places)}
 
 
 KINDS = {

@@ -1,4 +1,4 @@
-"""A fit told in words and tables, for people to read."""
+"""A fit described in words and tables, for people to read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._covariances import Covariances, Full, Tied
 from ._estimator import GaussianMixtureEM
 from ._families import FAMILIES
+from ._messages import plain
 
 WIDTH = 79
-MAX_FEATURES = 8  # shown
-MAX_NAME = 14  # letters of a feature's name
+MAX_FEATURES = 8  # in a list of those that lack values
+MAX_MATRIX = 30  # features of a matrix that is printed
+MIN_NAME = 14  # letters of a feature's name that are shown anyhow
+MIN_NUMBER = 11  # characters of a column of numbers
 N_BEST = 5  # candidates shown
 DOUBTFUL = 0.1  # uncertainty of a row from which it is counted
 SHARES = (0.5, 0.9, 0.99)
@@ -40,7 +44,7 @@ WORDS = {
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fit, and the rows that it is told for."""
+    """A fit, and the rows that it is described for."""
 
     estimator: GaussianMixtureEM
     X: NDArray
@@ -58,22 +62,23 @@ class Fitted:
         return np.asarray(self.sample_weight, dtype=np.float64)
 
 
-def summary(fitted: Fitted) -> str:
-    """Everything that a reader would ask first."""
-    search = () if fitted.search is None else (*candidates(fitted.search), "")
+def summary(fitted: Fitted, width: int = WIDTH, verbose: bool = False) -> str:
+    """Everything that a reader would ask first, or all that there is to print."""
+    search = () if fitted.search is None else (*candidates(fitted.search, verbose), "")
     parts = [
         *search,
         *_model(fitted),
         "",
         *_components(fitted),
         "",
-        *_moments(fitted),
+        *_moments(fitted, width, verbose),
+        *(_covariances(fitted, width) if verbose else ()),
         *_uncertainty(fitted),
     ]
     return "\n".join(parts)
 
 
-def missing(fitted: Fitted) -> Iterator[str]:
+def missing(fitted: Fitted, width: int = WIDTH) -> Iterator[str]:
     """How many values are missing, in how many rows and in which columns."""
     absent = np.isnan(fitted.X)
     cells, rows = np.count_nonzero(absent), np.count_nonzero(absent.any(axis=1))
@@ -83,18 +88,20 @@ def missing(fitted: Fitted) -> Iterator[str]:
     without = f", {nothing} of them without any value" if nothing else ""
     yield f"missing values: {cells} of {absent.size}, in {rows} rows{without}"
     counts = absent.sum(axis=0)
-    lacking = np.flatnonzero(counts)
-    told = [f"{_short(fitted.names[j])} {counts[j]}" for j in lacking[:MAX_FEATURES]]
+    names, lacking = _short(fitted.names, width), np.flatnonzero(counts)
+    listed = [f"{names[j]} {counts[j]}" for j in lacking[:MAX_FEATURES]]
     if len(lacking) > MAX_FEATURES:
-        told.append(f"and in {len(lacking) - MAX_FEATURES} more columns")
-    yield from wrap(", ".join(told), WIDTH, initial_indent="  ", subsequent_indent="  ")
+        listed.append(f"and in {len(lacking) - MAX_FEATURES} more columns")
+    text = ", ".join(listed)
+    yield from wrap(text, width, initial_indent="  ", subsequent_indent="  ")
 
 
-def candidates(search: Any) -> Iterator[str]:
-    """The best of the candidates of a search, and how far they are apart."""
+def candidates(search: Any, verbose: bool = False) -> Iterator[str]:
+    """The best candidates of a search, or all of them, and how far they are apart."""
     results, values = search.results_, np.asarray(search.criterion_, dtype=float)
     eligible = np.flatnonzero(results["eligible"])
-    best = eligible[np.argsort(values[eligible], kind="stable")][:N_BEST]
+    best = eligible[np.argsort(values[eligible], kind="stable")]
+    best = best if verbose else best[:N_BEST]
     name = search.criterion.upper()
     yield f"The best of {len(values)} candidates by {name} (less is better):"
     yield from _table(
@@ -127,8 +134,8 @@ def _model(fitted: Fitted) -> Iterator[str]:
     yield f"{name} with {n_components} component{plural}: {WORDS[name]}"
     yield f"log-likelihood {mean * weight:.2f} ({mean:.4f} a row)"
     criteria = {"BIC": gmm.bic(*rows), "ICL": gmm.icl(*rows), "AIC": gmm.aic(*rows)}
-    told = "   ".join(f"{key} {value:.2f}" for key, value in criteria.items())
-    yield f"{told}   ({gmm._n_parameters()} parameters)"
+    listed = "   ".join(f"{key} {value:.2f}" for key, value in criteria.items())
+    yield f"{listed}   ({gmm._n_parameters()} parameters)"
     how = "converged" if gmm.converged_ else "not converged"
     if fitted.search is None:
         how += f" after {gmm.n_iter_} iteration{'s' if gmm.n_iter_ != 1 else ''}"
@@ -155,28 +162,79 @@ def _components(fitted: Fitted) -> Iterator[str]:
     )
 
 
-def _moments(fitted: Fitted) -> Iterator[str]:
-    """Means and standard deviations of the features that there is room for."""
-    gmm, names = fitted.estimator, [_short(name) for name in fitted.names]
+def _moments(fitted: Fitted, width: int, verbose: bool) -> Iterator[str]:
+    """Means and standard deviations of the features that there is room for, or all."""
+    gmm, names = fitted.estimator, _short(fitted.names, width)
+    blocks = list(_blocks(names, width))
     deviations = np.sqrt(gmm._mixture().covariances.variances)
-    rooms = len("component") + np.cumsum(
-        [max(11, len(name)) + 2 for name in names[:MAX_FEATURES]]
-    )
-    n_shown = max(1, int(np.count_nonzero(rooms <= WIDTH)))
     for title, values in {
         "means": gmm.means_,
         "standard deviations": deviations,
     }.items():
         yield title
-        yield from _table(
-            ["component", *names[:n_shown]],
-            [(k, *map("{:.5g}".format, row[:n_shown])) for k, row in enumerate(values)],
-            least=11,
-        )
+        for block in blocks if verbose else blocks[:1]:
+            yield from _numbers("component", names[block], enumerate(values[:, block]))
+            yield ""
+    more = len(names) - blocks[0].stop
+    if more and not verbose:
+        yield f"and {more} more columns, which --verbose prints and --save keeps"
         yield ""
-    if n_shown < len(names):
-        yield f"and {len(names) - n_shown} more columns, which --save keeps"
+
+
+def _covariances(fitted: Fitted, width: int) -> Iterator[str]:
+    """Covariances of the features, or variances where no others differ from zero."""
+    covariances = fitted.estimator._mixture().covariances
+    names = _short(fitted.names, width)[:MAX_MATRIX]
+    tables = TABLES.get(type(covariances), _variances)(covariances, names)
+    for title, first, labels, values in tables:
+        yield title
+        for block in _blocks(names, width, max(map(len, [first, *labels]))):
+            rows = zip(labels, values[: len(labels), block], strict=True)
+            yield from _numbers(first, names[block], rows)
+            yield ""
+    if len(names) < len(fitted.names):
+        yield f"(of the first {MAX_MATRIX} columns: --save keeps all)"
         yield ""
+
+
+def _of_each(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+    for k, matrix in enumerate(covariances.dense()):
+        yield f"covariances of component {k}", "", names, matrix
+
+
+def _of_all(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+    yield "covariances of every component", "", names, covariances.values
+
+
+def _variances(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+    labels = [str(k) for k in range(covariances.n_components)]
+    yield "variances (covariances are zero)", "component", labels, covariances.variances
+
+
+Numbers = tuple[str, str, list[str], NDArray]
+"""Title, header of the labels, labels of the rows, and values."""
+TABLES = {Full: _of_each, Tied: _of_all}
+"""Where covariances are not zero, by storage."""
+
+
+def _blocks(names: list[str], width: int, first: int = 9) -> Iterator[slice]:
+    """Columns of which a table has room for, after one of so many characters."""
+    start, used = 0, first
+    for stop, name in enumerate(names):
+        needed = max(MIN_NUMBER, len(name)) + 2
+        if used + needed > width and stop > start:
+            yield slice(start, stop)
+            start, used = stop, first
+        used += needed
+    yield slice(start, len(names))
+
+
+def _numbers(
+    first: str, names: list[str], rows: Iterable[tuple[Any, NDArray]]
+) -> Iterator[str]:
+    """A table of numbers, with five digits."""
+    lines = [(label, *map("{:.5g}".format, row)) for label, row in rows]
+    yield from _table([first, *names], lines, least=MIN_NUMBER)
 
 
 def _uncertainty(fitted: Fitted) -> Iterator[str]:
@@ -205,10 +263,23 @@ def _uncertainty(fitted: Fitted) -> Iterator[str]:
     yield f"rows of more than {DOUBTFUL}: {count:.10g} ({share:.1%})"
 
 
-def _short(name: str) -> str:
-    """A name that fits into a table."""
-    plain = "".join(letter if letter.isprintable() else "?" for letter in name)
-    return plain if len(plain) <= MAX_NAME else f"{plain[: MAX_NAME - 2]}.."
+def _short(names: Sequence[str], width: int) -> list[str]:
+    """Names without what steers a terminal, cut if a table of all would be too wide.
+
+    They are cut before their last letters, in which names often differ.
+    """
+    whole = [plain(name).replace("\n", "\\n") for name in names]
+    longest = max(map(len, whole))
+    fitting = (
+        limit
+        for limit in range(min(longest, width), MIN_NAME, -1)
+        if 9 + sum(max(MIN_NUMBER, min(len(n), limit)) + 2 for n in whole) <= width
+    )
+    limit = next(fitting, MIN_NAME)
+    return [
+        name if len(name) <= limit else f"{name[: limit - 5]}..{name[-3:]}"
+        for name in whole
+    ]
 
 
 def _table(

@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from ._blocks import ArrayBlocks, Blocks, RowBlocks
 from ._incomplete_blocks import IncompleteBlocks
+from ._inputs import as_rows, columns_named
 from ._validation import as_numbers
 from ._weights import are_ones, ones
 
@@ -34,6 +35,7 @@ def check_rows(
     of a feature.
     """
     check_map(X)
+    X = as_rows(X)
     validate = partial(
         validate_data,
         estimator,
@@ -44,9 +46,10 @@ def check_rows(
     )
     try:
         rows: NDArray = validate()
-    except ValueError:
+    except (TypeError, ValueError):
         # Only now are missing values looked for: complete rows need not pay for them.
-        rows = validate(ensure_all_finite="allow-nan")
+        with columns_named(X):
+            rows = validate(ensure_all_finite="allow-nan")
         weights = check_sample_weight(sample_weight, len(rows), whole)
         blocks = IncompleteBlocks.of(rows, weights)
         if reset and whole:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._algebra import VARIANCES
 from ._blocks import Blocks, RowBlocks, raised_by_rows
+from ._defects import Defects
 from ._em import EMOptions, EMResult, Progress, run_em
 from ._estep import (
     effective_rows,
@@ -19,6 +20,7 @@ from ._estep import (
     weight_of_components,
 )
 from ._families import CovarianceFamily
+from ._mstep import ENOUGH_EQUAL
 from ._parameters import Parameters
 from ._statistics import Statistics
 from ._threads import BLAS
@@ -30,6 +32,8 @@ SINGULAR = (
     "data. Or leave reg_covar at 'scale'."
 )
 NOTHING_ELSE = 1 - 1e-6  # share of a variance that is a number in ``reg_covar``
+NARROW = 2.0  # times the variance of rounding: that of few values
+MOST_NAMED = 3  # features
 HALF_A_ROW = 0.5  # which components share with others, and so lack
 ROUNDING = 1e-10  # share of a mean log-likelihood below which no two differ
 VANISHED = 0.5  # effective rows below which a component is taken to hold none
@@ -48,10 +52,16 @@ class ProblemOf(Generic[Rows]):
     units: NDArray
     family: CovarianceFamily
     options: EMOptions
+    order_is_given: bool = False
+    """Whether the start says which component is which."""
 
     def of(self, blocks: RowBlocks) -> Problem:
         """The same with rows in memory."""
         return ProblemOf(blocks, self.units, self.family, self.options)
+
+    def of_family(self, family: CovarianceFamily) -> Self:
+        """The same for another family, with its variances bounded likewise."""
+        return replace(self, family=self.options.covar.bounded(family))
 
     def start(self, rows: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
@@ -94,7 +104,7 @@ class ProblemOf(Generic[Rows]):
 
     def best(self, results: list[EMResult]) -> EMResult:
         """The greatest likelihood of those without a degenerate component, if there
-        are any: with one the likelihood can be as great as one likes. Of those that
+        are any: with one the likelihood is great by chance. Of those that
         are equal but for rounding, the first: else the order of the components would
         depend on how sums were rounded."""
         if len(results) == 1:
@@ -107,10 +117,35 @@ class ProblemOf(Generic[Rows]):
 
     def merit(self, result: EMResult) -> tuple[bool, float]:
         """What makes a result better than another: regular components; likelihood."""
-        degenerate = self.options.scale.degenerate(result.mixture).any()
-        return not degenerate, result.lower_bound
+        return not self.degenerate(result.mixture).any(), result.lower_bound
 
-    def in_units_of_the_user(self, result: EMResult) -> EMResult:
+    def degenerate(self, mixture: Parameters) -> NDArray:
+        """Which components (K,) have no width of their own, and few rows."""
+        needed = self.family.rows_needed(len(self.units))
+        # Whatever the unit of the weights; as repetitions they count.
+        n_rows = max(self.blocks.weight, self.blocks.n_weighted)
+        return self.options.scale.degenerate(mixture, n_rows, needed)
+
+    def is_flat(self, mixture: Parameters) -> bool:
+        """Whether the rows as a whole, as the mixture has them, have no width in some
+        direction that is not that of a feature."""
+        scale = self.options.scale
+        if self.family.storage.algebra is VARIANCES:
+            return False
+        if not scale.collapsed(mixture).any():
+            return False
+        try:
+            return bool(scale.collapsed(mixture.as_one()).any())
+        except np.linalg.LinAlgError:
+            return True
+
+    def numbered(self, mixture: Parameters) -> Parameters:
+        """With the components in the order in which they are published."""
+        return mixture if self.order_is_given else mixture.in_canonical_order()
+
+    def to_be_published(self, result: EMResult) -> EMResult:
+        """In the units of the user, with the components in their order."""
+        result = replace(result, mixture=self.numbered(result.mixture))
         if (self.units == 1).all():
             return result
         # Densities are of what rows have.
@@ -123,43 +158,60 @@ class ProblemOf(Generic[Rows]):
         """Components of fewer rows than their own covariance needs, in words.
 
         A few rows that happen to lie close together, or on a line, give such a
-        component a great likelihood in any sample, of one distribution too.
+        component a great likelihood in any sample, of one distribution too. What has
+        fewer rows still is among ``defects``.
         """
         needed = self.family.rows_needed(len(self.units))
-        few = weight_of_components(self.blocks, mixture) < needed - HALF_A_ROW
-        return [f"{_named(few)} of fewer than {needed} rows"] if few.any() else []
+        regular = self.family.rows_regular(len(self.units))
+        held = weight_of_components(self.blocks, mixture)
+        few = (held < needed - HALF_A_ROW) & (held >= regular - HALF_A_ROW)
+        return _of_components({f"fewer than {needed} rows": few})
 
-    def defects(self, mixture: Parameters) -> list[str]:
-        """What is wrong with components of the mixture, in words."""
-        held = effective_rows(self.blocks, mixture)
-        variances_only = self.family.storage.algebra is VARIANCES
-        needed = 2 if variances_only else len(self.units) + 1
-        vanished = held < VANISHED
-        few = ~vanished & (held < needed * (1 - 1e-6))
-        flat = self.options.scale.degenerate(mixture)
+    def defects(self, mixture: Parameters) -> Defects:
+        """What is wrong with components of the mixture, or with the rows, for it."""
+        effective = effective_rows(self.blocks, mixture)
+        # Weights are repetitions, and have any unit: the greater of both numbers.
+        held = np.maximum(effective, weight_of_components(self.blocks, mixture))
+        needed = self.family.rows_regular(len(self.units))
+        vanished = effective < VANISHED
+        few = ~vanished & (held < needed - HALF_A_ROW)
+        collapsed = self.degenerate(mixture)
         if self.options.covar is not self.options.scale:
-            flat |= self.options.covar.nearness(mixture) > NOTHING_ELSE
-        flat &= ~vanished
-        flatness = (
-            "of next to no width in a direction of which few rows tell"
-            if self.blocks.incomplete
-            else "of no width in some direction, but for what reg_covar adds"
-        )
-        nothing = "a value of some feature" if self.blocks.incomplete else "rows"
+            added = self.options.covar.nearness(mixture) > NOTHING_ELSE
+            collapsed |= added & (held < ENOUGH_EQUAL)
+        collapsed &= ~vanished & ~few
+        nothing = "value of some feature" if self.blocks.incomplete else "row"
         found = {
-            flatness: flat,
-            f"of fewer than {needed} effective rows": few,
-            f"without {nothing}": vanished,
+            "next to no width, and few rows": collapsed,
+            f"fewer than {needed} effective rows": few,
+            f"no {nothing}": vanished,
         }
-        return [f"{_named(bad)} {text}" for text, bad in found.items() if bad.any()]
+        levels = self._levels(mixture, collapsed | few)
+        return Defects(tuple(_of_components(found)), levels, self.is_flat(mixture))
+
+    def _levels(self, mixture: Parameters, narrow: NDArray) -> tuple[str, ...]:
+        """Which features take few values where some components are narrow, in words."""
+        bound = self.options.scale.rounding
+        variances = mixture.covariances.variances[narrow]
+        features = np.flatnonzero((variances < NARROW * bound).any(axis=0))
+        steps = self.blocks.steps * self.units
+        return tuple(
+            f"feature {j} takes values in steps of {steps[j]:.3g}"
+            for j in features[:MOST_NAMED]
+        )
 
 
 Problem = ProblemOf[RowBlocks]
 """With all rows in memory."""
 
 
+def _of_components(found: dict[str, NDArray]) -> list[str]:
+    """What components (K,) have, in words, of those that have it."""
+    return [f"{_named(each)} {text}" for text, each in found.items() if each.any()]
+
+
 def _named(chosen: NDArray) -> str:
-    """Which components, at most ten by their numbers."""
+    """Which components have something, at most ten by their numbers."""
     numbers = [str(number) for number in np.flatnonzero(chosen)]
     shown = ", ".join(numbers[:10]) + (", ..." if len(numbers) > 10 else "")
-    return ("component " if len(numbers) == 1 else "components ") + shown
+    return f"component {shown} has" if len(numbers) == 1 else f"components {shown} have"

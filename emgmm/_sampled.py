@@ -14,6 +14,8 @@ from ._parameters import LOG_2_PI, Parameters
 from ._summary import Chunk
 from ._weights import ones
 
+MIN_ROWS = 10  # drawn of each component
+
 
 class Estimate(NamedTuple):
     """A figure and its standard error."""
@@ -33,17 +35,12 @@ class Strata(NamedTuple):
     def of(
         cls, mixture: Parameters, n_samples: int, rng: np.random.RandomState
     ) -> Strata:
-        """Two rows at least from each, so that all have a variance."""
-        present = np.flatnonzero(mixture.weights > 0)
-        weights = mixture.weights[present] / mixture.weights.sum()
-        counts = np.maximum(np.rint(weights * n_samples).astype(int), 2)
-        normals = rng.standard_normal((counts.sum(), mixture.means.shape[1]))
-        groups = np.split(normals, np.cumsum(counts)[:-1])
-        rows = [
-            mixture.means[k] + mixture.covariances.colorize(group, int(k))
-            for k, group in zip(present, groups, strict=True)
-        ]
-        return cls(weights, counts, np.vstack(rows))
+        """Some rows at least from each, so that all have a variance."""
+        weights = mixture.weights / mixture.weights.sum()
+        counts = np.maximum(np.rint(weights * n_samples).astype(int), MIN_ROWS)
+        counts[weights == 0] = 0
+        rows = mixture.sample_of_components(counts, rng)
+        return cls(weights[counts > 0], counts[counts > 0], rows)
 
     def mean(self, values: NDArray) -> Estimate:
         """Expectation of what has such values (n,) for the rows."""
@@ -52,6 +49,12 @@ class Strata(NamedTuple):
         variances = np.array([group.var(ddof=1) for group in groups])
         error = np.sqrt((self.weights**2 * variances / self.counts).sum())
         return Estimate(float(self.weights @ means), float(error))
+
+    @property
+    def unseen(self) -> float:
+        """What may escape of the expectation of values up to one: of each component
+        what has a probability of one in as many rows as are drawn from it."""
+        return float((self.weights / self.counts).sum())
 
 
 def log_densities(X: NDArray, mixture: Parameters) -> NDArray:
@@ -65,7 +68,8 @@ def entropy(
     """-E log f(x): that of components, theirs of rows, less that of posteriors.
 
     H(x) = H(k) + H(x | k) - H(k | x); only the last has to be sampled, and it lies
-    between 0 and log K.
+    between 0 and log K. Where components hardly overlap few rows tell of it, or none,
+    and their variance is no guide: hence the error has a part for what was not drawn.
     """
     weights = mixture.weights / mixture.weights.sum()
     n_features = mixture.means.shape[1]
@@ -74,7 +78,28 @@ def entropy(
     rows = ArrayBlocks(strata.rows, ones(len(strata.rows)))
     posterior = responsibilities_of(rows, mixture)
     left = strata.mean(entr(posterior).sum(axis=1))
-    return Estimate(float(entr(weights).sum() + weights @ own) - left.value, left.error)
+    escaped = min(
+        strata.unseen * np.log(len(strata.weights)), _overlap(mixture, weights)
+    )
+    value = float(entr(weights).sum() + weights @ own) - left.value
+    return Estimate(value, float(np.hypot(left.error, escaped)))
+
+
+def _overlap(mixture: Parameters, weights: NDArray) -> float:
+    """An upper bound of the mean entropy of posteriors.
+
+    That of probabilities p is at most 2 log 2 sum sqrt(p_j p_k) over all pairs twice,
+    whose expectations are Bhattacharyya's coefficients (1943), in closed form.
+    """
+    covariances, total = mixture.covariances, 0.0
+    for k, mean in enumerate(mixture.means[:-1]):
+        halfway = covariances.halfway(k)
+        apart = halfway.whiten(mixture.means - mean)
+        log_det = (covariances.log_det + covariances.log_det[k]) / 2
+        distances = np.vecdot(apart, apart) / 8 + (halfway.log_det - log_det) / 2
+        terms = np.sqrt(weights * weights[k]) * np.exp(-distances)
+        total += float(terms[k + 1 :].sum())
+    return 4 * np.log(2) * total
 
 
 def kl_divergence(

@@ -18,11 +18,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import RowBlocks
 from ._columns import Features
-from ._defects import DegenerateComponentWarning, warn_of_defects
+from ._defects import warn_of_search
 from ._em import EMResult
 from ._estep import classification_score, sum_over_rows
 from ._estimator import GaussianMixtureEM
-from ._families import FAMILIES, MODELS, freest_of
+from ._families import FAMILIES, MODELS
 from ._given import check_in_memory
 from ._mixture import Mixture
 from ._rows import check_enough_rows, check_sizes
@@ -121,6 +121,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
 
     A criterion of this kind is computed on the rows of the fit, and is not to be
     cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
+
+    Components are numbered by descending weight, as in `GaussianMixtureEM`.
 
     NaN in `X` is a missing value; see the notes of `GaussianMixtureEM`. In criteria the
     number of rows is that of all of them, whatever they lack.
@@ -508,16 +510,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
             self.best_index_ = _least(self.criterion_, eligible)
             best = candidates[self.best_index_]
             self._publish(best, rows)
-        warn_of_defects(list(dict.fromkeys(best.defects + best.against)))
-        if best.sound and self._is_flat(rows):
-            warnings.warn(
-                "X has no width in some direction: features are constant, or follow "
-                f"from others, or are more than rows. {np.sum(~eligible)} of "
-                f"{len(eligible)} candidates were not eligible: drop features to have "
-                "models with matrices compared.",
-                DegenerateComponentWarning,
-                stacklevel=4,
-            )
+        left_out = f"{np.sum(~eligible)} of {len(eligible)} candidates"
+        warn_of_search(best.against, any(each.flat for each in candidates), left_out)
         if not best.converged:
             warnings.warn(
                 f"The mixture selected ({best.name}, n_components={best.size}) has not "
@@ -533,16 +527,6 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         self.best_params_ = {"n_components": best.size, "covariance_type": best.name}
         self.labels_ = self.best_estimator_.labels_
         self.n_iter_ = self.best_estimator_.n_iter_
-
-    def _is_flat(self, rows: RowBlocks) -> bool:
-        """Whether the rows as a whole have no width in some direction."""
-        problem = self._unfitted(freest_of(self._names(rows.X.shape[1])))._problem(rows)
-        try:
-            whole = problem.start(np.zeros(len(rows.X), dtype=np.intp), 1)
-        except np.linalg.LinAlgError:
-            return True
-        with BLAS.held():
-            return bool(problem.options.scale.degenerate(whole).any())
 
     def _candidates(
         self, rows: RowBlocks, told: Callable[[float], None]
@@ -626,7 +610,8 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
 class _Candidate(NamedTuple):
     """A model with a number of components, and its result, if it could be fitted.
 
-    `against` is what speaks against selecting it, `defects` what `fit` would warn of.
+    `against` is what speaks against selecting it; it is `sound` if no component is
+    degenerate.
     """
 
     name: str
@@ -636,7 +621,7 @@ class _Candidate(NamedTuple):
     result: EMResult | None = None
     sound: bool = False
     against: tuple[str, ...] = ()
-    defects: tuple[str, ...] = ()
+    flat: bool = False
 
     @property
     def converged(self) -> bool:
@@ -663,12 +648,13 @@ def _candidate(
         failure = (refused.get(size, SINGULAR),)
         return _Candidate(name, size, n_parameters, seconds, against=failure)
     with BLAS.held():
-        sound, mixture = problem.merit(fit.result)[0], fit.result.mixture
-        defects = tuple(problem.defects(mixture))
-        against = tuple(problem.unsupported(mixture)) if sound else defects
-    result = problem.in_units_of_the_user(fit.result)
+        mixture = problem.numbered(fit.result.mixture)
+        defects = problem.defects(mixture)
+        against = (*defects.texts, *problem.unsupported(mixture))
+        sound = not defects.flat and problem.merit(fit.result)[0]
+    result = problem.to_be_published(fit.result)
     return _Candidate(
-        name, size, n_parameters, seconds, result, sound, against, defects
+        name, size, n_parameters, seconds, result, sound, against, defects.flat
     )
 
 

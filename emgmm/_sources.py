@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._blocks import RowBlocks, scatter_of
+from ._cached import cached_property
 from ._incomplete_blocks import blocks_of
+from ._resolution import known_steps
 from ._summary import Chunk, Summary, summary_of
 from ._threads import Scratch
 from ._units import (
@@ -151,6 +153,11 @@ class OutOfCore(ABC):
     @property
     def resolution(self) -> float:
         return resolution_of(self.float_type)
+
+    @property
+    def steps(self) -> NDArray:
+        summary = self.summary
+        return known_steps(summary.steps, summary.least, summary.greatest)
 
     @property
     def weight(self) -> float:

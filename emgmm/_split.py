@@ -30,9 +30,10 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
-from ._parameters import Parameters
+from ._parameters import Parameters, equal_components
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
+from ._ties import first_of_greatest
 
 SAMPLE_ROWS = 2**12  # of a sample, at least, ...
 ROWS_PER_MEAN = 32  # ... for each component and feature, ...
@@ -49,6 +50,7 @@ HOPE = 10.0  # times its last gain: what a start may be expected to gain
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
+EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 
 # The family with a short M-step by which components are split, for each storage.
 FREE = {
@@ -128,7 +130,7 @@ def _gone_on(problem: Problem, start: Parameters) -> Parameters:
     with suppress(np.linalg.LinAlgError):
         problem = replace(problem, options=options)
         reached = problem.run(start, Progress(0, 1)).mixture
-        if not problem.options.scale.degenerate(reached).any():
+        if not problem.degenerate(reached).any():
             return reached
     return start
 
@@ -144,7 +146,8 @@ def _best_of_sample(
         sample = problem.of(sample_of(problem.blocks, n_components))
         if n_components == 1:
             return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
-        labels = clustering(standardized(completed(sample)), n_components, rng)
+        rows = standardized(completed(sample), problem.options.scale.rounding)
+        labels = clustering(rows, n_components, rng)
         results = []
         runs: list[Run] = [partial(_clustered, labels), *others]
         for run in runs:
@@ -192,12 +195,47 @@ def _gone_on_from(
             yield further.run(result.mixture, Progress(0, 1))
 
 
+def moved_apart(
+    problem: ProblemOf[Blocks],
+    start: Callable[[Progress], Parameters],
+    progress: Progress,
+) -> Parameters:
+    """A start whose equal components are moved to k-means centers of their rows.
+
+    EM would treat them alike in every iteration. LinAlgError where it is singular.
+    """
+    mixture = start(progress)
+    means = mixture.means.copy()
+    for equal in equal_components(mixture):
+        with BLAS.held(), np.errstate(all="ignore"):
+            means[equal] = _centers(problem, mixture, equal)
+    return replace(mixture, means=means)
+
+
+def _centers(
+    problem: ProblemOf[Blocks], mixture: Parameters, equal: NDArray
+) -> NDArray:
+    """One center for each of some components, of a sample of the rows they share."""
+    sample = problem.of(sample_of(problem.blocks, len(mixture.weights)))
+    rows = completed(sample)
+    shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
+    own = ArrayBlocks(rows.X, rows.sample_weight * shares)
+    standard = standardized(own, problem.options.scale.rounding)
+    labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
+    labels = labels.astype(np.intp)
+    weights = np.eye(len(equal))[:, labels] * own.sample_weight
+    counts = weights.sum(axis=1, keepdims=True)
+    centers = mixture.means[equal]
+    np.divide(weights @ own.X, counts, out=centers, where=counts > 0)
+    return centers
+
+
 def completed(problem: Problem) -> ArrayBlocks:
     """The rows, with what is missing where one Gaussian of all rows expects it."""
     blocks = problem.blocks
     if isinstance(blocks, ArrayBlocks):
         return blocks
-    alone = replace(problem, family=FREE[problem.family.storage])
+    alone = problem.of_family(FREE[problem.family.storage])
     rows = np.zeros(blocks.n_samples, dtype=np.intp)
     mixture = _short_run(alone, rows, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
@@ -242,7 +280,7 @@ class Split(NamedTuple):
 
 def _grown(problem: Problem, n_components: int, progress: Progress) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
-    free = replace(problem, family=FREE[problem.family.storage])
+    free = problem.of_family(FREE[problem.family.storage])
     *_, responsibilities = growth(free, n_components, progress)
     return _short_run(problem, responsibilities, n_components, LAST_ITER)
 
@@ -265,13 +303,16 @@ def growth(
         # Only the parts of what was split last are new; others have hardly changed.
         for k in set(range(size)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
-        best = sorted(splits.values(), key=lambda split: -split.gain)
-        at_once = min(max(size // SHARE_AT_ONCE, 1), n_components - size)
-        chosen = [split for split in best[:at_once] if split.gain > -np.inf]
+        chosen = []
+        for _ in range(min(max(size // SHARE_AT_ONCE, 1), n_components - size)):
+            candidates = [splits[k] for k in sorted(splits)]
+            gains = [split.gain for split in candidates]
+            best = candidates[first_of_greatest(gains, EQUAL_GAINS)]
+            if best.gain > -np.inf:
+                chosen.append(splits.pop(best.component))
         if not chosen:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
         for split in chosen:
-            del splits[split.component]
             part = split.share * responsibilities[:, split.component]
             responsibilities[:, split.component] -= part
             responsibilities[:, size] = part
@@ -297,11 +338,13 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     options = replace(problem.options, accelerated=False)
     part = replace(problem.of(rows), options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
-    for labels in halves(completed(part), problem.family.of_squares):
+    rounding = part.options.scale.rounding
+    for labels in halves(completed(part), rounding, problem.family.of_squares):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)
-            if gain > best.gain and not part.defects(result.mixture):
+            better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
+            if better and not part.defects(result.mixture).components:
                 share = share.copy()
                 share[members] = responsibilities_of(rows, result.mixture)[:, 1]
                 best = Split(component, gain, share)
@@ -322,12 +365,14 @@ def common_starts(
     starts[1] = [np.zeros(len(blocks.X), dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
-            grown = growth(replace(lead, family=MODELS[name]), n_components)
+            grown = growth(lead.of_family(MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities.copy())
     rows, weights = completed(lead), blocks.sample_weight
-    alike = [standardized(rows)]
-    white = whitened(rows)[1] if "VVV" in names else rows.X[:, :0]
+    rounding = lead.options.scale.rounding
+    alike = [standardized(rows, rounding)]
+    # At covariance I all axes are principal: the first to be cut across is the rows'.
+    white = whitened(rows, rounding)[1][:, ::-1] if "VVV" in names else rows.X[:, :0]
     # Few rows at covariance I are all as far from each other: rounding would choose.
     if white.shape[1] == n_features > 1:
         alike.append(ArrayBlocks(white, weights))

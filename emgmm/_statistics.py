@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ._cached import cached_property
 
 # Squares about the origin may be this many times those about the mean (a shift of
 # three standard deviations); beyond it the origin must move.

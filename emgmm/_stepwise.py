@@ -38,7 +38,7 @@ START_ITER = 20  # iterations of EM on them, at most
 PREFIX = "running_"  # of names in files
 OF_STATISTICS = ("origin", "counts", "sums", "products")
 OF_VALUES = {
-    **dict.fromkeys((*OF_STATISTICS, "units"), np.ndarray),
+    **dict.fromkeys((*OF_STATISTICS, "units", "steps"), np.ndarray),
     "n_complete": float,
     "incomplete": bool,
 }
@@ -111,6 +111,7 @@ class Running:
 
     statistics    of unit weight, of rows divided by ``units`` (d,); but their
                   log-likelihood, NaN where none is known, in the units of the user
+    steps         to which features are rounded (d,), in units: see ``steps_of``
     weight        of all rows so far
     n_steps       batches that were blended in
     n_complete    rows in which nothing is missing
@@ -119,6 +120,7 @@ class Running:
 
     statistics: Statistics
     units: NDArray
+    steps: NDArray
     weight: float
     n_complete: float
     incomplete: bool = False
@@ -128,7 +130,8 @@ class Running:
     def begun(cls, rows: RowBlocks, mixture: Parameters, units: NDArray) -> Self:
         """With the first rows and a mixture, both in units."""
         statistics = _expected(rows, mixture, units)
-        return cls(statistics, units, rows.weight, rows.n_complete, rows.incomplete)
+        about = rows.weight, rows.n_complete, rows.incomplete
+        return cls(statistics, units, rows.steps, *about)
 
     @classmethod
     def of(
@@ -154,7 +157,9 @@ class Running:
             1.0,
         )
         without = statistics.with_diagonals(-counts[:, None] * added / units / units)
-        return cls(replace(statistics, products=without), units, weight, weight)
+        unknown = np.full(len(units), np.nan)
+        statistics = replace(statistics, products=without)
+        return cls(statistics, units, unknown, weight, weight)
 
     def blended(self, rows: RowBlocks, mixture: Parameters, share: float) -> Self:
         """With rows, as a mixture sees them, both in the units of the user."""
@@ -177,6 +182,7 @@ class Running:
         return replace(
             self,
             statistics=blend,
+            steps=np.fmin(self.steps, blocks.steps),
             weight=self.weight + rows.weight,
             n_complete=self.n_complete + rows.n_complete,
             incomplete=self.incomplete or rows.incomplete,
@@ -187,7 +193,7 @@ class Running:
         """What it takes to make it again, beside what the estimator publishes."""
         statistics = self.statistics
         arrays = {name: getattr(statistics, name) for name in OF_STATISTICS}
-        arrays["units"] = self.units
+        arrays |= {"units": self.units, "steps": self.steps}
         about = {"n_complete": float(self.n_complete), "incomplete": self.incomplete}
         return {PREFIX + name: value for name, value in (arrays | about).items()}
 
@@ -197,24 +203,28 @@ class Running:
         own = {name: values[PREFIX + name] for name in OF_VALUES}
         K, d = values["means_"].shape
         square = {"diagonal": (K, d), "full": (K, d, d), "pooled": (1, d, d)}[kind]
-        shapes = [(K, d), (K,), (K, d), square, (d,)]
-        for name, shape in zip((*OF_STATISTICS, "units"), shapes, strict=True):
+        shapes = [(K, d), (K,), (K, d), square, (d,), (d,)]
+        names = *OF_STATISTICS, "units", "steps"
+        for name, shape in zip(names, shapes, strict=True):
             array = own[name]
             if array.shape != shape or array.dtype != np.float64:
                 raise ValueError(f"{PREFIX}{name} is not of shape {shape}, in float64")
-            if not np.isfinite(array).all():
+            if not np.isfinite(
+                array[~np.isnan(array)] if name == "steps" else array
+            ).all():
                 raise ValueError(f"{PREFIX}{name} is not finite")
         weight, n_steps = values["n_samples_seen_"], values["n_steps_"]
         if not (0 < weight < np.inf and n_steps >= 0 and own["n_complete"] >= 0):
             raise ValueError("n_samples_seen_ or n_steps_ is no such number")
-        if (own["counts"] < 0).any() or (own["units"] <= 0).any():
-            raise ValueError(f"{PREFIX}counts or {PREFIX}units are negative")
+        positive = own["counts"], own["units"], own["steps"]
+        if any((values < 0).any() for values in positive) or not own["units"].all():
+            raise ValueError(f"{PREFIX}counts, units or steps are negative")
         sums = {name: own[name] for name in OF_STATISTICS}
         statistics = Statistics(
             kind, **sums, log_likelihood=values["lower_bound_"], weight=1.0
         )
         rest = own["n_complete"], own["incomplete"], n_steps
-        return cls(statistics, own["units"], weight, *rest)
+        return cls(statistics, own["units"], own["steps"], weight, *rest)
 
     def scale(self, resolution: float) -> Relative:
         """Least variances, as for rows with such statistics (see ``Relative.to``)."""
@@ -226,7 +236,12 @@ class Running:
         variances += shares @ (means - center) ** 2
         sizes = sizes_of(center, np.maximum(variances, 0.0))
         n_complete = self.n_complete if self.incomplete else None
-        return Relative.of(sizes, resolution, n_complete)
+        return Relative.of(sizes, self._known_steps(variances), resolution, n_complete)
+
+    def _known_steps(self, variances: NDArray) -> NDArray:
+        """Steps (d,) where a feature with variance that was constant in every batch,
+        or of whose rows nothing is known, has none."""
+        return np.where(np.isnan(self.steps) & (variances > 0), 0.0, self.steps)
 
 
 def _expected(rows: RowBlocks, mixture: Parameters, units: NDArray) -> Statistics:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ._blocks import RowBlocks
 from ._incomplete_blocks import blocks_of
+from ._resolution import rows_to_look_at, steps_of
 from ._weights import are_ones, ones
 
 WIDE = 64  # rows that are compared side by side, because short loops take long
@@ -76,6 +77,8 @@ class Summary:
     """Weighted means (d,) of what is there."""
     squares: NDArray
     """Weighted squares (d,) about them."""
+    steps: NDArray
+    """Least steps (d,) to which features are rounded in a chunk: see ``steps_of``."""
     least: NDArray
     greatest: NDArray
     weights: tuple[float, float]
@@ -102,6 +105,7 @@ class Summary:
             counts,
             center,
             squares,
+            np.fmin(self.steps, other.steps),
             np.fmin(self.least, other.least),
             np.fmax(self.greatest, other.greatest),
             (
@@ -133,6 +137,7 @@ def summary_of(chunk: Chunk) -> Summary:
         counts,
         center,
         squares,
+        steps_of(blocks.sample(rows_to_look_at(X.shape[1])).X),
         _over_rows(np.fmin, X),
         _over_rows(np.fmax, X),
         (positive.min(initial=np.inf), positive.max(initial=0.0)),

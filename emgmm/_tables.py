@@ -1,14 +1,17 @@
-"""Tables of rows in files: CSV and NPY read and checked, labels written."""
+"""Tables of rows in files: CSV and NPY, read and checked."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
-from itertools import islice
+from difflib import get_close_matches
+from functools import partial
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 
@@ -16,18 +19,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._csv import (
-    SAMPLE,
     Form,
     TableError,
     checked_value,
     checked_weight,
     form_of,
     holds_numbers,
+    sample_of,
     values_of,
 )
-from ._files import replacing
+from ._messages import LONGEST_NAME, listed, named_error
 
-BLOCK = 10_000  # rows written at a time
+BLOCK = 10_000  # rows of an array that are made text at a time
+STDIN = "-"
+RANGE = re.compile(r"(\d+)-(\d+)")
+"""Columns by their indices, both ends included."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """All columns of a file as text, to be written beside results."""
+
+    names: list[str]
+    records: Callable[[], Iterator[list[str]]]
+    delimiter: str | None = ","
+    decimal: str = "."
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,70 +53,71 @@ class Table:
 
     Values that are missing are NaN.
     ``named`` says whether the file has the names, or they are numbers from 0;
-    ``left_out`` names the columns that are not numbers.
+    ``left_out`` names the columns that are not numbers. ``used`` are the indices of
+    the columns of rows among those of the source.
     """
 
     X: NDArray
-    names: list[str]
     weights: NDArray | None
+    names: list[str]
     named: bool
     left_out: list[str]
-
-
-def read_table(
-    path: str, columns: list[str] | None = None, weights: str | None = None
-) -> Table:
-    """The rows of a file, of all columns of numbers or of those that are named."""
-    try:
-        with _lasting(path) as file:
-            with open(file, "rb") as opened:
-                magic = opened.read(6)
-            if magic == b"\x93NUMPY":
-                return _read_npy(path, file, columns, weights)
-            return _read_text(form_of(path, file), columns, weights)
-    except UnicodeDecodeError as error:
-        raise TableError(
-            f"{path!r} is neither a CSV file in UTF-8 nor a NPY file: convert it."
-        ) from error
-    except csv.Error as error:
-        raise TableError(f"{path!r} is no CSV file: {error}.") from error
-
-
-def write_labels(path: str, labels: NDArray, probabilities: NDArray) -> None:
-    """A CSV file of the label and the probabilities of each row, exact to the bit."""
-    names = ["label", *(f"p{k}" for k in range(probabilities.shape[1]))]
-    _write(path, names, (labels[:, None], probabilities))
-
-
-def write_rows(path: str, names: list[str] | None, X: NDArray) -> None:
-    """A CSV file of rows, under the names of their columns, exact to the bit."""
-    _write(path, names, (X,))
-
-
-def _write(path: str, names: list[str] | None, parts: tuple[NDArray, ...]) -> None:
-    """Numbers (n, ...) side by side, under names if there are any."""
-    with replacing(path) as file:
-        text = TextIOWrapper(file, "utf-8", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
-        if names is not None:
-            writer.writerow(names)
-        for start in range(0, len(parts[0]), BLOCK):
-            rows = (part[start : start + BLOCK].tolist() for part in parts)
-            writer.writerows(sum(row, []) for row in zip(*rows, strict=True))
-        text.detach()
+    source: Source
+    used: list[int]
 
 
 @contextmanager
-def _lasting(path: str) -> Iterator[str]:
+def lasting(path: str) -> Iterator[str]:
     """A file that can be read more than once: what comes from a pipe is copied."""
-    if os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path):
+    ordinary = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
+    if path != STDIN and ordinary:
         yield path
         return
     with TemporaryDirectory() as folder:
         file = os.path.join(folder, "rows")
-        with open(path, "rb") as source, open(file, "wb") as copy:
-            copyfileobj(source, copy)
+        with named_error("the copy of what comes from a pipe"):
+            _copy(path, file)
         yield file
+
+
+def _copy(path: str, file: str) -> None:
+    """Copy standard input, or what a path names, into a file."""
+    with open(file, "wb") as copy:
+        if path != STDIN:
+            with open(path, "rb") as source:
+                copyfileobj(source, copy)
+        elif sys.stdin is None:
+            raise TableError("standard input is closed: name a file, or give it rows.")
+        else:
+            copyfileobj(sys.stdin.buffer, copy)
+
+
+def read_table(
+    path: str,
+    columns: list[str] | None = None,
+    weights: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    file: str | None = None,
+) -> Table:
+    """The rows of a file, of all columns of numbers or of those that are named.
+
+    ``file`` is where they are, if that is not in ``path``, as it is called.
+    """
+    file = file or path
+    try:
+        with open(file, "rb") as opened:
+            magic = opened.read(6)
+        if magic == b"\x93NUMPY":
+            return _read_npy(path, file, columns, weights)
+        return _read_text(form_of(path, file, decimal, encoding), columns, weights)
+    except UnicodeError as error:
+        raise TableError(
+            f"{path!r} is neither a CSV file in {encoding or 'UTF-8'} nor a NPY file: "
+            "name its encoding with --encoding (of Excel mostly cp1252), or convert it."
+        ) from error
+    except csv.Error as error:
+        raise TableError(f"{path!r} is no CSV file: {error}.") from error
 
 
 def _read_npy(
@@ -117,9 +135,10 @@ def _read_npy(
         )
     array = array.reshape(len(array), -1)
     names = [str(i) for i in range(array.shape[1])]
-    chosen, weighted = _choose(path, names, names, columns, weights)
+    indices = list(range(len(names)))
+    chosen, weighted = _choose(path, names, indices, columns, weights)
     used = [*chosen, *weighted]
-    values = array if used == list(range(len(names))) else array[:, used]
+    values = array if used == indices else array[:, used]
     if values.dtype not in (np.float64, np.float32):
         values = values.astype(np.float64)
     for bad, check in (
@@ -129,67 +148,92 @@ def _read_npy(
         if bad.any():
             row, i = np.argwhere(bad)[0] + [0, values.shape[1] - bad.shape[1]]
             check(str(values[row, i]), f"{path!r}, row {row}", names[used[i]])
-    return _table(values, [names[i] for i in chosen], [])
+    X, rows_weights = _divided(values, len(chosen))
+    source = Source(names, partial(_texts, array))
+    features = [names[i] for i in chosen]
+    return Table(X, rows_weights, features, False, [], source, chosen)
 
 
-def _table(
-    values: NDArray, names: list[str], left_out: list[str], named: bool = False
-) -> Table:
+def table_of(X: NDArray) -> Table:
+    """Rows that no file has."""
+    names = [str(i) for i in range(X.shape[1])]
+    source = Source(names, partial(_texts, X))
+    return Table(X, None, names, False, [], source, list(range(len(names))))
+
+
+def _texts(array: NDArray) -> Iterator[list[str]]:
+    """The rows of an array as text, empty where a value is missing."""
+    numbers = array.view(np.uint8) if array.dtype == bool else array
+    for start in range(0, len(array), BLOCK):
+        for row in numbers[start : start + BLOCK].tolist():
+            yield ["" if value != value else repr(value) for value in row]
+
+
+def _divided(values: NDArray, n_features: int) -> tuple[NDArray, NDArray | None]:
     """Columns of features, and of weights if there is one more."""
-    if values.shape[1] == len(names):
-        return Table(values, names, None, named, left_out)
-    X, weights = np.ascontiguousarray(values[:, :-1]), values[:, -1].copy()
-    return Table(X, names, weights, named, left_out)
+    if values.shape[1] == n_features:
+        return values, None
+    return np.ascontiguousarray(values[:, :-1]), values[:, -1].copy()
 
 
 def _read_text(form: Form, columns: list[str] | None, weights: str | None) -> Table:
     """Columns of a CSV file."""
-    sample = [form.fields(*line) for line in islice(form.body(), SAMPLE)]
-    usable = [
-        name
-        for name, fields in zip(form.names, zip(*sample, strict=True), strict=True)
-        if name and holds_numbers(fields)
-    ]
+    sample = [form.fields(*line) for line in sample_of(form.body())]
+    usable = [i for i, f in enumerate(zip(*sample, strict=True)) if holds_numbers(f)]
     chosen, weighted = _choose(form.path, form.names, usable, columns, weights)
-    values = values_of(form, chosen, weighted)
+    X, rows_weights = _divided(values_of(form, chosen, weighted), len(chosen))
+    features = [form.names[i] or f"column {i}" for i in chosen]
+    others = set(range(len(form.names))) - {*chosen, *weighted}
     left_out = [
-        name or f"column {i} (it has no name)"
-        for i, name in enumerate(form.names)
-        if columns is None and i not in (*chosen, *weighted)
+        form.names[i] or f"column {i} (it has no name)"
+        for i in sorted(others)
+        if columns is None
     ]
-    names = [form.names[i] for i in chosen]
-    return _table(values, names, left_out, bool(form.header))
+    source = Source(
+        form.names, form.records, form.delimiter, form.decimal, form.encoding
+    )
+    named = bool(form.header)
+    return Table(X, rows_weights, features, named, left_out, source, chosen)
 
 
 def _choose(
     path: str,
     names: list[str],
-    usable: list[str],
+    usable: list[int],
     columns: list[str] | None,
     weights: str | None,
 ) -> tuple[list[int], list[int]]:
     """Indices of the columns of features, and of that of weights if there is one."""
-    wanted = usable if columns is None else columns
-    asked = [*(columns or []), *([weights] if weights is not None else [])]
-    for name in asked:
-        if name not in names or not name:
-            raise TableError(
-                f"{path!r} has no column {name!r}: it has "
-                f"{', '.join(map(repr, filter(None, names)))}."
-            )
-        if name not in usable:
-            raise TableError(
-                f"{path!r}, column {name!r} does not hold numbers: choose others."
-            )
-        if asked.count(name) > 1:
-            raise TableError(f"column {name!r} is named twice: name it once.")
-    features = [name for name in wanted if name != weights]
-    if not features:
+    find = partial(_found, path, names, {name: i for i, name in enumerate(names)})
+    weighted = [] if weights is None else find(weights)
+    if len(weighted) > 1:
+        raise TableError(f"--weights {weights!r} names more than one column: name one.")
+    asked = [i for each in columns or [] for i in find(each)]
+    numbers = set(usable)
+    for i, times in Counter(asked + weighted).items():
+        name = f"column {(names[i] or str(i))!r:.{LONGEST_NAME}}"
+        if i not in numbers:
+            raise TableError(f"{path!r}, {name} does not hold numbers: choose others.")
+        if times > 1:
+            raise TableError(f"{name} is named twice: name it once.")
+    wanted = [i for i in usable if names[i]] if columns is None else asked
+    chosen = [i for i in wanted if i not in weighted]
+    if not chosen:
         raise TableError(f"{path!r} has no column of numbers to fit: add one.")
-    indices = [names.index(name) for name in features]
-    return indices, [] if weights is None else [names.index(weights)]
+    return chosen, weighted
 
 
-def same_file(path: str, other: str) -> bool:
-    """Whether two paths name one file, whether or not it is there."""
-    return os.path.realpath(path) == os.path.realpath(other)
+def _found(path: str, names: list[str], known: dict[str, int], text: str) -> list[int]:
+    """Indices of columns, by a name, an index, or a range of indices."""
+    if text and text in known:
+        return [known[text]]
+    ends = RANGE.fullmatch(f"{text}-{text}") or RANGE.fullmatch(text)
+    first, last = map(int, ends.groups()) if ends else (0, -1)
+    if not first <= last < len(names):
+        close = get_close_matches(text, names, 1, cutoff=0.7)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise TableError(
+            f"{path!r} has no column {text!r:.{LONGEST_NAME}}{hint}: it has "
+            f"{listed(filter(None, names))}, or by index 0 to {len(names) - 1}."
+        )
+    return list(range(first, last + 1))

@@ -60,11 +60,11 @@ class BlasLimit:
     """The number of threads of BLAS, which belongs to the whole process.
 
     Any number of threads may hold it at one at the same time, and each any number of
-    times; the last to let go restores it.
+    times; the last to let go restores it, unless somebody else has set it meanwhile.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._own = threading.local()
         self._holders = 0
         self._before: list[tuple[Any, int]] = []
@@ -90,7 +90,12 @@ class BlasLimit:
     def _begin(self) -> None:
         with self._lock:
             if self._holders == 0:
-                self._before = [(lib, lib.num_threads or 1) for lib in _libraries()]
+                self._before = [(lib, _number(lib)) for lib in _libraries()]
+            else:
+                self._before = [
+                    (library, _number(library) if _is_altered(library) else number)
+                    for library, number in self._before
+                ]
             self._holders += 1
             _set_threads((library, 1) for library, _ in self._before)
         self._own.holds = True
@@ -101,21 +106,35 @@ class BlasLimit:
             if self._holders == 0:  # a fork has let go already
                 return
             self._holders -= 1
-            _set_threads(
-                (library, number)
-                for library, number in self._before
-                if self._holders == 0 or _is_per_thread(library)
-            )
+            self._give_back(not self._holders)
 
     def hold_own(self) -> None:
         """In a helper, while another thread holds, where every thread has a number."""
-        _set_threads((lib, 1) for lib, _ in self._before if _is_per_thread(lib))
+        for library, _ in self._before:
+            if _is_per_thread(library):
+                library.set_num_threads(1)
+
+    def before_fork(self) -> None:
+        """Wait until no thread is about to set a number: locks would stay closed."""
+        self._lock.acquire()
+
+    def after_fork(self) -> None:
+        """In the parent."""
+        self._lock.release()
 
     def reset(self) -> None:
         """In a forked child the holders are gone, and what they held is let go."""
         if self._holders:
-            _set_threads(self._before)
+            self._give_back(True)
         self.__init__()  # type: ignore[misc]
+
+    def _give_back(self, everything: bool) -> None:
+        """Set the numbers of before, but where somebody else has set one since."""
+        _set_threads(
+            (library, number)
+            for library, number in self._before
+            if (everything or _is_per_thread(library)) and _number(library) == 1
+        )
 
 
 @cache
@@ -124,6 +143,16 @@ def _libraries() -> list[Any]:
     found = ThreadpoolController().lib_controllers
     blas = [library for library in found if library.user_api == "blas"]
     return blas or found
+
+
+def _number(library: Any) -> int:
+    """Of its threads; of the caller's, where each thread has a number of its own."""
+    return library.num_threads or 1
+
+
+def _is_altered(library: Any) -> bool:
+    """Whether somebody else has set a number that was held at one."""
+    return not _is_per_thread(library) and _number(library) != 1
 
 
 def _set_threads(numbers: Iterable[tuple[Any, int]]) -> None:
@@ -231,4 +260,8 @@ def _after_fork() -> None:
 
 BLAS = BlasLimit()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=BLAS.before_fork,
+        after_in_parent=BLAS.after_fork,
+        after_in_child=_after_fork,
+    )

@@ -16,7 +16,10 @@ MAX_STEPS = 256
 def cdf(x: NDArray, mixture: Parameters) -> NDArray:
     """Probabilities of values up to x (n,)."""
     weights, means, deviations = _components(mixture)
-    return np.minimum(ndtr((x[:, None] - means) / deviations) @ weights, 1.0)
+    # Sums are rounded alike, in rows of one array: they grow with x, to those of inf.
+    x = np.append(x, np.inf)
+    sums = (ndtr((x[:, None] - means) / deviations) * weights).sum(axis=1)
+    return sums[:-1] / sums[-1]
 
 
 def quantile(q: NDArray, mixture: Parameters) -> NDArray:
@@ -49,6 +52,8 @@ def quantile(q: NDArray, mixture: Parameters) -> NDArray:
         going = going[~met & (last[going] > EPS * np.abs(now))]
         if not going.size:
             break
+    order = np.argsort(q)
+    x[order] = np.maximum.accumulate(x[order])  # but for rounding, they ascend
     return x
 
 

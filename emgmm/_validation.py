@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._algebra import VARIANCES
+from ._algebra import MATRICES, VARIANCES
 from ._covariances import Covariances
 from ._families import FAMILIES, CovarianceFamily
+from ._inputs import holds_dates
 
 # What the rounding of float32 parameters must pass.
 WEIGHT_SUM_TOL = 1e-6
@@ -116,13 +116,13 @@ def check_means(
     return shaped(means, argument, "means", sizes)
 
 
-def shape_of_means(means: ArrayLike) -> tuple[int, int]:
+def shape_of_means(means: ArrayLike, argument: str = "means") -> tuple[int, int]:
     """Numbers of components and features that given means have."""
-    numbers = as_numbers(means, "means")
+    numbers = as_numbers(means, argument)
     if numbers.ndim != 2 or not numbers.size:
         raise ValueError(
-            f"means has the shape {numbers.shape}: give one row for each component "
-            "and one column for each feature."
+            f"{argument} has the shape {numbers.shape}: give one row for each "
+            "component and one column for each feature."
         )
     return numbers.shape[0], numbers.shape[1]
 
@@ -166,8 +166,7 @@ def check_form(
 
 def _what_is_lacking(matrices: NDArray) -> str:
     """Why matrices are not symmetric and positive definite, if they are not."""
-    roots = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
-    scale = roots[..., :, None] * roots[..., None, :]
+    scale = MATRICES.scale_of(matrices)
     if (np.abs(matrices - matrices.mT) > SYMMETRY_TOL * scale).any():
         return ASYMMETRIC
     return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
@@ -177,15 +176,11 @@ def _belongs(
     covariances: Covariances, family: CovarianceFamily, tol: NDArray | float
 ) -> bool:
     """Whether the family, asked to estimate the covariances, returns them."""
-    dense = covariances.dense()
-    counts = np.ones(len(dense))
-    variances = np.diagonal(dense, axis1=1, axis2=2)
-    scatter = covariances.scatter(covariances.values, counts, dense.shape[-1])
+    counts = np.ones(covariances.n_components)
+    values = covariances.values
+    scatter = covariances.scatter(values, counts, covariances.n_features)
     estimate = family.estimate(counts, scatter, covariances)
-    deviations = np.sqrt(variances)
-    spread = deviations[:, :, None] * deviations[:, None, :]
-    fitted = replace(covariances, values=estimate).dense()
-    return bool(np.all(np.abs(fitted - dense) <= tol * spread))
+    return not (np.abs(estimate - values) > tol * covariances.scale).any()
 
 
 def _check_labels(numbers: NDArray, n_components: int) -> NDArray:
@@ -238,9 +233,14 @@ def shaped(
 
 def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
     """The argument as an array of finite float64 numbers, its own if not copied."""
+    if np.ma.is_masked(given):
+        raise ValueError(
+            f"{argument} has masked values, and needs numbers: replace them, with "
+            "numpy.ma.filled, or leave out what they belong to."
+        )
     try:
         raw = np.asarray(given)
-        if given is None or raw.dtype.kind not in "biufO":
+        if given is None or raw.dtype.kind not in "biufO" or holds_dates(raw):
             raise TypeError("not real numbers")
         numbers = np.array(raw, dtype=np.float64, copy=copy or None)
     except (TypeError, ValueError) as error:
@@ -254,11 +254,12 @@ def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
     return numbers
 
 
-def check_n_samples(n_samples: int) -> int:
-    """A number of rows to draw."""
-    if not isinstance(n_samples, Integral) or n_samples < 1:
+def check_n_samples(n_samples: int, n_features: int) -> int:
+    """A number of rows to draw, of so many features."""
+    most = np.iinfo(np.intp).max // (np.dtype(np.float64).itemsize * n_features)
+    if not isinstance(n_samples, Integral) or not 1 <= n_samples <= most:
         raise ValueError(
-            f"Invalid value for 'n_samples': {n_samples!r}. Give a whole number of 1 "
-            "or more."
+            f"Invalid value for 'n_samples': {n_samples!r}. Give a whole number from 1 "
+            f"to {most}, as many rows as an array can have."
         )
     return int(n_samples)

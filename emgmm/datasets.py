@@ -46,9 +46,10 @@ def make_three_components(
     >>> X.shape, y.shape
     ((1000, 2), (1000,))
     """
-    n_samples = check_n_samples(n_samples)
+    mixture = _three_components()
+    n_samples = check_n_samples(n_samples, mixture.means.shape[1])
     rng = check_random_state(random_state)
-    X, y = _three_components().sample(n_samples, rng)
+    X, y = mixture.sample(n_samples, rng)
     order = rng.permutation(n_samples)
     return X[order], y[order]
 

@@ -37,11 +37,11 @@ titles = {
     "scikit-learn": "scikit-learn's default cuts them across",
     "emgmm": "emgmm's default finds them",
 }
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.9), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
 for ax, (name, title) in zip(axes, titles.items(), strict=True):
     MixtureDisplay.from_estimator(fits[name], X, ax=ax, levels=[0.95])
-    ax.set(title=f"{title}: ARI {agreement[name]:.2f}", xlabel="", ylabel="")
+    ax.set(title=f"{title}: ARI {agreement[name]:.2f}", xlabel="feature 0")
     ax.set_aspect("equal")
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "cigars.png", dpi=90)
+fig.savefig(folder / "cigars.png", dpi=150)

@@ -55,4 +55,4 @@ ax.set(xlabel="petal length (cm)", title="One bandwidth blurs the narrow peak")
 ax.legend()
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "density.png", dpi=90)
+fig.savefig(folder / "density.png", dpi=150)

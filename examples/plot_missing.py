@@ -43,6 +43,7 @@ for ax, (name, (gmm, rows)) in zip(axes.flat, panels.items(), strict=True):
     score, of_a = gmm.fit(rows).score(new), gmm.weights_ @ gmm.means_[:, 0]
     print(f"{name}: log-density of new rows {score:.3f}, mean of a {of_a:.2f}")
     display = MixtureDisplay.from_estimator(gmm, rows, ax=ax)
+    display.note_.set_visible(ax in axes[0])  # it is the same for all
     title = f"{name}\nlog-density of new rows {score:.2f}"
     ax.set(xlim=(-7, 9), ylim=(-7, 9), xlabel="a", ylabel="b", title=title)
 ax.scatter(gaps[missing, 0], np.full(missing.sum(), -6.8), color="0.4", marker="|")
@@ -50,4 +51,4 @@ ax.text(8.7, -6.3, "rows without b", color="0.4", ha="right")
 print(f"the last picture draws {display.n_missing_[0, 0]} rows by their a alone")
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "missing.png", dpi=90)
+fig.savefig(folder / "missing.png", dpi=150)

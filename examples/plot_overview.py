@@ -36,4 +36,4 @@ for ax in axes[1:]:
     ax.set(xlabel="alcohol (%)", ylabel="flavanoids", ylim=(-0.4, 5.9))
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "overview.png", dpi=90)
+fig.savefig(folder / "overview.png", dpi=150)

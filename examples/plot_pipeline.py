@@ -56,4 +56,4 @@ axes[0].set_title(f"Predicts new rows best: {best}")
 axes[1].set_title("BIC, on all rows, asks where they came from")
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "pipeline.png", dpi=90)
+fig.savefig(folder / "pipeline.png", dpi=150)

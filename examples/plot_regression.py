@@ -47,7 +47,8 @@ for each, distance in zip(given, distances, strict=True):
     likely = each.means[each.weights > 0.1, 0]
     axes[0].plot(np.full_like(likely, distance), likely, ".k", markersize=2)
 axes[0].set(title="The mixture: two branches", ylabel="angle of the elbow (degrees)")
-axes[1].plot(*X[::3].T, ".", color="0.7", markersize=3)
+axes[0].text(0.21, 0, "blue: density of the angle\nblack: means of components")
+axes[1].plot(*X[::3].T, ".", color="0.7", markersize=3, label="a third of the rows")
 axes[1].plot(distances, mean, color="#D55E00", label="conditional mean")
 band = {"color": "#D55E00", "alpha": 0.2, "label": "one standard deviation"}
 axes[1].fill_between(distances, mean - std, mean + std, **band)
@@ -56,4 +57,4 @@ axes[1].legend(loc="lower right")
 fig.supxlabel("distance of the hand (m)", fontsize="medium")
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "regression.png", dpi=90)
+fig.savefig(folder / "regression.png", dpi=150)

@@ -42,12 +42,13 @@ print(f"three components: BIC {behind:.1f} more, ARI with the species {agreement
 fig = plt.figure(figsize=(12, 5.5), layout="constrained")
 left, right = fig.subfigures(1, 2, width_ratios=[2, 3])
 criterion = CriterionDisplay.from_estimator(search, ax=left.subplots())
-criterion.ax_.set(title="Two components are as good as three", ylim=(530, 850))
+criterion.ax_.set_title("Two components are as good as three")
 pairs = MixtureDisplay.from_estimator(three, iris.data, ax=right.subplots())
+pairs.axes_[0, 0].set_title("", loc="left")
 right.suptitle(f"Three components (VEV) are the species: ARI {agreement:.2f}")
 for feature, name in enumerate(iris.feature_names):
     pairs.axes_[-1, feature].set_xlabel(name, fontsize="small")
     pairs.axes_[feature, 0].set_ylabel(name if feature else "", fontsize="small")
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "selection.png", dpi=90)
+fig.savefig(folder / "selection.png", dpi=150)

@@ -35,8 +35,8 @@ for name, color in zip(streams, ["#0072B2", "#D55E00"], strict=True):
     axes.plot(time, means[name], color=color, lw=2, label=[name, None])
     error = np.abs(means[name] - truth)[50:].mean()
     print(f"{name}: means are off by {error:.2f} on average after batch 50")
-axes.set(xlabel="batch", ylabel="x", title="Two clusters that drift")
+axes.set(xlabel="batch", ylabel="feature", title="Two clusters that drift")
 axes.legend(loc="upper left", frameon=False)
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "stream.png", dpi=90)
+fig.savefig(folder / "stream.png", dpi=150)

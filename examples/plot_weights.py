@@ -48,13 +48,13 @@ print(f"variances grow by h^2 / 12, but for {excess:.4f} at most")
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 MixtureDisplay.from_estimator(fits[4][0], X, sample_weight=counts, ax=axes[0])
-axes[0].set(title=f"{len(X)} bins tell as much as {len(values)} values", xlabel="value")
+axes[0].set(title=f"{len(X)} bins do for {len(values)} values", xlabel="value")
 axes[1].set_prop_cycle(color=["#0072B2", "#E69F00", "#882255"])
 for growth, mean, marker in zip(added.T, (0, 3, 7), "os^", strict=True):
-    axes[1].plot(widths, growth, marker, label=f"component at {mean}")
+    axes[1].plot(widths, growth, marker, label=f"component with mean {mean}")
 axes[1].plot(widths, widths**2 / 12, "k--", label="$h^2/12$")
-axes[1].set(xlabel="width $h$ of the bins", title="Variance that bins add")
+axes[1].set(xlabel="width $h$ of the bins", ylabel="variance that bins add")
 axes[1].legend()
 folder = Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent / "output"
 folder.mkdir(parents=True, exist_ok=True)
-fig.savefig(folder / "weights.png", dpi=90)
+fig.savefig(folder / "weights.png", dpi=150)

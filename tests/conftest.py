@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from emgmm import Mixture
 from emgmm._families import FAMILIES, MODELS
 from emgmm._kernels import Quadratic, Whitened
 from emgmm._parameters import Parameters
@@ -106,3 +107,13 @@ def global_dtype(request: pytest.FixtureRequest) -> type:
 @pytest.fixture(params=[0, 42])
 def global_random_seed(request: pytest.FixtureRequest) -> int:
     return request.param
+
+
+def drawn_mixture(rng):
+    """Of one feature: of components that coincide, or that hardly overlap."""
+    n_components = rng.integers(1, 7)
+    weights = rng.dirichlet(np.full(n_components, rng.choice([0.1, 0.5, 1, 10])))
+    weights = np.maximum(weights, 1e-12)
+    means = rng.normal(size=(n_components, 1)) * rng.choice([0.5, 2, 10])
+    deviations = np.exp(rng.normal(size=n_components) * rng.choice([0.2, 1, 2]))
+    return Mixture(weights / weights.sum(), means, deviations[:, None, None] ** 2)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
@@ -27,6 +28,12 @@ from emgmm.datasets import make_three_components
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 NAMES = ["alpha", "beta gamma"]
 ONE = ["--components", "2", "--model", "VEV"]
+
+
+@pytest.fixture(autouse=True)
+def width(monkeypatch):
+    """A terminal of 80 characters, wherever the tests run."""
+    monkeypatch.setenv("COLUMNS", "80")
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +79,14 @@ def fails(capsys):
     return fails
 
 
-def program(*argv, **kwargs):
-    """The command as a program of its own."""
+def program(*argv, closed="", **kwargs):
+    """The command as a program of its own, with redirections that close streams."""
     folder = os.path.dirname(os.path.dirname(emgmm.__file__))
     path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     kwargs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | kwargs
     command = [sys.executable, "-m", "emgmm", *map(str, argv)]
+    if closed:
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
     environment = os.environ | {"PYTHONPATH": path}
     return subprocess.Popen(command, text=True, env=environment, **kwargs)
 
@@ -174,9 +183,115 @@ def test_many_long_and_odd_names_are_cut(run, tmp_path):
     path = tmp_path / "data.csv"
     path.write_text("\n".join(lines))
     printed = run(path, "--components", "1", "--model", "diag").out
-    assert "more columns, which --save keeps" in printed
+    assert "more columns, which --verbose prints and --save keeps" in printed
     assert "\x1b" not in printed
     assert all(len(line) <= WIDTH for line in printed.splitlines()[1:])
+
+
+def test_names_are_whole_where_the_terminal_is_wide(run, tmp_path, monkeypatch):
+    names = [f"feature number {i}" for i in range(8)]
+    X = make_blobs(0, 60, 8, 1)
+    X[:9, 7] = np.nan
+    content = {"delimiter": ",", "header": ",".join(names), "comments": ""}
+    np.savetxt(tmp_path / "data.csv", X, **content)
+    argv = [tmp_path / "data.csv", "--components", "1", "--model", "diag"]
+    cut = run(*argv).out
+    assert all(f"feature n..r {i}" in cut for i in range(4)) and names[0] not in cut
+    monkeypatch.setenv("COLUMNS", "160")
+    whole = run(*argv).out
+    assert ".." not in whole and "more columns" not in whole
+    assert all(whole.count(name) == 2 for name in names[:7])
+    assert whole.count(names[7]) == 3
+    assert all(len(line) <= 159 for line in whole.splitlines()[1:])
+    monkeypatch.setenv("COLUMNS", "150")
+    some = run(*argv).out
+    assert all(f"feature nu..r {i}" in some for i in range(8))
+    assert max(map(len, some.splitlines()[1:])) == 145
+
+
+@pytest.mark.parametrize(
+    "model, titles",
+    [
+        ("VVV", ["covariances of component 0", "covariances of component 1"]),
+        ("EEE", ["covariances of every component"]),
+        ("VVI", ["variances (covariances are zero)"]),
+        ("VII", ["variances (covariances are zero)"]),
+    ],
+)
+def test_covariances_are_printed_with_verbose(run, data, rows, model, titles):
+    argv = [data, "--columns", "0,1", "--components", "2", "--model", model]
+    plain, lines = (
+        run(*each).out.splitlines()[1:] for each in (argv, [*argv, "--verbose"])
+    )
+    assert not any("covariances" in line for line in plain)
+    assert [line for line in lines if "covariances" in line] == titles
+    values = GaussianMixtureEM(2, covariance_type=model).fit(rows).covariances_
+    values = values if values.size > 2 else np.repeat(values[:, None], 2, axis=1)
+    for title, matrix in zip(titles, values.reshape(-1, 2, 2), strict=True):
+        header, *table = lines[lines.index(title) + 1 :][:3]
+        assert header.split()[-3:] == ["alpha", "beta", "gamma"]
+        expected = [[f"{value:.5g}" for value in row] for row in matrix]
+        assert [line.split()[-2:] for line in table] == expected
+    assert not set(plain) - set(lines)
+
+
+def test_verbose_prints_all_features_and_candidates(run, tmp_path):
+    X = make_blobs(0, 60, 12, 1)
+    np.save(tmp_path / "x.npy", X)
+    argv = [tmp_path / "x.npy", "--components", "1-4", "--model", "EII,VII,EEE"]
+    lines = run(*argv, "--verbose").out.splitlines()
+    assert all(len(line) <= WIDTH for line in lines[1:])
+    assert not any("more columns" in line for line in lines)
+    words = " ".join(lines).split()
+    fit = GaussianMixtureEM(1, covariance_type="EEE").fit(X)
+    for value in [*fit.means_.flat, *fit.covariances_.flat]:
+        assert f"{value:.5g}" in words
+    (start,) = (i for i, line in enumerate(lines) if line.startswith("The best of"))
+    shown = [line.split()[0] for line in lines[start + 2 : lines.index("", start)]]
+    assert len([name for name in shown if name in MODELS]) > 5
+
+
+def test_large_matrices_are_not_printed_whole(run, tmp_path):
+    np.save(tmp_path / "x.npy", make_blobs(0, 200, 35, 1))
+    argv = ["--components", "1", "--model", "EEE", "--verbose"]
+    printed = run(tmp_path / "x.npy", *argv).out
+    matrix = printed[printed.index("covariances of every") :]
+    assert "(of the first 30 columns: --save keeps all)" in matrix
+    assert "column 29" in matrix and "column 30" not in matrix
+
+
+@pytest.mark.parametrize(
+    "argv, as_if",
+    [
+        (["--model", "vvv,Diag"], ["--model", "VVV,diag"]),
+        (["--model", "ALL"], ["--model", "all"]),
+        (["--criterion", "BIC"], ["--criterion", "bic"]),
+        (["--criterion", "Icl"], ["--criterion", "icl"]),
+    ],
+)
+def test_names_may_be_in_any_case_of_letters(argv, as_if):
+    assert parsed(["x.csv", *argv]) == parsed(["x.csv", *as_if])
+
+
+def test_columns_and_weights_may_be_indices(run, data):
+    named = run(data, "--columns", ",".join(NAMES), "--weights", "w", *ONE).out
+    for columns in ("0,1", "0-1", "alpha,1"):
+        printed = run(data, "--columns", columns, "--weights", "2", *ONE).out
+        assert printed == named.replace("(w)", "(2)")
+
+
+def test_decimal_commas_are_read_and_said(run, data, tmp_path):
+    content = Path(data).read_text().replace(",", ";").replace(".", ",")
+    (tmp_path / "commas.csv").write_text(content)
+    points, commas = (run(path, *ONE).out for path in (data, tmp_path / "commas.csv"))
+    assert commas.splitlines()[0].endswith("200 rows, 3 columns, decimal commas")
+    assert commas.splitlines()[1:] == points.splitlines()[1:]
+    (tmp_path / "spaces.txt").write_text("1,5 2,5\n2,5 3\n4 7,25\n")
+    (tmp_path / "latin.csv").write_bytes("\u00e4;b\n1,5;2\n3;4\n4;1\n".encode("latin1"))
+    argv = [tmp_path / "latin.csv", "--components", "1", "--model", "EII"]
+    assert "\u00e4" in run(*argv, "--encoding", "latin1").out
+    argv[0] = tmp_path / "spaces.txt"
+    assert "3 rows, 2 columns" in run(*argv, "--decimal", ",").out
 
 
 def test_quiet_prints_nothing(run, data, tmp_path):
@@ -231,10 +346,13 @@ def test_labels_and_the_model_are_those_of_the_fit(run, data, rows, tmp_path):
     out, saved = tmp_path / "labels.csv", tmp_path / "model.npz"
     run(data, "--columns", ",".join(NAMES), *ONE, "--out", out, "--save", saved)
     gmm = GaussianMixtureEM(2, covariance_type="VEV").fit(rows)
-    values = np.loadtxt(out, delimiter=",", skiprows=1)
-    assert out.read_text().splitlines()[0] == "label,p0,p1"
-    assert_array_equal(values[:, 0], gmm.predict(rows))
-    assert_array_equal(values[:, 1:], gmm.predict_proba(rows))
+    frame = pd.read_csv(out)
+    assert list(frame) == ["row", *NAMES, "w", "kind", "label", "p0", "p1"]
+    assert_array_equal(frame["row"], np.arange(200))
+    assert_array_equal(frame[NAMES], rows)
+    assert set(frame["kind"]) == {"x"}
+    assert_array_equal(frame["label"], gmm.predict(rows))
+    assert_array_equal(frame[["p0", "p1"]], gmm.predict_proba(rows))
     loaded = GaussianMixtureEM.load(saved)
     assert list(loaded.feature_names_in_) == NAMES
     with pytest.warns(UserWarning, match="feature names"):
@@ -302,7 +420,7 @@ def test_rows_with_missing_values_are_fitted_and_told_of(
     printed = run(*gaps, "--out", out, "--plot", picture)
     assert printed.err == ""
     absent = np.isnan(incomplete)
-    lines = printed.out.splitlines()[1:]
+    lines = printed.out.partition("\n\nwrote ")[0].splitlines()[1:]
     assert all(len(line) <= WIDTH for line in lines)
     nothing = absent.all(axis=1).sum()
     assert lines[0] == (
@@ -312,10 +430,12 @@ def test_rows_with_missing_values_are_fitted_and_told_of(
     names = NAMES if "csv" in str(gaps[0]) else ["column 0", "column 1"]
     counts = absent.sum(axis=0)
     assert lines[1] == f"  {names[0]} {counts[0]}, {names[1]} {counts[1]}"
-    written = np.loadtxt(out, delimiter=",", skiprows=1)
-    assert_array_equal(written[:, 0], gmm.predict(incomplete))
-    assert_array_equal(written[:, 1:], gmm.predict_proba(incomplete))
-    assert_allclose(written[-1, 1:], gmm.weights_, rtol=1e-14)
+    frame = pd.read_csv(out)
+    shares = frame[["p0", "p1"]].to_numpy()
+    assert_array_equal(frame.iloc[:, 1:3], incomplete)
+    assert_array_equal(frame["label"], gmm.predict(incomplete))
+    assert_array_equal(shares, gmm.predict_proba(incomplete))
+    assert_allclose(shares[-1], gmm.weights_, rtol=1e-14)
     assert picture.stat().st_size > 10_000
 
 
@@ -329,8 +449,9 @@ def test_missing_values_are_filled_in_and_observed_ones_kept(
     model, filled = tmp_path / "model.npz", tmp_path / "filled.csv"
     printed = run(*gaps, "--impute", filled, "--save", model, "--quiet")
     assert printed.out == printed.err == ""
-    gmm, table = GaussianMixtureEM.load(model), read_table(str(filled))
-    assert table.named is ("csv" in str(gaps[0]))
+    gmm, table = GaussianMixtureEM.load(model), read_table(str(filled), ["1-2"], "3")
+    assert table.names == (NAMES if "csv" in str(gaps[0]) else ["0", "1"])
+    assert_array_equal(table.weights, np.arange(200) % 3)
     observed = ~np.isnan(incomplete)
     assert_array_equal(table.X[observed], incomplete[observed])
     assert_allclose(table.X[-1], gmm.weights_ @ gmm.means_, rtol=1e-12)
@@ -402,7 +523,21 @@ def test_errors_of_missing_values(fails, tmp_path, content, argv, match):
         (["--out", "."], "is a folder"),
         (["--out", ""], "is a folder"),
         (["--out", "x.npz", "--save", "./x.npz"], "is named twice"),
-        (["--colums", "alpha"], "unrecognized arguments: --colums"),
+        (["--colums", "alpha"], "arguments: --colums alpha (did you mean --columns?)"),
+        (["--imput=x.csv"], "arguments: --imput=x.csv (did you mean --impute?)"),
+        (["--encoding", "klingon"], "'klingon' is no encoding of text"),
+        (["--encoding", "zip"], "'zip' is no encoding of text"),
+        (["--decimal", ";"], "argument --decimal: invalid choice: ';'"),
+        (
+            ["--columns", "7"],
+            "no column '7': it has 'alpha', 'beta gamma', 'w', 'kind'",
+        ),
+        (["--columns", "0,3"], "column 'kind' does not hold numbers"),
+        (["--columns", "0,alpha"], "column 'alpha' is named twice"),
+        (["--weights", "0-1"], "--weights '0-1' names more than one column"),
+        (["--save", "-"], "--save '-' is standard output: name a file"),
+        (["--out", "-", "--impute", "-"], "--impute '-' is named twice"),
+        (["--quiet", "--verbose"], "not allowed with"),
         (["--out"], "expected one argument"),
     ],
 )
@@ -455,6 +590,7 @@ def test_outputs_that_cannot_be_written_are_found_before_fitting(
         (KeyboardInterrupt(), 130, "emgmm: interrupted: nothing more is written."),
         (MemoryError(), 2, "emgmm: error: there is not enough memory for this"),
         (OSError(28, "No space left"), 2, "emgmm: error: No space left"),
+        (OSError(5, "Broken", "a\x1b"), 2, r"emgmm: error: 'a\x1b': Broken"),
         (ValueError("of two\nlines"), 2, "emgmm: error: of two lines"),
     ],
 )
@@ -494,6 +630,81 @@ def test_help_and_version(capsys, option):
     assert "emgmm" in capsys.readouterr().out
 
 
+# All or nothing --------------------------------------------------------------------
+
+
+def test_what_was_written_is_said(run, data, tmp_path):
+    names = ["labels.csv", "filled.csv", "fit.svg", "model.npz"]
+    out, filled, picture, model = (str(tmp_path / name) for name in names)
+    written = ["--out", out, "--impute", filled, "--plot", picture, "--save", model]
+    argv = [data, "--columns", "alpha", "--components", "1,2", "--model", "VII"]
+    lines = run(*argv, *written).out.splitlines()
+    assert lines[-6:] == [
+        "",
+        f"wrote {out}: 200 rows with labels and probabilities",
+        f"wrote {filled}: 200 rows, 0 values imputed",
+        f"wrote {picture}: a picture of the fit",
+        f"wrote {tmp_path / 'fit-bic.svg'}: a picture of the search",
+        f"wrote {model}: the model, for GaussianMixtureEM.load",
+    ]
+    assert "wrote" not in run(*argv).out
+    assert run(*argv, *written, "--quiet").out == ""
+
+
+@pytest.mark.parametrize(
+    "broken", ["_outputs.SimpleNamespace", "_analysis.write_rows", "_analysis._draw"]
+)
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), ValueError()]
+)
+def test_no_file_is_left_behind_if_one_cannot_be_written(
+    data, tmp_path, monkeypatch, capsys, broken, error
+):
+    def fail(*args, **kwargs):
+        raise error
+
+    (tmp_path / "l.csv").write_text("as it was")
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(f"emgmm.{broken}", fail)
+    names = {"out": "l.csv", "impute": "i.csv", "plot": "fit.png", "save": "m.npz"}
+    files = [x for key, name in names.items() for x in (f"--{key}", tmp_path / name)]
+    assert main([data, "--columns", "0", *ONE, *map(str, files)]) == 2
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "l.csv").read_text() == "as it was"
+    if isinstance(error, OSError):
+        err = capsys.readouterr().err
+        assert any(f"{name}': No space left" in err for name in names.values())
+
+
+def test_labels_are_not_left_behind_if_the_model_cannot_be_saved(
+    fails, data, tmp_path, monkeypatch
+):
+    def save(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(GaussianMixtureEM, "save", save)
+    argv = ["--out", tmp_path / "l.csv", "--save", tmp_path / "m.npz"]
+    line = fails(data, "--columns", "0", *ONE, *argv)
+    assert line.endswith("m.npz': No space left on device")
+    assert [each.name for each in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_rows_go_to_standard_output_and_the_summary_elsewhere(data, run, tmp_path):
+    said = run(data, *ONE, "--out", tmp_path / "l.csv", "--impute", tmp_path / "i.csv")
+    for option, name in (("--out", "l.csv"), ("--impute", "i.csv")):
+        printed = run(data, *ONE, option, "-")
+        assert printed.out == (tmp_path / name).read_text()
+        assert said.out.partition("\n\nwrote")[0] in printed.err
+        assert "wrote -: 200 rows" in printed.err
+
+
+def test_devices_are_written_where_folders_cannot_be(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: not os.path.isdir(path))
+    assert parsed(["x.csv", "--out", os.devnull]).out == os.devnull
+    with pytest.raises(ValueError, match="--out .* cannot be written there"):
+        parsed(["x.csv", "--out", str(tmp_path / "labels.csv")])
+
+
 # As a program ----------------------------------------------------------------------
 
 
@@ -507,9 +718,25 @@ def test_it_runs_as_a_module(data):
     assert err.count("\n") == 1 and err.startswith("emgmm: error: ")
 
 
+@pytest.mark.parametrize("argv", [["--modle", "VVV"], ["--help"], ["--version"]])
+def test_arguments_alone_do_not_import_scikit_learn(argv):
+    code = (
+        "import sys\n"
+        "from emgmm._command import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(sum(m in sys.modules for m in ('sklearn', 'pandas', 'matplotlib')))"
+    )
+    argv = [sys.executable, "-c", code, *argv]
+    result = subprocess.run(argv, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "emgmm" in result.stdout + result.stderr
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-def test_a_reader_that_goes_away_is_no_error(data):
-    process = program(data, *ONE)
+@pytest.mark.parametrize("argv", [[], ["--out", "-"], ["--help"]])
+def test_a_reader_that_goes_away_is_no_error(data, argv):
+    process = program(data, *ONE, *argv)
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
@@ -518,13 +745,100 @@ def test_a_reader_that_goes_away_is_no_error(data):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-def test_rows_may_come_from_a_pipe_and_labels_go_into_one(data, run, tmp_path):
+def test_nobody_reads_an_error(data):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = program(data, "--modle", stdout=writing, stderr=writing)
+    os.close(writing)
+    assert process.wait(timeout=60) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="descriptors of POSIX")
+@pytest.mark.parametrize(
+    "closed, argv, status, said",
+    [
+        (">&-", ONE, 0, ""),
+        (">&-", ["--version"], 0, ""),
+        (">&-", [*ONE, "--out", "-"], 2, "standard output is closed: name a file"),
+        ("2>&-", [*ONE, "--columns", "alpha"], 0, "VEV with 2 components"),
+        (">&- 2>&-", ["--modle"], 2, ""),
+        ("<&-", ["-"], 2, "standard input is closed"),
+    ],
+)
+def test_streams_may_be_closed(data, closed, argv, status, said):
+    file = [] if argv == ["-"] else [data]
+    process = program(*file, *argv, closed=closed)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert said in out + err and "Traceback" not in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full of Linux")
+@pytest.mark.parametrize("argv", [ONE, ["--help"], [*ONE, "--out", "-"]])
+def test_standard_output_that_is_full_is_named(data, argv):
+    with open("/dev/full", "w") as full:
+        process = program(data, "--columns", "0", *argv, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.splitlines()[-1] == (
+        "emgmm: error: 'standard output': No space left on device"
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full of Linux")
+def test_a_file_on_a_full_disk_is_named(fails, data):
+    line = fails(data, "--columns", "0", *ONE, "--out", "/dev/full")
+    assert line == "emgmm: error: '/dev/full': No space left on device"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX")
+def test_names_of_files_do_not_steer_the_terminal(run, fails, data, tmp_path):
+    path = tmp_path / "a\x1b[31m\u202e.csv"
+    path.write_bytes(Path(data).read_bytes().replace(b"alpha", b"al\x1b]0;pha"))
+    printed = run(path, *ONE, "--weights", "w", "--out", tmp_path / "o\x1b[0m")
+    lines = printed.out.splitlines()
+    assert r"a\x1b[31m\u202e.csv: 200 rows, 2 columns" in lines[0]
+    assert r"o\x1b[0m: 200 rows" in lines[-1]
+    assert r"al\x1b]0;pha" in printed.out
+    for argv in ([path, "--mo\x1b"], [f"{path}\x1b"], [path, "--columns", "\x1b"]):
+        assert r"\x1b" in (line := fails(*argv)) and line.isprintable()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("file, out", [("-", "-"), ("/dev/stdin", "/dev/stdout")])
+def test_rows_may_come_from_a_pipe_and_labels_go_into_one(
+    data, run, tmp_path, file, out
+):
     run(data, *ONE, "--out", tmp_path / "labels.csv")
-    argv = ["/dev/stdin", *ONE, "--quiet", "--out", "/dev/stdout"]
+    argv = [file, *ONE, "--quiet", "--out", out]
     process = program(*argv, stdin=subprocess.PIPE)
     out, _ = process.communicate(Path(data).read_text(), timeout=60)
     assert process.returncode == 0
     assert out == (tmp_path / "labels.csv").read_text()
+
+
+def test_an_array_may_come_from_standard_input(rows, run, tmp_path):
+    np.save(tmp_path / "x.npy", rows)
+    expected = run(tmp_path / "x.npy", *ONE).out
+    with open(tmp_path / "x.npy", "rb") as file:
+        out, _ = program("-", *ONE, stdin=file).communicate(timeout=60)
+    assert out.splitlines()[0] == "standard input: 200 rows, 2 columns"
+    assert out.splitlines()[1:] == expected.splitlines()[1:]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupt_while_modules_are_imported_leaves_no_traceback(data, tmp_path):
+    """Interrupted from within an import of scikit-learn, as a C extension would be."""
+    (tmp_path / "sklearn.py").write_text(
+        "import os, signal\n"
+        "try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException: raise ImportError('numpy.core failed to import')\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import emgmm._command"
+    argv = [sys.executable, "-c", f"{code} as c; c.run()", data]
+    result = subprocess.run(argv, capture_output=True, text=True)
+    assert result.returncode == 130
+    assert result.stderr == "emgmm: interrupted: nothing more is written.\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")

@@ -19,6 +19,7 @@ from emgmm import (
     ConvergenceDisplay,
     CriterionDisplay,
     GaussianMixtureEM,
+    GaussianMixtureIC,
     MixtureDisplay,
 )
 from emgmm._drawing import COLORS, marked, style_of
@@ -199,13 +200,24 @@ def test_rows_are_drawn_by_component_and_larger_the_more_certain(iris, fitted):
     assert len({len(path.vertices) for path in shapes}) == 3
 
 
-def test_rows_are_drawn_larger_and_darker_the_less_certain(iris, fitted):
+def test_uncertain_rows_are_larger_and_a_fuller_colour_of_their_component(iris, fitted):
+    from matplotlib.colors import to_rgb
+
     display = draw(fitted, iris, features=[2, 3], kind="uncertainty")
     (points,) = display.scatter_[0, 0]
-    assert as_rows(points.get_offsets()) == as_rows(iris[:, 2:])
-    sizes, greys = points.get_sizes(), points.get_facecolor()[:, 0]
-    assert (np.diff(sizes) >= 0).all() and (np.diff(greys) <= 0).all()
-    assert sizes[-1] > 2 * sizes[0] and greys[-1] < 0.5 < greys[0]
+    rows = np.asarray(points.get_offsets())
+    assert as_rows(rows) == as_rows(iris[:, 2:])
+    sizes = points.get_sizes()
+    assert (np.diff(sizes) >= 0).all() and sizes[-1] > 2 * sizes[0]
+    doubt = 1 - fitted.predict_proba(iris).max(axis=1)
+    order = np.argsort(doubt, kind="stable")
+    assert_array_equal(rows, iris[order, 2:])
+    labels, tints = fitted.predict(iris)[order], 1 - points.get_facecolor()[:, :3]
+    for k in range(3):
+        full = 1 - np.array(to_rgb(COLORS[k]))
+        strength = tints[labels == k] @ full / (full @ full)
+        assert_allclose(tints[labels == k], np.outer(strength, full), atol=1e-12)
+        assert (np.diff(strength) >= 0).all() and strength.max() <= 1
     uncertain = np.argmin(fitted.predict_proba(iris).max(axis=1))
     assert_array_equal(points.get_offsets()[-1], iris[uncertain, 2:])
 
@@ -329,7 +341,7 @@ def test_the_legend_names_components_and_weights(iris, fitted):
     legend = draw(fitted, iris).legend_
     expected = [f"{k} ({weight:.0%})" for k, weight in enumerate(fitted.weights_)]
     assert [text.get_text() for text in legend.get_texts()] == expected
-    colors = [handle.get_color() for handle in legend.legend_handles]
+    colors = [hex_of(h.get_markerfacecolor()) for h in legend.legend_handles]
     assert colors == list(COLORS[:3])
 
 
@@ -347,9 +359,17 @@ def test_one_and_many_components_are_drawn(kind, n_components, n_features):
         "spherical",
     )
     display = draw(gmm, X, kind=kind)
-    few = n_components == 1
-    shown = kind == "classification" and few or kind == "uncertainty" and n_features > 1
-    assert (display.legend_ is not None) == shown
+    texts = [] if display.legend_ is None else display.legend_.get_texts()
+    names = [text.get_text() for text in texts]
+    share = f"{1 / n_components:.0%}"
+    expected = [f"{k} ({share})" for k in range(n_components)]
+    if kind == "density":
+        assert names == []
+    elif kind == "uncertainty" and n_features > 1:
+        assert names[:n_components] == expected
+        assert names[n_components] == "uncertainty 0.00"
+    else:
+        assert names == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -640,11 +660,15 @@ def test_fourteen_models_and_their_legend_fit_their_place(plt, layout, within):
     assert (own.x0 <= legend.x0 and legend.x1 <= own.x1) == within
 
 
-def test_what_is_no_search_is_refused(fitted):
-    with pytest.raises(TypeError, match="results_"):
-        CriterionDisplay.from_estimator(fitted)
+def test_what_is_no_search_is_refused(iris, fitted):
+    theirs = GaussianMixture(2, random_state=0).fit(iris)
+    for wrong in (fitted, GaussianMixtureEM(), theirs, fitted.mixture_, iris):
+        name = type(wrong).__name__
+        message = f"search is a {name}.*give a fitted GaussianMixtureIC.*MixtureDisplay"
+        with pytest.raises(TypeError, match=message):
+            CriterionDisplay.from_estimator(wrong)
     with pytest.raises(NotFittedError):
-        CriterionDisplay.from_estimator(GaussianMixtureEM())
+        CriterionDisplay.from_estimator(GaussianMixtureIC())
 
 
 # Missing values --------------------------------------------------------------------
@@ -737,3 +761,267 @@ def test_many_rows_are_thinned_out_among_those_that_can_be_drawn():
     drawn = [len(points.get_offsets()) for points in display.scatter_[0, 0]]
     assert_allclose(drawn, np.bincount(labels) / 4, atol=1)
     assert set(as_rows(offsets(display))) <= set(as_rows(X[1::2]))
+
+
+# What pictures say ------------------------------------------------------------------
+
+
+def note_of(display):
+    """The small print, without line breaks."""
+    return "" if display.note_ is None else " ".join(display.note_.get_text().split())
+
+
+def boxes(*artists):
+    """Where artists are, once the picture is drawn."""
+    artists[0].figure.canvas.draw()
+    return [artist.get_window_extent() for artist in artists]
+
+
+@pytest.mark.parametrize(
+    "features, kind, components, title",
+    [
+        ([0, 1], "classification", False, "Rows by component"),
+        ([0], "classification", False, "Density by component"),
+        (None, "classification", False, "Rows by component"),
+        (None, "uncertainty", False, "Uncertainty of the rows"),
+        ([0], "density", False, "Density"),
+        ([0, 1], "density", True, "Density and components"),
+    ],
+)
+def test_mixtures_have_a_title(iris, fitted, features, kind, components, title):
+    display = draw(fitted, iris, features=features, kind=kind, components=components)
+    first = display.axes_[0, 0]
+    assert {first.get_title(), first.get_title("left")} == {title, ""}
+    top = display.figure_.canvas.get_width_height()[1]
+    for label in (first.title, first._left_title):
+        assert boxes(label)[0].y1 <= top + 1
+
+
+def test_a_mixture_without_rows_has_components_in_its_title(fitted):
+    assert draw(fitted, features=[0, 1]).ax_.get_title() == "Components"
+
+
+def test_fits_and_searches_have_a_title(fitted, search):
+    gap = ConvergenceDisplay.from_estimator(fitted, kind="gap").ax_.get_title()
+    assert gap == "Convergence to the last log-likelihood"
+    course = ConvergenceDisplay.from_estimator(fitted).ax_.get_title()
+    assert course == "Log-likelihood by iteration"
+    title = CriterionDisplay.from_estimator(search, criterion="icl").ax_.get_title()
+    assert title == "ICL by number of components"
+
+
+def test_a_title_that_is_there_stays(plt, iris, fitted, search):
+    _, axes = plt.subplots(1, 3)
+    for ax in axes:
+        ax.set_title("mine")
+    draw(fitted, iris, features=[0, 1], ax=axes[0])
+    ConvergenceDisplay.from_estimator(fitted, ax=axes[1])
+    CriterionDisplay.from_estimator(search, ax=axes[2])
+    assert [ax.get_title() for ax in axes] == ["mine"] * 3
+
+
+@pytest.mark.parametrize("layout", ["constrained", None])
+def test_titles_old_and_new_are_above_the_small_print(plt, iris, fitted, layout):
+    figure, ax = plt.subplots(layout=layout)
+    display = draw(fitted, iris, features=[0, 1], ax=ax)
+    for title in ("", "A title of\ntwo lines"):
+        ax.set_title(title or ax.get_title())
+        panel, note, above = boxes(ax, display.note_, ax.title)
+        assert panel.y1 <= note.y0 and note.y1 <= above.y0 + 1
+        assert above.y1 <= figure.bbox.y1 or title and layout is None
+
+
+@pytest.mark.parametrize("features", [[0, 1], [0, 1, 2], None])
+def test_the_small_print_says_what_the_picture_shows(iris, fitted, features):
+    display = draw(fitted, iris, features=features, levels=[0.5, 0.95], max_rows=60)
+    note = note_of(display)
+    assert "ellipses contain 50 and 95% of a component's probability" in note
+    assert "small markers: uncertain rows" in note
+    assert "60 of 150 rows drawn" in note
+    some = features is not None
+    assert (f"{len(features or [])} of 4 features drawn" in note) == some
+    assert ("grey: histogram, and the sum of the components" in note) == (
+        features != [0, 1]
+    )
+
+
+def test_the_small_print_names_other_kinds_levels_and_gaps(iris, fitted, gaps):
+    note = note_of(draw(fitted, iris, features=[0, 1], kind="density", levels=0.9))
+    assert note == "contours enclose 90% of the probability; 2 of 4 features drawn"
+    uncertain = note_of(draw(fitted, iris, kind="uncertainty"))
+    assert "large and dark markers: uncertain rows" in uncertain
+    assert "lines: uncertainty, 0.67 at most" in uncertain
+    missing = np.isnan(gaps[:, :2]).any(axis=1).sum()
+    lacking = note_of(draw(fitted, gaps, features=[0, 1]))
+    assert f"{missing} rows lack a value" in lacking
+    assert "a panel shows the rows that have its features" in note_of(
+        draw(fitted, gaps)
+    )
+
+
+def test_the_small_print_says_which_features_are_drawn_of_many():
+    X = make_blobs(0, 200, 8, 2)
+    display = draw(GaussianMixtureEM(2, covariance_type="diag").fit(X), X)
+    assert "the 5 of 8 features that separate components most" in note_of(display)
+
+
+def test_there_is_no_small_print_where_nothing_needs_it():
+    X = make_blobs(0, 100, 1, 2)
+    assert draw(GaussianMixtureEM(2).fit(X), X, kind="density").note_ is None
+
+
+@pytest.mark.parametrize("n_features", [3, 4, 5])
+def test_titles_small_print_legend_and_panels_of_a_matrix_do_not_overlap(n_features):
+    X = make_blobs(0, 300, n_features, 3)
+    gmm = GaussianMixtureEM(12, init_params="kmeans", covariance_type="EII").fit(X)
+    display = draw(gmm, X, kind="uncertainty")
+    panels = [ax for ax in display.axes_.flat if ax.has_data()]
+    title = display.axes_[0, 0]._left_title
+    shown = boxes(title, display.note_, display.legend_, *panels)
+    for i, box in enumerate(shown[:3]):
+        assert not any(box.overlaps(other) for other in shown[i + 1 :])
+
+
+def test_names_of_features_share_a_narrow_matrix(plt, iris, fitted):
+    pd = pytest.importorskip("pandas")
+    names = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "another"]
+    X = pd.DataFrame(iris, columns=names)
+    _, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    display = draw(GaussianMixtureEM(3).fit(X), X, ax=axes[1])
+    for labels in (
+        [ax.xaxis.label for ax in display.axes_[-1]],
+        [ax.yaxis.label for ax in display.axes_[1:, 0]],
+    ):
+        places = boxes(*labels)
+        for box, after in zip(places, places[1:], strict=False):
+            assert not box.overlaps(after)
+
+
+def test_ellipses_are_seen_on_their_rows_without_cutting_them(iris, fitted):
+    display = draw(fitted, iris, features=[0, 1])
+    for k, ellipses in enumerate(display.ellipses_[0, 0]):
+        for line in ellipses:
+            assert line.get_path_effects() == []
+            shade = lightness(hex_of(line.get_color()))
+            assert shade < lightness(COLORS[k]) - 10
+
+
+def test_the_whole_is_wide_and_below_the_curves_of_its_components(iris, fitted):
+    for kind, components in [("classification", False), ("density", True)]:
+        display = draw(fitted, iris, features=2, kind=kind, components=components)
+        whole, *parts = display.lines_[0, 0]
+        drawn = display.ax_.get_lines()
+        assert all(
+            drawn.index(whole) < drawn.index(part)
+            and whole.get_zorder() <= part.get_zorder()
+            and whole.get_linewidth() > 2 * part.get_linewidth()
+            for part in parts
+        )
+
+
+@pytest.fixture(scope="module")
+def dozen():
+    """Twelve components, and their rows."""
+    X = make_blobs(3, 600, 2, 12)
+    return GaussianMixtureEM(12, covariance_type="EII").fit(X), X
+
+
+def test_twelve_components_are_told_from_one_another(dozen):
+    gmm, X = dozen
+    display = draw(gmm, X)
+    panel, legend = boxes(display.ax_, display.legend_)
+    assert len(display.legend_.get_texts()) == 12
+    assert legend.x0 >= panel.x1 and legend.x1 <= display.figure_.bbox.x1
+    styles = {
+        (hex_of(lines[0].get_color()), lines[0].get_linestyle())
+        for lines in display.ellipses_[0, 0]
+    }
+    assert len(styles) == 12
+    numbers = display.numbers_[0, 0]
+    assert [number.get_text() for number in numbers] == [str(k) for k in range(12)]
+    assert_allclose([number.xy for number in numbers], gmm.means_)
+
+
+def test_numbers_stay_where_a_figure_makes_no_room_for_the_legend(plt, dozen):
+    gmm, X = dozen
+    display = draw(gmm, X, ax=plt.subplots()[1])
+    assert display.legend_ is None and len(display.numbers_[0, 0]) == 12
+
+
+def test_numbers_of_curves_are_at_their_peaks(dozen):
+    gmm, X = dozen
+    display = draw(gmm, X, features=0)
+    for number, part in zip(
+        display.numbers_[0, 0], display.lines_[0, 0][1:], strict=True
+    ):
+        assert number.xy[1] == part.get_ydata().max()
+
+
+def test_few_components_have_no_numbers(iris, fitted):
+    assert draw(fitted, iris, features=[0, 1]).numbers_[0, 0] == []
+
+
+def test_lines_of_uncertainty_have_the_colours_of_components(iris, fitted):
+    display = draw(fitted, iris, features=2, kind="uncertainty")
+    colors = [hex_of(color) for color in display.lines_[0, 0][0].get_colors()]
+    assert colors == [COLORS[k] for k in fitted.predict(iris)]
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1e8])
+def test_a_constant_feature_is_in_the_middle_of_a_wide_panel(constant):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=50), np.full(50, constant)])
+    display = MixtureDisplay(
+        X,
+        weights=np.ones(1),
+        means=X.mean(axis=0, keepdims=True),
+        covariances=np.diag([1.0, 1e-20])[None],
+        responsibilities=np.ones((50, 1)),
+    ).plot()
+    low, high = display.ax_.get_ylim()
+    assert_allclose((low + high) / 2, constant, atol=1e-9)
+    assert high - low > 0.5 * abs(constant) and high > low
+    display.figure_.canvas.draw()
+    assert display.ax_.yaxis.get_offset_text().get_text() in ("", "1e8")
+
+
+def test_contenders_are_apart_and_all_candidates_are_in_the_picture():
+    values = [1520.0, 574.0, 580.0, 561.7, 562.6, 830.0, 1800.0, np.nan]
+    models, sizes = ["EII"] * 4 + ["VVV"] * 4, [1, 2, 3, 4] * 2
+    display = CriterionDisplay(sizes, models, values).plot()
+    ax = display.ax_
+    ax.figure.canvas.draw()
+    bottom, top = ax.bbox.y0, ax.bbox.y1
+    pixels = ax.transData.transform([(1, value) for value in values[:-1]])[:, 1]
+    heights = (pixels - bottom) / (top - bottom)
+    assert 0 < heights.min() and heights.max() < 1
+    assert_array_equal(np.argsort(heights), np.argsort(values[:-1]))
+    assert heights[1] - heights[3] > 0.12  # 12.3 of 1238
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == "562 +10 +20 +50 +100 +200 +500 +1000".split()
+    assert_allclose(ax.get_yticks() - 561.7, [0, 10, 20, 50, 100, 200, 500, 1000])
+    note = note_of(display)
+    assert "on a log scale beyond 10" in note and "gaps: not eligible" in note
+    scale = ax.yaxis.get_transform()
+    assert_allclose(scale.inverted().transform(scale.transform(values)), values)
+
+
+def test_a_criterion_of_other_units_has_a_scale_of_its_own():
+    values = 1e-3 * np.array([0.0, 1.0, 40.0, 100.0]) + 7
+    display = CriterionDisplay([1, 2, 3, 4], ["EII"] * 4, values, criterion="mine")
+    ax = display.plot().ax_
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == "7.000 +0.001 +0.002 +0.005 +0.01 +0.02 +0.05 +0.1".split()
+
+
+@pytest.mark.parametrize("values", [[5.0], [5.0, 5.0], [0.0, np.nan], [np.nan] * 2])
+def test_criteria_that_do_not_differ_are_drawn(values):
+    display = CriterionDisplay(np.arange(len(values)), ["EII"] * len(values), values)
+    low, high = display.plot().ax_.get_ylim()
+    assert low < high and (display.note_ is None) == np.isnan(values).all()
+
+
+def test_log_likelihoods_at_ticks_are_whole_numbers_not_offsets():
+    display = ConvergenceDisplay([[-1.2012418, -1.2012369]]).plot()
+    display.figure_.canvas.draw()
+    assert display.ax_.yaxis.get_offset_text().get_text() == ""

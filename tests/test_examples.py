@@ -87,23 +87,36 @@ def test_figures_show_something(outputs, name):
     assert 0.01 < (pixels.min(axis=2) < 0.9).mean() < 0.9
 
 
-def test_the_animation_has_a_frame_for_the_start_and_every_five_iterations(outputs):
+def test_the_animation_stays_at_its_last_frame(outputs):
     from PIL import Image
 
+    durations = []
     with Image.open(outputs[0] / "three_components.gif") as movie:
-        assert movie.n_frames == 11
+        for frame in range(movie.n_frames):
+            movie.seek(frame)
+            durations.append(movie.info["duration"])
+    assert durations == [500] * 11 + [2500]
 
 
-def test_the_demonstration_prints_every_iteration_and_what_the_start_is_worth(outputs):
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_have_150_dots_an_inch(outputs, name):
+    from PIL import Image
+
+    with Image.open(outputs[0] / name) as picture:
+        assert_allclose(picture.info["dpi"], 150, rtol=1e-3)
+
+
+def test_the_demonstration_prints_every_iteration_and_ends_at_the_maximum(outputs):
     printed = outputs[1]["plot_three_components"]
     lines = [line for line in printed.splitlines() if line.startswith("iteration")]
     values = [float(line.split()[-1]) for line in lines]
-    assert len(values) == 51
+    assert len(values) == 221
     assert np.all(np.diff(values) > 0)
     for name in ["weights", "means", "covariances"]:
-        assert printed.count(f"\n{name}\n") == 51
-    worth = float(printed.split("The default start ends ")[1].split()[0])
-    assert worth > 1000
+        assert printed.count(f"\n{name}\n") == 221
+    (default,) = numbers(line_of(printed, "Default start: "))
+    assert values[200] < default - 1000
+    assert_allclose(values[-1], default, atol=2)
 
 
 def test_the_script_s_error_is_shown_as_it_was(monkeypatch, tmp_path):

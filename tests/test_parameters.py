@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from emgmm import _parameters
 from emgmm._covariances import Full
-from emgmm._parameters import Parameters
+from emgmm._parameters import BLOCK_SIZE, Parameters
 
 
 @pytest.fixture
@@ -32,3 +35,35 @@ def test_samples_have_the_moments_of_the_mixture(mixture):
     assert_allclose(np.cov(X.T), between + within, rtol=0.02, atol=0.02)
     assert_allclose(np.bincount(labels) / n_samples, mixture.weights, atol=0.004)
     assert_array_equal(labels, np.sort(labels))
+
+
+def two_components(n_features):
+    rng = np.random.default_rng(1)
+    roots = rng.standard_normal((2, n_features, 2 * n_features))
+    covariances = Full.from_values(roots @ roots.mT, 2, n_features)
+    means = rng.standard_normal((2, n_features))
+    return Parameters(np.array([0.3, 0.7]), means, covariances)
+
+
+def test_samples_take_little_memory_beside_their_own():
+    mixture = two_components(8)
+    tracemalloc.start()
+    drawn = mixture.sample(400_000, np.random.RandomState(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * sum(array.nbytes for array in drawn) + 8 * BLOCK_SIZE
+
+
+def test_samples_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch):
+    mixture = two_components(3)
+    expected, labels = mixture.sample(1000, np.random.RandomState(0))
+    rng = np.random.RandomState(0)
+    counts = rng.multinomial(1000, mixture.weights)
+    normals = rng.standard_normal((1000, 3))
+    assert_array_equal(labels, np.repeat([0, 1], counts))
+    for k in (0, 1):
+        colored = mixture.covariances.colorize(normals[labels == k], k)
+        assert_allclose(expected[labels == k], mixture.means[k] + colored, rtol=1e-12)
+    monkeypatch.setattr(_parameters, "BLOCK_SIZE", 20)
+    rows, _ = mixture.sample(1000, np.random.RandomState(0))
+    assert_allclose(rows, expected, rtol=1e-12)

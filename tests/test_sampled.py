@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import make_blobs
+from conftest import drawn_mixture, make_blobs
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal
@@ -123,3 +123,46 @@ def test_only_mixtures_of_the_same_features_are_compared():
         x.kl_divergence(y)
     with pytest.raises(ValueError, match="n_samples"):
         P.entropy(0)
+
+
+def summed_entropy(mixture):
+    """By sums over fine grids, each about a component."""
+    z, step = np.linspace(-9, 9, 20_001, retstep=True)
+    density, entropy = np.exp(-z * z / 2) / np.sqrt(2 * np.pi), 0.0
+    components = mixture.weights, mixture.means[:, 0], mixture.covariances[:, 0, 0]
+    for weight, mean, variance in zip(*components, strict=True):
+        rows = mean + np.sqrt(variance) * z[:, None]
+        entropy -= weight * step * (density @ mixture.log_density(rows))
+    return entropy
+
+
+@pytest.mark.parametrize("n_samples", [300, 10_000])
+def test_entropies_are_off_by_few_of_their_errors(n_samples):
+    # Rows where components hardly overlap are rare, and may not be drawn at all.
+    rng = np.random.default_rng(0)
+    for seed in range(60):
+        mixture = drawn_mixture(rng)
+        value, error = mixture.entropy(n_samples, random_state=seed)
+        assert abs(value - summed_entropy(mixture)) < 4 * error + 1e-9
+
+
+def test_the_error_of_what_is_not_drawn_is_within_the_overlap():
+    # The only rows that tell of overlap are seven deviations from either mean.
+    value, error = one_feature([0.5, 0.5], [0.0, 14.0], [1.0, 1.0]).entropy(1000, 0)
+    assert 1e-12 < error < 1e-9
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_the_entropy_of_every_storage_is_that_of_matrices(covariance_type):
+    X = make_blobs(1, 300, 3, 3)
+    mixture = GaussianMixtureEM(3, covariance_type=covariance_type).fit(X).mixture_
+    dense = Mixture(mixture.weights, mixture.means, mixture.covariances)
+    estimates = [m.entropy(1000, random_state=0) for m in (mixture, dense)]
+    assert_allclose(*estimates, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_samples", [2**63, 10**30])
+def test_more_rows_than_an_array_can_have_are_refused(n_samples):
+    for method in (P.sample, P.entropy, lambda n: P.kl_divergence(Q, n)):
+        with pytest.raises(ValueError, match=f"'n_samples': {n_samples}. Give a whole"):
+            method(n_samples)

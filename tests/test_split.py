@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
@@ -276,3 +278,77 @@ def test_fewer_than_very_many_rows_do_not_change_by_a_bit(monkeypatch):
     before = default(3).fit(X)
     monkeypatch.setattr(_split, "VERY_MANY", X.size)
     assert_array_equal(default(3).fit(X).means_, before.means_)
+
+
+def two_blobs():
+    """Rows in two clusters, apart along a direction that no axis is parallel to."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    return rng.normal(size=(400, 3)) + np.outer(labels, [5.0, -5.0, 5.0]), labels
+
+
+ALL_EQUAL = {
+    "responsibilities": {"init_params": np.full((400, 2), 0.5)},
+    "shares": {"init_params": np.tile([0.3, 0.7], (400, 1))},
+    "callable": {"init_params": lambda X, K, w, rng: np.full((len(X), K), 1 / K)},
+    "everything": {
+        "weights_init": [0.5, 0.5],
+        "means_init": np.zeros((2, 3)),
+        "precisions_init": np.ones((2, 3)),
+    },
+}
+
+
+@pytest.mark.parametrize("name", ALL_EQUAL)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("iterate", [False, True])
+def test_components_that_start_equal_come_apart(name, dtype, iterate):
+    X, labels = two_blobs()
+    X = X.astype(dtype)
+    if iterate and name in ("responsibilities", "shares"):
+        pytest.skip("an array is for rows in memory")
+    gmm = GaussianMixtureEM(2, covariance_type="diag", **ALL_EQUAL[name])
+    gmm.fit((lambda: [X[:150], X[150:]]) if iterate else X)
+    assert adjusted_rand_score(labels, gmm.predict(X)) == 1
+    again = clone(gmm).fit((lambda: [X[:150], X[150:]]) if iterate else X)
+    assert_array_equal(again.means_, gmm.means_)
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_equal_means_come_apart_where_covariances_are_equal_too(model):
+    X, labels = two_blobs()
+    start = {"init_params": np.full((400, 2), 0.5)}
+    gmm = GaussianMixtureEM(2, covariance_type=model, **start).fit(X)
+    assert adjusted_rand_score(labels, gmm.predict(X)) == 1
+
+
+def test_some_components_that_start_equal_come_apart_and_the_others_stay():
+    X, labels = two_blobs()
+    X = np.vstack([X, X[:100] + 100.0])
+    shares = np.zeros((500, 3))
+    shares[:400, [0, 2]], shares[400:, 1] = 0.5, 1.0
+    gmm = GaussianMixtureEM(3, init_params=shares).fit(X)
+    found = gmm.predict(X)
+    assert_array_equal(np.unique(found[400:]), [1])
+    assert adjusted_rand_score(labels, found[:400]) == 1
+
+
+def test_a_start_that_is_published_is_the_one_given():
+    X, _ = two_blobs()
+    gmm = GaussianMixtureEM(2, max_iter=0, **ALL_EQUAL["everything"])
+    gmm.set_params(covariance_type="diag").fit(X)
+    assert_array_equal(gmm.means_, np.zeros((2, 3)))
+
+
+def test_components_of_one_mean_but_other_covariances_stay_where_they_are():
+    rng = np.random.default_rng(1)
+    X = np.concatenate([rng.normal(size=300), 10 * rng.normal(size=300)])[:, None]
+    start = {"weights_init": [0.5, 0.5], "means_init": [[0.0], [0.0]]}
+    start["precisions_init"] = [[[1.0]], [[0.01]]]
+    first = GaussianMixtureEM(2, max_iter=1, acceleration=None, tol=0, **start)
+    with pytest.warns(ConvergenceWarning):
+        first.fit(X)
+    shares = np.exp(-0.5 * X**2 * [1, 0.01]) * [1, 0.1]
+    shares /= shares.sum(axis=1, keepdims=True)
+    means = (shares * X).sum(axis=0) / shares.sum(axis=0)
+    assert_allclose(first.means_[:, 0], means, rtol=1e-10)

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from emgmm._tables import TableError, read_table, write_labels, write_rows
+from emgmm._outputs import write_labels, write_rows
+from emgmm._tables import TableError, read_table, table_of
 
 ROWS = np.array([[1.5, -2.0, 3e-7], [4.0, 5.25, 6e10], [0.1, 8.0, 9.0]])
 
@@ -149,15 +150,12 @@ def test_arrays_of_every_kind_of_number(tmp_path, dtype, order):
         ("a,b\n1,2\n1e999,3\n", "line 3, column 'a' has '1e999'"),
         ("a,b\n1,2\n3,4x\n", "line 3, column 'b' has '4x', which is no number"),
         ("a,b\n1,2\n3,1_0\n", "line 3, column 'b' has '1_0', which is no number"),
-        ("a;b\n1;2\n1,5;2,5\n", "line 3, column 'a' .* decimals with a point"),
-        ("a;b\n1,5;2,5\n3,5;4,5\n", "line 2, column 'a' .* decimals with a point"),
         ("a,a\n1,2\n", "more than one column named 'a'"),
         ("x,y\np,q\nr,s\n", "no column of numbers"),
         ('a,b\n1,2\n"3,4\n5,6"\n', "line 3 has a quotation mark"),
         (b"a,b\n1,2\n\xff,3\n", "in UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "in UTF-8"),
         (b"\0\0\0\0\0\0\0\0", "no text"),
-        ("a," + "b" * 200_000 + "\n1,2\n", "no CSV file"),
     ],
 )
 def test_what_is_wrong_is_told_by_line_and_column(file, content, match):
@@ -281,28 +279,288 @@ def test_a_column_without_values_at_first_is_a_column_of_numbers(file):
         read_table(file("\n".join([*lines[:-1], "7,x"])))
 
 
+# Decimal commas --------------------------------------------------------------------
+
+
+def with_commas(content):
+    return content.replace(".", ",")
+
+
+@pytest.mark.parametrize("header", [None, True])
+@pytest.mark.parametrize("decimal", [None, ","])
+@pytest.mark.parametrize("delimiter", [";", "\t", " ; "])
+def test_decimal_commas_are_recognised(file, delimiter, decimal, header):
+    content = text(ROWS, delimiter, header and delimiter.join(["a", "b.c", "d"]))
+    head, _, rest = content.partition("\n") if header else ("", "", content)
+    path = file(f"{head}\n{with_commas(rest)}")
+    table = read_table(path, decimal=decimal)
+    assert_array_equal(table.X, ROWS)
+    assert table.source.decimal == "," and table.named is bool(header)
+
+
+def test_decimal_commas_in_quotation_marks_between_commas(file):
+    for decimal in (None, ","):
+        table = read_table(file('a,b\n"1,5","2,25"\n3,"4,5"\n'), decimal=decimal)
+        assert_array_equal(table.X, [[1.5, 2.25], [3, 4.5]])
+    table = read_table(file('"1,5" "2,25"\n3 "4,5"\n'), decimal=",")
+    assert_array_equal(table.X, [[1.5, 2.25], [3, 4.5]])
+
+
+@pytest.mark.parametrize("header", ["", "a b\n"])
+def test_spaces_and_decimal_commas_are_read_where_that_is_said(file, header):
+    path = file(header + "1,5 2,5\n3,5 4\n")
+    assert_array_equal(read_table(path, decimal=",").X, [[1.5, 2.5], [3.5, 4]])
+    with pytest.raises(TableError, match="add --decimal ,"):
+        read_table(path)
+
+
+def test_one_column_of_decimal_commas(file):
+    for header in ("", "x\n"):
+        table = read_table(file(header + "1,5\n2,25\n"), decimal=",")
+        assert_array_equal(table.X, [[1.5], [2.25]])
+        assert table.named is bool(header)
+    assert_array_equal(read_table(file("1,5\n2,25\n")).X, [[1, 5], [2, 25]])
+
+
+def test_commas_between_words_and_numbers_split_them(file):
+    path = file("1,5 2,5\n2,5 3,5\n")
+    assert_array_equal(read_table(path, decimal=".").X, [[1, 5], [2, 5]])
+    table = read_table(file("1, 2 km, 3\n4, 5 km, 6\n"))
+    assert_array_equal(table.X, [[1, 3], [4, 6]])
+    assert table.left_out == ["1"]
+
+
+@pytest.mark.parametrize("mark", ["", "NA", ".", "?"])
+def test_missing_values_and_exponents_beside_decimal_commas(file, mark):
+    path = file(f"a;b;w\n1,5;{mark};1\n-,25e1;+2,5E-3;2,5\n")
+    table = read_table(path, None, "w")
+    assert_array_equal(table.X, [[1.5, np.nan], [-2.5, 0.0025]])
+    assert_array_equal(table.weights, [1, 2.5])
+
+
+@pytest.mark.parametrize(
+    "content, decimal, match",
+    [
+        ("a;b\n1,234;5,678\n", None, "line 2, column 'a' has '1,234'.*--decimal ,"),
+        ("a;b\n1,5;2.5\n", None, "line 2, column 'a' has '1,5'.*--decimal ,"),
+        ("a;b\n1,5;2.5\n", ",", r"line 2, column 'b' has '2\.5'.*--decimal \."),
+        ("a;b\n1,5;2\n1.234,5;3\n", None, r"line 3, column 'a' has '1\.234,5'"),
+        ("a;b\n1,5;2\n3,5;1.234\n", None, "line 2, column 'a' has '1,5'"),
+        ("a;b\n1,5;2\n3,5;1.234\n", ",", r"line 3, column 'b' has '1\.234'"),
+        ("a;b\n1,5;2\n", ".", "line 2, column 'a' has '1,5'"),
+    ],
+)
+def test_what_two_marks_could_mean_is_an_error(file, content, decimal, match):
+    with pytest.raises(TableError, match=match):
+        read_table(file(content), decimal=decimal)
+
+
+def test_numbers_below_one_and_of_other_lengths_have_no_thousands(file):
+    path = file("a;b\n1,234;5,678\n0,125;2,345\n")
+    assert_array_equal(read_table(path).X, [[1.234, 5.678], [0.125, 2.345]])
+
+
+def test_a_decimal_comma_far_down_is_read_or_shown_by_its_line(file):
+    lines = ["a;b", *(f"{i};{i}" for i in range(5000))]
+    lines[4000] = "1,5;2"
+    with pytest.raises(TableError, match="line 4001, column 'a' has '1,5'.*--decimal"):
+        read_table(file("\n".join(lines)))
+    assert read_table(file("\n".join(lines)), decimal=",").X[3999, 0] == 1.5
+
+
+# Encodings -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8", "utf-16-le"])
+def test_other_encodings_are_read_and_written(file, tmp_path, encoding):
+    path = file("L\u00e4nge;Ma\u00df\n1,5;2\n3;4,5\n".encode(encoding))
+    table = read_table(path, encoding=encoding)
+    assert table.names == ["L\u00e4nge", "Ma\u00df"]
+    assert_array_equal(table.X, [[1.5, 2], [3, 4.5]])
+    out = written(tmp_path, write_rows, table, table.X)
+    expected = "row;L\u00e4nge;Ma\u00df\n0;1,5;2\n1;3;4,5\n"
+    assert out.read_bytes() == expected.encode(encoding)
+
+
+@pytest.mark.parametrize("encoding, wrong", [("cp1252", None), ("utf-8", "utf-16")])
+def test_a_wrong_encoding_is_an_error_that_says_what_to_give(file, encoding, wrong):
+    path = file("L\u00e4nge;Ma\u00df\n1,5;2\n".encode(encoding))
+    with pytest.raises(TableError, match=f"in {wrong or 'UTF-8'} .*--encoding"):
+        read_table(path, encoding=wrong)
+
+
+# Columns by index ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "columns, weights, indices",
+    [
+        (["0"], None, [0]),
+        (["2", "a"], None, [2, 0]),
+        (["0-1"], "2", [0, 1]),
+        (["2", "0-1"], None, [2, 0, 1]),
+        (["c"], "0", [2]),
+    ],
+)
+def test_columns_with_names_are_chosen_by_index(
+    file, tmp_path, columns, weights, indices
+):
+    table = read_table(file(text(ROWS, header="a,b,c")), columns, weights)
+    assert_array_equal(table.X, ROWS[:, indices])
+    assert table.names == [["a", "b", "c"][i] for i in indices]
+    assert table.used == indices
+    if weights is not None:
+        assert_array_equal(table.weights, ROWS[:, int(weights)])
+
+
+def test_names_come_before_indices(file):
+    path = file(text(ROWS, header="x,0,0-1"))
+    assert_array_equal(read_table(path, ["0"]).X, ROWS[:, [1]])
+    assert_array_equal(read_table(path, ["0-1"]).X, ROWS[:, [2]])
+    assert_array_equal(read_table(path, ["2"]).X, ROWS[:, [2]])
+
+
+def test_a_column_without_a_name_is_chosen_by_its_index(file):
+    table = read_table(file(text(ROWS, header=",b,c")), ["0", "b"])
+    assert_array_equal(table.X, ROWS[:, :2])
+    assert table.names == ["column 0", "b"]
+
+
+def test_a_name_that_is_close_is_suggested(file):
+    path = file(text(ROWS, header="Sepal length,Sepal width,Species"))
+    with pytest.raises(TableError, match="'sepal_width' .did you mean 'Sepal width'"):
+        read_table(path, ["sepal_width"])
+    with pytest.raises(TableError, match="no column 'x': it has"):
+        read_table(path, ["x"])
+
+
+@pytest.mark.parametrize("columns", [["3"], ["1-3"], ["2-1"], ["-1"], ["1-"], ["1.0"]])
+def test_indices_that_no_column_has(file, columns):
+    with pytest.raises(
+        TableError, match="no column .*'a', 'b', 'c', or by index 0 to 2"
+    ):
+        read_table(file(text(ROWS, header="a,b,c")), columns)
+
+
+# Large ones ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_20_000_columns_are_read(file, quote):
+    X = np.random.default_rng(0).standard_normal((3, 20_000))
+    names = [f"{quote}c{i}{quote}" for i in range(20_000)]
+    path = file(text(X, header=",".join(names)))
+    table = read_table(path)
+    assert_array_equal(table.X, X)
+    assert table.names[-1] == "c19999"
+    with pytest.raises(TableError, match="no column 'x'") as caught:
+        read_table(path, ["x"])
+    assert len(str(caught.value)) < 400
+
+
+def test_a_field_may_be_long(file):
+    name = "b" * 200_000
+    for quoted in (name, f'"{name}"'):
+        assert read_table(file(f"a,{quoted}\n1,2\n")).names == ["a", name]
+
+
+def test_a_line_without_an_end_is_refused_before_all_of_it_is_read(file, monkeypatch):
+    monkeypatch.setattr("emgmm._csv.LONGEST", 1000)
+    assert read_table(file(f"a{' ' * 500}\n1\n")).X.shape == (1, 1)
+    for content in ("1," * 600, "a,b\n" + "1," * 600):
+        with pytest.raises(TableError, match="line . has more than 1000 characters"):
+            read_table(file(content))
+
+
 # What is written -------------------------------------------------------------------
 
 
+def written(tmp_path, write, *args):
+    path = tmp_path / "written.csv"
+    with open(path, "wb") as binary:
+        write(binary, *args)
+    return path
+
+
+def rows_of(path, delimiter=","):
+    with open(path, newline="", encoding="utf-8") as opened:
+        return list(csv.reader(opened, delimiter=delimiter))
+
+
 def test_labels_and_probabilities_come_back_bit_for_bit(tmp_path):
-    probabilities = np.random.default_rng(0).dirichlet([0.01, 1, 5], 25_000)
+    rng = np.random.default_rng(0)
+    probabilities, X = rng.dirichlet([0.01, 1, 5], 25_000), rng.normal(size=(25_000, 2))
     labels = probabilities.argmax(axis=1)
-    path = tmp_path / "labels.csv"
-    write_labels(str(path), labels, probabilities)
-    with open(path, newline="") as file:
-        header, *rows = csv.reader(file)
-    assert header == ["label", "p0", "p1", "p2"]
-    assert_array_equal([int(row[0]) for row in rows], labels)
-    assert_array_equal([list(map(float, row[1:])) for row in rows], probabilities)
+    source = table_of(X).source
+    path = written(tmp_path, write_labels, source, labels, probabilities)
+    header, *rows = rows_of(path)
+    assert header == ["row", "0", "1", "label", "p0", "p1", "p2"]
+    values = np.array(rows, dtype=float)
+    assert_array_equal(values[:, 0], np.arange(25_000))
+    assert_array_equal(values[:, 1:3], X)
+    assert_array_equal(values[:, 3], labels)
+    assert_array_equal(values[:, 4:], probabilities)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_come_back_bit_for_bit(tmp_path, dtype):
     X = np.random.default_rng(0).standard_normal((12_000, 3)).astype(dtype)
-    path, names = tmp_path / "rows.csv", ["a, b", 'c "d"', "\u00e4"]
-    write_rows(str(path), names, X)
-    table = read_table(str(path))
-    assert table.names == names
-    assert_array_equal(table.X, X)
-    write_rows(str(path), None, X)
-    assert not read_table(str(path)).named
+    filled = X.copy()
+    X[::3, 1] = X[5:11_000, 0] = np.nan
+    path = written(tmp_path, write_rows, table_of(X), filled)
+    assert_array_equal(read_table(str(path), ["1-3"]).X, filled)
+
+
+CELLS = [["id", "x", "note, with comma"], ["007", "1.50", "a"], ["8", "NA", 'say "b"']]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_rows_are_written_as_the_file_has_them(file, tmp_path, delimiter, decimal):
+    cells = [[c.replace(".", decimal) for c in row] for row in CELLS]
+    with open(path := file(""), "w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened, delimiter=delimiter).writerows(cells)
+    table = read_table(path, ["x"], decimal=decimal)
+    filled = np.array([[1.5], [0.25]])
+    same = delimiter.strip(" ") or {".": ",", ",": ";"}[decimal]
+    rows = rows_of(written(tmp_path, write_rows, table, filled), same)
+    cells[2][1] = f"0{decimal}25"
+    numbered = [["row", *cells[0]], ["0", *cells[1]], ["1", *cells[2]]]
+    assert rows == numbered
+    labels = np.array([1, 0]), np.array([[0.25, 0.75], [1.0, 0.0]])
+    rows = rows_of(written(tmp_path, write_labels, table.source, *labels), same)
+    numbered[2][2] = "NA"
+    extra = [["label", "p0", "p1"], ["1", "0.25", "0.75"], ["0", "1.0", "0.0"]]
+    assert rows == [
+        a + [c.replace(".", decimal) for c in b]
+        for a, b in zip(numbered, extra, strict=True)
+    ]
+
+
+def test_what_a_spreadsheet_would_run_is_not_written(file, tmp_path):
+    path = file("=1+1,-x,+,@a,-2\n-1.5,=A1,+,+49 30,-\n1e3,-y,-,b,c\n")
+    table = read_table(path, ["0"])
+    labels = np.zeros(2, dtype=int), np.ones((2, 1))
+    header, *rows = rows_of(written(tmp_path, write_labels, table.source, *labels))
+    assert header[1:6] == ["'=1+1", "'-x", "+", "'@a", "-2"]
+    assert rows[0][1:6] == ["-1.5", "'=A1", "+", "'+49 30", "-"]
+    assert rows[1][1:6] == ["1e3", "'-y", "-", "b", "c"]
+    cells = rows_of(written(tmp_path, write_rows, table, table.X))
+    assert [row[1:] for row in cells] == [row[1:6] for row in [header, *rows]]
+
+
+def test_names_of_ours_do_not_meet_the_files(file, tmp_path):
+    path = file("row,label,p0\n1,2,3\n4,5,6\n")
+    labels = np.zeros(2, dtype=int), np.ones((2, 1))
+    out = written(tmp_path, write_labels, read_table(path).source, *labels)
+    names = ["emgmm_row", "row", "label", "p0", "emgmm_label", "emgmm_p0"]
+    assert read_table(str(out)).names == names
+
+
+def test_a_file_that_changes_is_noticed(file, tmp_path):
+    path = file("a,b\n1,2\n3,4\n")
+    table = read_table(path)
+    for content in ("a,b\n1,2\n", "a,b\n1,2\n3,4\n5,6\n"):
+        file(content)
+        with pytest.raises(TableError, match="changed while it was read"):
+            written(tmp_path, write_rows, table, table.X)

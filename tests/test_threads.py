@@ -233,6 +233,17 @@ def test_the_last_to_let_go_restores_blas_whichever_began():
 
 
 @needs_blas
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "beside another holder"])
+def test_a_limit_that_a_user_sets_meanwhile_stays(others):
+    with threadpool_limits(4):
+        with ThreadPoolExecutor(1) as pool, BLAS.held():
+            threadpool_limits(2)
+            for _ in range(others):
+                assert pool.submit(run_all, [blas_threads] * 2).result() == [{1}] * 2
+        assert blas_threads() == {2}
+
+
+@needs_blas
 def test_holders_at_once_share_the_threads():
     both_hold, done = threading.Barrier(2), threading.Barrier(2)
 
@@ -305,6 +316,88 @@ def test_a_forked_child_fits_as_its_parent_does(rows):
             means, threads = in_a_fork(X)
         assert_array_equal(means, expected)
         assert threads == {2}
+
+
+FIT_IN_A_FORK_WHILE_BLOCKS_COME = """
+import os, threading, time
+import numpy as np
+from emgmm import GaussianMixtureEM
+
+X = np.random.default_rng(0).standard_normal((300, 2))
+passing, forked = threading.Event(), threading.Event()
+
+def blocks():
+    yield X
+    passing.set()
+    forked.wait(60)
+    yield X
+
+fit = GaussianMixtureEM(2).fit
+thread = threading.Thread(target=fit, args=(blocks,))
+thread.start()
+passing.wait(60)
+child = os.fork()
+if child == 0:
+    fit([X, X]).predict(X)
+    os._exit(7)
+end = time.monotonic() + 60
+status = (0, 0)
+while status[0] == 0 and time.monotonic() < end:
+    status = os.waitpid(child, os.WNOHANG)
+    time.sleep(0.01)
+if status[0] == 0:
+    os.kill(child, 9)
+print("the child", "hangs" if status[0] == 0 else os.waitstatus_to_exitcode(status[1]))
+forked.set()
+thread.join()
+"""
+
+
+@forks
+def test_a_child_that_is_forked_during_a_pass_fits():
+    assert script(FIT_IN_A_FORK_WHILE_BLOCKS_COME) == [["the", "child", "7"]]
+
+
+def meeting(barrier, X):
+    """Waits in each first call for the other threads to get there."""
+    first = True
+
+    def rows(*args):
+        nonlocal first
+        if first:
+            barrier.wait(timeout=30)
+        first = False
+        return X
+
+    return rows
+
+
+def meeting_iterables(barrier, X):
+    rows = meeting(barrier, X)
+    return lambda: iter([rows()])
+
+
+def meeting_dask(barrier, X):
+    array = pytest.importorskip("dask.array")
+    rows = meeting(barrier, X)
+    return array.from_array(X, chunks=(len(X), -1)).map_blocks(rows, meta=X[:0])
+
+
+@pytest.mark.parametrize("kind", [meeting_iterables, meeting_dask])
+def test_first_passes_of_independent_fits_do_not_wait_for_each_other(kind):
+    X, barrier = make_blobs(0, 200, 2, 2), threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        fits = [pool.submit(fit, kind(barrier, X), n_components=2) for _ in range(2)]
+        for each in fits:
+            assert_array_equal(each.result().means_, fits[0].result().means_)
+
+
+def test_one_estimator_serves_many_threads_at_once(rows):
+    gmm = fit(rows)
+    expected = gmm.predict_proba(rows)
+    with ThreadPoolExecutor(6) as pool:
+        for each in [pool.submit(gmm.predict_proba, rows) for _ in range(12)]:
+            assert_array_equal(each.result(), expected)
 
 
 def script(code, **environment):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import drawn_mixture
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -98,3 +99,16 @@ def test_several_features_have_no_order(method):
     with pytest.raises(ValueError, match=rf"take marginal\(feature\).{method}"):
         getattr(mixture, method)(0.5)
     assert getattr(mixture.marginal(0), method)(0.5) <= 3
+
+
+def test_rounding_leaves_both_functions_in_order():
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        mixture = drawn_mixture(rng)
+        assert mixture.cdf(np.inf) == 1
+        assert mixture.cdf(-np.inf) == 0
+        x = np.sort(np.append(10 * rng.normal(size=500), [50.0, 1e3, np.inf]))
+        assert (np.diff(mixture.cdf(x)) >= 0).all()
+        near = rng.uniform() + 1e-15 * rng.uniform(size=500)
+        q = np.sort(np.concatenate([near, rng.uniform(size=500)]))
+        assert (np.diff(mixture.quantile(q)) >= 0).all()

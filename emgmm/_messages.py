@@ -1,0 +1,44 @@
+"""Lines of the command on standard error, and text without terminal escapes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+MOST_NAMES = 10  # in one line
+LONGEST_NAME = 60  # characters of each
+
+
+def plain(text: str) -> str:
+    """The text, with escapes in place of characters that steer a terminal."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
+        for letter in text
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first of the names in quotation marks, and how many more there are."""
+    shown = [f"{name!r:.{LONGEST_NAME}}" for name in names]
+    more = len(shown) - MOST_NAMES
+    return ", ".join(shown[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def say(kind: str, message: str) -> None:
+    """Write one line on standard error, if somebody can read it."""
+    line = plain(f"emgmm: {kind}: {' '.join(message.split())}")
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(line, file=sys.stderr)
+
+
+@contextmanager
+def named_error(name: str) -> Iterator[None]:
+    """Errors of the system that do not say which file they are of, with its name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = name
+        raise
