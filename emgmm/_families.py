@@ -12,7 +12,7 @@ for it does without either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -433,8 +433,3 @@ FAMILIES: dict[str, CovarianceFamily] = {
     **MODELS,
 }
 """Every name that ``covariance_type`` takes."""
-
-
-def freest_of(names: Iterable[str]) -> str:
-    """The model of free variances, if all these are of squares; or of free matrices."""
-    return "VVI" if all(FAMILIES[name].of_squares for name in names) else "VVV"

@@ -31,6 +31,7 @@ from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
 from ._parameters import Parameters, equal_components
+from ._race import best_of_race
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
 from ._ties import first_of_greatest
@@ -43,10 +44,6 @@ SPLIT_ITER = 4  # iterations of EM with two components
 SHARE_AT_ONCE = 4  # of so many components one is split in a round, one at least
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
-RACE_NUMBERS = 2**22  # densities of rows that a race of starts computes at most, ...
-RACE_ITER = 10  # ... in rounds of so many iterations, twice as many, ...
-EQUAL = 1e-5  # difference of log-likelihoods of a row that tells starts apart
-HOPE = 10.0  # times its last gain: what a start may be expected to gain
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
@@ -118,10 +115,11 @@ def _best(
 ) -> Parameters:
     """The best start of a clustering of standardised features and of others."""
     blocks = problem.blocks
+    if blocks.n_weighted * blocks.n_features <= VERY_MANY:
+        return _best_of_sample(problem, n_components, rng, clustering, *others)
     many = problem.of(many_of(blocks, n_components))
     start = _best_of_sample(many, n_components, rng, clustering, *others)
-    very_many = blocks.n_weighted * blocks.n_features > VERY_MANY
-    return _gone_on(many, start) if very_many else start
+    return _gone_on(many, start)
 
 
 def _gone_on(problem: Problem, start: Parameters) -> Parameters:
@@ -136,7 +134,7 @@ def _gone_on(problem: Problem, start: Parameters) -> Parameters:
 
 
 def _best_of_sample(
-    problem: Problem,
+    problem: ProblemOf[Blocks],
     n_components: int,
     rng: np.random.RandomState,
     clustering: Start,
@@ -155,44 +153,7 @@ def _best_of_sample(
                 results.append(run(sample, n_components))
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
-        results = _raced(sample, results)
-        if sample.blocks is not problem.blocks:  # of more rows, as EM will see them
-            results = [*_gone_on_from(problem, results, LAST_ITER)] or results
-        return sample.best(results).mixture
-
-
-def _raced(problem: Problem, results: list[EMResult]) -> list[EMResult]:
-    """Results from which the best is chosen late: while another may become better, all
-    that may go on, as long as they cost little."""
-    passes = RACE_NUMBERS // (
-        problem.blocks.n_samples * len(results[0].mixture.weights)
-    )
-    n_iter = RACE_ITER
-    while n_iter <= passes:
-        best = problem.best(results)
-        rivals = [other for other in results if other is best or _may_gain(other, best)]
-        if len(rivals) == 1:
-            break
-        results = [*_gone_on_from(problem, rivals, n_iter)] or results
-        passes, n_iter = passes - n_iter, 2 * n_iter
-    return results
-
-
-def _may_gain(result: EMResult, best: EMResult) -> bool:
-    """Whether a result that is behind may come to be ahead."""
-    behind = abs(best.lower_bound - result.lower_bound)
-    gained = result.lower_bounds[-1] - result.lower_bounds[-3:][0]
-    return EQUAL < behind < HOPE * gained
-
-
-def _gone_on_from(
-    problem: Problem, results: list[EMResult], n_iter: int
-) -> Iterator[EMResult]:
-    """Some iterations from where results have come to."""
-    further = replace(problem, options=replace(problem.options, max_iter=n_iter))
-    for result in results:
-        with suppress(np.linalg.LinAlgError):
-            yield further.run(result.mixture, Progress(0, 1))
+        return best_of_race(sample, problem, results).mixture
 
 
 def moved_apart(

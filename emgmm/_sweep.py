@@ -29,8 +29,9 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of, statistics_of_start
 from ._families import MODELS
 from ._parameters import Parameters
+from ._race import EQUAL, HOPE
 from ._runs import Problem
-from ._split import EQUAL, HOPE, common_starts, sample_of
+from ._split import common_starts, sample_of
 from ._statistics import Statistics
 from ._threads import BLAS
 

@@ -59,6 +59,7 @@ LAYERS = [
     {"_estep"},
     {"_conditional", "_em", "_sampled", "_stepwise"},
     {"_files", "_mixture", "_runs"},
+    {"_race"},
     {"_displays", "_outputs", "_split"},
     {"_estimator", "_sweep"},
     {"_report", "_selection"},
