@@ -90,11 +90,6 @@ class CovarianceFamily:
         shape, orientation = self.name[1], self.name[2]
         return shape != "I" and orientation in ("I", shape)
 
-    @property
-    def of_squares(self) -> bool:
-        """Whether it is estimated from squares of features, without their products."""
-        return self.storage.products == "diagonal"
-
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
         copies = {"E": 1, "V": n_components, "I": 0}
