@@ -42,7 +42,7 @@ _conditional        what a mixture tells of some features, given others
 _sampled            what is told of mixtures by sampling, with its error
 _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate
-_race               iterations of several starts, until it is clear which is best
+_race               iterations of several starts, which tell the best of them
 _split              the default start: components split one after the other
 _sweep              many models and numbers of components, fitted together
 _defects            what is degenerate in a fit, told

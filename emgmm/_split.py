@@ -13,7 +13,7 @@ starts by short runs of EM.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -146,11 +146,11 @@ def _best_of_sample(
             return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
         rows = standardized(completed(sample), problem.options.scale.rounding)
         labels = clustering(rows, n_components, rng)
-        results = []
-        runs: list[Run] = [partial(_clustered, labels), *others]
-        for run in runs:
-            with suppress(np.linalg.LinAlgError):
-                results.append(run(sample, n_components))
+        grown = [*_succeeding(others, sample, n_components)]
+        # Alone, a start has nothing to be compared with.
+        n_iter = LAST_ITER if grown or not others else 0
+        clustered = partial(_clustered, labels, n_iter=n_iter)
+        results = [*_succeeding([clustered], sample, n_components), *grown]
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
         return best_of_race(sample, problem, results).mixture
@@ -217,9 +217,20 @@ def many_of(blocks: Blocks, n_components: int) -> RowBlocks:
     return sample_of(blocks, n_components, SAMPLE_NUMBERS)
 
 
-def _clustered(labels: NDArray, problem: Problem, n_components: int) -> EMResult:
+def _succeeding(
+    runs: Iterable[Run], problem: Problem, n_components: int
+) -> Iterator[EMResult]:
+    """Results of those that are not singular."""
+    for run in runs:
+        with suppress(np.linalg.LinAlgError):
+            yield run(problem, n_components)
+
+
+def _clustered(
+    labels: NDArray, problem: Problem, n_components: int, n_iter: int
+) -> EMResult:
     """Components that begin as clusters."""
-    return _short_run(problem, labels, n_components, LAST_ITER)
+    return _short_run(problem, labels, n_components, n_iter)
 
 
 def _short_run(

@@ -29,7 +29,6 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of, statistics_of_start
 from ._families import MODELS
 from ._parameters import Parameters
-from ._race import EQUAL, HOPE
 from ._runs import Problem
 from ._split import common_starts, sample_of
 from ._statistics import Statistics
@@ -38,8 +37,10 @@ from ._threads import BLAS
 SAMPLE_ROWS = 2**14  # of the sample on which fits are compared, at least
 BEYOND = 1  # components more than the greatest number, which begins from those
 LESS_ONE = 2  # mixtures of one component less that take part in a race
+EQUAL = 1e-5  # difference of log-likelihoods of a row that tells starts apart
 SAME = 1e-7  # difference below which fits have come to the same maximum
 NEAR = 0.1  # squared standard deviations, and share of weights, of one maximum
+HOPE = 10.0  # times its last gain: what a start may be expected to gain
 FAINT = 1e-9  # responsibilities of the others for rows of a component taken away
 
 
