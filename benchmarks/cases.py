@@ -180,6 +180,21 @@ OUTOFCORE = [
     for source, n, dtype in SOURCES
 ]
 
+TWICE = 2.0  # the most of scikit-learn's seconds and megabytes
+EXTREMES = [
+    case("extremes", n, d, K, model, what=what, floor=TWICE)
+    for what, n, d, K, model in (
+        ("blobs", 100, 6_000, 2, "diag"),
+        ("blobs", 100, 6_000, 2, "spherical"),
+        ("blobs", 2_000, 20_000, 2, "diag"),
+        ("blobs", 30_000, 20, 96, "diag"),
+        ("blobs", 100_000, 20, 256, "diag"),
+        ("one-hot", 600, 1_201, 2, "full"),
+        ("photo", 512 * 512, 3, 5, "full"),
+        ("photo", 512 * 512, 3, 16, "full"),
+    )
+]
+
 GROUPS = {
     "iterations": ITERATIONS,
     "quality": QUALITY,
@@ -198,6 +213,7 @@ GROUPS = {
     "large": LARGE,
     "outofcore": OUTOFCORE,
     "cost": COST,
+    "extremes": EXTREMES,
 }
 
 # Of the quick run, which shows that everything works rather than how fast it is.
@@ -213,6 +229,7 @@ QUICK_ROWS = {
     "quality": 20_000,
     "workers": 50_000,
 }
+QUICK_EXTREMES = {("blobs", 100), ("one-hot", 600)}
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
@@ -233,6 +250,8 @@ def skipped(one):
         return one["K"] > 5
     if one["group"] == "workers":
         return one["n"] != 2_000_000
+    if one["group"] == "extremes":
+        return (one["what"], one["n"]) not in QUICK_EXTREMES
     if "data" in one:
         return one["data"] not in QUICK_DATA
     axis = one.get("axis")

@@ -68,7 +68,33 @@ def reading_table(report):
     return markdown(["numbers", "n", *(f"{way} s" for way in ways)], rows)
 
 
+def extremes_table(report):
+    """Both libraries side by side, with the ratios that count."""
+    header = ["rows", "n", "d", "K", "model", "scikit-learn s", "emgmm s", "ratio"]
+    header += ["scikit-learn MB added", "emgmm MB added", "ratio, of all memory"]
+    header += ["scikit-learn log-likelihood", "emgmm"]
+    return markdown(header, [extremes_row(one) for one in done(report)])
+
+
+def extremes_row(one):
+    known, added = one["case"], one["megabytes"]
+    rows = known["n"] * known["d"] * 8 / 2**20
+    times = [median(one, name) for name in ("scikit-learn", "emgmm")]
+    both = [added[name] for name in ("scikit-learn", "emgmm")]
+    memory = "-" if None in both else f"{(both[1] + rows) / (both[0] + rows):.2f}"
+    return [
+        known["what"],
+        *case_of(one, "model"),
+        *map(number, times),
+        f"{times[1] / times[0]:.2f}",
+        *map(measured, both),
+        memory,
+        *(f"{one['log_likelihood'][name]:.4f}" for name in ("scikit-learn", "emgmm")),
+    ]
+
+
 SCALE_TABLES = {
+    "extremes": ("extremes", extremes_table),
     "large": ("large", large_table),
     "outofcore": ("outofcore", outofcore_table),
     "reading": ("outofcore", reading_table),

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
+from scipy.linalg import eigvalsh, solve_triangular
 from scipy.linalg.lapack import dpotrf, dtrtri
 from scipy.sparse.linalg import ArpackError, svds
 
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
-SINGULAR_TOL = 1e-9  # relative, of singular values that Lanczos's method finds
+MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
 
 
 @dataclass(frozen=True)
@@ -123,17 +123,27 @@ def turned(axes: NDArray) -> NDArray:
     return axes * np.where(greatest < 0, -1.0, 1.0)
 
 
-def principal(rows: NDArray, tol: float = SINGULAR_TOL) -> tuple[float, NDArray]:
+def _greatest_of_matrices(factors: NDArray) -> NDArray:
+    """Greatest eigenvalues (K,) of U U'; of large matrices without all the others."""
+    size = factors.shape[-1]
+    if size <= WIDE or not np.isfinite(factors).all():
+        return np.linalg.norm(factors, 2, axis=(1, 2)) ** 2
+    last = (size - 1, size - 1)
+    return np.array([eigvalsh(u.T @ u, subset_by_index=last)[0] for u in factors])
+
+
+def principal(rows: NDArray, tol: float) -> tuple[float, NDArray]:
     """Greatest singular value of a matrix, and its right singular vector (d,).
 
-    By Lanczos's method where both sides are long: some products with vectors instead of
-    a whole decomposition. The sign of the vector is any.
+    By Lanczos's method where both sides are long, so nearly as the tolerance says: some
+    products with vectors instead of a whole decomposition. The sign of the vector is
+    any.
     """
     if min(rows.shape) > WIDE and np.isfinite(rows).all():
         start = np.random.RandomState(0).standard_normal(min(rows.shape))
         with suppress(ArpackError):
-            _, values, vectors = svds(rows, 1, v0=start, tol=tol)
-            return float(values[0]), vectors[0]
+            found = svds(rows, 1, v0=start, tol=tol, maxiter=MAX_RESTARTS)
+            return float(found[1][0]), found[2][0]
     _, values, vectors = np.linalg.svd(rows, full_matrices=False)
     return float(values[0]), vectors[0]
 
@@ -214,7 +224,7 @@ MATRICES = Algebra(
     invert_factors=lambda factors: inverse_triangles(factors.mT).mT,
     in_units=lambda matrices, units: matrices / units / units[:, None],
     scale=lambda factors, units: factors * units[..., None],
-    greatest=lambda factors: np.array([principal(u.T)[0] ** 2 for u in factors]),
+    greatest=_greatest_of_matrices,
     carry=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
     relate=_relate_matrices,
     displace=_displace_matrices,

@@ -42,6 +42,8 @@ class Covariances(ABC):
     algebra: ClassVar[Algebra]
     products: ClassVar[str]
     """Which second moments the E-step must sum: a key of ``OUTER``."""
+    of_squares: ClassVar[bool] = False
+    """Whether these are squares of features, without their products."""
     by_feature: ClassVar[bool] = True
     """Whether features have variances of their own."""
 
@@ -204,6 +206,7 @@ class Spherical(Covariances):
 
     algebra = VARIANCES
     products = "diagonal"
+    of_squares = True
     by_feature = False
 
     @staticmethod
@@ -262,6 +265,7 @@ class Diagonal(Covariances):
 
     algebra = VARIANCES
     products = "diagonal"
+    of_squares = True
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:

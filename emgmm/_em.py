@@ -71,14 +71,32 @@ class Progress:
     published: Callable[[EMResult], dict[str, Any]] = vars
     reached: EMResult | None = field(default=None, init=False)
     """Where the last iteration of all ended."""
+    _grown: EMResult | None = field(default=None, init=False)
     _began: float = field(default=0.0, init=False)
     _last: float = field(default=0.0, init=False)
 
     def begin(self, run: int, max_iter: int) -> None:
-        self.tasks.begin("init", max_iter)
+        self.tasks.begin("init", max_iter + 1)
         self._began = self._last = perf_counter()
         if self.verbose:
             print(f"Initialization {run}")
+
+    def grown(self, result: EMResult, n_components: int) -> None:
+        """Of a start that is made of more and more components."""
+        if self._grown is None:
+            self.tasks.begin("start", None)
+        self._grown = result
+        self.tasks.begin("growth")
+        if self.verbose:
+            print(
+                f"  Start: {len(result.mixture.weights)} of {n_components} components"
+            )
+        self.tasks.end(lambda: self.published(result))
+
+    def started(self) -> None:
+        if (grown := self._grown) is not None:
+            self.tasks.end(lambda: self.published(grown))
+        self._grown = None
 
     def iterating(self) -> None:
         self.tasks.begin("iter")
@@ -104,7 +122,7 @@ class Progress:
         return self.tasks.end(lambda: self.published(result))
 
     def failed(self) -> None:
-        self.reached = None
+        self.reached = self._grown = None
         if self.verbose:
             print("Initialization failed: a component became singular.")
         self.tasks.abandon()

@@ -135,18 +135,22 @@ class GaussianMixtureEM(
     init_params : str, array-like or callable, default="split"
         The start.
 
-        - "split": the better of two, after a few iterations of EM each. One splits
-          components in two, beginning with a single one, where that raises the
-          likelihood most: across the principal axis, across the directions of least
-          or of greatest kurtosis, or the inner from the outer half. The other is
-          k-means of standardised features. The first start draws no random numbers,
-          and sees only the weighted distribution of the rows; where these are many
-          (more than 4096, and 32 for each component and feature), it sees a sample
-          of them, always the same one. Where they are very many (more than 2**24
-          numbers), EM goes on from there with a larger sample, of 2**20 numbers, so
-          that it has to pass over all rows less often; `n_iter_` counts passes over all
-          of them. Further starts (`n_init`) are k-means of standardised features,
-          seeded by k-means++.
+        - "split": the better of two. One splits components in two, beginning with a
+          single one, where that raises the likelihood most: across the principal axis,
+          across the directions of least or of greatest kurtosis, or the inner from the
+          outer half. From eight components on, a quarter of them is split at a time,
+          so that the start costs about as much as 15 iterations of EM on the same rows,
+          however many components there are. The other is k-means of standardised
+          features. Both are iterated to their ends (to a `tol` of 1e-3 at least) where
+          that is cheap, and else for as many iterations as take 2**22 densities of
+          rows, or for five. Where they then differ by what may be chance in a sample,
+          all rows decide. The first start draws no random numbers, and sees only the
+          weighted distribution of the rows; where these are many (more than 4096, and
+          32 for each component and feature), it sees a sample of them, always the same
+          one. Where they are very many (more than 2**24 numbers), EM goes on from there
+          with a larger sample, of 2**20 numbers, so that it has to pass over all rows
+          less often; `n_iter_` counts passes over all of them. Further starts
+          (`n_init`) are k-means of standardised features, seeded by k-means++.
         - "kmeans": labels of weighted k-means. The first start draws no random
           numbers: its seeds come from splitting the rows along principal axes [2]_,
           so that it depends on the weighted distribution of the rows alone. Further
@@ -277,7 +281,9 @@ class GaussianMixtureEM(
 
     From version 1.9 on scikit-learn has callbacks: `set_callbacks` takes its
     `ProgressBar`, `ScoringMonitor` and others. Tasks are "fit", "init" for each start,
-    and "iter" for each iteration; one that asks to stop ends the start.
+    and "iter" for each iteration; one that asks to stop ends the start. Where
+    components are split ("split", more than two), there is a task "start" before, and
+    in it a task "growth" for each round of splits.
 
     If a fit is interrupted, the estimator is as it was before; with `warm_start=True`
     the next fit goes on where this one was.
@@ -1283,7 +1289,11 @@ class GaussianMixtureEM(
         if previous is None and len(known) == len(fields(Parameters)):
             previous = Parameters(**known)
         if previous is not None:
-            begin = partial(previous.in_units, problem.units)
+            in_units = previous.in_units(problem.units)
+
+            def begin(progress: Progress) -> Parameters:
+                return in_units
+
             yield partial(moved_apart, problem, begin) if self.max_iter else begin
             return
         named = isinstance(self.init_params, str) and not known
@@ -1309,7 +1319,11 @@ class GaussianMixtureEM(
         yield from repeat(own, self.n_init if callable(start) else 1)
 
     def _own_start(
-        self, problem: ProblemOf[Blocks], rows: Blocks, rng: np.random.RandomState
+        self,
+        problem: ProblemOf[Blocks],
+        rows: Blocks,
+        rng: np.random.RandomState,
+        progress: Progress,
     ) -> Parameters:
         """The mixture of labels or responsibilities that the user gives or computes."""
         start, n_components = self.init_params, self.n_components
@@ -1541,11 +1555,14 @@ class GaussianMixtureEM(
         return stream
 
 
-def _with_known(start: Begin, known: dict[str, Any], units: NDArray) -> Parameters:
+def _with_known(
+    start: Begin, known: dict[str, Any], units: NDArray, progress: Progress
+) -> Parameters:
     """A start, but for what of the mixture is given, in the units of the user."""
+    made = start(progress)
     if not known:
-        return start()
-    return replace(start().in_units(1 / units), **known).in_units(units)
+        return made
+    return replace(made.in_units(1 / units), **known).in_units(units)
 
 
 def _read_only(array: NDArray) -> NDArray:

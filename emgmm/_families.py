@@ -12,7 +12,7 @@ for it does without either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -77,11 +77,6 @@ class CovarianceFamily:
         """Whether fits follow the data where a single feature is multiplied."""
         shape, orientation = self.name[1], self.name[2]
         return shape != "I" and orientation in ("I", shape)
-
-    @property
-    def of_squares(self) -> bool:
-        """Whether it is estimated from squares of features, without their products."""
-        return self.storage.products == "diagonal"
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances."""
@@ -385,8 +380,3 @@ FAMILIES: dict[str, CovarianceFamily] = {
     **MODELS,
 }
 """Every name that ``covariance_type`` takes."""
-
-
-def freest_of(names: Iterable[str]) -> str:
-    """The model of free variances, if all these are of squares; or of free matrices."""
-    return "VVI" if all(FAMILIES[name].of_squares for name in names) else "VVV"

@@ -55,8 +55,8 @@ class Runs(NamedTuple):
             self.lower_bounds.append(np.array(result.lower_bounds))
 
 
-Begin = Callable[[], Parameters]
-"""Makes a start; LinAlgError where it is singular."""
+Begin = Callable[[Progress], Parameters]
+"""Makes a start, and says how far it has come; LinAlgError where it is singular."""
 
 Rows = TypeVar("Rows", bound=Blocks, covariant=True)
 
@@ -103,7 +103,9 @@ class ProblemOf(Generic[Rows]):
         for number, start in enumerate(starts):
             try:
                 progress.begin(number, self.options.max_iter)
-                result = self.run(start(), progress)
+                mixture = start(progress)
+                progress.started()
+                result = self.run(mixture, progress)
             except np.linalg.LinAlgError as error:
                 if raised_by_rows(error):
                     raise

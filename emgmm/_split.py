@@ -13,7 +13,7 @@ starts by short runs of EM.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -31,6 +31,7 @@ from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
 from ._parameters import Parameters, equal_components
+from ._race import best_of_race
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
 from ._ties import first_of_greatest
@@ -40,6 +41,7 @@ ROWS_PER_MEAN = 32  # ... for each component and feature, ...
 SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
 MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
 SPLIT_ITER = 4  # iterations of EM with two components
+SHARE_AT_ONCE = 4  # of so many components one is split in a round, one at least
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
@@ -57,14 +59,21 @@ FREE = {
 
 
 def split(
-    problem: ProblemOf[Blocks], n_components: int, rng: np.random.RandomState
+    problem: ProblemOf[Blocks],
+    n_components: int,
+    rng: np.random.RandomState,
+    progress: Progress,
 ) -> Parameters:
     """The better, after some iterations of EM, of splitting and of k-means."""
-    return _best(problem, n_components, rng, kmeans_from_axes, _grown)
+    grown = partial(_grown, progress=progress)
+    return _best(problem, n_components, rng, kmeans_from_axes, grown)
 
 
 def split_again(
-    problem: ProblemOf[Blocks], n_components: int, rng: np.random.RandomState
+    problem: ProblemOf[Blocks],
+    n_components: int,
+    rng: np.random.RandomState,
+    progress: Progress,
 ) -> Parameters:
     """Another start: from k-means of standardised features, seeded by k-means++."""
     return _best(problem, n_components, rng, kmeans)
@@ -75,6 +84,7 @@ def from_rows(
     problem: ProblemOf[Blocks],
     n_components: int,
     rng: np.random.RandomState,
+    progress: Progress,
 ) -> Parameters:
     """The mixture of the labels or responsibilities of all rows, or of many."""
     with BLAS.held(), np.errstate(all="ignore"):
@@ -83,7 +93,7 @@ def from_rows(
         return sample.start(rows, n_components)
 
 
-Begin = Callable[[ProblemOf[Blocks], int, np.random.RandomState], Parameters]
+Begin = Callable[[ProblemOf[Blocks], int, np.random.RandomState, Progress], Parameters]
 Run = Callable[[Problem, int], EMResult]
 
 STARTS: dict[str, tuple[Begin, Begin]] = {
@@ -136,24 +146,26 @@ def _best_of_sample(
             return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
         rows = standardized(completed(sample), problem.options.scale.rounding)
         labels = clustering(rows, n_components, rng)
-        results = []
-        runs: list[Run] = [partial(_clustered, labels), *others]
-        for run in runs:
-            with suppress(np.linalg.LinAlgError):
-                results.append(run(sample, n_components))
+        grown = [*_succeeding(others, sample, n_components)]
+        # Alone, a start has nothing to be compared with.
+        n_iter = LAST_ITER if grown or not others else 0
+        clustered = partial(_clustered, labels, n_iter=n_iter)
+        results = [*_succeeding([clustered], sample, n_components), *grown]
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
-        return sample.best(results).mixture
+        return best_of_race(sample, problem, results).mixture
 
 
 def moved_apart(
-    problem: ProblemOf[Blocks], start: Callable[[], Parameters]
+    problem: ProblemOf[Blocks],
+    start: Callable[[Progress], Parameters],
+    progress: Progress,
 ) -> Parameters:
     """A start whose equal components are moved to k-means centers of their rows.
 
     EM would treat them alike in every iteration. LinAlgError where it is singular.
     """
-    mixture = start()
+    mixture = start(progress)
     means = mixture.means.copy()
     for equal in equal_components(mixture):
         with BLAS.held(), np.errstate(all="ignore"):
@@ -205,9 +217,20 @@ def many_of(blocks: Blocks, n_components: int) -> RowBlocks:
     return sample_of(blocks, n_components, SAMPLE_NUMBERS)
 
 
-def _clustered(labels: NDArray, problem: Problem, n_components: int) -> EMResult:
+def _succeeding(
+    runs: Iterable[Run], problem: Problem, n_components: int
+) -> Iterator[EMResult]:
+    """Results of those that are not singular."""
+    for run in runs:
+        with suppress(np.linalg.LinAlgError):
+            yield run(problem, n_components)
+
+
+def _clustered(
+    labels: NDArray, problem: Problem, n_components: int, n_iter: int
+) -> EMResult:
     """Components that begin as clusters."""
-    return _short_run(problem, labels, n_components, LAST_ITER)
+    return _short_run(problem, labels, n_components, n_iter)
 
 
 def _short_run(
@@ -227,34 +250,52 @@ class Split(NamedTuple):
     share: NDArray
 
 
-def _grown(problem: Problem, n_components: int) -> EMResult:
+def _grown(problem: Problem, n_components: int, progress: Progress) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
     free = problem.of_family(FREE[problem.family.storage])
-    *_, responsibilities = growth(free, n_components)
+    *_, responsibilities = growth(free, n_components, progress)
     return _short_run(problem, responsibilities, n_components, LAST_ITER)
 
 
-def growth(problem: Problem, n_components: int) -> Iterator[NDArray]:
-    """Responsibilities of 2 components, 3, ...; LinAlgError if none can be split."""
-    responsibilities = np.ones((len(problem.blocks.X), 1))
+def growth(
+    problem: Problem, n_components: int, progress: Progress | None = None
+) -> Iterator[NDArray]:
+    """Responsibilities of 2 components, 3, ..., each until the next is asked for;
+    LinAlgError if none can be split.
+
+    A share of the components is split in each round, so that all rounds together cost
+    as much as a fixed number of iterations with all components.
+    """
+    shape = (len(problem.blocks.X), n_components)
+    responsibilities = np.zeros(shape, order="F")
+    responsibilities[:, 0] = 1.0
     splits: dict[int, Split] = {}
-    for size in range(2, n_components + 1):
+    size = 1
+    while size < n_components:
         # Only the parts of what was split last are new; others have hardly changed.
-        for k in set(range(size - 1)).difference(splits):
+        for k in set(range(size)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
-        candidates = [splits[k] for k in range(size - 1)]
-        gains = [split.gain for split in candidates]
-        chosen = candidates[first_of_greatest(gains, EQUAL_GAINS)]
-        if chosen.gain == -np.inf:
+        chosen = []
+        for _ in range(min(max(size // SHARE_AT_ONCE, 1), n_components - size)):
+            candidates = [splits[k] for k in sorted(splits)]
+            gains = [split.gain for split in candidates]
+            best = candidates[first_of_greatest(gains, EQUAL_GAINS)]
+            if best.gain > -np.inf:
+                chosen.append(splits.pop(best.component))
+        if not chosen:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
-        del splits[chosen.component]
-        part = chosen.share * responsibilities[:, chosen.component]
-        responsibilities[:, chosen.component] -= part
-        responsibilities = np.column_stack([responsibilities, part])
-        yield responsibilities
+        for split in chosen:
+            part = split.share * responsibilities[:, split.component]
+            responsibilities[:, split.component] -= part
+            responsibilities[:, size] = part
+            size += 1
+            yield responsibilities[:, :size]
         if size < n_components:
-            grown = _short_run(problem, responsibilities, size, GROW_ITER)
-            responsibilities = responsibilities_of(problem.blocks, grown.mixture)
+            grown = _short_run(problem, responsibilities[:, :size], size, GROW_ITER)
+            if progress:
+                progress.grown(grown, n_components)
+            found = responsibilities_of(problem.blocks, grown.mixture)
+            responsibilities[:, :size] = found
 
 
 def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> Split:
@@ -270,7 +311,7 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     part = replace(problem.of(rows), options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
     rounding = part.options.scale.rounding
-    for labels in halves(completed(part), rounding, problem.family.of_squares):
+    for labels in halves(completed(part), rounding, problem.family.storage.of_squares):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)
@@ -297,7 +338,7 @@ def common_starts(
         with suppress(np.linalg.LinAlgError):
             grown = growth(lead.of_family(MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
-                starts[size].append(responsibilities)
+                starts[size].append(responsibilities.copy())
     with suppress(np.linalg.LinAlgError):
         for view in _views_to_cluster(lead, "VVV" in names):
             for size in range(2, n_components + 1):

@@ -205,7 +205,7 @@ class _Levels:
 
 def _of_squares(problems: dict[str, Problem]) -> bool:
     """Whether no model needs products of features."""
-    return all(problem.family.of_squares for problem in problems.values())
+    return all(problem.family.storage.of_squares for problem in problems.values())
 
 
 def _view(problem: Problem) -> View:

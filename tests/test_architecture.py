@@ -45,6 +45,7 @@ _conditional        what a mixture tells of some features, given others
 _sampled            what is told of mixtures by sampling, with its error
 _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate
+_race               iterations of several starts, which show the best of them
 _split              the default start: components split one after the other
 _sweep              many models and numbers of components, fitted together
 _defects            what is degenerate in a fit, told
@@ -95,54 +96,19 @@ import emgmm
 
 PACKAGE = Path(emgmm.__file__).parent
 LAYERS = [
-    {
-        "_accelerate",
-        "_algebra",
-        "_cached",
-        "_callbacks",
-        "_columns",
-        "_defects",
-        "_inputs",
-        "_messages",
-        "_patterns",
-        "_products",
-        "_replacing",
-        "_resolution",
-        "_rules",
-        "_threads",
-        "_ties",
-        "_units",
-        "_weights",
-        "typing",
-    },
+    {"_accelerate", "_algebra", "_cached", "_callbacks", "_columns", "_defects", "_inputs", "_messages", "_patterns", "_products", "_replacing", "_resolution", "_rules", "_threads", "_ties", "_units", "_weights", "typing"},
     {"_blocks", "_conditioned", "_covariances", "_csv", "_statistics"},
     {"_bounded", "_incomplete_blocks", "_initialize", "_parameters", "_tables"},
     {"_cuts", "_drawing", "_families", "_far", "_posterior", "_summary", "_univariate"},
-    {
-        "_arguments",
-        "_charts",
-        "_deviations",
-        "_features",
-        "_mstep",
-        "_sources",
-        "_validation",
-        "_views",
-    },
-    {
-        "_agreement",
-        "_captions",
-        "_incomplete",
-        "_kernels",
-        "_panels",
-        "_rows",
-        "datasets",
-    },
+    {"_arguments", "_charts", "_deviations", "_features", "_mstep", "_sources", "_validation", "_views"},
+    {"_agreement", "_captions", "_incomplete", "_kernels", "_panels", "_rows", "datasets"},
     {"_by_row", "_dask", "_fit_displays", "_iterables", "_published"},
     {"_given", "_missing"},
     {"_estep"},
     {"_conditional", "_em", "_sampled", "_sklearn_names", "_stepwise"},
     {"_files", "_mixture", "_runs"},
-    {"_displays", "_outputs", "_split"},
+    {"_displays", "_outputs", "_race"},
+    {"_split"},
     {"_estimator", "_sweep"},
     {"_report", "_selected"},
     {"_selection"},

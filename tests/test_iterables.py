@@ -698,16 +698,20 @@ def test_where_a_fit_was_interrupted_is_forgotten_when_one_ends(rows):
 
 def test_a_fit_goes_on_only_if_told_to_and_if_it_can(rows):
     source = Failing([rows, rows], 5)
-    gmm = GaussianMixtureEM(3, tol=1e-9, acceleration=None)
+    gmm = GaussianMixtureEM(3, init_params="kmeans", tol=1e-9, acceleration=None)
     with pytest.raises(KeyboardInterrupt):
         gmm.fit(source)
-    fresh = GaussianMixtureEM(3, tol=1e-9, acceleration=None).fit([rows, rows])
+    fresh = GaussianMixtureEM(3, init_params="kmeans", tol=1e-9, acceleration=None).fit(
+        [rows, rows]
+    )
     assert_array_equal(gmm.fit(source).means_, fresh.means_)
     source.passes = 0
     with pytest.raises(KeyboardInterrupt):
         gmm.fit(source)
     gmm.set_params(n_components=2, warm_start=True)
-    fresh = GaussianMixtureEM(2, tol=1e-9, acceleration=None).fit([rows, rows])
+    fresh = GaussianMixtureEM(2, init_params="kmeans", tol=1e-9, acceleration=None).fit(
+        [rows, rows]
+    )
     assert_array_equal(gmm.fit(source).means_, fresh.means_)
 
 

@@ -228,7 +228,7 @@ def test_very_many_rows_are_passed_over_less_often(name, monkeypatch):
     monkeypatch.setattr(_split, "VERY_MANY", X.size - 1)
     spared = default(3, covariance_type=name).fit(X)
     assert spared.n_iter_ < 0.7 * passed.n_iter_
-    assert_allclose(spared.lower_bound_, passed.lower_bound_, rtol=0, atol=1e-4)
+    assert spared.lower_bound_ > passed.lower_bound_ - 1e-4
 
 
 def test_a_start_of_very_many_rows_is_near_the_maximum(few_count_as_very_many):

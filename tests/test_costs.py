@@ -1,0 +1,217 @@
+"""What fits of extreme shapes cost: numbers in memory, rounds of a start; and that the
+cheap ways lead where the others do."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import adjusted_rand_score
+
+from emgmm import GaussianMixtureEM, GaussianMixtureIC, _cuts, _initialize, _split
+from emgmm._algebra import MATRICES, WIDE, principal
+from emgmm._blocks import ArrayBlocks
+from emgmm._em import Progress
+from emgmm._initialize import kmeans_from_axes
+from emgmm._race import best_of_race
+from emgmm._rows import check_batch
+from emgmm._weights import ones
+
+N, D = 60, 3000
+OF_SQUARES = ["EII", "VII", "EEI", "VEI", "EVI", "VVI"]
+QUIET = Progress(0, 1)
+
+
+def wide_rows(n=N, d=D):
+    """Two clusters that many features tell apart, each but a little."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    return rng.standard_normal((n, d)) + 0.5 * y[:, None], y
+
+
+def peak_of(function):
+    """Bytes that a call has at a time."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def fit_of(model, **parameters):
+    X, _ = wide_rows()
+    GaussianMixtureEM(2, covariance_type=model, random_state=0, **parameters).fit(X)
+
+
+def fit_of_holes():
+    X, _ = wide_rows()
+    X[::3, ::7] = np.nan
+    GaussianMixtureEM(2, covariance_type="diag").fit(X)
+
+
+def search():
+    GaussianMixtureIC([1, 2], covariance_type=OF_SQUARES).fit(wide_rows()[0])
+
+
+def stream():
+    X, _ = wide_rows()
+    gmm = GaussianMixtureEM(2, covariance_type="diag")
+    for _ in range(4):
+        gmm.partial_fit(X)
+
+
+def chunks():
+    GaussianMixtureEM(2, covariance_type="diag").fit(np.split(wide_rows()[0], 3))
+
+
+WAYS = {
+    **{model: lambda model=model: fit_of(model) for model in OF_SQUARES},
+    **{
+        start: lambda start=start: fit_of("diag", init_params=start)
+        for start in sorted(_split.STARTS)
+    },
+    "labels": lambda: fit_of("diag", init_params=np.arange(N) % 2),
+    "more starts": lambda: fit_of("diag", n_init=3),
+    "missing": fit_of_holes,
+    "search": search,
+    "stream": stream,
+    "chunks": chunks,
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("way", WAYS)
+def test_models_without_products_have_no_matrix_of_all_features_in_memory(way):
+    assert peak_of(WAYS[way]) < D * D * 8
+
+
+@pytest.mark.parametrize("model", OF_SQUARES)
+@pytest.mark.parametrize("start", ["split", "kmeans"])
+def test_clusters_that_only_many_features_tell_apart_are_found(model, start):
+    X, y = wide_rows()
+    gmm = GaussianMixtureEM(2, covariance_type=model, init_params=start).fit(X)
+    assert adjusted_rand_score(y, gmm.labels_) == 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_axes_of_wide_rows_cut_as_those_of_their_products(weighted, monkeypatch):
+    X = make_blobs(5, n_samples=400, n_features=6, n_components=5)
+    weights = np.random.default_rng(0).uniform(0, 2, 400) if weighted else ones(400)
+    blocks = ArrayBlocks(X, weights)
+    labels = kmeans_from_axes(blocks, 7, None)
+    monkeypatch.setattr(_initialize, "WIDE", 1)
+    assert_array_equal(kmeans_from_axes(blocks, 7, None), labels)
+
+
+def test_halves_by_features_are_those_by_matrices_where_features_are_independent(
+    monkeypatch,
+):
+    X = np.random.default_rng(0).uniform(-1, 1, (4096, 1))
+    rounding = np.zeros(1)
+    blocks = ArrayBlocks(X, ones(len(X)))
+    of_matrices = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
+    monkeypatch.setattr(_cuts, "WIDE", 0)
+    of_variances = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
+    assert of_variances == of_matrices
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (400, 300)])
+def test_the_principal_axis_of_a_large_matrix_is_the_first_singular_vector(shape):
+    A = np.random.default_rng(0).standard_normal(shape)
+    A[:, 0] *= 3
+    assert min(shape) > WIDE
+    length, axis = principal(A, 1e-10)
+    _, lengths, axes = np.linalg.svd(A)
+    assert_allclose(length, lengths[0], rtol=1e-8)
+    assert_allclose(np.abs(axis @ axes[0]), 1, rtol=1e-8)
+
+
+def test_the_greatest_eigenvalues_of_large_matrices_are_their_norms_squared():
+    factors = np.triu(np.random.default_rng(0).standard_normal((2, 300, 300)))
+    norms = np.linalg.norm(factors, 2, axis=(1, 2))
+    assert_allclose(MATRICES.greatest(factors), norms**2, rtol=1e-12)
+
+
+def problem_of(X, n_components, model="diag"):
+    gmm = GaussianMixtureEM(n_components, covariance_type=model)
+    return gmm._problem(check_batch(gmm, X, None))
+
+
+def test_growth_by_many_splits_has_few_rounds(monkeypatch):
+    """Each costs iterations with all components, which one by one would be K^2."""
+    X = make_blobs(40, n_samples=4000, n_features=2, n_components=40)
+    sizes, short_run = [], _split._short_run
+
+    def counted(problem, rows, n_components, n_iter):
+        sizes.append(n_components)
+        return short_run(problem, rows, n_components, n_iter)
+
+    monkeypatch.setattr(_split, "_short_run", counted)
+    grown = [shares.shape[1] for shares in _split.growth(problem_of(X, 48), 48)]
+    assert grown == list(range(2, 49))
+    rounds = [size for size in sizes if size > 2]
+    assert rounds[:5] == [3, 4, 5, 6, 7]
+    assert sum(rounds) < 5 * 48
+
+
+def test_of_nine_components_each_is_split_by_itself(monkeypatch):
+    X = make_blobs(9, n_samples=2000, n_features=2, n_components=9)
+    problem = problem_of(X, 9)
+    shares = [share.copy() for share in _split.growth(problem, 9)]
+    monkeypatch.setattr(_split, "SHARE_AT_ONCE", 100)
+    for share, alone in zip(shares, _split.growth(problem, 9), strict=True):
+        assert_array_equal(share, alone)
+
+
+def colours(seed, side=64):
+    """Pixels of a smooth picture with noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:side, 0:side] / side
+    image = np.zeros((side, side, 3))
+    for channel in range(3):
+        for a, b, phase in rng.uniform([-6, -6, 0], [6, 6, 6.3], size=(6, 3)):
+            image[..., channel] += np.sin(a * x + b * y + phase)
+    image = 255 * (image - image.min()) / np.ptp(image)
+    image += 4 * rng.standard_normal(image.shape)
+    return np.clip(image, 0, 255).round().reshape(-1, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fit_does_not_end_below_where_its_candidates_would(seed):
+    X = colours(seed)
+    problem = problem_of(X, 5, "full")
+    rows = _split.standardized(problem.blocks, problem.options.scale.rounding)
+    labels = kmeans_from_axes(rows, 5, None)
+    *_, grown = _split.growth(problem, 5)
+    ends = [
+        problem.run(problem.start(start, 5), QUIET).lower_bound
+        for start in (labels, grown)
+    ]
+    assert GaussianMixtureEM(5).fit(X).lower_bound_ > max(ends) - 2e-3
+
+
+def test_all_rows_decide_where_a_sample_leaves_it_in_doubt():
+    """What looks a little better on the sample is far from where the others are."""
+    X = make_blobs(3, n_samples=3000, n_features=2, n_components=3)
+    problem, sample = problem_of(X, 3), problem_of(X[:200], 3)
+    labels = kmeans_from_axes(sample.blocks, 3, None)
+    right = sample.run(sample.start(labels, 3), QUIET)
+    moved = replace(right.mixture, means=right.mixture.means + 0.3)
+    options = replace(sample.options, max_iter=0)
+    sample = replace(sample, options=options)
+    fooled = replace(right, mixture=moved, lower_bounds=[right.lower_bound + 0.01])
+    chosen = best_of_race(sample, problem, [fooled, right])
+    assert_array_equal(chosen.mixture.means, right.mixture.means)
+
+
+def test_a_start_says_how_far_it_has_come(capsys):
+    X = make_blobs(5, n_samples=500, n_features=2, n_components=5)
+    GaussianMixtureEM(5, verbose=1, max_iter=30).fit(X)
+    said = capsys.readouterr().out
+    for size in (2, 3, 4):
+        assert f"Start: {size} of 5 components" in said
