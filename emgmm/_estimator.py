@@ -1431,7 +1431,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the parameters and begin the stream of samples."""
         covariances = mixture.covariances
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             self.weights_ = mixture.weights.astype(dtype)
             self.means_ = mixture.means.astype(dtype)
             self.covariances_ = covariances.values.astype(dtype)
