@@ -44,7 +44,8 @@ class EMResult:
     """Where one run of EM ended.
 
     ``lower_bounds`` holds the mean log-likelihood of the start and after each
-    iteration, of the best mixture until then: the last entry is that of ``mixture``.
+    iteration, of the best mixture until then (of the last, if ``reg_covar`` is a
+    number): the last entry is that of ``mixture``.
     """
 
     mixture: Parameters
@@ -259,9 +260,10 @@ class _Ascent:
     def _keep_best(self) -> None:
         """End an iteration: what would be published now, and its likelihood.
 
-        Where something is added to variances, EM does not climb the likelihood itself.
+        With a number in reg_covar the likelihood itself is not what EM climbs, and the
+        last mixture is published, as of scikit-learn's.
         """
-        if self._below(self._reached, self._bounds[-1], WORSE):
+        if self._climbs and self._below(self._reached, self._bounds[-1], WORSE):
             self._bounds.append(self._bounds[-1])
         else:
             self._best = self._mixture

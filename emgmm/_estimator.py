@@ -241,8 +241,8 @@ class GaussianMixtureEM(
         each row under the parameters before it came.
     lower_bounds_ : ndarray of shape (n_iter_,)
         Mean log-likelihood after each iteration of the kept fit, of the best mixture
-        until then: it stays as it was where a longer step was taken back, or where
-        what `reg_covar` adds led to less.
+        until then: it stays as it was where a step led to less. With a number for
+        `reg_covar` it is that of the last mixture, and can fall.
     lower_bounds_of_starts_ : list of ndarray
         The like for each start that did not fail, in their order.
     n_samples_seen_ : float

@@ -163,10 +163,11 @@ class Mixture:
     @property
     def covariance(self) -> NDArray:
         """Covariance of the whole mixture (n_features, n_features)."""
-        deviations = self.means - self.mean
-        between = (self.weights * deviations.T) @ deviations
-        within = np.tensordot(self.weights, self.covariances, axes=1)
-        return _read_only(within + between)
+        with np.errstate(over="ignore"):  # what is too large is infinite
+            deviations = self.means - self.mean
+            between = (self.weights * deviations.T) @ deviations
+            within = np.tensordot(self.weights, self.covariances, axes=1)
+            return _read_only(within + between)
 
     def log_density(self, X: ArrayLike) -> NDArray:
         """Logarithm of the density at each row.

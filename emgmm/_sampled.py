@@ -85,6 +85,7 @@ def entropy(
     return Estimate(value, float(np.hypot(left.error, escaped)))
 
 
+@np.errstate(all="ignore")  # of what is far apart
 def _overlap(mixture: Parameters, weights: NDArray) -> float:
     """An upper bound of the mean entropy of posteriors.
 

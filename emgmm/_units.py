@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODERATE = 1e-60, 1e60  # sizes of numbers that any formula may take
+MOST_EXPONENT = 1022  # of two, so that units and their inverses are numbers
 BESIDE_WEIGHTS = 1e-2, 1e2  # where sums of weights are not moderate
 # Weights in this range and their sums are far from the ends of float32.
 FLOAT32_WEIGHTS = 2.0**-40, 2.0**40
@@ -25,13 +26,16 @@ def units_of(sizes: NDArray, by_feature: bool, weight: float = 1.0) -> NDArray:
     if are_moderate(sizes, weight):
         return np.ones(len(sizes))
     largest = sizes if by_feature else np.full_like(sizes, np.fmax.reduce(sizes))
-    return 2.0 ** np.round(np.log2(np.where(largest > 0, largest, 1.0)))
+    exponents = np.round(np.log2(np.where(largest > 0, largest, 1.0)))
+    return 2.0 ** np.clip(exponents, -MOST_EXPONENT, MOST_EXPONENT)
 
 
 def variances_of(squares: NDArray, counts: NDArray) -> NDArray:
     """Variances (d,) from squares (d,) of so much weight; 1 where there is none."""
     seen = counts > 0
-    return np.where(seen, squares / np.where(seen, counts, 1.0), 1.0)
+    with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
+        variances = squares / np.where(seen, counts, 1.0)
+    return np.where(seen, variances, 1.0)
 
 
 def sizes_of(center: NDArray, variances: NDArray) -> NDArray:

@@ -13,6 +13,7 @@ EPS = np.finfo(np.float64).eps
 MAX_STEPS = 256
 
 
+@np.errstate(all="ignore")  # far away, squares of deviations are infinite
 def cdf(x: NDArray, mixture: Parameters) -> NDArray:
     """Probabilities of values up to x (n,)."""
     weights, means, deviations = _components(mixture)
@@ -22,6 +23,7 @@ def cdf(x: NDArray, mixture: Parameters) -> NDArray:
     return sums[:-1] / sums[-1]
 
 
+@np.errstate(all="ignore")
 def quantile(q: NDArray, mixture: Parameters) -> NDArray:
     """Values (n,) up to which there are probabilities q (n,) in (0, 1).
 
@@ -41,8 +43,8 @@ def quantile(q: NDArray, mixture: Parameters) -> NDArray:
         log_tail, log_density = _logarithms(now, sign[going], mixture)
         excess = sign[going] * (log_tail - log_q[going])
         low, high = np.where(excess <= 0, now, low), np.where(excess >= 0, now, high)
-        with np.errstate(all="ignore"):  # between components there may be no density
-            newton = now - excess / np.exp(log_density - log_tail)
+        # Between components there may be no density.
+        newton = now - excess / np.exp(log_density - log_tail)
         good = (low <= newton) & (newton <= high)
         good &= np.abs(newton - now) <= last[going] / 2
         after = np.where(good, newton, low + (high - low) / 2)

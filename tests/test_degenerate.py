@@ -552,14 +552,13 @@ def test_the_likelihood_of_degenerate_fits_never_falls_either(name, seed):
 
 @unconverged
 @pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")
-@pytest.mark.parametrize("reg_covar", ["scale", 1e-6, 0.1])
 @each_model
-def test_the_best_mixture_met_is_published_where_em_goes_on_to_worse(name, reg_covar):
+def test_the_best_mixture_met_is_published_where_em_goes_on_to_worse(name):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((60, 3)) + np.repeat(
         [[0, 0, 0], [6, 0, 0], [0, 6, 0]], 20, 0
     )
-    settings = {"tol": 0.0, "max_iter": 40, "reg_covar": reg_covar, "random_state": 0}
+    settings = {"tol": 0.0, "max_iter": 40, "random_state": 0}
     for rows in (X.round(), np.c_[X, rng.integers(0, 2, 60)], X[::6], X):
         gmm = GaussianMixtureEM(
             4, covariance_type=name, init_params="random_from_data", **settings

@@ -112,3 +112,17 @@ def test_rounding_leaves_both_functions_in_order():
         near = rng.uniform() + 1e-15 * rng.uniform(size=500)
         q = np.sort(np.concatenate([near, rng.uniform(size=500)]))
         assert (np.diff(mixture.quantile(q)) >= 0).all()
+
+
+@pytest.mark.parametrize("means", [(0.0, 1e160), (-1e300, 1e300), (0.0, 0.0)])
+@pytest.mark.parametrize("variances", [(1e-300, 1.0), (1e300, 1e-300), (1e-300,) * 2])
+def test_numbers_of_any_size_leave_no_warning(means, variances):
+    variances = np.array(variances)[:, None, None]
+    mixture = Mixture([0.5, 0.5], np.array(means)[:, None], variances)
+    probabilities = mixture.cdf([-np.inf, -1e308, 0.0, 1e308, np.inf])
+    assert (np.diff(probabilities) >= 0).all()
+    assert_array_equal(probabilities[[0, -1]], [0.0, 1.0])
+    quantiles = mixture.quantile([1e-300, 0.1, 0.4, 0.9])
+    assert np.isfinite(quantiles).all() and (np.diff(quantiles) >= 0).all()
+    assert np.isfinite(mixture.entropy(100, random_state=0)).all()
+    assert mixture.covariance.shape == (1, 1)
