@@ -434,7 +434,7 @@ def _dense_covariances(mixture: Any) -> NDArray:
     family = getattr(mixture, "_family", None) or FAMILIES[mixture.covariance_type]
     values = np.asarray(mixture.covariances_)
     shape = np.shape(mixture.means_)
-    return family.storage(values, mixture.precisions_cholesky_, *shape).dense()
+    return family.storage(values, values, *shape).dense()  # of factors, none is used
 
 
 def _names(mixture: Any, X: ArrayLike | None) -> list[str]:

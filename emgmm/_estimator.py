@@ -226,7 +226,7 @@ class GaussianMixtureEM(
         Inverses of the covariances, in the same shape.
     precisions_cholesky_ : ndarray
         Upper triangular U with precision = U U', in the same shape. With `weights_`
-        and `means_`, what predictions are computed from.
+        and `means_`, what predictions are computed from (see Notes).
     labels_ : ndarray of shape (n_samples,)
         Most probable component of each row of the training data; only where these are
         in memory (see Notes).
@@ -306,6 +306,19 @@ class GaussianMixtureEM(
     order of the chunks. Predictions are Dask arrays, not yet computed. A fit computes
     the rows anew in each pass, unless they were persisted; and what its graph holds of
     them in this process is sent to the workers in each.
+
+    Attributes may be assigned, to make a mixture or to edit one, and are followed as in
+    scikit-learn: densities and responsibilities come from `precisions_cholesky_`, which
+    may be any matrices U with precision = U U'; `sample` draws from `covariances_`; one
+    that is missing is derived from the other. `mixture_`, `impute`, `conditional_mean`,
+    `partial_fit` and `save` use `precisions_cholesky_`, and raise ValueError where
+    `covariances_` disagree by more than rounding.
+
+    Code that asks for scikit-learn's class takes this one too after
+    ``sklearn.mixture.GaussianMixture.register(GaussianMixtureEM)``. The private methods
+    of it that other packages read are there (`_estimate_log_prob` and the like), but
+    none of those that its EM calls is called here: a subclass that overrides one is
+    warned.
 
     NaN in `X` is a missing value, and so is what a `numpy.ma.MaskedArray` masks, in a
     fit as in a prediction. EM then takes the place of each with what it expects of it,
@@ -553,7 +566,9 @@ class GaussianMixtureEM(
 
         After `fit`, `load` or `from_parameters` a first call goes on from that mixture,
         as if its rows had come as batches; from `from_parameters`, as if it had as many
-        rows as a start is made of. `fit` forgets batches, and starts afresh.
+        rows as a start is made of. `fit` forgets batches, and starts afresh. Attributes
+        that are assigned between batches change how the next batch is seen, not what is
+        known of the rows before.
 
         Parameters
         ----------
@@ -925,7 +940,8 @@ class GaussianMixtureEM(
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `n_samples` is not a whole number of 1 or more.
+            If `n_samples` is not a whole number of 1 or more, or `covariances_` have
+            been assigned that are not positive definite.
 
         Examples
         --------
@@ -1117,14 +1133,16 @@ class GaussianMixtureEM(
         Parameters
         ----------
         path : str or path-like
-            Where to write; a file that is there is replaced. No suffix is added.
+            Where to write; a file that is there is replaced, and its mode is kept. No
+            suffix is added.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the constructor's parameters have become invalid since the fit.
+            If the constructor's parameters have become invalid since the fit, or
+            attributes have been assigned that `load` would refuse.
         OSError
             If the file cannot be written.
 

@@ -413,7 +413,7 @@ def test_float32_is_near_float64(storage, sizes, name, offset):
     assert np.max(np.abs(single.means - double.means) / sd) < 1e-3
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e12, 1e17])
+@pytest.mark.parametrize("scale", [1e-17, 1e-12, 1e12, 1e17])
 def test_float32_rows_of_any_scale_are_fitted_as_well_as_float64_ones(scale):
     mixture = random_mixture(Diagonal, 2, 2)
     X = (scale * random_rows(mixture, 500)).astype(np.float32)
