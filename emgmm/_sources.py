@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._blocks import RowBlocks, scatter_of
 from ._cached import cached_property
 from ._incomplete_blocks import blocks_of
-from ._resolution import known_steps
+from ._resolution import known_steps, steps_of
 from ._summary import Chunk, Summary, summary_of
 from ._threads import Scratch
 from ._units import (
@@ -155,10 +155,10 @@ class OutOfCore(ABC):
     def resolution(self) -> float:
         return resolution_of(self.float_type)
 
-    @property
+    @cached_property
     def steps(self) -> NDArray:
         summary = self.summary
-        return known_steps(summary.steps, summary.least, summary.greatest)
+        return known_steps(steps_of(summary.rows), summary.least, summary.greatest)
 
     @property
     def weight(self) -> float:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ._blocks import RowBlocks
 from ._incomplete_blocks import blocks_of
-from ._resolution import rows_to_look_at, steps_of
+from ._resolution import rows_to_look_at
 from ._weights import are_ones, ones
 
+ROWS_OF_CHUNK = 2**8  # that are kept to see to what values are rounded
 WIDE = 64  # rows that are compared side by side, because short loops take long
 
 
@@ -82,8 +83,8 @@ class Summary:
     """Weighted means (d,) of what is there."""
     squares: NDArray
     """Weighted squares (d,) about them."""
-    steps: NDArray
-    """Least steps (d,) to which features are rounded in a chunk: see ``steps_of``."""
+    rows: NDArray
+    """A few rows of each chunk, of many chunks of some, for ``steps_of``."""
     least: NDArray
     greatest: NDArray
     weights: tuple[float, float]
@@ -110,7 +111,7 @@ class Summary:
             counts,
             center,
             squares,
-            np.fmin(self.steps, other.steps),
+            _some(np.concatenate([self.rows, other.rows])),
             np.fmin(self.least, other.least),
             np.fmax(self.greatest, other.greatest),
             (
@@ -121,6 +122,11 @@ class Summary:
             self.incomplete or other.incomplete,
             self.single and other.single,
         )
+
+
+def _some(rows: NDArray) -> NDArray:
+    """The rows, or every second of them if they are too many."""
+    return rows if len(rows) <= rows_to_look_at(rows.shape[1]) else rows[::2]
 
 
 def summary_of(chunk: Chunk) -> Summary:
@@ -142,7 +148,7 @@ def summary_of(chunk: Chunk) -> Summary:
         counts,
         center,
         squares,
-        steps_of(blocks.sample(rows_to_look_at(X.shape[1])).X),
+        blocks.sample(ROWS_OF_CHUNK).X,
         _over_rows(np.fmin, X),
         _over_rows(np.fmax, X),
         (positive.min(initial=np.inf), positive.max(initial=0.0)),

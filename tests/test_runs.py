@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -244,9 +243,8 @@ def test_only_results_that_may_be_the_best_are_kept():
     X = make_blobs(0, n_samples=100, n_features=2, n_components=3)
     problem = gmm_of(max_iter=2)._problem(ArrayBlocks(X, ones(len(X))))
     rng = np.random.RandomState(0)
-    starts = [
-        partial(problem.start, rng.permutation(labels_of(X)), 3) for _ in range(60)
-    ]
+    labels = [rng.permutation(labels_of(X)) for _ in range(60)]
+    starts = [lambda progress, rows=rows: problem.start(rows, 3) for rows in labels]
     alone = [problem.runs([start], Progress(0, 1)).kept[0] for start in starts]
     together = problem.runs(starts, Progress(0, 1))
     assert len(together.kept) < 15  # records among 60, of which 5 are to be expected
