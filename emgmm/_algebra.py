@@ -52,10 +52,14 @@ class Algebra:
     """Covariances to the products of the standard deviations of two features."""
     take: Callable[[NDArray, NDArray], NDArray]
     """Covariances to those of some features, by their indices."""
-    condition: Callable[[NDArray, NDArray, NDArray], tuple[NDArray, NDArray]]
-    """Covariances, indices of features that are given and of others: the slopes
-    (..., others, given) of regressions on those, or on none of them, and the
-    covariances left."""
+    of_roots: Callable[[NDArray], NDArray]
+    """L', where covariance = L L', of some of the features (not square) to U."""
+    condition: Callable[
+        [NDArray, NDArray, NDArray, NDArray], tuple[NDArray, NDArray, NDArray]
+    ]
+    """Covariances and their L', indices of features that are given and of others: the
+    slopes (..., others, given) of regressions on those, or on none of them, the
+    covariances left, and U."""
 
 
 def _positive(values: NDArray) -> NDArray:
@@ -83,6 +87,21 @@ def _inverse_cholesky(matrices: NDArray) -> NDArray:
             raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
         flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
     return inverses
+
+
+def lower_cholesky(matrices: NDArray, roots: NDArray) -> NDArray:
+    """L of matrices = L L' = R'R, from R where rounding has left them indefinite."""
+    try:
+        return np.linalg.cholesky(finite(matrices))
+    except np.linalg.LinAlgError:
+        return upper_triangles(finite(roots)).mT
+
+
+def upper_triangles(matrices: NDArray) -> NDArray:
+    """R with R'R = A'A, upper triangular with a diagonal that is not negative."""
+    triangles = np.asarray(np.linalg.qr(matrices, mode="r"))
+    signs = np.copysign(1.0, np.einsum("...ii->...i", triangles))
+    return signs[..., None] * triangles
 
 
 def inverse_triangles(lower: NDArray) -> NDArray:
@@ -154,17 +173,18 @@ def _take_matrices(matrices: NDArray, features: NDArray) -> NDArray:
 
 
 def _condition_matrices(
-    matrices: NDArray, given: NDArray, others: NDArray
-) -> tuple[NDArray, NDArray]:
-    """S_og S_gg^-1 and S_oo - S_og S_gg^-1 S_go, from one Cholesky factor.
+    matrices: NDArray, roots: NDArray, given: NDArray, others: NDArray
+) -> tuple[NDArray, NDArray, NDArray]:
+    """S_og S_gg^-1, S_oo - S_og S_gg^-1 S_go and its U, from one Cholesky factor.
 
     What is left is a product with its own transpose: no difference that cancels.
     """
     order, n_given = np.concatenate([given, others]), len(given)
-    lower = np.linalg.cholesky(finite(_take_matrices(matrices, order)))
+    lower = lower_cholesky(_take_matrices(matrices, order), roots[..., order])
     inverse = inverse_triangles(lower[..., :n_given, :n_given])
     left = lower[..., n_given:, n_given:]
-    return lower[..., n_given:, :n_given] @ inverse, gram(left.mT)
+    slopes = lower[..., n_given:, :n_given] @ inverse
+    return slopes, gram(left.mT), inverse_triangles(left).mT
 
 
 def _upper_cholesky(matrices: NDArray) -> NDArray:
@@ -188,9 +208,11 @@ VARIANCES = Algebra(
     displace=lambda variances, inverses, moves: variances * np.exp(moves),
     scale_of=lambda variances: variances,
     take=lambda variances, features: variances[:, features],
-    condition=lambda variances, given, others: (
+    of_roots=lambda roots: 1 / roots,
+    condition=lambda variances, roots, given, others: (
         np.zeros((1, len(others), 0)),
         variances[:, others],
+        1 / roots[:, others],
     ),
 )
 MATRICES = Algebra(
@@ -208,5 +230,6 @@ MATRICES = Algebra(
     displace=_displace_matrices,
     scale_of=_scale_of_matrices,
     take=_take_matrices,
+    of_roots=lambda roots: inverse_triangles(upper_triangles(roots).mT).mT,
     condition=_condition_matrices,
 )

@@ -228,9 +228,11 @@ class RowBlocks(ABC):
         """The rows in units (d,) in which squares of squares neither over- nor
         underflow: powers of two, and 1 unless that is needed, which copies the rows.
         """
-        if are_moderate(self.sizes):
+        varying = ~np.isnan(self.steps)  # what is constant has no size
+        if are_moderate(self.sizes[varying], self.weight):
             return self, np.ones(self.n_features)
-        units = units_of(np.fmax.reduce(np.abs(self.extremes)), by_feature)
+        sizes = varying * np.fmax.reduce(np.abs(self.extremes))
+        units = units_of(sizes, by_feature, self.weight)
         return self.divided_by(units), units
 
     def divided_by(self, units: NDArray) -> Self:
@@ -359,10 +361,11 @@ class ArrayBlocks(RowBlocks):
     @cached_property
     def center(self) -> NDArray:
         first = self.X[np.argmax(self.sample_weight > 0)].astype(np.float64)
-        total = self.sum(
-            lambda rows, weights: np.append(weights @ (rows - first), weights.sum())
-        )
-        return first + total[:-1] / total[-1]
+        with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
+            total = self.sum(
+                lambda rows, weights: np.append(weights @ (rows - first), weights.sum())
+            )
+            return first + total[:-1] / total[-1]
 
     @cached_property
     def squares(self) -> NDArray:

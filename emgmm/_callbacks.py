@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 try:
@@ -36,10 +39,11 @@ class Tasks:
             self._open.append(new(task_name=name, max_subtasks=max_subtasks))
             self._open[-1].call_on_fit_task_begin(**self._told)
 
-    def end(self, fitted: Callable[[], dict[str, Any]]) -> bool:
+    def end(self, fitted: Callable[[], dict[str, Any]] | None) -> bool:
         """Whether a callback wants no further task beside this one.
 
-        `fitted` gives the attributes of an estimator whose fit had ended here.
+        `fitted` gives the attributes of an estimator whose fit had ended here; None if
+        it cannot end here.
         """
         return self._callbacks and self._open.pop().call_on_fit_task_end(
             **self._told, reconstruction_attributes=fitted
@@ -48,3 +52,33 @@ class Tasks:
     def abandon(self) -> None:
         """Forget what was begun within the first task: it failed."""
         del self._open[1:]
+
+
+Stage = Callable[[str, float], AbstractContextManager[None]]
+"""What a part of a search runs in: its name, and the share that is done at its end."""
+
+
+def silent(name: str, share: float) -> AbstractContextManager[None]:
+    """A part of a search of which nobody hears."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Parts of a search: printed where it is verbose, and tasks of callbacks."""
+
+    verbose: int
+    tasks: Tasks
+    told: Callable[[float], None]
+    """Called with the share that is done."""
+
+    @contextmanager
+    def __call__(self, name: str, share: float) -> Iterator[None]:
+        self.tasks.begin(name)
+        began = perf_counter()
+        yield
+        if self.verbose:
+            lapse = perf_counter() - began
+            print(f"Search: {name} in {lapse:.1f} s, {share:.0%} done")
+        self.told(share)
+        self.tasks.end(None)

@@ -62,7 +62,7 @@ def small_print(look: Look, whole: View, panels: list[View]) -> list[str]:
         (several and parts, f"ellipses contain {inside} of a component's probability"),
         (several and density, f"contours enclose {levels} of the probability"),
         (rows and not (density or doubts), "small markers: uncertain rows"),
-        (rows and doubts, "large and dark markers: uncertain rows"),
+        (rows and doubts, "large markers: uncertain rows"),
         (with_curves and doubts, f"lines: uncertainty, {most} at most"),
         (
             with_curves and parts and not doubts,
@@ -84,6 +84,14 @@ def rows_shown(look: Look, whole: View, panels: list[View]) -> list[str]:
         (lacking and not matrix, f"{total - present[0]:,} rows lack a value"),
         (lacking and matrix, "a panel shows the rows that have its features"),
     )
+
+
+def features_shown(drawn: list[int], names: list[str], chosen: bool) -> str | None:
+    """That only some features are drawn, and by which rule if none were chosen."""
+    some = f"{len(drawn)} of {len(names)} features"
+    if len(drawn) == len(names):
+        return None
+    return f"{some} drawn" if chosen else f"the {some} that separate components most"
 
 
 def _holding(*phrases: tuple[bool, str]) -> list[str]:
@@ -110,7 +118,8 @@ def note_above(ax: Axes, phrases: list[str]) -> Any:
     It is the label of a second x axis: Axes place their titles, whoever gives them
     one, above what is labelled at the top.
     """
-    top = ax.secondary_xaxis("top")
+    # Functions of modules, or figures could not be pickled.
+    top = ax.secondary_xaxis("top", functions=(np.positive, np.positive))
     top.tick_params(which="both", top=False, labeltop=False)
     top.spines["top"].set_visible(False)
     text = fold("; ".join(phrases), SMALL["fontsize"], width_of(ax))

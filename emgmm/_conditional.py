@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ._blocks import ArrayBlocks
 from ._estep import responsibilities, responsibilities_of
+from ._far import settle
 from ._kernels import Whitened
 from ._parameters import Parameters
 from ._patterns import each_pattern, order_by_pattern
@@ -59,7 +60,8 @@ class Regression:
             return responsibilities_of(blocks, self.known)
         with np.errstate(all="ignore"):
             kernel = Whitened(self.known, DOUBLE, Scratch())
-            return responsibilities(kernel, kernel.log_joint(kernel.features(rows)))
+            log_joint = kernel.log_joint(kernel.features(rows))
+            return responsibilities(kernel, settle(log_joint, rows, self.known))
 
     def line(self, rows: NDArray, k: int) -> NDArray:
         """Means (n, others) of a component, given the rows."""

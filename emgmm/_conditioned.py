@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import MATRICES, finite, gram, inverse_triangles
+from ._algebra import MATRICES, gram, inverse_triangles, lower_cholesky
 
 
 class Conditioned(NamedTuple):
@@ -35,12 +35,14 @@ def from_factors(factors: NDArray, missing: NDArray) -> Conditioned:
 
     Of U (K, d, d) with precision U U', and features in an order in which what is
     missing (S, d) comes last: one Cholesky factor and its inverse hold all.
-    LinAlgError where rounding has left no positive definite matrix.
+    LinAlgError where covariances are infinite.
     """
     units = 2.0 ** -np.round(np.log2(np.abs(factors).max(axis=-1)))
-    matrices = MATRICES.invert(factors * units[..., None])  # whatever the user's units
+    # Whatever the user's units.
+    roots = MATRICES.invert_factors(factors * units[..., None])
     order = np.argsort(missing, axis=1, kind="stable")
-    lower = np.linalg.cholesky(finite(matrices[:, order[:, :, None], order[:, None]]))
+    permuted = np.moveaxis(roots[..., order], -2, 1)
+    lower = lower_cholesky(gram(roots)[:, order[:, :, None], order[:, None]], permuted)
     inverse = inverse_triangles(lower)
     last = np.take_along_axis(missing, order, axis=1)
     own = lower * (last[:, :, None] & last[:, None])

@@ -8,7 +8,6 @@ the values were estimated is no concern of it; that is a family's rule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from ._algebra import MATRICES, VARIANCES, Algebra, gram, inverse_triangles
 from ._cached import cached_property
 
-BOUND_TOL = 1e-6  # share of a least variance that may be lacking
+BOUND_TOL = 1e-9  # share of a least variance that may be lacking
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
 
@@ -100,11 +99,20 @@ class Covariances(ABC):
 
     @staticmethod
     @abstractmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        """What values lack, laid out as products, so that the variance in no direction
-        is less than that of independent features with the least variances (d,).
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        """Whether the variance in no direction is less than that of independent
+        features with the least variances (d,)."""
 
-        None if they lack nothing; LinAlgError if they are not positive definite.
+    @staticmethod
+    @abstractmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        """What is to be added to the own scatter of a row so that the bound is met,
+        and the relative change, if values are the estimate with what was ``added``.
+
+        Both are laid out as products. Where values are beyond the bound without it,
+        nothing is added, but what is kept: that share of what was.
         """
 
     @abstractmethod
@@ -115,11 +123,8 @@ class Covariances(ABC):
         """The covariances of rows that are divided by units (d,)."""
         with np.errstate(over="ignore"):  # refused where they are published
             values = self.algebra.in_units(self.values, units)
-        return replace(
-            self,
-            values=values,
-            precisions_cholesky=self.algebra.scale(self.precisions_cholesky, units),
-        )
+            factors = self.algebra.scale(self.precisions_cholesky, units)
+        return replace(self, values=values, precisions_cholesky=factors)
 
     def nearness(self, variances: NDArray) -> NDArray:
         """Greatest ratio (K,), over all directions, of such variances to these.
@@ -144,14 +149,20 @@ class Covariances(ABC):
     def marginal(self, features: NDArray) -> Self:
         """The covariances of some of the features, by their indices."""
         values = self.algebra.take(self.values, features)
-        return self.from_values(values, self.n_components, len(features))
+        try:
+            return self.from_values(values, self.n_components, len(features))
+        except np.linalg.LinAlgError:  # what rounding has left of them
+            factors = self.algebra.of_roots(self.inverse_factors[..., features])
+            return type(self)(values, factors, self.n_components, len(features))
 
     def conditional(self, given: NDArray, others: NDArray) -> tuple[NDArray, Self]:
         """Slopes (K, others, given) of some features' regressions on those given, or
         (K, others, 0) where none depends on another; and the covariances that are left
         to them."""
-        slopes, values = self.algebra.condition(self.values, given, others)
-        left = self.from_values(values, self.n_components, len(others))
+        slopes, values, factors = self.algebra.condition(
+            self.values, self.inverse_factors, given, others
+        )
+        left = type(self)(values, factors, self.n_components, len(others))
         return np.broadcast_to(slopes, (self.n_components, *slopes.shape[-2:])), left
 
     def halfway(self, component: int) -> Self:
@@ -232,10 +243,15 @@ class Spherical(Covariances):
         return np.repeat((counts * values)[:, None], n_features, axis=1)
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
         # All features share the variance: it is at least the mean of theirs.
-        lacking = _lacking(values[:, None], least.mean(keepdims=True))
-        return lacking if lacking is None else np.tile(lacking, len(least))
+        return _reach(values, least.mean())
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition(values[:, None], least.mean(), own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * self.n_features * weights
@@ -272,8 +288,14 @@ class Diagonal(Covariances):
         return counts[:, None] * values
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        return _lacking(values, least)
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        return _reach(values, least)
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition(values, least, own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None]
@@ -315,8 +337,14 @@ class Tied(Covariances):
         return counts.sum() * values[None]
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        return _lacking_matrices(values[None], least)
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        return _matrices_reach(values, least)
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition_to_matrices(values[None], least, own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
@@ -356,8 +384,14 @@ class Full(Covariances):
         return counts[:, None, None] * values
 
     @staticmethod
-    def deficit(values: NDArray, least: NDArray) -> NDArray | None:
-        return _lacking_matrices(values, least)
+    def are_bounded(values: NDArray, least: NDArray) -> bool:
+        return _matrices_reach(values, least)
+
+    @staticmethod
+    def addition(
+        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+    ) -> tuple[NDArray, float]:
+        return _addition_to_matrices(values, least, own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None, None]
@@ -366,29 +400,40 @@ class Full(Covariances):
         return self.values.copy()
 
 
-def _lacking(variances: NDArray, least: NDArray) -> NDArray | None:
-    """What variances (K, d) lack to the least (d,), if they lack any of it."""
-    lacking = least - variances
-    if (lacking <= BOUND_TOL * least).all():
-        return None
-    return np.where(lacking > 0, lacking, 0.0)
+def _reach(variances: NDArray, least: NDArray) -> bool:
+    """Whether no variance (K, d) is less than the least (d,), but for a tolerance."""
+    return bool((variances >= (1 - BOUND_TOL) * least).all())
 
 
-def _lacking_matrices(matrices: NDArray, least: NDArray) -> NDArray | None:
-    """What matrices S (K, d, d) lack so that S - diag(least) is nowhere negative.
+def _matrices_reach(matrices: NDArray, least: NDArray) -> bool:
+    """Whether S - diag(least) is nowhere negative, but for a tolerance."""
+    try:
+        np.linalg.cholesky(matrices - np.diag((1 - BOUND_TOL) * least))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
-    In the coordinates in which S is the identity and the bound is diagonal, variances
-    less than the bound are raised to it. For a single free matrix that maximises the
-    likelihood of the bounded model.
-    """
-    diagonal = np.diag((1 - BOUND_TOL) * least)
-    with suppress(np.linalg.LinAlgError):
-        np.linalg.cholesky(matrices - diagonal)
-        return None
+
+def _addition(
+    variances: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+) -> tuple[NDArray, float]:
+    """Of variances (K, d), which follow the scatter in proportion or less."""
+    wanted = np.maximum((own + added) * (least / variances) - own, kept * added)
+    return wanted, float((np.abs(wanted - added) / variances).max())
+
+
+def _addition_to_matrices(
+    matrices: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+) -> tuple[NDArray, float]:
+    """The like of matrices, in coordinates in which each of them is the identity."""
     lower = np.linalg.cholesky(matrices)
-    scaled = inverse_triangles(lower) * np.sqrt(least)
-    ratios, axes = np.linalg.eigh(scaled @ scaled.mT)
-    excess = np.sqrt(np.maximum(ratios - 1, 0.0))
-    if not (excess**2 > BOUND_TOL).any():
-        return None
-    return gram(((lower @ axes) * excess[:, None, :]).mT)
+    inverse = inverse_triangles(lower)
+    bound = inverse * np.sqrt(least)
+    ratios, axes = np.linalg.eigh(bound @ bound.mT)
+    root = axes * np.sqrt(np.maximum(ratios, 0.0))[:, None, :] @ axes.mT
+    own, added = inverse @ own @ inverse.mT, inverse @ added @ inverse.mT
+    lacking = root @ (own + added) @ root - own - kept * added
+    excess, axes = np.linalg.eigh(lacking)
+    axes *= np.sqrt(np.maximum(excess, 0.0))[:, None, :]
+    wanted = kept * added + gram(axes.mT)
+    return lower @ wanted @ lower.mT, float(np.abs(wanted - added).max())

@@ -136,7 +136,10 @@ def whitened(
 def _gain_of_halves(
     white: NDArray, weights: NDArray, ridge: NDArray, half: NDArray
 ) -> float:
-    """Log-likelihood per row of two Gaussians, each for its half, less that of one."""
+    """Log-likelihood per row of two Gaussians, each for its half, less that of one;
+    minus infinity if a half has not rows enough for a covariance of its own."""
+    if not white.shape[1] < np.count_nonzero(half) < len(half) - white.shape[1]:
+        return -np.inf
     whole = squares(white, weights)
     first = squares(white[half], weights[half])
     gain = 0.0

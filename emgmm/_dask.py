@@ -20,7 +20,7 @@ from sklearn.utils.validation import validate_data
 from ._blocks import RowBlocks
 from ._cached import cached_property
 from ._inputs import as_rows, validated
-from ._rows import check_sample_weight, named
+from ._rows import check_same_weight, check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk
 
@@ -37,6 +37,8 @@ class Place(NamedTuple):
     n_features: int
     n_rows: int | None = None
     """How many it had when it was first seen."""
+    weight: float | None = None
+    """And the sum of their weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +128,9 @@ class OfDask(OutOfCore):
     @property
     def _places(self) -> list[Place]:
         starts, known = self._starts, vars(self).get("summary")
-        n_rows = [None] * len(starts) if known is None else known.n_rows
         n_features = repeat(self.X.shape[1])
-        return list(map(Place, range(len(starts)), starts, n_features, n_rows))
+        seen = (repeat(None),) * 2 if known is None else (known.n_rows, known.totals)
+        return list(map(Place, range(len(starts)), starts, n_features, *seen))
 
     @property
     def _starts(self) -> list[int | None]:
@@ -213,7 +215,10 @@ def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
                 f"{len(X)} rows, which had {place.n_rows} when it was first computed: "
                 "persist X, or make it from what does not change."
             )
-        return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
+        chunk = Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
+        if place.weight is not None and sample_weight is not None:
+            check_same_weight("sample_weight", chunk.weight, place.weight)
+        return chunk
 
 
 def _added(*sums: Any) -> Any:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _get_feature_names
 from ._captions import (
     entitle,
     entries,
+    features_shown,
     fold,
     legend_in,
     note_above,
@@ -226,7 +227,7 @@ class MixtureDisplay:
             responsibilities=responsibilities,
             sample_weight=counts,
             feature_names=[names[feature] for feature in drawn],
-            note=_drawn_of(len(drawn), len(names), chosen=features is not None),
+            note=features_shown(drawn, names, features is not None or len(weights) < 2),
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -256,9 +257,9 @@ class MixtureDisplay:
             - "classification": rows by their most probable component, the larger the
               more certain, and covariance ellipses; of one feature, a histogram, the
               density and the share that each component has in it.
-            - "uncertainty": rows the larger and darker the less probable their most
-              probable component is; of one feature, that uncertainty as the height of
-              a line.
+            - "uncertainty": rows in the colour of their most probable component, the
+              larger and stronger the less probable it is; of one feature, that
+              uncertainty as the height of a line.
             - "density": contours of the density; of one feature, a histogram and the
               density.
         levels : array-like, default=None
@@ -269,8 +270,9 @@ class MixtureDisplay:
             Draw the components into densities too, by dashed ellipses or curves.
         max_rows : int, default=5000
             Greatest number of rows in a scatter plot. If there are more, those drawn
-            are evenly spread over components and certainties, always the same ones.
-            Histograms show all rows that have the feature.
+            are evenly spread over components and certainties, always the same ones,
+            and the small print has their number. Histograms show all rows that have
+            the feature.
         scatter_kwargs, ellipse_kwargs, contour_kwargs, curve_kwargs : dict
             Passed to matplotlib's `scatter`, `plot` (of ellipses), `contour`, and
             `plot` or `vlines` (of one feature), before the display's own choices;
@@ -448,7 +450,7 @@ def _names(mixture: Any, X: ArrayLike | None) -> list[str]:
 def _chosen(features: Any, names: list[str], mixture: tuple[NDArray, ...]) -> list[int]:
     """Indices of the features to be drawn."""
     if features is None:
-        return _most_telling(*mixture)
+        return _most_separating(*mixture)
     asked = [features] if np.ndim(features) == 0 else features
     chosen = [_index_of(feature, names) for feature in asked]
     if not chosen or len(set(chosen)) < len(chosen):
@@ -457,15 +459,6 @@ def _chosen(features: Any, names: list[str], mixture: tuple[NDArray, ...]) -> li
             "their indices or names."
         )
     return chosen
-
-
-def _drawn_of(n_drawn: int, n_features: int, *, chosen: bool) -> str | None:
-    """That only some features are drawn, and by which rule if none were chosen."""
-    if n_drawn == n_features:
-        return None
-    if chosen:
-        return f"{n_drawn} of {n_features} features drawn"
-    return f"the {n_drawn} of {n_features} features that separate components most"
 
 
 def _index_of(feature: Any, names: list[str]) -> int:
@@ -480,7 +473,9 @@ def _index_of(feature: Any, names: list[str]) -> int:
     )
 
 
-def _most_telling(weights: NDArray, means: NDArray, covariances: NDArray) -> list[int]:
+def _most_separating(
+    weights: NDArray, means: NDArray, covariances: NDArray
+) -> list[int]:
     """The features with the greatest shares of variance between components."""
     within = weights @ np.diagonal(covariances, axis1=1, axis2=2)
     between = weights @ (means - weights @ means) ** 2

@@ -19,9 +19,11 @@ from ._estep import expectation
 from ._families import CovarianceFamily
 from ._mstep import DEGENERATE, EPS, Regularization, Relative
 from ._parameters import Parameters
+from ._statistics import Statistics
 
 # Relative, of a log-likelihood: by more than this it does not fall.
 ROUNDING, ROUNDING_OF_FLOAT32 = 64 * EPS, 1e-7
+WORSE = 10.0  # times as much, by which a mixture is worse than the best
 NOISE_OF_FLOAT32 = 4e-5  # in steps of EM
 NEGLIGIBLE = 1e-3  # share of variances that may be added where steps are lengthened
 
@@ -42,7 +44,7 @@ class EMResult:
     """Where one run of EM ended.
 
     ``lower_bounds`` holds the mean log-likelihood of the start and after each
-    iteration, so that its last entry belongs to ``mixture``.
+    iteration, of the best mixture until then: the last entry is that of ``mixture``.
     """
 
     mixture: Parameters
@@ -170,14 +172,15 @@ class _Ascent:
         self._blocks, self._options = blocks, options
         self._family = family.brief if options.accelerated else family
         self._mixture, self._stats = start, expectation(blocks, start)
-        self._bounds = [self._stats.log_likelihood / self._stats.weight]
+        self._reached = self._stats.log_likelihood / self._stats.weight
+        self._best, self._bounds = start, [self._reached]
         self._single = blocks.dtype == np.float32
         self._secants = Secants()
         self._added: NDArray | None = None
         self._following, self._own = start, np.zeros(0)
         self._longer: NDArray | None = None
         self._at_rest = False
-        self._rests = options.covar is options.scale and options.tol > 0
+        self._climbs = options.covar is options.scale
 
     @property
     def n_iter(self) -> int:
@@ -192,7 +195,7 @@ class _Ascent:
 
     @property
     def result(self) -> EMResult:
-        return EMResult(self._mixture, self._bounds, self.converged)
+        return EMResult(self._best, self._bounds, self.converged)
 
     @np.errstate(all="ignore")
     def look_ahead(self) -> None:
@@ -225,19 +228,44 @@ class _Ascent:
         mixture, step = further or (self._following, self._own)
         stats = expectation(self._blocks, mixture)
         reached = stats.log_likelihood / stats.weight
-        rounding = ROUNDING_OF_FLOAT32 if self._single else ROUNDING
-        lowest = self._bounds[-1] - rounding * max(abs(self._bounds[-1]), 1.0)
-        if not reached >= lowest and further:
+        if not self._below(reached, self._reached):
+            self._accept(step, further is not None, mixture, stats, reached)
+        elif further:
             self._secants.rejected(step)
-            reached = self._bounds[-1]
-        elif not reached >= lowest and self._rests:
+        elif self._climbs and (self._options.tol > 0 or not np.isfinite(reached)):
             # Only rounding, or what is added where there is no width, can do that.
             self._at_rest = True
-            reached = self._bounds[-1]
         else:
-            self._secants.accepted(step, longer=further is not None)
-            self._mixture, self._stats = mixture, stats
-        self._bounds.append(reached)
+            self._accept(step, False, mixture, stats, reached)
+        self._keep_best()
+
+    def _below(self, bound: float, other: float, margin: float = 1.0) -> bool:
+        """Whether it is less, by more than rounding, or not a number."""
+        rounding = ROUNDING_OF_FLOAT32 if self._single else ROUNDING
+        return not bound >= other - margin * rounding * max(abs(other), 1.0)
+
+    def _accept(
+        self,
+        step: NDArray,
+        longer: bool,
+        mixture: Parameters,
+        stats: Statistics,
+        reached: float,
+    ) -> None:
+        """Go on from another mixture."""
+        self._secants.accepted(step, longer)
+        self._mixture, self._stats, self._reached = mixture, stats, reached
+
+    def _keep_best(self) -> None:
+        """End an iteration: what would be published now, and its likelihood.
+
+        Where something is added to variances, EM does not climb the likelihood itself.
+        """
+        if self._below(self._reached, self._bounds[-1], WORSE):
+            self._bounds.append(self._bounds[-1])
+        else:
+            self._best = self._mixture
+            self._bounds.append(self._reached)
 
     def _further(self) -> tuple[Parameters, NDArray] | None:
         """The mixture a longer step away, unless it has no width."""

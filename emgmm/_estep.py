@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ._blocks import Blocks, RowBlocks, raised_by_rows
 from ._deviations import Deviations
+from ._far import settle
 from ._kernels import choose_kernel
 from ._missing import choose_incomplete, divided, observed_features
 from ._parameters import Parameters
@@ -170,7 +171,10 @@ def for_each_row(
 
     def visit(kernel: Kernel) -> NDArray:
         def of_block(X: NDArray) -> NDArray:
-            values = function(kernel, kernel.log_joint(kernel.features(X)))
+            log_joint = kernel.log_joint(kernel.features(X))
+            if kernel.unlimited and function in BETWEEN_COMPONENTS:
+                log_joint = settle(log_joint, X, mixture)
+            values = function(kernel, log_joint)
             return values.astype(out.dtype, copy=False)
 
         return blocks.map(of_block, out, rows=kernel.rows)
@@ -207,6 +211,10 @@ def log_density(
 def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
     """Probabilities of the components, shape (n, K), for a block of rows."""
     return kernel.posterior(log_joint)[1].T
+
+
+BETWEEN_COMPONENTS = (Kernel.labels, responsibilities)
+"""Functions of log-joint densities to which one added to all makes no difference."""
 
 
 def classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:

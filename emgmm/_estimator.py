@@ -11,16 +11,17 @@ from dataclasses import fields, replace
 from functools import partial
 from itertools import repeat
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._apart import moved_apart
 from ._blocks import Blocks, RowBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._columns import Features, split_features
@@ -50,8 +51,9 @@ from ._rows import (
     check_something_observed,
 )
 from ._runs import SINGULAR, Begin, ProblemOf
+from ._sklearn_names import SklearnNames
 from ._sources import NO_ROWS
-from ._split import STARTS, many_of, moved_apart
+from ._split import STARTS, many_of
 from ._stepwise import (
     SCHEDULES,
     START_ITER,
@@ -63,6 +65,8 @@ from ._stepwise import (
 )
 from ._threads import BLAS
 from ._validation import (
+    Names,
+    Suggesting,
     check_covariances,
     check_given,
     check_means,
@@ -72,7 +76,9 @@ from ._validation import (
     shape_of_means,
     unchanged_on_failure,
 )
+from .typing import CovarianceType, RowsLike
 
+MOST_STARTS = 2**31 - 1
 OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".split()
 OF_STREAM = ("n_steps_", "_running", "_gathered")
 """What a fit publishes that `partial_fit` does not, and the reverse."""
@@ -80,7 +86,9 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 Rows = TypeVar("Rows", bound=Blocks)
 
 
-class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
+class GaussianMixtureEM(
+    SklearnNames, Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimator
+):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
@@ -233,8 +241,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         `score` returns for the training data. After `partial_fit` a running mean, of
         each row under the parameters before it came.
     lower_bounds_ : ndarray of shape (n_iter_,)
-        Mean log-likelihood after each iteration of the kept fit. It stays as it was
-        where a longer step was taken back.
+        Mean log-likelihood after each iteration of the kept fit, of the best mixture
+        until then: it stays as it was where a longer step was taken back, or where
+        what `reg_covar` adds led to less.
     lower_bounds_of_starts_ : list of ndarray
         The like for each start that did not fail, in their order.
     n_samples_seen_ : float
@@ -353,12 +362,12 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "covariance_type": [StrOptions(set(FAMILIES))],
+        "covariance_type": [Names(FAMILIES)],
         "tol": [Interval(Real, 0.0, None, closed="left")],
-        "reg_covar": [StrOptions({"scale"}), Interval(Real, 0.0, None, closed="left")],
+        "reg_covar": [Names(["scale"]), Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(STARTS)), "array-like", callable],
+        "n_init": [Interval(Integral, 1, MOST_STARTS, closed="both")],
+        "init_params": [Names(STARTS), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
@@ -366,9 +375,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "acceleration": [StrOptions({"anderson"}), None],
+        "acceleration": [Names(["anderson"]), None],
         "step": [
-            StrOptions(set(SCHEDULES)),
+            Names(SCHEDULES),
             Interval(Real, 0.0, 1.0, closed="right"),
             callable,
         ],
@@ -378,9 +387,9 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self,
         n_components: int = 1,
         *,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
         tol: float = 1e-3,
-        reg_covar: float | str = "scale",
+        reg_covar: float | Literal["scale"] = "scale",
         max_iter: int = 1000,
         n_init: int = 1,
         init_params: str | ArrayLike | Callable[..., ArrayLike] = "split",
@@ -391,7 +400,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
-        acceleration: str | None = "anderson",
+        acceleration: Literal["anderson"] | None = "anderson",
         step: Step = "decreasing",
     ) -> None:
         self.n_components = n_components
@@ -417,7 +426,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         weights: ArrayLike,
         means: ArrayLike,
         covariances: ArrayLike,
-        covariance_type: str = "full",
+        covariance_type: CovarianceType = "full",
     ) -> Self:
         """Make a mixture from known parameters, without data.
 
@@ -469,7 +478,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return gmm
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Estimate the parameters by EM.
 
@@ -606,7 +615,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return self
 
     def fit_predict(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> NDArray:
         """Estimate the parameters and return the labels of the rows.
 
@@ -639,7 +648,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self._fit(X, y, sample_weight)
         return self.labels_ if hasattr(self, "labels_") else self.predict(X)
 
-    def predict(self, X: ArrayLike) -> NDArray:
+    def predict(self, X: RowsLike) -> NDArray:
         """Most probable component of each row.
 
         Parameters
@@ -671,7 +680,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         return for_rows(self, X, Telling(self._mixture(), Kernel.labels, np.int64))
 
-    def predict_proba(self, X: ArrayLike) -> NDArray:
+    def predict_proba(self, X: RowsLike) -> NDArray:
         """Responsibilities: probabilities of the components, given each row.
 
         Parameters
@@ -706,7 +715,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         telling = Telling(mixture, responsibilities, None, (len(mixture.weights),))
         return for_rows(self, X, telling)
 
-    def score_samples(self, X: ArrayLike) -> NDArray:
+    def score_samples(self, X: RowsLike) -> NDArray:
         """Log-density of each row.
 
         Parameters
@@ -739,7 +748,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return for_rows(self, X, Telling(self._mixture(), log_density))
 
     def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> float:
         """Mean log-density of a row.
 
@@ -775,7 +784,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         """
         return self._log_likelihood(X, sample_weight)[0]
 
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion on the rows; lower is better.
 
         Parameters
@@ -810,7 +819,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         mean, weight = self._log_likelihood(X, sample_weight)
         return self._bayesian_criterion(mean, weight)
 
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion on the rows; lower is better.
 
         Parameters
@@ -844,7 +853,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         mean, weight = self._log_likelihood(X, sample_weight)
         return -2 * mean * weight + 2 * self._n_parameters()
 
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated complete-data likelihood criterion; lower is better.
 
         BIC with a penalty for rows that belong to no component clearly:
@@ -1179,7 +1188,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         return gmm
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _fit(self, X: ArrayLike, y: Any, sample_weight: ArrayLike | None) -> Self:
+    def _fit(self, X: RowsLike, y: Any, sample_weight: ArrayLike | None) -> Self:
         """Validate, run EM from every start, publish the best."""
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
@@ -1217,13 +1226,13 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         with self._kept_if_it_fails(problem, progress):
             results = problem.runs(self._starts(problem, rows), progress)
             with BLAS.held():
-                best = progress.reached = problem.best(results)
+                best = progress.reached = problem.best(results.kept)
                 self._publish(problem.to_be_published(best), rows)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
-                    if result is best
-                    else np.array(problem.to_be_published(result).lower_bounds[1:])
-                    for result in results
+                    if bounds is best.lower_bounds
+                    else problem.bounds_of_the_user(bounds[1:])
+                    for bounds in results.lower_bounds
                 ]
                 return problem.defects(problem.numbered(best.mixture))
 
@@ -1356,9 +1365,11 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
         self._publish_mixture(result.mixture, blocks.float_type)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
-        # Of the parameters as published: float32 rounds them, and another order of the
-        # weights their sum.
-        rounded, published = blocks.float_type != np.float64, self._mixture()
+        # Of the parameters as published: float32 rounds them, their order a sum.
+        rounded = blocks.float_type != np.float64
+        weights = self.weights_ / self.weights_.sum()
+        same = replace(result.mixture, weights=weights)
+        published = self._mixture() if rounded else same
         if isinstance(blocks, RowBlocks):
             labels = np.empty(blocks.n_samples, dtype=np.int64)
             total = sum_over_rows(blocks, published, log_density, labels)
@@ -1397,7 +1408,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
             progress = Progress(self.verbose, self.verbose_interval)
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
-            best = problem.numbered(problem.best(results).mixture)
+            best = problem.numbered(problem.best(results.kept).mixture)
             running = Running.begun(problem.blocks, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
@@ -1509,7 +1520,7 @@ class GaussianMixtureEM(CallbackSupportMixin, ClusterMixin, BaseEstimator):
 
     def _log_likelihood(
         self,
-        X: ArrayLike,
+        X: RowsLike,
         sample_weight: ArrayLike | None,
         score: Callable[..., NDArray] | None = None,
     ) -> tuple[float, float]:

@@ -12,8 +12,7 @@ for it does without either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dgejsv
 
+from ._bounded import Estimate, bounded
 from ._covariances import Covariances, Diagonal, Full, Spherical, Tied
 from ._rules import (
     Rule,
@@ -42,15 +42,6 @@ ENOUGH_ROWS = 6  # of a component with variances of its own
 TRIAL_SWEEPS = 10  # before the best of several starts is chosen
 TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
 TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
-LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
-MAX_ADDITIONS = 30  # of scatter, until variances are at their bound
-
-Estimate = Callable[[NDArray, NDArray, Covariances | None], NDArray]
-"""(counts, scatter in the layout of the storage's products, start) -> values.
-
-The values minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k) within the family. Those with a
-common orientation begin at ``start``: from the previous covariances they cannot lose.
-"""
 
 
 @dataclass(frozen=True)
@@ -77,12 +68,9 @@ class CovarianceFamily:
         that of independent features with the least variances (d,)."""
         if not least.any():
             return self
-
-        def bounded(estimate: Estimate) -> Estimate:
-            return partial(_bounded, self.storage, estimate, least)
-
-        approach = self.approach and bounded(self.approach)
-        return replace(self, estimate=bounded(self.estimate), approach=approach)
+        estimate = bounded(self.storage, self.estimate, least)
+        approach = self.approach and bounded(self.storage, self.approach, least)
+        return replace(self, estimate=estimate, approach=approach)
 
     @property
     def by_feature(self) -> bool:
@@ -355,42 +343,6 @@ def _equal_matrix_of_any_volume(
 def _volumes(matrices: NDArray) -> NDArray:
     """Determinants to the power 1/d."""
     return np.exp(np.linalg.slogdet(matrices)[1] / matrices.shape[-1])
-
-
-# Variances bounded from below ------------------------------------------------------
-
-
-def _bounded(
-    storage: type[Covariances],
-    estimate: Estimate,
-    least: NDArray,
-    counts: NDArray,
-    scatter: NDArray,
-    start: Covariances | None,
-) -> NDArray:
-    """The estimate subject to least variances (d,), as ``Covariances.deficit`` has it.
-
-    By duality it is the estimate without a bound for more scatter, in the directions
-    where the bound is met; that is added until nothing is lacking. Of one free matrix
-    or variance the first addition is exact; more are taken where components share
-    volume, shape or orientation.
-    """
-    with suppress(np.linalg.LinAlgError):
-        values = estimate(counts, scatter, start)
-        if storage.deficit(values, least) is None:
-            return values
-    sizes = counts if len(scatter) == len(counts) else counts.sum(keepdims=True)
-    sizes = sizes.reshape(-1, *[1] * (scatter.ndim - 1))
-    # Without any scatter of their own, shares of a volume or shape are undefined.
-    ridge = LEAST_SHARE * least
-    scatter = scatter + sizes * (ridge if scatter.ndim == 2 else np.diag(ridge))
-    for _ in range(MAX_ADDITIONS):
-        values = estimate(counts, scatter, start)
-        deficit = storage.deficit(values, least)
-        if deficit is None:
-            break
-        scatter = scatter + sizes * deficit
-    return values
 
 
 # The table -----------------------------------------------------------------------

@@ -7,19 +7,14 @@ bytes.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
-import secrets
-import stat
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from importlib import import_module
 from io import BytesIO
 from operator import attrgetter
-from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -27,8 +22,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from ._agreement import MIXTURE, check_mixture
 from ._families import FAMILIES
-from ._published import MIXTURE, Published, check_mixture
+from ._published import Published
+from ._replacing import Path_, replacing
 from ._stepwise import OF_VALUES, PREFIX, Running
 
 FORMAT = "emgmm.GaussianMixtureEM"
@@ -57,7 +54,6 @@ TYPES = {
 MEMBER_HEADER = 30  # bytes before a member of an archive, at least
 KEPT = {*MIXTURE, *HISTORY, *STREAM}
 
-Path_ = str | os.PathLike[str]
 Values = dict[str, Any]
 
 
@@ -159,54 +155,6 @@ def naming(path: Path_) -> Iterator[None]:
             f"{os.fspath(path)!r} is damaged, or GaussianMixtureEM.save did not write "
             f"it: {cause}. Save the model again, or take a sound copy."
         ) from error
-
-
-@contextmanager
-def replacing(path: Path_) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place only when it is whole.
-
-    It has the mode of the file that is there, which must be one that may be written.
-    """
-    named = os.fspath(path)
-    if os.path.basename(named) in ("", os.curdir, os.pardir):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), named)
-    if os.path.exists(path) and not os.path.isfile(path):  # a device, a pipe
-        with open(path, "wb") as file:
-            yield file
-        return
-    target = Path(os.path.realpath(path))
-    beside = target.with_name(f".emgmm-{secrets.token_hex(8)}")
-    try:
-        before = _writable(target)
-        mode = 0o666 if before is None else 0o600  # what may be read, last of all
-        with open(beside, "xb", opener=partial(os.open, mode=mode)) as file:
-            yield file
-        if before is not None:
-            _take_over(beside, before)
-        os.replace(beside, target)
-    except OSError as error:
-        ours = error.filename in (None, str(beside), str(target))
-        if error.errno is None or not ours:
-            raise
-        raise OSError(error.errno, error.strerror, named) from error
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _writable(target: Path) -> os.stat_result | None:
-    """The state of a file that may be written; None if there is none."""
-    if not target.exists():
-        return None
-    if not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
-    return target.stat()
-
-
-def _take_over(path: Path, before: os.stat_result) -> None:
-    """Give a file the owner, if that is allowed, and the mode of another."""
-    with suppress(OSError, AttributeError):  # Windows has no owners
-        os.chown(path, before.st_uid, before.st_gid)
-    os.chmod(path, stat.S_IMODE(before.st_mode))
 
 
 def _can_be_kept(value: Any) -> bool:

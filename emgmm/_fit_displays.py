@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -327,6 +328,11 @@ class CriterionDisplay:
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw a line for each model, and mark the best candidate.
 
+        Differences from the best are on a linear scale where they are small and on a
+        logarithmic one beyond 10, which is decisive of BIC (beyond a tenth of what is
+        usual, of other criteria): candidates close to the best are apart, and all are
+        in the picture. For another scale call `ax_.set_yscale` afterwards.
+
         Parameters
         ----------
         ax : Axes, default=None
@@ -367,7 +373,7 @@ class CriterionDisplay:
         name = CRITERIA.get(self.criterion, self.criterion)
         self.ax_.set(xlabel="number of components", ylabel=f"{name} (less is better)")
         set_whole_ticks(self.ax_)
-        self.ax_.margins(x=0.08, y=0.12)
+        self.ax_.margins(x=0.08, y=0.16)
         self.best_ = self._mark(sizes, models, values)
         entitle(self.ax_, f"{name} by number of components")
         self._spread(values)
@@ -387,18 +393,12 @@ class CriterionDisplay:
             return
         best = float(self.best_.get_ydata()[0])
         unit = _unit(values[np.isfinite(values)] - best, self.criterion)
-        self.ax_.set_yscale(
-            "function",
-            functions=(
-                lambda value: np.arcsinh((value - best) / unit),
-                lambda height: best + unit * np.sinh(height),
-            ),
-        )
+        to, fro = (partial(each, best=best, unit=unit) for each in (_height, _value))
+        self.ax_.set_yscale("function", functions=(to, fro))
         ticks = [best + unit * step for step in (0, *_steps(values, best, unit))]
         self.ax_.yaxis.set_major_locator(FixedLocator(ticks))
-        self.ax_.yaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: _difference(value, best, unit))
-        )
+        label = partial(_difference, best=best, unit=unit)
+        self.ax_.yaxis.set_major_formatter(FuncFormatter(label))
         phrase = f"differences from the best, on a log scale beyond {unit:g}"
         gaps = ["gaps: not eligible"] if np.isnan(values).any() else []
         self.note_ = note_above(self.ax_, [phrase, *gaps])
@@ -418,6 +418,7 @@ class CriterionDisplay:
             horizontalalignment="center",
             verticalalignment="top",
             bbox={"facecolor": "white", "linewidth": 0, "pad": 0.5},
+            zorder=2.4,  # on the lines, below the frame
         )
         star: dict[str, Any] = {
             "marker": "*",
@@ -484,7 +485,17 @@ def _steps(values: NDArray, best: float, unit: float) -> list[float]:
     return steps[steps <= 1.001 * max(farthest, 1)].tolist()
 
 
-def _difference(value: float, best: float, unit: float) -> str:
+def _height(value: NDArray, best: float, unit: float) -> NDArray:
+    """Where a criterion is drawn."""
+    return np.arcsinh((value - best) / unit)
+
+
+def _value(height: NDArray, best: float, unit: float) -> NDArray:
+    """The criterion that is drawn at a height."""
+    return best + unit * np.sinh(height)
+
+
+def _difference(value: float, _: int | None, best: float, unit: float) -> str:
     """A tick: the best criterion itself, what others have more."""
     digits = max(0, -int(np.floor(np.log10(unit))))
     return f"{best:.{digits}f}" if value == best else f"+{value - best:.6g}"

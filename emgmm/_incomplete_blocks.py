@@ -71,8 +71,9 @@ class IncompleteBlocks(RowBlocks):
         seen = ~np.isnan(self.X) & (self.sample_weight > 0)[:, None]
         first = self.X[seen.argmax(axis=0), np.arange(self.X.shape[1])]
         first = np.nan_to_num(first.astype(np.float64))
-        total = self.sum(lambda rows, weights: weights @ _or_zero(rows - first))
-        return first + total / np.where(self.counts > 0, self.counts, 1.0)
+        with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
+            total = self.sum(lambda rows, weights: weights @ _or_zero(rows - first))
+            return first + total / np.where(self.counts > 0, self.counts, 1.0)
 
     @property
     def variances(self) -> NDArray:

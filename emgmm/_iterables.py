@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from ._blocks import RAISED, RowBlocks
 from ._inputs import validated
-from ._rows import check_map, check_sample_weight, named
+from ._rows import check_map, check_same_weight, check_sample_weight, named
 from ._sources import OutOfCore
 from ._summary import Chunk, joined
 
@@ -101,11 +101,12 @@ class Iterated(OutOfCore):
 
     def _checked(self) -> Iterator[Chunk]:
         """The user's blocks."""
-        n_rows = 0
+        n_rows, weight = 0, 0.0
         for number, block in enumerate(_told_where(self.begin, self.errors)):
             with named(number, n_rows):
                 chunk = self._check(number, *_pair(block))
             n_rows += len(chunk.X)
+            weight += chunk.weight
             if self._known and n_rows > self.n_samples:
                 break
             yield chunk
@@ -117,6 +118,8 @@ class Iterated(OutOfCore):
                 "iterator) of the same rows each time, or call partial_fit on each "
                 "block."
             )
+        if self._known:
+            check_same_weight("X", weight, self.weight)
 
     def _check(self, number: int, block: Any, sample_weight: Any) -> Chunk:
         """A block as floating-point numbers, with weights."""
@@ -132,11 +135,10 @@ class Iterated(OutOfCore):
             and (True if complete else "allow-nan"),
             estimator=self.estimator,
         )
-        if not self._known:
-            first = self.reset and number == 0
-            validate_data(self.estimator, block, reset=first, skip_check_array=True)
-        elif X.shape[1] != self.n_features:
+        if self._known and X.shape[1] != self.n_features:
             raise ValueError(f"{X.shape[1]} features instead of {self.n_features}.")
+        first = self.reset and number == 0 and not self._known
+        validate_data(self.estimator, block, reset=first, skip_check_array=True)
         return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
 
 
@@ -173,7 +175,9 @@ def _noted(where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error.add_note(f"{RAISED} where {where}.")
+        note = f"{RAISED} where {where}."
+        if note not in getattr(error, "__notes__", ()):  # the same may come again
+            error.add_note(note)
         raise
 
 

@@ -122,7 +122,7 @@ class Relative:
     ) -> Relative:
         """For rows of such sizes (d,) and rounding steps (d,), NaN of constants; so
         many are complete if there is a number."""
-        least = np.where(sizes > 0, (resolution * sizes) ** 2, 1.0)
+        least = np.where(np.isnan(steps), 0.0, (resolution * sizes) ** 2)
         rounding = VARIANCE_OF_ROUNDING * np.nan_to_num(steps) ** 2
         rounding = np.where(rounding > least, rounding, 0.0)
         constant = np.where(np.isnan(steps), 1.0, 0.0)
@@ -140,7 +140,9 @@ class Relative:
         previous: Parameters | None,
         added: NDArray | None,
     ) -> tuple[Parameters, NDArray | None]:
-        constant = self.constant * family.storage.by_feature
+        constant = self.constant
+        if not family.storage.by_feature and not constant.all():
+            constant = np.zeros(1)  # of the variance that features share
         if added is None:
             with suppress(np.linalg.LinAlgError):
                 mixture = m_step(stats, family, constant, previous)

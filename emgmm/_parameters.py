@@ -11,6 +11,7 @@ from ._covariances import Covariances, Full
 from ._ties import ranks
 
 LOG_2_PI = float(np.log(2 * np.pi))
+NEAR = 0.1  # squared standard deviations, and share of weights, of one maximum
 SAME = 1e-6  # of weights and variances a share, of means a share of their feature's
 # standard deviation: less than that does not order components
 BLOCK_SIZE = 2**16  # numbers that are drawn at a time
@@ -101,3 +102,17 @@ def _equal_to(mixture: Parameters, k: int) -> NDArray:
     own = covariances.factors[k].reshape(1, means.shape[1], -1)
     alike = np.abs(factors - own) <= EQUAL * np.abs(own).max(axis=2, keepdims=True)
     return others[alike.all(axis=(1, 2))]
+
+
+def are_near(mixture: Parameters, other: Parameters) -> bool:
+    """Whether components are those of the other, as good as in their places."""
+    variances = other.covariances.variances
+    shifts = (mixture.means[:, None] - other.means) ** 2 / variances
+    distances = shifts.mean(axis=-1)
+    nearest = distances.argmin(axis=1)
+    weights = other.weights[nearest]
+    return bool(
+        len(set(nearest.tolist())) == len(nearest)
+        and distances.min(axis=1).max() < NEAR
+        and np.all(np.abs(mixture.weights - weights) < NEAR * weights)
+    )

@@ -18,8 +18,12 @@ from ._inputs import as_rows, columns_named
 from ._validation import as_numbers
 from ._weights import are_ones, ones
 
-# Sums of weights below which shares of rows would underflow.
-MIN_TOTAL_WEIGHT = 1e-290
+# Numbers of components, and how many of them can be compared.
+MOST_COMPONENTS, MOST_SIZES = 2**31 - 1, 10_000
+# Relative difference of sums of the same weights, in another order.
+SAME_WEIGHT = 1e-9
+# Sums of weights beyond which shares of rows, or weighted squares, are no numbers.
+MIN_TOTAL_WEIGHT, MAX_TOTAL_WEIGHT = 1e-290, 1e290
 
 
 def check_rows(
@@ -153,9 +157,18 @@ def named(number: int, n_rows: int | None) -> Iterator[None]:
         raise ValueError(f"Block {number} of X{begin}: {error}") from error
 
 
+def check_same_weight(what: str, weight: float, before: float) -> None:
+    """Whether rows have the weights that they had when they were first seen."""
+    if not abs(weight - before) <= SAME_WEIGHT * before:
+        raise ValueError(
+            f"{what} has a weight of {weight:.6g} in all, and had {before:.6g} in the "
+            "first pass over the rows: give the same weights in every pass."
+        )
+
+
 def check_total_weight(total: float) -> None:
     """Shares of it neither over- nor underflow."""
-    if not MIN_TOTAL_WEIGHT < total < np.inf:
+    if not MIN_TOTAL_WEIGHT < total < MAX_TOTAL_WEIGHT:
         raise ValueError(
             f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
             "scale the weights, which changes no fit."
@@ -181,10 +194,36 @@ def check_enough_rows(blocks: Blocks, n_components: int) -> None:
 
 def check_sizes(n_components: Any) -> list[int]:
     """Numbers of components to be compared, in ascending order."""
+    check_number_of_sizes(n_components)
     given = np.unique(as_numbers(n_components, "n_components"))
-    if not given.size or given[0] < 1 or (np.rint(given) != given).any():
+    whole = given.size and given[0] >= 1 and (np.rint(given) == given).all()
+    if not whole or given[-1] > MOST_COMPONENTS:
         raise ValueError(
             f"n_components={n_components!r}: give whole numbers of 1 or more that are "
-            "to be compared, such as [1, 2, 3]."
+            f"to be compared, up to {MOST_COMPONENTS}, such as [1, 2, 3]."
         )
     return given.astype(int).tolist()
+
+
+def sizes_refused(sizes: list[int], rows: Blocks) -> dict[int, str]:
+    """Numbers of components for which there are too few rows, and what to say of it."""
+    refused = {}
+    for size in sizes:
+        try:
+            check_enough_rows(rows, size)
+        except ValueError as error:
+            refused[size] = str(error)
+    return refused
+
+
+def check_number_of_sizes(n_components: Any) -> None:
+    """Whether so many numbers of components can be compared at all."""
+    try:
+        number = len(n_components) if hasattr(n_components, "__len__") else 1
+    except OverflowError:  # of a range
+        number = MOST_COMPONENTS
+    if number > MOST_SIZES:
+        raise ValueError(
+            f"n_components={n_components!r:.60} are {number} numbers or more: give at "
+            f"most {MOST_SIZES} that are to be compared, none above the number of rows."
+        )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,23 @@ MOST_NAMED = 3  # features
 HALF_A_ROW = 0.5  # which components share with others, and so lack
 ROUNDING = 1e-10  # share of a mean log-likelihood below which no two differ
 VANISHED = 0.5  # effective rows below which a component is taken to hold none
+
+
+class Runs(NamedTuple):
+    """Results from several starts, of which those are kept that may be the best."""
+
+    kept: list[EMResult]
+    lower_bounds: list[Sequence[float] | NDArray]
+    """Of every start, in their order."""
+
+    def add(self, result: EMResult, merit: Callable[[EMResult], Any]) -> None:
+        """Keep the result, unless one before is as good."""
+        if all(merit(result) > merit(before) for before in self.kept[-1:]):
+            self.kept.append(result)
+            self.lower_bounds.append(result.lower_bounds)
+        else:
+            self.lower_bounds.append(np.array(result.lower_bounds))
+
 
 Begin = Callable[[Progress], Parameters]
 """Makes a start, and says how far it has come; LinAlgError where it is singular."""
@@ -80,9 +97,9 @@ class ProblemOf(Generic[Rows]):
         with BLAS.held():
             return run_em(self.blocks, start, self.family, self.options, progress)
 
-    def runs(self, starts: Iterable[Begin], progress: Progress) -> list[EMResult]:
-        """Results of those starts of which none fails."""
-        results, failure = [], None
+    def runs(self, starts: Iterable[Begin], progress: Progress) -> Runs:
+        """Results of those starts that do not fail."""
+        results, failure = Runs([], []), None
         for number, start in enumerate(starts):
             try:
                 progress.begin(number, self.options.max_iter)
@@ -95,10 +112,10 @@ class ProblemOf(Generic[Rows]):
                 failure = error
                 progress.failed()
                 continue
-            results.append(result)
+            results.add(result, self.merit)
             if progress.end(result):
                 break
-        if not results:
+        if not results.kept:
             raise ValueError(SINGULAR) from failure
         return results
 
@@ -148,11 +165,14 @@ class ProblemOf(Generic[Rows]):
         result = replace(result, mixture=self.numbered(result.mixture))
         if (self.units == 1).all():
             return result
-        # Densities are of what rows have.
-        shift = self.blocks.counts @ np.log(self.units) / self.blocks.weight
-        bounds = [bound - shift for bound in result.lower_bounds]
         mixture = result.mixture.in_units(1 / self.units)
+        bounds = self.bounds_of_the_user(result.lower_bounds).tolist()
         return EMResult(mixture, bounds, result.converged)
+
+    def bounds_of_the_user(self, bounds: Sequence[float] | NDArray) -> NDArray:
+        """Mean log-densities of what rows have, in units of the user."""
+        shift = self.blocks.counts @ np.log(self.units) / self.blocks.weight
+        return np.array(bounds) - shift
 
     def unsupported(self, mixture: Parameters) -> list[str]:
         """Components of fewer rows than their own covariance needs, in words.
@@ -182,7 +202,7 @@ class ProblemOf(Generic[Rows]):
         collapsed &= ~vanished & ~few
         nothing = "value of some feature" if self.blocks.incomplete else "row"
         found = {
-            "next to no width, and few rows": collapsed,
+            "next to no width in some direction, and few rows": collapsed,
             f"fewer than {needed} effective rows": few,
             f"no {nothing}": vanished,
         }

@@ -5,44 +5,50 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel
-from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import RowBlocks
-from ._columns import Features
+from ._callbacks import CallbackSupportMixin, Stage, Stages, Tasks
 from ._defects import warn_of_search
 from ._em import EMResult
 from ._estep import classification_score, sum_over_rows
 from ._estimator import GaussianMixtureEM
 from ._families import FAMILIES, MODELS
 from ._given import check_in_memory
-from ._mixture import Mixture
-from ._rows import check_enough_rows, check_sizes
+from ._rows import check_sizes, sizes_refused
 from ._runs import SINGULAR, Problem
+from ._selected import Selected
 from ._sweep import Fit, Sweep
 from ._threads import BLAS
 from ._validation import (
+    Names,
+    Suggesting,
+    check_criterion,
     check_models,
     unchanged_on_failure,
 )
+from .typing import CovarianceType, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
-LEAD = "VVV"  # whose starts serve all models
+LEAD: CovarianceType = "VVV"  # whose starts serve all models
 CRITERIA = ("bic", "icl", "aic")
 TIE = 1e-9  # relative difference of criteria that rounding can make
 
+CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
 Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
 
 
-class GaussianMixtureIC(ClusterMixin, BaseEstimator):
+class GaussianMixtureIC(
+    Suggesting, Selected, CallbackSupportMixin, ClusterMixin, BaseEstimator
+):
     """Gaussian mixture whose model and number of components a criterion selects.
 
     Fits every covariance model with every number of components to all rows, and keeps
@@ -76,13 +82,16 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         Processes that models are shared between; None is 1, unless in a
         `joblib.parallel_config` context; -1 are as many as there are cores. They change
         no result. To start them takes some seconds; large data use threads as it is.
+    verbose : int, default=0
+        1 prints a line when the starts are found, and for each number of components.
 
     Attributes
     ----------
     best_estimator_ : GaussianMixtureEM
         The mixture selected, fitted to all rows.
     best_params_ : dict
-        Its `n_components` and `covariance_type`.
+        Its `n_components` and `covariance_type`:
+        `GaussianMixtureEM(**search.best_params_)` has them.
     best_index_ : int
         Its place in `criterion_` and in the columns of `results_`.
     criterion_ : ndarray of shape (n_candidates,)
@@ -104,6 +113,10 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         EM iterations of the last run of the mixture selected.
     mixture_ : Mixture
         The mixture selected as a distribution.
+    weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
+        The parameters of the mixture selected, as in `GaussianMixtureEM`.
+    converged_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, n_samples_seen_
+        Of the mixture selected, as in `GaussianMixtureEM`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -123,6 +136,13 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
 
     Components are numbered by descending weight, as in `GaussianMixtureEM`.
+
+    A fitted search predicts, scores, samples, imputes and is saved as its
+    `best_estimator_` is: that is what `save` writes, for `GaussianMixtureEM.load`.
+
+    From version 1.9 on scikit-learn has callbacks; `set_callbacks` takes its
+    `ProgressBar` and others. Tasks are "fit", and within it "starts", "n_components=9"
+    and so on downwards, and "all rows". A search does not stop before its end.
 
     NaN in `X` is a missing value; see the notes of `GaussianMixtureEM`. In criteria the
     number of rows is that of all of them, whatever they lack.
@@ -153,11 +173,11 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
-        "covariance_type": [StrOptions({"all", *FAMILIES}), "array-like"],
-        "criterion": [StrOptions(set(CRITERIA)), callable],
+        "covariance_type": [Names(["all", *FAMILIES]), "array-like"],
+        "criterion": [Names(CRITERIA), callable],
         **{
             name: GaussianMixtureEM._parameter_constraints[name]
-            for name in ("tol", "reg_covar", "max_iter", "random_state")
+            for name in ("tol", "reg_covar", "max_iter", "random_state", "verbose")
         },
         "n_jobs": [Integral, None],
     }
@@ -166,13 +186,14 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         self,
         n_components: int | ArrayLike = (1, 2, 3, 4, 5, 6, 7, 8, 9),
         *,
-        covariance_type: str | Sequence[str] = "all",
-        criterion: str | Criterion = "bic",
+        covariance_type: CovarianceTypes = "all",
+        criterion: Literal["bic", "icl", "aic"] | Criterion = "bic",
         tol: float = 1e-5,
-        reg_covar: float | str = "scale",
+        reg_covar: float | Literal["scale"] = "scale",
         max_iter: int = 1000,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        verbose: int = 0,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -182,6 +203,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         self.max_iter = max_iter
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -227,264 +249,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).labels_
         array([0, 0, 0, 1, 1, 1])
         """
-        return self._fit(X, sample_weight)
-
-    def predict(self, X: ArrayLike) -> NDArray:
-        """Most probable component of each row, in the mixture selected.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows; NaN is a missing value. Each row is assigned by what it has.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Numbers of the components.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureIC
-        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
-        >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).predict([[1.5], [30.0]])
-        array([0, 1])
-        """
-        return self._best().predict(X)
-
-    def predict_proba(self, X: ArrayLike) -> NDArray:
-        """Probabilities of the components for each row, in the mixture selected.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows; NaN is a missing value. A row with nothing has the weights of the
-            components as its probabilities.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-            Probabilities; rows sum to one.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureIC
-        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
-        >>> search = GaussianMixtureIC(n_components=[1, 2]).fit(X)
-        >>> search.predict_proba([[11.0]]).round(2)
-        array([[0.5, 0.5]])
-        """
-        return self._best().predict_proba(X)
-
-    def score_samples(self, X: ArrayLike) -> NDArray:
-        """Log-density of each row under the mixture selected.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows; NaN is a missing value. The density is that of what a row has, and
-            its logarithm 0 for a row with nothing.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Log-densities, in nats.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureIC
-        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
-        >>> search = GaussianMixtureIC(n_components=[1, 2]).fit(X)
-        >>> search.score_samples([[1.0]]).round(2)
-        array([-1.41])
-        """
-        return self._best().score_samples(X)
-
-    def score(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Mean log-density of a row under the mixture selected.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows; NaN is a missing value, as in `score_samples`.
-        y : Ignored
-            Present by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the mean.
-
-        Returns
-        -------
-        float
-            Mean log-likelihood, in nats; higher is better.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureIC
-        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
-        >>> round(GaussianMixtureIC(n_components=[1, 2]).fit(X).score(X), 2)
-        -1.91
-        """
-        return self._best().score(X, sample_weight=sample_weight)
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> tuple[NDArray, NDArray]:
-        """Draw rows from the mixture selected.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows, at least 1.
-        random_state : int, RandomState instance or None, default=None
-            Seed of this draw, as in `GaussianMixtureEM.sample`.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            The rows, grouped by component.
-        y : ndarray of shape (n_samples,)
-            Component of each row.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `n_samples` is not a whole number of 1 or more.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureIC
-        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
-        >>> search = GaussianMixtureIC(n_components=[1, 2]).fit(X)
-        >>> search.sample(10, random_state=0)[0].shape
-        (10, 1)
-        """
-        return self._best().sample(n_samples, random_state)
-
-    @property
-    def mixture_(self) -> Mixture:
-        """The mixture selected as a distribution, a `Mixture`; see there."""
-        return self._best().mixture_
-
-    def impute(
-        self,
-        X: ArrayLike,
-        *,
-        draw: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> NDArray:
-        """Replace what is missing, by the mixture selected.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows, with NaN where a value is missing.
-        draw : bool, default=False
-            False: conditional means. True: draws from the conditional distribution.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws, as in `GaussianMixtureEM.impute`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            The rows, with nothing missing.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            As `GaussianMixtureEM.impute` does.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from emgmm import GaussianMixtureIC
-        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [4, 3]]
-        >>> search = GaussianMixtureIC(n_components=[1]).fit(X)
-        >>> search.impute([[np.nan, 2.6]]).round(2)
-        array([[2. , 2.6]])
-        """
-        return self._best().impute(X, draw=draw, random_state=random_state)
-
-    def conditional_mean(
-        self,
-        X: ArrayLike,
-        given: Features,
-        return_std: bool = False,
-        return_cov: bool = False,
-    ) -> NDArray | tuple[NDArray, ...]:
-        """Predict features from others, by the mixture selected.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_given)
-            Values of the features given, in their order.
-        given : int, str, or list of int or str
-            Which features the columns are, by index or by name.
-        return_std : bool, default=False
-            Whether to return standard deviations too.
-        return_cov : bool, default=False
-            Whether to return covariances too. At most one of the two.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples, n_features - n_given)
-            Means of the other features.
-        std : ndarray of shape (n_samples, n_features - n_given)
-            Their standard deviations.
-        cov : ndarray of shape (n_samples, n_features - n_given, n_features - n_given)
-            Their covariances.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        RuntimeError, ValueError
-            As `GaussianMixtureEM.conditional_mean` does.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureIC
-        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [4, 3]]
-        >>> search = GaussianMixtureIC(n_components=[1]).fit(X)
-        >>> search.conditional_mean([[2.6]], given=1).round(2)
-        array([[2.]])
-        """
-        return self._best().conditional_mean(X, given, return_std, return_cov)
+        return self._fit(X, sample_weight, y=y)
 
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn is told of the estimator: rows may have missing values."""
@@ -498,11 +263,15 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         X: ArrayLike,
         sample_weight: ArrayLike | None,
         told: Callable[[float], None] = lambda share: None,
+        y: Any = None,
     ) -> Self:
         """Fit and select; `told` is called with the share that is done."""
+        weights = None if sample_weight is None else {"sample_weight": sample_weight}
+        tasks = Tasks(self, X=X, y=y, metadata=weights)
+        tasks.begin("fit", None)
         with unchanged_on_failure(self):
             rows = check_in_memory(self, X, sample_weight)
-            candidates = self._candidates(rows, told)
+            candidates = self._candidates(rows, Stages(self.verbose, tasks, told))
             self.results_ = _table(candidates, rows)
             self.criterion_ = self._criterion(candidates, rows, sample_weight)
             eligible = _eligible(self.criterion_, candidates)
@@ -510,6 +279,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
             self.best_index_ = _least(self.criterion_, eligible)
             best = candidates[self.best_index_]
             self._publish(best, rows)
+            tasks.end(dict)
         left_out = f"{np.sum(~eligible)} of {len(eligible)} candidates"
         warn_of_search(best.against, any(each.flat for each in candidates), left_out)
         if not best.converged:
@@ -524,44 +294,48 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
     def _publish(self, best: _Candidate, rows: RowBlocks) -> None:
         """Set the attributes of the mixture selected."""
         self.best_estimator_ = self._fitted(best, rows)
-        self.best_params_ = {"n_components": best.size, "covariance_type": best.name}
+        self.best_params_ = SelectedParams(
+            n_components=best.size, covariance_type=best.name
+        )
         self.labels_ = self.best_estimator_.labels_
         self.n_iter_ = self.best_estimator_.n_iter_
 
-    def _candidates(
-        self, rows: RowBlocks, told: Callable[[float], None]
-    ) -> list[_Candidate]:
+    def _candidates(self, rows: RowBlocks, stage: Stage) -> list[_Candidate]:
         """Every model with every number of components, fitted where there are rows."""
         sizes = check_sizes(self.n_components)
-        refused = _refused(sizes, rows)
+        refused = sizes_refused(sizes, rows)
         possible = [size for size in sizes if size not in refused]
         if not possible:
             raise ValueError(refused[min(sizes)])
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
-        def problem(name: str) -> Problem:
+        def problem(name: CovarianceType) -> Problem:
             view = views[FAMILIES[name].by_feature]
             return self._unfitted(name)._problem_in_units(*view)
 
         names = self._names(rows.X.shape[1])
-        problems = {name: problem(name) for name in names}
+        problems: dict[str, Problem] = {name: problem(name) for name in names}
         with Parallel(n_jobs=self.n_jobs) as parallel:
-            fits = Sweep(problems, problem(LEAD), parallel, told).fits(possible)
+            fits = Sweep(problems, problem(LEAD), parallel, stage).fits(possible)
         return [
             _candidate(name, size, problems[name], fits.get((name, size)), refused)
             for size in sizes
             for name in names
         ]
 
-    def _names(self, n_features: int) -> list[str]:
+    def _names(self, n_features: int) -> list[CovarianceType]:
         """Models to be compared."""
         given = self.covariance_type
-        if not isinstance(given, str):
-            return check_models(given)
         every = list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
-        return {"all": every}.get(given, [given])
+        if isinstance(given, str):
+            names = {"all": every}.get(given, [given])
+        else:
+            names = check_models(given)
+        return cast(list[CovarianceType], names)
 
-    def _unfitted(self, name: str, n_components: int = 1) -> GaussianMixtureEM:
+    def _unfitted(
+        self, name: CovarianceType, n_components: int = 1
+    ) -> GaussianMixtureEM:
         return GaussianMixtureEM(
             n_components,
             covariance_type=name,
@@ -590,7 +364,7 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
         """The criterion of every candidate, NaN where there is no fit."""
         if isinstance(self.criterion, str):
             return self.results_[self.criterion].copy()
-        values = np.full(len(candidates), np.nan)
+        values, failure = np.full(len(candidates), np.nan), None
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
                 gmm = self._fitted(candidate, rows)
@@ -599,12 +373,9 @@ class GaussianMixtureIC(ClusterMixin, BaseEstimator):
                     values[i] = self.criterion(gmm, X, sample_weight)
                 except Exception as error:  # a failed candidate stops no search
                     self.results_["failure"][i] = f"criterion failed: {error!r}"
+                    failure = error
+        check_criterion(self.criterion, values, failure)
         return values
-
-    def _best(self) -> GaussianMixtureEM:
-        """The mixture selected; NotFittedError if there is none."""
-        check_is_fitted(self)
-        return self.best_estimator_
 
 
 class _Candidate(NamedTuple):
@@ -614,7 +385,7 @@ class _Candidate(NamedTuple):
     degenerate.
     """
 
-    name: str
+    name: CovarianceType
     size: int
     n_parameters: int
     seconds: float = 0.0
@@ -628,19 +399,12 @@ class _Candidate(NamedTuple):
         return self.result is not None and self.result.converged
 
 
-def _refused(sizes: list[int], rows: RowBlocks) -> dict[int, str]:
-    """Numbers of components for which there are too few rows, and what to say of it."""
-    refused = {}
-    for size in sizes:
-        try:
-            check_enough_rows(rows, size)
-        except ValueError as error:
-            refused[size] = str(error)
-    return refused
-
-
 def _candidate(
-    name: str, size: int, problem: Problem, fit: Fit | None, refused: dict[int, str]
+    name: CovarianceType,
+    size: int,
+    problem: Problem,
+    fit: Fit | None,
+    refused: dict[int, str],
 ) -> _Candidate:
     n_parameters = problem.family.n_parameters_of_mixture(size, len(problem.units))
     seconds = fit.seconds if fit else 0.0

@@ -100,10 +100,11 @@ class OutOfCore(ABC):
         return blocks_of(X, weights, self.incomplete)
 
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
-        if are_moderate(self.sizes):
+        varying = ~np.isnan(self.steps)  # what is constant has no size
+        if are_moderate(self.sizes[varying], self.weight):
             return self, np.ones(self.n_features)
         extremes = np.abs([self.summary.least, self.summary.greatest])
-        units = units_of(np.fmax.reduce(extremes), by_feature)
+        units = units_of(varying * np.fmax.reduce(extremes), by_feature, self.weight)
         return replace(self, units=units, scratch=Scratch()), units
 
     @property

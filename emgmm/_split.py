@@ -30,7 +30,7 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
-from ._parameters import Parameters, equal_components
+from ._parameters import Parameters
 from ._race import best_of_race
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
@@ -87,7 +87,7 @@ def from_rows(
     progress: Progress,
 ) -> Parameters:
     """The mixture of the labels or responsibilities of all rows, or of many."""
-    with BLAS.held():
+    with BLAS.held(), np.errstate(all="ignore"):
         sample = problem.of(many_of(problem.blocks, n_components))
         rows = start(completed(sample), n_components, rng)
         return sample.start(rows, n_components)
@@ -154,41 +154,6 @@ def _best_of_sample(
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
         return best_of_race(sample, problem, results).mixture
-
-
-def moved_apart(
-    problem: ProblemOf[Blocks],
-    start: Callable[[Progress], Parameters],
-    progress: Progress,
-) -> Parameters:
-    """A start whose equal components are moved to k-means centers of their rows.
-
-    EM would treat them alike in every iteration. LinAlgError where it is singular.
-    """
-    mixture = start(progress)
-    means = mixture.means.copy()
-    for equal in equal_components(mixture):
-        with BLAS.held(), np.errstate(all="ignore"):
-            means[equal] = _centers(problem, mixture, equal)
-    return replace(mixture, means=means)
-
-
-def _centers(
-    problem: ProblemOf[Blocks], mixture: Parameters, equal: NDArray
-) -> NDArray:
-    """One center for each of some components, of a sample of the rows they share."""
-    sample = problem.of(sample_of(problem.blocks, len(mixture.weights)))
-    rows = completed(sample)
-    shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
-    own = ArrayBlocks(rows.X, rows.sample_weight * shares)
-    standard = standardized(own, problem.options.scale.rounding)
-    labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
-    labels = labels.astype(np.intp)
-    weights = np.eye(len(equal))[:, labels] * own.sample_weight
-    counts = weights.sum(axis=1, keepdims=True)
-    centers = mixture.means[equal]
-    np.divide(weights @ own.X, counts, out=centers, where=counts > 0)
-    return centers
 
 
 def completed(problem: Problem) -> ArrayBlocks:
@@ -331,24 +296,30 @@ def common_starts(
     Components split, as models of such names; k-means of standardised features, and,
     where matrices are compared, of rows at covariance I.
     """
-    blocks, n_features = lead.blocks, lead.blocks.X.shape[1]
     starts: dict[int, list[NDArray]]
     starts = {size: [] for size in range(2, n_components + 1)}
-    starts[1] = [np.zeros(len(blocks.X), dtype=np.intp)]
+    starts[1] = [np.zeros(len(lead.blocks.X), dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
             grown = growth(lead.of_family(MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities.copy())
-    rows, weights = completed(lead), blocks.sample_weight
-    rounding = lead.options.scale.rounding
-    alike = [standardized(rows, rounding)]
-    # At covariance I all axes are principal: the first to be cut across is the rows'.
-    white = whitened(rows, rounding)[1][:, ::-1] if "VVV" in names else rows.X[:, :0]
-    # Few rows at covariance I are all as far from each other: rounding would choose.
-    if white.shape[1] == n_features > 1:
-        alike.append(ArrayBlocks(white, weights))
-    for view in alike:
-        for size in range(2, n_components + 1):
-            starts[size].append(kmeans_from_axes(view, size, np.random.RandomState(0)))
+    with suppress(np.linalg.LinAlgError):
+        for view in _views_to_cluster(lead, "VVV" in names):
+            for size in range(2, n_components + 1):
+                labels = kmeans_from_axes(view, size, np.random.RandomState(0))
+                starts[size].append(labels)
     return starts
+
+
+def _views_to_cluster(problem: Problem, of_matrices: bool) -> list[ArrayBlocks]:
+    """Rows with standardised features, and at covariance I."""
+    rows, rounding = completed(problem), problem.options.scale.rounding
+    views = [standardized(rows, rounding)]
+    # Few rows at covariance I are all as far from each other: rounding would choose.
+    if of_matrices and rows.X.shape[1] > 1:
+        # There all axes are principal: the first to be cut across is the rows'.
+        white = whitened(rows, rounding)[1][:, ::-1]
+        if white.shape == rows.X.shape:
+            views.append(ArrayBlocks(white, rows.sample_weight))
+    return views

@@ -36,6 +36,11 @@ class Chunk(NamedTuple):
     def _weighted(self) -> bool:
         return not are_ones(self.sample_weight)
 
+    @property
+    def weight(self) -> float:
+        """Sum of the weights."""
+        return float(self.sample_weight.sum() if self._weighted else len(self.X))
+
     def rows(self, rows: slice) -> Chunk:
         """Some of them."""
         return Chunk(self.X[rows], self.sample_weight[rows])

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -25,10 +25,11 @@ from sklearn.utils.parallel import delayed
 
 from ._algebra import WIDE
 from ._blocks import RowBlocks
+from ._callbacks import Stage, silent
 from ._em import EMResult, Progress
 from ._estep import responsibilities_of, statistics_of_start
 from ._families import MODELS
-from ._parameters import Parameters
+from ._parameters import Parameters, are_near
 from ._runs import Problem
 from ._split import common_starts, sample_of
 from ._statistics import Statistics
@@ -39,7 +40,6 @@ BEYOND = 1  # components more than the greatest number, which begins from those
 LESS_ONE = 2  # mixtures of one component less that take part in a race
 EQUAL = 1e-5  # difference of log-likelihoods of a row that tells starts apart
 SAME = 1e-7  # difference below which fits have come to the same maximum
-NEAR = 0.1  # squared standard deviations, and share of weights, of one maximum
 HOPE = 10.0  # times its last gain: what a start may be expected to gain
 FAINT = 1e-9  # responsibilities of the others for rows of a component taken away
 
@@ -78,33 +78,34 @@ class Fit(NamedTuple):
 class Sweep:
     """Problems by the names of their models, to be fitted together.
 
-    `lead` is the problem of free matrices; `parallel` runs tasks as joblib does; `told`
-    is called with the share that is done.
+    `lead` is the problem of free matrices; `parallel` runs tasks as joblib does; every
+    part of the search runs within a `stage`.
     """
 
     problems: dict[str, Problem]
     lead: Problem
     parallel: Callable[[Iterable[Any]], Any]
-    told: Callable[[float], None] = field(default=lambda share: None)
+    stage: Stage = silent
 
     def fits(self, sizes: list[int]) -> dict[tuple[str, int], Fit]:
         """Of every model with every number of components, for which there are rows."""
         weighted = int(np.count_nonzero(self.lead.blocks.sample_weight))
         most: int = min(max(sizes) + BEYOND, weighted)
-        level = self._on_a_sample(most)
         steps = sorted({*sizes, most}, reverse=True)
+        n_stages = len(steps) + 2
+        with self.stage("starts", 1 / n_stages):
+            level = self._on_a_sample(most)
         found: dict[tuple[str, int], Fit] = {}
         larger: dict[str, Fit] = {}
-        for done, size in enumerate(steps, start=1):
+        for number, size in enumerate(steps, start=2):
             if size + 1 not in steps:
                 larger = {}
-            larger = level.fitted(size, larger, exchanging=size in sizes)
+            with self.stage(f"n_components={size}", number / n_stages):
+                larger = level.fitted(size, larger, exchanging=size in sizes)
             if size in sizes:
                 found |= {(name, size): fit for name, fit in larger.items()}
-            self.told(done / (len(steps) + 1))
-        found = self._on_all_rows(found, level)
-        self.told(1.0)
-        return found
+        with self.stage("all rows", 1.0):
+            return self._on_all_rows(found, level)
 
     def _on_a_sample(self, n_components: int) -> _Levels:
         samples: dict[int, RowBlocks] = {}
@@ -294,7 +295,7 @@ def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
     gain = result.lower_bounds[-1] - result.lower_bounds[-2]
     if abs(ahead) <= EQUAL or ahead + HOPE * gain <= 0:
         return False
-    return ahead > 0 or not _near(result.mixture, best.mixture)
+    return ahead > 0 or not are_near(result.mixture, best.mixture)
 
 
 def _elsewhere(own: Start | None, ends: Iterable[Start | None]) -> list[Start]:
@@ -302,24 +303,10 @@ def _elsewhere(own: Start | None, ends: Iterable[Start | None]) -> list[Start]:
     seen = [own.like] if own and own.like else []
     chosen = []
     for end in ends:
-        if end and end.like and not any(_near(end.like, other) for other in seen):
+        if end and end.like and not any(are_near(end.like, other) for other in seen):
             chosen.append(end)
             seen.append(end.like)
     return chosen
-
-
-def _near(mixture: Parameters, other: Parameters) -> bool:
-    """Whether components are those of the other, as good as in their places."""
-    variances = other.covariances.variances
-    shifts = (mixture.means[:, None] - other.means) ** 2 / variances
-    distances = shifts.mean(axis=-1)
-    nearest = distances.argmin(axis=1)
-    weights = other.weights[nearest]
-    return bool(
-        len(set(nearest.tolist())) == len(nearest)
-        and distances.min(axis=1).max() < NEAR
-        and np.all(np.abs(mixture.weights - weights) < NEAR * weights)
-    )
 
 
 def _better(

@@ -6,20 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODERATE = 1e-60, 1e60  # sizes of numbers that any formula may take
+BESIDE_WEIGHTS = 1e-2, 1e2  # where sums of weights are not moderate
 # Weights in this range and their sums are far from the ends of float32.
 FLOAT32_WEIGHTS = 2.0**-40, 2.0**40
 
 
-def are_moderate(sizes: NDArray) -> bool:
-    """Whether squares of squares of such numbers neither over- nor underflow."""
-    least, most = MODERATE
+def are_moderate(sizes: NDArray, weight: float = 1.0) -> bool:
+    """Whether squares of squares of such numbers neither over- nor underflow, nor sums
+    of so much weight of squares."""
+    moderate = MODERATE[0] < weight < MODERATE[1]
+    least, most = MODERATE if moderate else BESIDE_WEIGHTS
     return bool(np.all((sizes == 0) | (least < sizes) & (sizes < most)))
 
 
-def units_of(sizes: NDArray, by_feature: bool) -> NDArray:
+def units_of(sizes: NDArray, by_feature: bool, weight: float = 1.0) -> NDArray:
     """Powers of two (d,) nearest to sizes (d,), or all to the largest of them; ones
     where the sizes are moderate."""
-    if are_moderate(sizes):
+    if are_moderate(sizes, weight):
         return np.ones(len(sizes))
     largest = sizes if by_feature else np.full_like(sizes, np.fmax.reduce(sizes))
     return 2.0 ** np.round(np.log2(np.where(largest > 0, largest, 1.0)))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 
 from ._algebra import MATRICES, VARIANCES
 from ._covariances import Covariances
@@ -41,6 +43,39 @@ def unchanged_on_failure(estimator: Any, but: str = "") -> Iterator[None]:
         raise
 
 
+class Names(StrOptions):
+    """Strings that errors list in this order; a set has another in each process."""
+
+    def __init__(self, options: Iterable[str]) -> None:
+        super().__init__(set(options))
+        self.options = tuple(options)
+
+
+class Suggesting:
+    """Validates parameters as scikit-learn does, and suggests names that are near."""
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()  # type: ignore[misc]
+        except InvalidParameterError as error:
+            own: Any = self
+            near = [
+                did_you_mean(value, constraint.options)
+                for name, value in own.get_params(deep=False).items()
+                for constraint in own._parameter_constraints.get(name, ())
+                if isinstance(constraint, StrOptions) and f"{name!r}" in str(error)
+            ]
+            raise InvalidParameterError(f"{error}{''.join(near)}") from None
+
+
+def did_you_mean(value: Any, options: Iterable[str]) -> str:
+    """A question that ends an error: the option nearest to a value, if one is near."""
+    folded = {option.lower(): option for option in options}
+    wanted = value.lower() if isinstance(value, str) else ""
+    near = get_close_matches(wanted, folded, n=1)
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""
+
+
 def check_models(names: Iterable[Any]) -> list[str]:
     """Names of covariance models to be compared, each once."""
     chosen = list(dict.fromkeys(map(str, names)))
@@ -48,9 +83,22 @@ def check_models(names: Iterable[Any]) -> list[str]:
     if unknown or not chosen:
         raise ValueError(
             f"covariance_type={names!r}: give 'all', or names from "
-            f"{', '.join(FAMILIES)}."
+            f"{', '.join(FAMILIES)}." + "".join(map(_nearest_model, unknown))
         )
     return chosen
+
+
+def _nearest_model(name: str) -> str:
+    return did_you_mean(name, FAMILIES)
+
+
+def check_criterion(criterion: Any, values: NDArray, failure: Exception | None) -> None:
+    """Whether a callable has failed for every candidate that it was asked of."""
+    if failure is not None and not np.isfinite(values).any():
+        raise ValueError(
+            f"criterion={criterion!r:.60} raised {failure!r:.200}, and gave no "
+            "candidate a finite number: correct it."
+        ) from failure
 
 
 def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:

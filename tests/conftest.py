@@ -96,6 +96,32 @@ def statistics_of(
     return Statistics(kind, origin, counts, sums, products, log_likelihood, weight)
 
 
+def rounding_in_float32(gmm, X: np.ndarray) -> float:
+    """How far a pass in float32 may move a log-density: eps kappa (``Quadratic``)."""
+    covariances = gmm._mixture().covariances
+    reach = np.abs(gmm.means_ - X.mean(axis=0)) + np.sqrt(covariances.variances)
+    precisions = np.abs(np.linalg.inv(covariances.dense()))
+    kappa = np.einsum("ki,kij,kj->k", reach, precisions, reach).max()
+    return float(np.finfo(np.float32).eps * kappa)
+
+
+def assert_same_but_for_float32(gmm, expected, X: np.ndarray) -> None:
+    """Whether fits differ by no more than what passes in float32 may, all added up: in
+    logarithms of weights, in means and standard deviations relative to the latter."""
+    bound = rounding_in_float32(expected, X) * (1 + expected.n_iter_)
+    one, other = gmm._mixture().covariances, expected._mixture().covariances
+    sd = np.sqrt(other.variances)
+    scales = 2 * sd[:, :, None] * sd[:, None, :]
+    differences = {
+        "weights_": np.log(gmm.weights_ / expected.weights_),
+        "means_": (gmm.means_ - expected.means_) / sd,
+        "covariances_": (one.dense() - other.dense()) / scales,
+        "lower_bounds_": gmm.lower_bounds_ - expected.lower_bounds_,
+    }
+    for name, difference in differences.items():
+        assert np.abs(difference).max() <= bound, name
+
+
 # scikit-learn's tests, run on this class, ask for these two fixtures.
 
 

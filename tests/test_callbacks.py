@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from emgmm import GaussianMixtureEM
+from emgmm import GaussianMixtureEM, GaussianMixtureIC
 
 try:
     from sklearn import callback
@@ -253,3 +253,51 @@ def test_without_iterations_none_is_told_of():
     recorder = Recorder()
     gmm_of(max_iter=0).set_callbacks(recorder).fit(X)
     assert recorder.names("begin") == ["fit", "init"]
+
+
+def search_of(**parameters):
+    models = ["EEE", "VVV"]
+    return GaussianMixtureIC([1, 2], covariance_type=models, **parameters)
+
+
+@told
+@pytest.mark.parametrize("method", ["fit", "fit_predict"])
+def test_a_search_tells_of_its_parts(method):
+    recorder = Recorder()
+    search = search_of().set_callbacks(recorder)
+    getattr(search, method)(X)
+    parts = ["starts", *(f"n_components={size}" for size in (3, 2, 1)), "all rows"]
+    assert recorder.names("begin") == ["fit", *parts]
+    assert recorder.names("end") == [*parts, "fit"]
+    assert recorder.names("setup") == recorder.names("teardown") == ["fit"]
+    assert not [name for name in vars(search) if "context" in name or "ctx" in name]
+    assert_array_equal(search.criterion_, search_of().fit(X).criterion_)
+
+
+@told
+def test_what_a_search_shows_at_its_end_is_fitted():
+    keeper = Keeper()
+    search = search_of().set_callbacks(keeper).fit(X, Y)
+    assert [name for name, _, fitted in keeper.kept if fitted is not None] == ["fit"]
+    _, (rows, y, metadata), fitted = keeper.kept[-1]
+    assert rows is X and y is Y and metadata is None
+    assert_array_equal(fitted.labels_, search.labels_)
+
+
+@told
+@pytest.mark.parametrize("fail", [("begin", "starts"), ("end", "n_components=2")])
+def test_a_search_whose_callback_fails_is_as_it_was(fail):
+    recorder = Recorder(fail=fail)
+    search = search_of().set_callbacks(recorder)
+    before = set(vars(search))
+    with pytest.raises(ValueError, match="told to fail"):
+        search.fit(X)
+    assert recorder.events[-1] == ("teardown", "fit", 0)
+    assert set(vars(search)) == before
+
+
+@told
+def test_callbacks_of_a_pipeline_are_told_of_a_search():
+    recorder = Propagated()
+    make_pipeline(StandardScaler(), search_of()).set_callbacks(recorder).fit(X)
+    assert "n_components=2" in recorder.names("begin")

@@ -14,7 +14,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import COVARIANCE_TYPES, make_blobs
+from conftest import COVARIANCE_TYPES, assert_same_but_for_float32, make_blobs
 from distributed import Client, LocalCluster, wait
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -104,7 +104,10 @@ def test_float32_stays_float32(rows, covariance_type):
     X = rows.astype(np.float32)
     settings = {"covariance_type": covariance_type, "max_iter": 3, "tol": 0}
     gmm = fit(array(X), acceleration=None, **settings)
-    assert_same(gmm, fit(X, acceleration=None, **settings), rtol=1e-5)
+    expected = fit(X, acceleration=None, **settings)
+    assert_same_but_for_float32(gmm, expected, X)
+    assert gmm.n_iter_ == expected.n_iter_
+    assert all(getattr(gmm, name).dtype == np.float32 for name in ATTRIBUTES[:3])
     assert gmm.predict_proba(array(X)).compute().dtype == np.float32
 
 
@@ -358,6 +361,18 @@ def test_chunks_that_change_between_passes_are_detected(rows):
     X = unknown(rows).map_blocks(growing, meta=_EMPTY)
     with pytest.raises(ValueError, match="200 rows, which had 100 when it was first"):
         fit(X)
+
+
+def test_weights_that_change_between_passes_are_detected(rows, weights):
+    seen = []
+
+    def vanishing(x):
+        seen.append(len(x))
+        return x if len(seen) <= 6 else 0 * x
+
+    own = array(weights).map_blocks(vanishing, meta=np.empty(0))
+    with pytest.raises(ValueError, match="has a weight of 0 in all, and had"):
+        fit(array(rows), own)
 
 
 def test_a_fit_goes_on_from_where_its_chunks_failed(rows):

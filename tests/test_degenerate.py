@@ -31,6 +31,7 @@ ALL = frozenset(MODEL_NAMES)
 NONE = frozenset()
 FULL = frozenset(m for m in ALL if MODELS[m].storage.products != "diagonal")
 SPHERICAL = frozenset({"EII", "VII"})
+EQUAL = frozenset({"EII", "EEI", "EEE"})  # no width of their own
 # Models whose fits follow the data when the unit of one feature changes.
 BY_FEATURE = ["EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVV", "VVV"]
 
@@ -111,10 +112,13 @@ def cases():
     binary = np.repeat([0.0, 1.0], 60)
     outlier, far = [[1e3, -1e3]], [[1e8, -1e8]]
     return {
-        "duplicates": Case(np.repeat(rng.standard_normal((6, 3)), 10, axis=0), 6, ALL),
-        "constant feature": Case(
-            np.c_[blobs, np.full(120, 0.1)], 2, ALL - SPHERICAL, SPHERICAL
+        "many duplicates": Case(
+            np.repeat(rng.standard_normal((6, 3)), 10, axis=0), 6, NONE, ALL
         ),
+        "duplicates": Case(
+            np.r_[blobs, np.repeat([[50.0, 0.0]], 2, axis=0)], 3, ALL - EQUAL, NONE
+        ),
+        "constant feature": Case(np.c_[blobs, np.full(120, 0.1)], 2, NONE, ALL),
         "collinear features": Case(
             np.c_[blobs, blobs.sum(axis=1)], 2, FULL, ALL - FULL
         ),
@@ -132,8 +136,8 @@ def cases():
         "a binary feature": Case(
             np.c_[0.1 * rng.standard_normal((120, 2)), binary],
             2,
-            ALL - SPHERICAL,
-            SPHERICAL,
+            NONE,
+            ALL,
         ),
         "regular": Case(make_blobs(0, 300, 3, 3), 3, NONE, ALL),
     }
@@ -546,6 +550,26 @@ def test_the_likelihood_of_degenerate_fits_never_falls_either(name, seed):
         assert gmm.converged_
 
 
+@unconverged
+@pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")
+@pytest.mark.parametrize("reg_covar", ["scale", 1e-6, 0.1])
+@each_model
+def test_the_best_mixture_met_is_published_where_em_goes_on_to_worse(name, reg_covar):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 3)) + np.repeat(
+        [[0, 0, 0], [6, 0, 0], [0, 6, 0]], 20, 0
+    )
+    settings = {"tol": 0.0, "max_iter": 40, "reg_covar": reg_covar, "random_state": 0}
+    for rows in (X.round(), np.c_[X, rng.integers(0, 2, 60)], X[::6], X):
+        gmm = GaussianMixtureEM(
+            4, covariance_type=name, init_params="random_from_data", **settings
+        ).fit(rows)
+        bounds = gmm.lower_bounds_
+        assert len(bounds) == 40
+        assert np.all(np.diff(bounds) >= -1e-10 * np.abs(bounds).max(initial=1.0))
+        assert_allclose(gmm.score(rows), bounds.max(), rtol=1e-8, atol=1e-8)
+
+
 @pytest.mark.parametrize("seed", range(6))
 @each_model
 def test_one_component_ends_at_once_whatever_its_condition(name, seed):
@@ -568,8 +592,9 @@ def test_light_rows_are_rows_too():
 def test_a_component_whose_width_is_the_number_in_reg_covar_is_told_of():
     rng = np.random.default_rng(0)
     X = np.r_[rng.standard_normal((100, 2)), np.full((8, 2), 50.0)]
-    with pytest.warns(emgmm.DegenerateComponentWarning, match="no width"):
+    with pytest.warns(emgmm.DegenerateComponentWarning, match="no width") as got:
         GaussianMixtureEM(2, reg_covar=1e-6).fit(X)
+    assert "reg_covar" not in str(got[0].message)  # which is a number already
 
 
 @pytest.mark.parametrize("reg_covar", [0.01, 0.3, 1.0])

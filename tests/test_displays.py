@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -436,7 +437,7 @@ def test_features_are_chosen_by_index_or_name(iris):
     assert draw(gmm, features=np.int64(0)).ax_.get_xlabel() == "a"
 
 
-def test_by_default_the_five_most_telling_features_are_drawn():
+def test_by_default_the_five_features_that_separate_most_are_drawn():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 8))
     X[:100, [0, 2, 3, 5, 7]] += 6
@@ -849,7 +850,7 @@ def test_the_small_print_names_other_kinds_levels_and_gaps(iris, fitted, gaps):
     note = note_of(draw(fitted, iris, features=[0, 1], kind="density", levels=0.9))
     assert note == "contours enclose 90% of the probability; 2 of 4 features drawn"
     uncertain = note_of(draw(fitted, iris, kind="uncertainty"))
-    assert "large and dark markers: uncertain rows" in uncertain
+    assert "large markers: uncertain rows" in uncertain
     assert "lines: uncertainty, 0.67 at most" in uncertain
     missing = np.isnan(gaps[:, :2]).any(axis=1).sum()
     lacking = note_of(draw(fitted, gaps, features=[0, 1]))
@@ -926,7 +927,7 @@ def dozen():
     return GaussianMixtureEM(12, covariance_type="EII").fit(X), X
 
 
-def test_twelve_components_are_told_from_one_another(dozen):
+def test_twelve_components_look_different(dozen):
     gmm, X = dozen
     display = draw(gmm, X)
     panel, legend = boxes(display.ax_, display.legend_)
@@ -1025,3 +1026,15 @@ def test_log_likelihoods_at_ticks_are_whole_numbers_not_offsets():
     display = ConvergenceDisplay([[-1.2012418, -1.2012369]]).plot()
     display.figure_.canvas.draw()
     assert display.ax_.yaxis.get_offset_text().get_text() == ""
+
+
+def test_figures_can_be_pickled(iris, fitted, search):
+    for figure in (
+        draw(fitted, iris, features=[0, 1]).figure_,
+        CriterionDisplay.from_estimator(search).figure_,
+        ConvergenceDisplay.from_estimator(fitted).figure_,
+    ):
+        again = pickle.loads(pickle.dumps(figure))
+        figure.canvas.draw()
+        again.canvas.draw()
+        assert_array_equal(again.canvas.buffer_rgba(), figure.canvas.buffer_rgba())

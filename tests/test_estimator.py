@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 import warnings
 
@@ -11,10 +12,11 @@ from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from emgmm import DegenerateComponentWarning, GaussianMixtureEM
+from emgmm import DegenerateComponentWarning, GaussianMixtureEM, GaussianMixtureIC
 from emgmm._families import FAMILIES
 
 
@@ -163,6 +165,7 @@ BAD_WEIGHTS = {
     "scalar": (2.0, r"sample_weight.shape == \(\)"),
     "huge": (np.full(30, 1e308), "sample_weight has a sum of inf"),
     "tiny": (np.full(30, 5e-324), "sample_weight has a sum of 1.48e-322"),
+    "huge sum": (np.full(30, 1e289), "sample_weight has a sum of 3e\\+290"),
     "few": (np.eye(30)[0], "sample_weight is positive for 1 of the 30 rows"),
 }
 EYE = np.eye(2)
@@ -298,16 +301,18 @@ def test_covariances_beyond_float64_are_refused_and_of_that_nothing_warns(
 
 
 @pytest.mark.parametrize("name", ["full", "tied", "diag", "spherical"])
-def test_variances_that_underflow_change_no_label_and_nothing_warns(name):
+def test_small_variances_change_no_label_and_those_that_underflow_are_refused(name):
     gmm = GaussianMixtureEM(2, covariance_type=name)
     labels = gmm.fit(GOOD).labels_
-    assert_array_equal(gmm.fit(2.0**-560 * GOOD).labels_, labels)
+    assert_array_equal(gmm.fit(2.0**-500 * GOOD).labels_, labels)
+    match = "too small for float64: scale X"
+    assert_unchanged_by(ValueError, match, gmm, 2.0**-560 * GOOD)
 
 
 def test_no_more_rows_than_features_warn_where_matrices_are_full():
     wide = np.random.default_rng(0).standard_normal((20, 30))
     for name in ["full", "tied", "VEV"]:
-        match = "fewer than 31 effective rows.*n_components"
+        match = "features follow from others, or outnumber rows.*drop features"
         with pytest.warns(DegenerateComponentWarning, match=match) as record:
             GaussianMixtureEM(2, covariance_type=name).fit(wide)
         assert [warning.filename for warning in record] == [__file__]
@@ -626,3 +631,76 @@ def test_parameters_can_be_fitted_on_from(iris):
         [0.5, 0.5], iris[[0, 100]], np.ones(2), "spherical"
     )
     assert gmm.fit(iris).converged_
+
+
+@pytest.mark.parametrize(
+    "estimator, name, value, meant",
+    [
+        (GaussianMixtureEM(), "covariance_type", "Full", "full"),
+        (GaussianMixtureEM(), "covariance_type", "diagonal", "diag"),
+        (GaussianMixtureEM(), "covariance_type", "vvv", "VVV"),
+        (GaussianMixtureEM(), "init_params", "k-means", "kmeans"),
+        (GaussianMixtureEM(), "reg_covar", "scaled", "scale"),
+        (GaussianMixtureIC(), "covariance_type", "spheric", "spherical"),
+        (GaussianMixtureIC(), "covariance_type", ["VVV", "tie"], "tied"),
+        (GaussianMixtureIC(), "criterion", "BIC", "bic"),
+    ],
+)
+def test_a_name_that_is_near_is_suggested(estimator, name, value, meant):
+    expected = re.escape(f"Did you mean {meant!r}?") + "$"
+    with pytest.raises(ValueError, match=f"{name}.*{expected}"):
+        estimator.set_params(**{name: value}).fit([[0.0], [1.0]])
+
+
+@pytest.mark.parametrize("value", ["xyz", 3, None])
+def test_where_no_name_is_near_none_is_suggested(value):
+    with pytest.raises(ValueError, match=r"covariance_type.* instead\.$"):
+        GaussianMixtureEM(covariance_type=value).fit([[0.0], [1.0]])
+
+
+@pytest.mark.parametrize(
+    "estimator, names",
+    [
+        (GaussianMixtureEM(), FAMILIES),
+        (GaussianMixtureIC(), ["all", *FAMILIES]),
+    ],
+)
+def test_names_of_models_are_listed_in_the_order_of_the_documentation(estimator, names):
+    listed = re.escape("{" + ", ".join(map(repr, names)) + "}")
+    with pytest.raises(ValueError, match=listed):
+        estimator.set_params(covariance_type="xyz").fit([[0.0], [1.0]])
+
+
+def test_a_subclass_may_have_parameters_without_constraints():
+    class Further(GaussianMixtureEM):
+        def __init__(self, covariance_type="full", colour="red"):
+            super().__init__(covariance_type=covariance_type)
+            self.colour = colour
+
+    with pytest.raises(ValueError, match="Did you mean 'full'"):
+        Further(covariance_type="fulll").fit([[0.0], [1.0]])
+
+
+@pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")  # few rows
+@pytest.mark.parametrize("weight", [1e-288, 1e100, 1e285])
+@pytest.mark.parametrize("scale", [1e-59, 1e50, 1e100])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_weights_and_scales_at_the_ends_of_numbers_change_no_fit(weight, scale, gaps):
+    X = make_three_clusters()
+    if gaps:
+        X[::7, 0] = np.nan
+    weights, change = np.full(len(X), weight), 2 * np.isfinite(X).mean() * np.log(scale)
+    for init_params in ("split", "kmeans", "k-means++", "random_from_data"):
+        gmm = GaussianMixtureEM(3, init_params=init_params, random_state=0)
+        expected = gmm.fit(X).lower_bound_ - change
+        gmm.fit(X * scale, sample_weight=weights)
+        assert_allclose(gmm.lower_bound_, expected, rtol=1e-9)
+    search = GaussianMixtureIC([3], covariance_type=["VVV", "VVI", "EVE"])
+    expected = search.fit(X).labels_
+    search.fit(X * scale, sample_weight=weights)
+    assert adjusted_rand_score(expected, search.labels_) == 1
+
+
+def make_three_clusters():
+    centers = np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    return np.random.default_rng(0).normal(np.repeat(centers, 20, axis=0))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import pickle
+import stat
 import warnings
 import zipfile
 
 import numpy as np
 import pytest
 from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import emgmm
@@ -263,6 +265,129 @@ def test_invalid_parameters_are_not_saved(path, tmp_path):
         gmm.set_params(n_components=1).save(tmp_path / "nowhere" / "other.npz")
 
 
+def test_any_model_that_is_saved_is_loaded_or_else_refused_by_save(tmp_path):
+    """Whatever has been assigned, one attribute at a time."""
+    X = make_blobs(0, 100, 2, 2)
+    tried = {
+        "weights_": [[0.5, 0.6], [1.0], [0.5, np.nan], [1.0, 0.0], "ab"],
+        "means_": [np.zeros((2, 2)), np.zeros((2, 3)), np.full((2, 2), np.inf)],
+        "covariances_": [np.ones((2, 2)), np.zeros((2, 2, 2)), None],
+        "precisions_": [None, np.zeros((2, 2, 2)), np.ones(3), np.full((2, 2, 2), 9.0)],
+        "precisions_cholesky_": [np.zeros((2, 2, 2)), -np.tile(np.eye(2), (2, 1, 1))],
+        "lower_bounds_": [[], np.array([np.nan]), None],
+        "lower_bound_": [np.nan, "high"],
+        "n_iter_": [-1, 2.5],
+        "converged_": ["yes"],
+        "n_samples_seen_": [0.0, np.inf],
+        "feature_names_in_": [["a"]],
+        "n_features_in_": [7],
+    }
+    path, outcomes = tmp_path / "model", set()
+    for name, values in tried.items():
+        for value in values:
+            gmm = GaussianMixtureEM(2).fit(X)
+            setattr(gmm, name, value)
+            try:
+                gmm.save(path)
+            except ValueError:
+                assert not path.exists()
+                outcomes.add("refused")
+            else:
+                loaded = GaussianMixtureEM.load(path)
+                assert_array_equal(loaded.score_samples(X), gmm.score_samples(X))
+                path.unlink()
+                outcomes.add("saved")
+    assert outcomes == {"refused", "saved"}
+
+
+def test_what_cannot_be_saved_says_why(tmp_path):
+    gmm = GaussianMixtureEM(2, covariance_type="VEV").fit(make_blobs(0, 100, 2, 2))
+    C = np.array([np.eye(2), np.diag([1.0, 9.0])])
+    gmm.covariances_, gmm.precisions_cholesky_ = C, 1 / np.sqrt(C + (C == 0)) * (C > 0)
+    with pytest.raises(ValueError, match="cannot be saved.*VEV.*more general") as error:
+        gmm.save(tmp_path / "model")
+    assert "covariances_" in str(error.value)
+    gmm.set_params(covariance_type="full").save(tmp_path / "model")  # the remedy
+    X = make_blobs(1, 20, 2, 2)
+    loaded = GaussianMixtureEM.load(tmp_path / "model")
+    assert_array_equal(loaded.score_samples(X), gmm.score_samples(X))
+
+
+def test_precisions_that_were_left_behind_are_those_of_the_factors(tmp_path):
+    gmm = GaussianMixtureEM.from_parameters([1.0], [[1.0, 2.0]], [[1.0, 2.0]], "diag")
+    gmm.covariances_ = 4 * gmm.covariances_
+    gmm.precisions_cholesky_ = gmm.precisions_cholesky_ / 2
+    loaded = saved_and_loaded(gmm, tmp_path / "model")
+    assert_allclose(loaded.precisions_, [[0.25, 0.125]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("spread", [8, 11, 15])
+@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.filterwarnings("ignore")
+def test_features_many_orders_of_magnitude_apart_are_saved(
+    name, spread, dtype, tmp_path
+):
+    X = (make_blobs(2, 200, 3, 2) * np.logspace(-spread, spread, 3)).astype(dtype)
+    try:
+        gmm = GaussianMixtureEM(2, covariance_type=name, init_params="kmeans").fit(X)
+    except ValueError as error:  # models that mix features have no width there
+        assert (
+            name in ("EEV", "VEV")
+            and "ill-defined" in str(error)
+            or "small" in str(error)
+        )
+    else:
+        loaded = saved_and_loaded(gmm, tmp_path / "model")
+        assert_array_equal(loaded.predict(X), gmm.labels_)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of files are POSIX's")
+def test_a_file_that_is_replaced_keeps_its_mode(path, fitted):
+    for mode in (0o600, 0o640, 0o755):
+        path.chmod(mode)
+        fitted.save(path)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    before = os.umask(0o027)
+    try:
+        fitted.save(path.with_name("new"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.with_name("new").stat().st_mode) == 0o640
+
+
+def test_a_file_that_must_not_be_written_is_not_replaced(path, fitted, monkeypatch):
+    """Root may write any file: as if one had asked as somebody else."""
+    sound = path.read_bytes()
+    monkeypatch.setattr("emgmm._files.os.access", lambda path, mode: False)
+    with pytest.raises(PermissionError) as error:
+        fitted.save(path)
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == sound and len(list(path.parent.iterdir())) == 1
+
+
+def test_errors_name_the_path_that_the_user_gave(fitted, tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError) as error:
+        fitted.save(tmp_path / "nowhere" / "model")
+    assert error.value.filename == str(tmp_path / "nowhere" / "model")
+
+    def fail(before, after):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("emgmm._files.os.replace", fail)
+    with pytest.raises(OSError, match="No space left") as error:
+        fitted.save(tmp_path / "model")
+    assert error.value.filename == str(tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["folder/", "folder/.", ""])
+def test_a_folder_is_no_file_to_save_to(fitted, tmp_path, name):
+    with pytest.raises(IsADirectoryError):
+        fitted.save(f"{tmp_path}/{name}")
+    assert not list(tmp_path.iterdir())
+
+
 # What does not come back -----------------------------------------------------------
 
 
@@ -360,6 +485,42 @@ def test_compressed_members_are_refused(path):
     with open(path, "wb") as file:
         np.savez_compressed(file, **arrays)
     assert_refused(path, "compressed")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_pipes_and_devices_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in [tmp_path / "pipe", "/dev/zero", os.devnull]:
+        with pytest.raises(ValueError, match="device or a pipe") as error:
+            GaussianMixtureEM.load(path)
+        assert repr(str(path)) in str(error.value)
+
+
+def test_members_that_overlap_are_refused(path):
+    """A directory that names the same bytes again and again."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    raw = bytearray(path.read_bytes())
+    end = raw.rindex(b"PK\5\6")
+    start = int.from_bytes(raw[end + 16 : end + 20], "little")
+    first = raw[start : raw.index(b"PK\1\2", start + 4)]
+    again = bytes(first).replace(names[0].encode(), b"x" * len(names[0]))
+    count = (len(names) + 1).to_bytes(2, "little")
+    size = (end - start + len(again)).to_bytes(4, "little")
+    tail = raw[end : end + 8] + count * 2 + size + raw[end + 16 :]
+    path.write_bytes(raw[:end] + again + tail)
+    with zipfile.ZipFile(path) as archive:
+        assert len(archive.namelist()) == len(names) + 1
+    assert_refused(path, "overlaps")
+
+
+def test_members_with_two_sizes_are_refused(path):
+    raw = bytearray(path.read_bytes())
+    start = int.from_bytes(raw[raw.rindex(b"PK\5\6") + 16 :][:4], "little")
+    size = int.from_bytes(raw[start + 24 : start + 28], "little")
+    raw[start + 20 : start + 24] = (size - 1).to_bytes(4, "little")
+    path.write_bytes(raw)
+    assert_refused(path, "two sizes")
 
 
 @pytest.mark.parametrize("name", ["means_", "lower_bounds_", "precisions_cholesky_"])

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from conftest import make_blobs
+from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC, Mixture, MixtureDisplay
@@ -20,6 +21,13 @@ MASKED = np.ma.masked_array(np.where(GAPS, 1e6, ROWS), mask=GAPS)
 DAYS = np.array(["2020-01-01", "NaT", "2020-01-03"] * 20, "M8[D]")[:, None]
 FITTED = GaussianMixtureEM(2).fit(ROWS)
 SEARCH = {"n_components": [1, 2], "covariance_type": ["EEE", "VVV"]}
+
+
+def drawn_rows(X):
+    """Those of a picture on axes of its own, which need not be closed."""
+    ax = Figure().subplots()
+    return MixtureDisplay.from_estimator(FITTED, X, ax=ax).X
+
 
 USES = {
     "fit": lambda X: GaussianMixtureEM(2).fit(X).means_,
@@ -37,16 +45,8 @@ USES = {
     "impute": FITTED.impute,
     "conditional_mean": lambda X: FITTED.mixture_.log_density(X),
     "log_density": FITTED.mixture_.log_density,
-    "display": lambda X: MixtureDisplay.from_estimator(FITTED, X).X,
+    "display": drawn_rows,
 }
-
-
-@pytest.fixture(autouse=True)
-def no_pictures_left_open():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
 
 
 @pytest.mark.parametrize("use", USES)

@@ -101,7 +101,7 @@ def test_families_are_given_the_covariances_before(soft, name):
     family = replace(MODELS[name], estimate=spy, approach=None)
     blocks = ArrayBlocks(X, np.ones(len(X)))
     first = m_step(statistics(family, responsibilities, X), family, 1e-6)
-    options = EMOptions(0.0, 3, Constant(np.full(3, 1e-6)), Relative(np.zeros(3)))
+    options = EMOptions(0.0, 3, Constant(np.full(3, 1e-6)), Relative(*np.zeros((3, 3))))
     run_em(blocks, first, family, options, Progress(0, 1))
     assert seen[0] is None
     assert seen[1] is first.covariances

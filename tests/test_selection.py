@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import tracemalloc
 import warnings
 from copy import copy
 
 import numpy as np
 import pytest
 from conftest import MODEL_NAMES, make_blobs
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -186,11 +188,50 @@ def test_clusters_of_fewer_rows_than_parameters_of_their_matrices_are_found(rng)
     assert search.best_params_["covariance_type"] in ("VVV", "EVV")
 
 
-def test_features_without_width_are_told(iris):
-    X = np.c_[iris, np.ones(len(iris))]
+def test_a_constant_feature_changes_no_selection(iris):
+    """Of models in which features have variances of their own."""
+    params = {"n_components": [1, 2, 3], "covariance_type": ["full", "diag", "tied"]}
+    expected = GaussianMixtureIC(**params).fit(iris)
+    search = GaussianMixtureIC(**params).fit(np.c_[iris, np.full(len(iris), 0.1)])
+    assert search.best_params_ == expected.best_params_
+    assert_array_equal(search.labels_, expected.labels_)
+
+
+def test_features_that_follow_from_others_are_named_as_a_reason(iris):
+    exact = iris + 0.1 * np.random.default_rng(0).random(iris.shape)  # not rounded
+    X = np.c_[exact, exact @ [1, 2, 3, 4]]
     with pytest.warns(DegenerateComponentWarning, match="no width in some direction"):
         search = GaussianMixtureIC(**FEW).fit(X)
     assert not search.results_["eligible"].all()
+
+
+def test_a_criterion_that_fails_for_all_candidates_is_the_cause(iris):
+    def criterion(gmm, X, sample_weight):
+        raise KeyError("price")
+
+    with pytest.raises(
+        ValueError, match=r"criterion=.* raised KeyError\('price'\)"
+    ) as e:
+        GaussianMixtureIC(**FEW, criterion=criterion).fit(iris)
+    assert isinstance(e.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize(
+    "sizes", [range(1, 10**7), range(1, 10**30), np.arange(1, 20_000)]
+)
+def test_more_numbers_of_components_than_can_be_compared_are_refused(sizes, iris):
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="give at most 10000 that are to be compared"):
+        GaussianMixtureIC(sizes).fit(iris)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [2**31, 10**30])
+def test_numbers_of_components_beyond_any_rows_are_refused(size, iris):
+    for sizes in (size, [1, size]):
+        with pytest.raises(ValueError, match="n_components=.*give whole numbers of 1"):
+            GaussianMixtureIC(sizes).fit(iris)
 
 
 def test_a_criterion_that_fails_for_one_candidate_does_not_stop_the_search(iris):
@@ -275,8 +316,8 @@ def test_singular_candidates_are_told_and_the_others_go_on(rng):
 
 
 def test_degenerate_candidates_are_not_selected(rng):
-    """Ten equal rows: the density at them can be as great as one likes."""
-    X = np.vstack([rng.standard_normal((60, 2)), np.full((10, 2), 3.0)])
+    """Eight equal rows: the density at them is great by chance."""
+    X = np.vstack([rng.standard_normal((60, 2)), np.full((8, 2), 3.0)])
     search = GaussianMixtureIC([1, 2, 3], covariance_type=["VVV", "EEE"]).fit(X)
     degenerate = search.results_["failure"] != ""
     assert degenerate.any() and not degenerate[search.best_index_]
@@ -285,8 +326,8 @@ def test_degenerate_candidates_are_not_selected(rng):
 
 
 def test_where_all_are_degenerate_one_is_selected_and_told():
-    X = np.repeat([[0.0, 1.0], [5.0, 5.0]], 10, axis=0)
-    with pytest.warns(DegenerateComponentWarning, match="of no width"):
+    X = np.random.default_rng(0).standard_normal((2, 2)).repeat(5, axis=0)
+    with pytest.warns(DegenerateComponentWarning, match="No candidate .* is eligible"):
         search = GaussianMixtureIC([2, 3], covariance_type=["VVV"]).fit(X)
     assert search.results_["failure"].all() and search.results_["eligible"].all()
     assert_array_equal(np.unique(search.labels_), [0, 1])
@@ -349,3 +390,67 @@ def test_the_share_that_is_done_is_told(iris):
     told = []
     GaussianMixtureIC(**FEW)._fit(iris, None, told.append)
     assert told[-1] == 1.0 and np.all(np.diff(told) > 0) and len(told) > 3
+
+
+ROW = [[5.0, 3.0, 1.5, 0.2], [np.nan, 3.0, 4.0, 1.0]]
+OFFERED = {
+    "predict": (ROW,),
+    "predict_proba": (ROW,),
+    "score_samples": (ROW,),
+    "score": (ROW, None, [1.0, 3.0]),
+    "bic": (ROW, [1.0, 3.0]),
+    "aic": (ROW,),
+    "icl": (ROW,),
+    "sample": (5, 0),
+    "impute": (ROW,),
+    "conditional_mean": ([[3.0]], 1),
+}
+
+
+@pytest.mark.parametrize("method", OFFERED)
+def test_a_search_does_what_its_best_estimator_does(searched_few, method):
+    arguments, best = OFFERED[method], searched_few.best_estimator_
+    assert_equal(
+        getattr(searched_few, method)(*arguments), getattr(best, method)(*arguments)
+    )
+    of_search, of_best = getattr(searched_few, method), getattr(best, method)
+    assert inspect.signature(of_search) == inspect.signature(of_best)
+    assert inspect.getdoc(of_search) == inspect.getdoc(of_best)
+
+
+def test_a_search_lacks_only_what_makes_or_alters_a_mixture(searched_few):
+    best = searched_few.best_estimator_
+    offered = {name for name in dir(best) if not name.startswith("_")}
+    lacking = offered - set(dir(searched_few)) - set(best.get_params())
+    makers = {"from_parameters", "load", "partial_fit", "set_partial_fit_request"}
+    assert lacking == makers
+    for name in offered - set(best.get_params()):
+        if name.endswith("_") and name != "mixture_":
+            assert_equal(getattr(searched_few, name), getattr(best, name))
+
+
+def test_what_a_search_saves_is_its_best_estimator(iris, searched_few, tmp_path):
+    searched_few.save(tmp_path / "model.npz")
+    loaded = GaussianMixtureEM.load(tmp_path / "model.npz")
+    assert_array_equal(loaded.predict_proba(iris), searched_few.predict_proba(iris))
+
+
+def test_attributes_of_the_best_come_with_a_fit_and_cannot_be_set(searched_few):
+    assert not hasattr(GaussianMixtureIC(), "means_")
+    with pytest.raises(AttributeError):
+        searched_few.means_ = np.zeros((1, 4))
+
+
+def test_best_params_make_the_model_anew(searched_few):
+    gmm = GaussianMixtureEM(**searched_few.best_params_)
+    assert gmm.get_params().items() >= searched_few.best_params_.items()
+
+
+def test_a_verbose_search_prints_its_parts(iris, searched_few, capsys):
+    search = GaussianMixtureIC(**FEW, verbose=1).fit(iris)
+    lines = capsys.readouterr().out.splitlines()
+    sizes = range(max(FEW["n_components"]) + 1, 0, -1)
+    parts = ["starts", *(f"n_components={size}" for size in sizes), "all rows"]
+    assert [line.split(" in ")[0] for line in lines] == [f"Search: {p}" for p in parts]
+    assert lines[-1].endswith("100% done")
+    assert_array_equal(search.criterion_, searched_few.criterion_)

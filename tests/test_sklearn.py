@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -308,3 +310,120 @@ def test_a_feature_without_values_is_refused_by_name(estimator, gaps, named):
     data = pd.DataFrame(X, columns=list("abcd")) if named else X
     with pytest.raises(ValueError, match="'c'" if named else "feature 2"):
         clone(estimator).fit(data)
+
+
+# Private names ---------------------------------------------------------------------
+
+READ = ["_estimate_log_prob", "_estimate_weighted_log_prob", "_estimate_log_prob_resp"]
+
+
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-10), (np.float32, 1e-4)])
+@pytest.mark.parametrize("covariance_type", SCIKIT_LEARN_TYPES)
+def test_private_methods_that_others_read_give_the_same(
+    pairs, covariance_type, dtype, rtol
+):
+    X, fitted = pairs
+    ours, theirs = GaussianMixtureEM(3), fitted[covariance_type][1]
+    ours.set_params(covariance_type=covariance_type)
+    ours._set_parameters(theirs._get_parameters())
+    for name in COMPARED:
+        assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-12)
+    for mine, other in zip(
+        ours._get_parameters(), theirs._get_parameters(), strict=True
+    ):
+        assert_array_equal(mine, other)
+    for name in READ:
+        found, expected = (
+            getattr(gmm, name)(X.astype(dtype)) for gmm in (ours, theirs)
+        )
+        pairs_of = zip(found, expected, strict=True)
+        for mine, other in (
+            pairs_of if isinstance(found, tuple) else [(found, expected)]
+        ):
+            assert_allclose(mine, other, rtol=rtol, atol=rtol)
+    assert_array_equal(ours._estimate_log_weights(), theirs._estimate_log_weights())
+    assert ours._n_parameters() == theirs._n_parameters()
+
+
+@pytest.mark.parametrize("covariance_type", SCIKIT_LEARN_TYPES)
+def test_responsibilities_are_published_as_a_mixture(pairs, covariance_type):
+    X, fitted = pairs
+    responsibilities = fitted[covariance_type][1].predict_proba(X)
+    mixtures = [
+        kind(3, covariance_type=covariance_type, reg_covar=1e-6)
+        for kind in (GaussianMixtureEM, GaussianMixture)
+    ]
+    for gmm in mixtures:
+        gmm._initialize(X, responsibilities)
+    for name in ["weights_", "means_", "covariances_", "precisions_cholesky_"]:
+        ours, theirs = (getattr(gmm, name) for gmm in mixtures)
+        assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
+
+
+def test_a_component_without_weight_has_log_densities():
+    gmm = GaussianMixtureEM.from_parameters(
+        [1.0, 0.0], [[0.0], [1.0]], [1.0, 1.0], "spherical"
+    )
+    constant = -0.5 * np.log(2 * np.pi)
+    assert_allclose(gmm._estimate_log_prob([[0.0]]), [[constant, constant - 0.5]])
+    assert_array_equal(gmm._estimate_log_weights(), [0.0, -np.inf])
+
+
+def test_rows_far_away_have_log_densities():
+    gmm = GaussianMixtureEM.from_parameters([1.0], [[0.0]], [1.0], "spherical")
+    assert_allclose(gmm._estimate_log_prob([[1e150]]), [[-0.5e300]])
+    assert gmm._estimate_weighted_log_prob([[1e160]]) == -np.inf
+
+
+@pytest.mark.parametrize(
+    "hook, remedy",
+    [
+        ("_initialize_parameters", "init_params"),
+        ("_initialize", "init_params"),
+        ("_m_step", "warm_start"),
+        ("_e_step", "warm_start"),
+        ("_estimate_log_prob", "warm_start"),
+        ("_compute_lower_bound", "warm_start"),
+        ("_check_parameters", "override fit"),
+    ],
+)
+def test_subclasses_are_warned_of_hooks_that_are_never_called(hook, remedy):
+    with pytest.warns(UserWarning, match=rf"Mine\.{hook} is never.*{remedy}") as caught:
+        Mine = type("Mine", (GaussianMixtureEM,), {hook: lambda self, *args: None})
+    assert len(caught) == 1
+    type("Further", (Mine,), {"fit": lambda self, X: self})  # not again
+
+    mixin = type("Mixin", (), {hook: lambda self, *args: None})
+    with pytest.warns(UserWarning, match=hook):
+        type("Mine", (mixin, GaussianMixtureEM), {})
+
+
+def test_warnings_of_hooks_point_at_the_class():
+    with pytest.warns(UserWarning) as caught:
+
+        class Mine(GaussianMixtureEM):
+            def _m_step(self, X, log_resp):
+                """Never called."""
+
+    assert caught[0].filename == __file__
+    assert issubclass(Mine, GaussianMixtureEM)
+
+
+def test_other_methods_are_overridden_without_a_warning():
+    names = ["_more", "predict", "fit", "_n_parameters"]
+    type("Mine", (GaussianMixtureEM,), dict.fromkeys(names, lambda self: None))
+
+
+def test_it_can_be_registered_as_scikit_learns_mixture():
+    """In a process of its own: a class that is registered stays so."""
+    code = (
+        "from sklearn.mixture import GaussianMixture\n"
+        "from emgmm import GaussianMixtureEM\n"
+        "assert not isinstance(GaussianMixtureEM(), GaussianMixture)\n"
+        "GaussianMixture.register(GaussianMixtureEM)\n"
+        "assert isinstance(GaussianMixtureEM(), GaussianMixture)\n"
+        "X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]\n"
+        "ours, theirs = GaussianMixtureEM(2).fit(X), GaussianMixture(2).fit(X)\n"
+        "assert abs(ours.score(X) - theirs.score(X)) < 1e-3\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -30,8 +30,6 @@ EXCLUDED = {
     "test_gaussian_suffstat_sk_spherical": PRIVATE,
     "test_compute_log_det_cholesky": PRIVATE,
     "test_gaussian_mixture_log_probabilities": PRIVATE,
-    "test_gaussian_mixture_precisions_init": "calls the private methods _initialize "
-    "and _set_parameters of scikit-learn's class",
     "test_gaussian_mixture_all_init_does_not_estimate_gaussian_parameters": "counts "
     "the calls of a private function of scikit-learn",
     "test_check_weights": "expects an error that gives the smallest weight as the "

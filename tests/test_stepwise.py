@@ -478,13 +478,12 @@ def test_statistics_that_are_none_are_not_loaded(name, array, blobs, tmp_path):
         GaussianMixtureEM.load(path)
 
 
-def test_an_infinite_weight_is_not_loaded(blobs, tmp_path):
+def test_an_infinite_weight_is_not_saved(blobs, tmp_path):
     gmm = epochs(GaussianMixtureEM(2), blobs, 50, n_epochs=1)
     gmm._running = replace(gmm._running, weight=np.inf)
     gmm.n_samples_seen_ = np.inf
-    gmm.save(tmp_path / "model.npz")
     with pytest.raises(ValueError, match="n_samples_seen_ or n_steps_ is no such"):
-        GaussianMixtureEM.load(tmp_path / "model.npz")
+        gmm.save(tmp_path / "model.npz")
 
 
 def test_gaps_and_rows_without_any_are_counted_over_batches(blobs):
