@@ -21,6 +21,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._apart import moved_apart
 from ._blocks import Blocks, RowBlocks
 from ._callbacks import CallbackSupportMixin, Tasks
 from ._columns import Features, split_features
@@ -52,7 +53,7 @@ from ._rows import (
 from ._runs import SINGULAR, Begin, ProblemOf
 from ._sklearn_names import SklearnNames
 from ._sources import NO_ROWS
-from ._split import STARTS, many_of, moved_apart
+from ._split import STARTS, many_of
 from ._stepwise import (
     SCHEDULES,
     START_ITER,

@@ -30,7 +30,7 @@ from ._em import EMResult, Progress
 from ._estep import responsibilities_of
 from ._families import MODELS
 from ._initialize import INITIALIZERS, Start, kmeans, kmeans_from_axes
-from ._parameters import Parameters, equal_components
+from ._parameters import Parameters
 from ._race import best_of_race
 from ._runs import Problem, ProblemOf
 from ._threads import BLAS
@@ -154,41 +154,6 @@ def _best_of_sample(
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
         return best_of_race(sample, problem, results).mixture
-
-
-def moved_apart(
-    problem: ProblemOf[Blocks],
-    start: Callable[[Progress], Parameters],
-    progress: Progress,
-) -> Parameters:
-    """A start whose equal components are moved to k-means centers of their rows.
-
-    EM would treat them alike in every iteration. LinAlgError where it is singular.
-    """
-    mixture = start(progress)
-    means = mixture.means.copy()
-    for equal in equal_components(mixture):
-        with BLAS.held(), np.errstate(all="ignore"):
-            means[equal] = _centers(problem, mixture, equal)
-    return replace(mixture, means=means)
-
-
-def _centers(
-    problem: ProblemOf[Blocks], mixture: Parameters, equal: NDArray
-) -> NDArray:
-    """One center for each of some components, of a sample of the rows they share."""
-    sample = problem.of(sample_of(problem.blocks, len(mixture.weights)))
-    rows = completed(sample)
-    shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
-    own = ArrayBlocks(rows.X, rows.sample_weight * shares)
-    standard = standardized(own, problem.options.scale.rounding)
-    labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
-    labels = labels.astype(np.intp)
-    weights = np.eye(len(equal))[:, labels] * own.sample_weight
-    counts = weights.sum(axis=1, keepdims=True)
-    centers = mixture.means[equal]
-    np.divide(weights @ own.X, counts, out=centers, where=counts > 0)
-    return centers
 
 
 def completed(problem: Problem) -> ArrayBlocks:

@@ -47,6 +47,7 @@ _em                 the driver: when to stop, what to tell
 _runs               runs of EM from several starts, and what is degenerate
 _race               iterations of several starts, which show the best of them
 _split              the default start: components split one after the other
+_apart              starts whose components are equal, moved apart
 _sweep              many models and numbers of components, fitted together
 _defects            what is degenerate in a fit, told
 _validation         what users pass, checked
@@ -145,7 +146,8 @@ LAYERS = [
     {"_files", "_mixture", "_runs"},
     {"_displays", "_outputs", "_race"},
     {"_split"},
-    {"_estimator", "_sweep"},
+    {"_apart", "_sweep"},
+    {"_estimator"},
     {"_report", "_selected"},
     {"_selection"},
     {"_analysis"},
