@@ -380,7 +380,7 @@ def test_a_fit_goes_on_from_where_its_chunks_failed(rows):
 
     def failing_once(x):
         loads.append(len(x))
-        if len(loads) == 8 * 6:  # in the third iteration
+        if len(loads) == 6 * 6:  # in the third iteration
             raise OSError("the disk was away")
         return x
 

@@ -564,7 +564,7 @@ def test_an_array_too_many_or_twice_is_refused(altered, path):
         ({"precisions_cholesky_": np.tile(np.eye(2) * 1e-170, (2, 1, 1))}, "infinite"),
         ({"precisions_cholesky_": np.tile(np.eye(2) * 1e170, (2, 1, 1))}, "infinite"),
         ({"precisions_cholesky_": np.ones((2, 2))}, "shape"),
-        ({"lower_bounds_": np.zeros(1)}, "n_iter_"),
+        ({"lower_bounds_": np.zeros(9)}, "n_iter_"),
     ],
 )
 def test_numbers_that_are_no_mixture_are_refused(altered, arrays, match):
