@@ -115,23 +115,24 @@ class GaussianMixtureEM(
     reg_covar : float or "scale", default="scale"
         How covariances are kept positive definite.
 
-        - "scale": nothing is added, and the fit is at a maximum of the likelihood,
-          unless the variance of a component in some direction comes within ten times
-          of a least one: 1e-16 of the mean variance within components, or 1.4e-14
-          `n_features` of the component's own where that is more, and no less than the
-          rounding of the rows. From then on that is added to variances (never more
-          than before), and `fit` warns. It bounds the likelihood, as bounded ratios
-          of variances do [4]_, and follows the units of the features. Where values
-          are missing, 1e-8 `n_features` of the own variance, in components of fewer
-          than `4 * (n_features + 1)` rows without gaps.
+        - "scale": nothing is added, and the fit is at a maximum of the likelihood.
+          Features that are rounded, as rows show it, bound variances from below: see
+          Notes. Should the variance of a component in some direction still come within
+          ten times of a least one (1e-16 of the mean variance within components, or
+          1.4e-14 `n_features` of the component's own where that is more, and no less
+          than the rounding of the numbers), that is added to variances from then on,
+          and never more than before. It bounds the likelihood, as bounded ratios of
+          variances do [4]_, and follows the units of the features. Where values are
+          missing, 1e-8 `n_features` of the own variance, in components of fewer than
+          `4 * (n_features + 1)` rows without gaps.
         - a number: added to every variance, in squared units of the features, as in
           scikit-learn. With 0, rows in which a component has no width are refused.
     max_iter : int, default=1000
         Greatest number of EM iterations; 0 publishes the start.
     n_init : int, default=1
         Number of starts; the fit with the best log-likelihood is kept, of those in
-        which every component has some width, if there are any. A start that is
-        singular is left out, unless all are. A start that is given as an array, or
+        which no component has collapsed onto a few rows, if there are any. A start that
+        is singular is left out, unless all are. A start that is given as an array, or
         by all three `*_init`, is run once.
     init_params : str, array-like or callable, default="split"
         The start.
@@ -307,6 +308,20 @@ class GaussianMixtureEM(
     order of the chunks. Predictions are Dask arrays, not yet computed. A fit computes
     the rows anew in each pass, unless they were persisted; and what its graph holds of
     them in this process is sent to the workers in each.
+
+    With ``reg_covar="scale"`` the resolution of the rows bounds the variances. Where next
+    to all distinct rows share the values of a feature with others, its step is the median
+    distance of such neighbouring values; otherwise it is the number of which all of its
+    distances are multiples, if there is one (of many rows a sample is looked at). No
+    component has a variance in any direction below that of independent features with the
+    variances step^2 / (2 pi), at which the density of a component on a single value is
+    1 / step: with less it would be known to less than the step, and components on single
+    values would be likelier than the clusters that were rounded. A spherical variance is
+    bounded by their mean. Each M-step maximises the likelihood within the bound. A feature
+    that is constant has the variance 1 in every component, and plays no part in models in
+    which features have variances of their own. Features without a step are fitted as they
+    are: a component on many rows that are equal is a cluster, and only one that has
+    collapsed onto fewer than ten of them, or than the model needs, is warned of.
 
     Attributes may be assigned, to make a mixture or to edit one, and are followed as in
     scikit-learn: densities and responsibilities come from `precisions_cholesky_`, which
@@ -531,10 +546,10 @@ class GaussianMixtureEM(
         ConvergenceWarning
             If the kept fit did not stop by `tol` within `max_iter` iterations.
         DegenerateComponentWarning
-            Once, with what to do, if components have no width in some direction but
-            for what `reg_covar` adds, hold fewer effective rows than their
-            covariances need (`n_features` + 1 for matrices, 2 for variances), or hold
-            none.
+            Once, with what to do, if components have collapsed onto few rows, hold
+            fewer effective rows than their covariances need (at most `n_features` + 1,
+            and no more than a search asks for), or hold none; or if X as a whole has no
+            width in some direction, and matrices are fitted.
 
         Examples
         --------

@@ -236,9 +236,9 @@ class GaussianMixtureIC(
         Warns
         -----
         DegenerateComponentWarning
-            If something speaks against the mixture selected: there is no better one.
-            And if X has no width in some direction, so that models whose matrices
-            need it are not eligible.
+            If no candidate is eligible: then the best of the others is selected. And
+            if X has no width in some direction, so that models whose matrices need it
+            are not eligible.
         ConvergenceWarning
             If the selected candidate has not converged.
 
