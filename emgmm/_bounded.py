@@ -9,8 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ._covariances import Covariances
+from ._covariances import Covariances, matrices_reach
 
+WIDE = 256  # features beyond which eigenvectors take too long
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
 MAX_ADDITIONS = 60  # of scatter; orientations may turn in circles, so that from then
 MAX_GROWTH = 30  # on, so many times, it only grows
@@ -30,7 +31,8 @@ def bounded(storage: type[Covariances], estimate: Estimate, least: NDArray) -> E
     By duality it is the estimate without a bound for more scatter, in the directions
     where the bound is met: what is added are Lagrange multipliers, found by a
     fixed-point iteration. Of one free matrix or variance the first step is exact; more
-    are taken where components share volume, shape or orientation.
+    are taken where components share volume, shape or orientation. Matrices of many
+    features are kept above the bound by adding it where that is needed.
     """
     return partial(_bounded, storage, estimate, least)
 
@@ -53,6 +55,8 @@ def _bounded(
     # Without any scatter of their own, shares of a volume or shape are undefined.
     ridge = LEAST_SHARE * least
     own = scatter / sizes + (ridge if scatter.ndim == 2 else np.diag(ridge))
+    if scatter.ndim == 3 and len(least) > WIDE:
+        return estimate(counts, sizes * (own + _bound_of_narrow(own, least)), start)
     added = np.zeros_like(own)
     for kept in [0.0] * MAX_ADDITIONS + [1.0] * MAX_GROWTH:
         values = estimate(counts, sizes * (own + added), start)
@@ -62,3 +66,10 @@ def _bounded(
         if not change > ENOUGH:
             break
     return values
+
+
+def _bound_of_narrow(own: NDArray, least: NDArray) -> NDArray:
+    """The least variances as matrices for those scatters (K, d, d) of a row, or (1, d,
+    d), that are below them in some direction, and zero for others."""
+    narrow = [not matrices_reach(matrix, least) for matrix in own]
+    return np.reshape(narrow, (-1, 1, 1)) * np.diag(least)

@@ -338,7 +338,7 @@ class Tied(Covariances):
 
     @staticmethod
     def are_bounded(values: NDArray, least: NDArray) -> bool:
-        return _matrices_reach(values, least)
+        return matrices_reach(values, least)
 
     @staticmethod
     def addition(
@@ -385,7 +385,7 @@ class Full(Covariances):
 
     @staticmethod
     def are_bounded(values: NDArray, least: NDArray) -> bool:
-        return _matrices_reach(values, least)
+        return matrices_reach(values, least)
 
     @staticmethod
     def addition(
@@ -405,7 +405,7 @@ def _reach(variances: NDArray, least: NDArray) -> bool:
     return bool((variances >= (1 - BOUND_TOL) * least).all())
 
 
-def _matrices_reach(matrices: NDArray, least: NDArray) -> bool:
+def matrices_reach(matrices: NDArray, least: NDArray) -> bool:
     """Whether S - diag(least) is nowhere negative, but for a tolerance."""
     try:
         np.linalg.cholesky(matrices - np.diag((1 - BOUND_TOL) * least))

@@ -150,6 +150,19 @@ def test_variances_are_at_the_bound_or_above(name):
         assert values.min() >= (1 - 1e-5) * least.mean()
 
 
+@pytest.mark.parametrize("name", ["VVV", "EEE"])
+def test_matrices_of_many_features_are_at_the_bound_or_above(name):
+    rng = np.random.default_rng(0)
+    rows = np.eye(300)[rng.integers(0, 300, (3, 60))]
+    deviations = rows - rows.mean(axis=1, keepdims=True)
+    least = rng.uniform(0.1, 0.2, 300)
+    family = MODELS[name].bounded(least)
+    scatter = of_storage(family, deviations.mT @ deviations)
+    values = estimate(family, np.full(3, 60.0), scatter)
+    excess = dense(family, values, 300) - np.diag(least)
+    assert np.linalg.eigvalsh(excess).min() >= -1e-7
+
+
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_a_bound_below_all_variances_changes_no_bit(name):
     counts, scatter = lattice_problem(3)
