@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.datasets import load_wine
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, RepeatedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -27,11 +27,11 @@ sizes, models = list(range(1, 6)), ["diag", "full"]
 prefix = "gaussianmixtureem__"
 pipeline = make_pipeline(StandardScaler(), PCA(4), GaussianMixtureEM())
 grid = {f"{prefix}covariance_type": models, f"{prefix}n_components": sizes}
-folds = KFold(10, shuffle=True, random_state=0)
+folds = RepeatedKFold(n_splits=5, n_repeats=4, random_state=0)
 held_out = GridSearchCV(pipeline, grid, cv=folds).fit(X)
 shape = len(models), len(sizes)
 score = held_out.cv_results_["mean_test_score"].reshape(shape)
-error = held_out.cv_results_["std_test_score"].reshape(shape) / np.sqrt(10 - 1)
+error = held_out.cv_results_["std_test_score"].reshape(shape) / np.sqrt(20 - 1)
 Z = held_out.best_estimator_[:-1].transform(X)
 bic = GaussianMixtureIC(sizes, covariance_type=models).fit(Z)
 best = ", ".join(str(value) for value in held_out.best_params_.values())
