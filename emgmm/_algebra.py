@@ -12,6 +12,7 @@ from scipy.linalg import eigvalsh, solve_triangular
 from scipy.linalg.lapack import dpotrf, dtrtri
 from scipy.sparse.linalg import ArpackError, svds
 
+BOUND_TOL = 1e-9  # share of a least variance that may be lacking
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
 MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
 
@@ -52,6 +53,13 @@ class Algebra:
     """Covariances to the products of the standard deviations of two features."""
     take: Callable[[NDArray, NDArray], NDArray]
     """Covariances to those of some features, by their indices."""
+    reach: Callable[[NDArray, NDArray], bool]
+    """Whether no variance is less, in any direction, than the least of the features."""
+    addition: Callable[
+        [NDArray, NDArray, NDArray, NDArray, float], tuple[NDArray, float]
+    ]
+    """Covariances, least variances, the own scatter of a row, what was added to it and
+    the share of that which is kept: what is to be added, and the relative change."""
     of_roots: Callable[[NDArray], NDArray]
     """L', where covariance = L L', of some of the features (not square) to U."""
     condition: Callable[
@@ -193,6 +201,45 @@ def _upper_cholesky(matrices: NDArray) -> NDArray:
     return reversed_factors[..., ::-1, ::-1].copy()
 
 
+def _reach(variances: NDArray, least: NDArray) -> bool:
+    """Whether no variance (K, d) is less than the least (d,), but for a tolerance."""
+    return bool((variances >= (1 - BOUND_TOL) * least).all())
+
+
+def matrices_reach(matrices: NDArray, least: NDArray) -> bool:
+    """Whether S - diag(least) is nowhere negative, but for a tolerance."""
+    try:
+        np.linalg.cholesky(matrices - np.diag((1 - BOUND_TOL) * least))
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def _addition(
+    variances: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+) -> tuple[NDArray, float]:
+    """Of variances (K, d), which follow the scatter in proportion or less."""
+    wanted = np.maximum((own + added) * (least / variances) - own, kept * added)
+    return wanted, float((np.abs(wanted - added) / variances).max())
+
+
+def _addition_to_matrices(
+    matrices: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+) -> tuple[NDArray, float]:
+    """The like of matrices, in coordinates in which each of them is the identity."""
+    lower = np.linalg.cholesky(matrices)
+    inverse = inverse_triangles(lower)
+    bound = inverse * np.sqrt(least)
+    ratios, axes = np.linalg.eigh(bound @ bound.mT)
+    root = axes * np.sqrt(np.maximum(ratios, 0.0))[:, None, :] @ axes.mT
+    own, added = inverse @ own @ inverse.mT, inverse @ added @ inverse.mT
+    lacking = root @ (own + added) @ root - own - kept * added
+    excess, axes = np.linalg.eigh(lacking)
+    axes *= np.sqrt(np.maximum(excess, 0.0))[:, None, :]
+    wanted = kept * added + gram(axes.mT)
+    return lower @ wanted @ lower.mT, float(np.abs(wanted - added).max())
+
+
 VARIANCES = Algebra(
     factorize=lambda values: 1 / np.sqrt(_positive(values)),
     factorize_precisions=lambda precisions: np.sqrt(_positive(precisions)),
@@ -208,6 +255,8 @@ VARIANCES = Algebra(
     displace=lambda variances, inverses, moves: variances * np.exp(moves),
     scale_of=lambda variances: variances,
     take=lambda variances, features: variances[:, features],
+    reach=_reach,
+    addition=_addition,
     of_roots=lambda roots: 1 / roots,
     condition=lambda variances, roots, given, others: (
         np.zeros((1, len(others), 0)),
@@ -229,6 +278,8 @@ MATRICES = Algebra(
     relate=_relate_matrices,
     displace=_displace_matrices,
     scale_of=_scale_of_matrices,
+    reach=matrices_reach,
+    addition=_addition_to_matrices,
     take=_take_matrices,
     of_roots=lambda roots: inverse_triangles(upper_triangles(roots).mT).mT,
     condition=_condition_matrices,

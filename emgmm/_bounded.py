@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ._covariances import Covariances, matrices_reach
+from ._algebra import WIDE, matrices_reach
+from ._covariances import Covariances
 
-WIDE = 256  # features beyond which eigenvectors take too long
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
 MAX_ADDITIONS = 60  # of scatter; orientations may turn in circles, so that from then
 MAX_GROWTH = 30  # on, so many times, it only grows

@@ -14,10 +14,9 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import MATRICES, VARIANCES, Algebra, gram, inverse_triangles
+from ._algebra import MATRICES, VARIANCES, Algebra
 from ._cached import cached_property
 
-BOUND_TOL = 1e-9  # share of a least variance that may be lacking
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
 
@@ -98,15 +97,24 @@ class Covariances(ABC):
         """Scatter of so many rows (K,) with such covariances, laid out as products."""
 
     @staticmethod
-    @abstractmethod
-    def are_bounded(values: NDArray, least: NDArray) -> bool:
+    def along_rows(values: NDArray, least: NDArray) -> tuple[NDArray, NDArray]:
+        """Values as one array for each scatter, and the least variances for them."""
+        return values, least
+
+    @classmethod
+    def are_bounded(cls, values: NDArray, least: NDArray) -> bool:
         """Whether the variance in no direction is less than that of independent
         features with the least variances (d,)."""
+        return cls.algebra.reach(*cls.along_rows(values, least))
 
-    @staticmethod
-    @abstractmethod
+    @classmethod
     def addition(
-        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
+        cls,
+        values: NDArray,
+        least: NDArray,
+        own: NDArray,
+        added: NDArray,
+        kept: float,
     ) -> tuple[NDArray, float]:
         """What is to be added to the own scatter of a row so that the bound is met,
         and the relative change, if values are the estimate with what was ``added``.
@@ -114,6 +122,8 @@ class Covariances(ABC):
         Both are laid out as products. Where values are beyond the bound without it,
         nothing is added, but what is kept: that share of what was.
         """
+        each = cls.along_rows(values, least)
+        return cls.algebra.addition(*each, own, added, kept)
 
     @abstractmethod
     def information(self, weights: NDArray) -> NDArray:
@@ -243,15 +253,9 @@ class Spherical(Covariances):
         return np.repeat((counts * values)[:, None], n_features, axis=1)
 
     @staticmethod
-    def are_bounded(values: NDArray, least: NDArray) -> bool:
+    def along_rows(values: NDArray, least: NDArray) -> tuple[NDArray, NDArray]:
         # All features share the variance: it is at least the mean of theirs.
-        return _reach(values, least.mean())
-
-    @staticmethod
-    def addition(
-        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-    ) -> tuple[NDArray, float]:
-        return _addition(values[:, None], least.mean(), own, added, kept)
+        return values[:, None], least.mean(keepdims=True)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * self.n_features * weights
@@ -286,16 +290,6 @@ class Diagonal(Covariances):
     @staticmethod
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None] * values
-
-    @staticmethod
-    def are_bounded(values: NDArray, least: NDArray) -> bool:
-        return _reach(values, least)
-
-    @staticmethod
-    def addition(
-        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-    ) -> tuple[NDArray, float]:
-        return _addition(values, least, own, added, kept)
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None]
@@ -337,14 +331,8 @@ class Tied(Covariances):
         return counts.sum() * values[None]
 
     @staticmethod
-    def are_bounded(values: NDArray, least: NDArray) -> bool:
-        return matrices_reach(values, least)
-
-    @staticmethod
-    def addition(
-        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-    ) -> tuple[NDArray, float]:
-        return _addition_to_matrices(values[None], least, own, added, kept)
+    def along_rows(values: NDArray, least: NDArray) -> tuple[NDArray, NDArray]:
+        return values[None], least
 
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights.sum(keepdims=True)
@@ -383,57 +371,8 @@ class Full(Covariances):
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
         return counts[:, None, None] * values
 
-    @staticmethod
-    def are_bounded(values: NDArray, least: NDArray) -> bool:
-        return matrices_reach(values, least)
-
-    @staticmethod
-    def addition(
-        values: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-    ) -> tuple[NDArray, float]:
-        return _addition_to_matrices(values, least, own, added, kept)
-
     def information(self, weights: NDArray) -> NDArray:
         return 0.5 * weights[:, None, None]
 
     def dense(self) -> NDArray:
         return self.values.copy()
-
-
-def _reach(variances: NDArray, least: NDArray) -> bool:
-    """Whether no variance (K, d) is less than the least (d,), but for a tolerance."""
-    return bool((variances >= (1 - BOUND_TOL) * least).all())
-
-
-def matrices_reach(matrices: NDArray, least: NDArray) -> bool:
-    """Whether S - diag(least) is nowhere negative, but for a tolerance."""
-    try:
-        np.linalg.cholesky(matrices - np.diag((1 - BOUND_TOL) * least))
-    except np.linalg.LinAlgError:
-        return False
-    return True
-
-
-def _addition(
-    variances: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-) -> tuple[NDArray, float]:
-    """Of variances (K, d), which follow the scatter in proportion or less."""
-    wanted = np.maximum((own + added) * (least / variances) - own, kept * added)
-    return wanted, float((np.abs(wanted - added) / variances).max())
-
-
-def _addition_to_matrices(
-    matrices: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-) -> tuple[NDArray, float]:
-    """The like of matrices, in coordinates in which each of them is the identity."""
-    lower = np.linalg.cholesky(matrices)
-    inverse = inverse_triangles(lower)
-    bound = inverse * np.sqrt(least)
-    ratios, axes = np.linalg.eigh(bound @ bound.mT)
-    root = axes * np.sqrt(np.maximum(ratios, 0.0))[:, None, :] @ axes.mT
-    own, added = inverse @ own @ inverse.mT, inverse @ added @ inverse.mT
-    lacking = root @ (own + added) @ root - own - kept * added
-    excess, axes = np.linalg.eigh(lacking)
-    axes *= np.sqrt(np.maximum(excess, 0.0))[:, None, :]
-    wanted = kept * added + gram(axes.mT)
-    return lower @ wanted @ lower.mT, float(np.abs(wanted - added).max())
