@@ -125,12 +125,6 @@ def gram(matrices: NDArray) -> NDArray:
     return matrices.mT @ matrices
 
 
-def turned(axes: NDArray) -> NDArray:
-    """Axes with their greatest coordinate positive, as rounding might not have them."""
-    greatest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0)
-    return axes * np.where(greatest < 0, -1.0, 1.0)
-
-
 def _greatest_of_matrices(factors: NDArray) -> NDArray:
     """Greatest eigenvalues (K,) of U U'; of large matrices without all the others."""
     size = factors.shape[-1]

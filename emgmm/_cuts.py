@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ._algebra import WIDE, principal, turned
+from ._algebra import WIDE, principal
 from ._blocks import ArrayBlocks
 from ._initialize import AXIS_TOL
 from ._products import diagonal_squares, squares
@@ -87,10 +87,11 @@ def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDA
     roots, radii = np.sqrt(weights)[:, None], np.vecdot(X, X)
     if not radii.any():  # all rows are equal
         return
-    axis = turned(principal(X * roots, AXIS_TOL)[1][:, None])[:, 0]
+    axis = principal(X * roots, AXIS_TOL)[1]
     fourth = (weights * radii) @ X**2
     ridge = RIDGE + _share_of(rounding, blocks)
     extremes = [int(fourth.argmin()), int(fourth.argmax())]
+    axis = settled(np.ones(1), axis[:, None])[:, 0]
     ways = [X @ axis > TIE, *(X[:, extremes] > TIE).T, _inner(radii, weights)]
     yield from _most_promising(ways, partial(_gain_by_features, X, weights, ridge))
 

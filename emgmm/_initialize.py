@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 
-from ._algebra import WIDE, principal, turned
+from ._algebra import WIDE, principal
 from ._blocks import ArrayBlocks
 from ._products import contract, multiply, squares
 from ._ties import TIE, first_of_greatest, settled
@@ -23,8 +23,6 @@ from ._weights import ones
 MAX_LLOYD_ITER = 300
 LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
 AXIS_TOL = 1e-4  # relative, of the length of a principal axis that cuts a wide cluster
-# In standard deviations: rows at the mean stay, however its sum was rounded.
-MARGIN = 1e-9
 LLOYD_SIZE = 2**18  # numbers in the arrays of a block
 HALF_WAY = 1e-12  # share of squared distances that rounding may make
 SEED_SAMPLE = 2**20  # numbers that k-means++ chooses from, at most
@@ -205,8 +203,8 @@ def _split_wide(blocks: ArrayBlocks, n_components: int) -> NDArray:
         rows, deviations = clusters[widest].rows, clusters[widest].deviations(blocks)
         roots = np.sqrt(blocks.sample_weight[rows])[:, None]
         length, axis = principal(deviations * roots, AXIS_TOL)
-        margin = MARGIN * length / max(clusters[widest].weight, 1e-300) ** 0.5
-        beyond = deviations @ turned(axis[:, None])[:, 0] > margin
+        margin = TIE * length / max(clusters[widest].weight, 1e-300) ** 0.5
+        beyond = deviations @ settled(np.ones(1), axis[:, None])[:, 0] > margin
         clusters[widest] = _Cluster.of(blocks, rows[~beyond], clusters[widest].mean)
         clusters.append(_Cluster.of(blocks, rows[beyond], clusters[widest].mean))
     return np.stack([cluster.mean for cluster in clusters])
