@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from ._algebra import WIDE, principal
 from ._blocks import ArrayBlocks
 from ._initialize import AXIS_TOL
+from ._mstep import ENOUGH_EQUAL
 from ._products import diagonal_squares, squares
+from ._resolution import as_keys
 from ._ties import TIE, ranks, settled
 
 CUTS = 2  # of four ways to cut a component, those that are tried by EM
@@ -62,7 +64,7 @@ def _halves_of_matrices(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDAr
     radii = np.vecdot(white, white)
     fourth = white.T @ (white * (weights * radii)[:, None])
     directions = np.column_stack([white[:, -1], white @ _extremes(fourth)])
-    ways = [*(directions > TIE).T, _inner(radii, weights)]
+    ways = [*(directions > TIE).T, _inner(radii, weights), *_atoms(blocks)]
     yield from _most_promising(ways, partial(_gain_of_halves, white, weights, ridge))
 
 
@@ -93,7 +95,24 @@ def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDA
     extremes = [int(fourth.argmin()), int(fourth.argmax())]
     axis = settled(np.ones(1), axis[:, None])[:, 0]
     ways = [X @ axis > TIE, *(X[:, extremes] > TIE).T, _inner(radii, weights)]
+    ways += _atoms(blocks)
     yield from _most_promising(ways, partial(_gain_by_features, X, weights, ridge))
+
+
+def _atoms(blocks: ArrayBlocks) -> list[NDArray]:
+    """Which rows are equal to the row that has most weight, if so many are that they
+    are a cluster."""
+    _, first, which = np.unique(
+        as_keys(blocks.X), return_index=True, return_inverse=True
+    )
+    if len(first) == len(which):
+        return []
+    shares = np.bincount(which, blocks.sample_weight) / blocks.weight
+    # The first of the rows, of equal shares, in whatever order the keys are.
+    greatest = np.flatnonzero(shares >= (1 - TIE) * shares.max())
+    atom = greatest[first[greatest].argmin()]
+    several = shares[atom] * blocks.n_samples >= ENOUGH_EQUAL
+    return [which == atom] if several else []
 
 
 def _inner(radii: NDArray, weights: NDArray) -> NDArray:

@@ -139,20 +139,21 @@ class GaussianMixtureEM(
 
         - "split": the better of two. One splits components in two, beginning with a
           single one, where that raises the likelihood most: across the principal axis,
-          across the directions of least or of greatest kurtosis, or the inner from the
-          outer half. From eight components on, a quarter of them is split at a time,
-          so that the start costs about as much as 15 iterations of EM on the same rows,
-          however many components there are. The other is k-means of standardised
-          features. Both are iterated to their ends (to a `tol` of 1e-3 at least) where
-          that is cheap, and else for as many iterations as take 2**22 densities of
-          rows, or for five. Where they then differ by what may be chance in a sample,
-          all rows decide. The first start draws no random numbers, and sees only the
-          weighted distribution of the rows; where these are many (more than 4096, and
-          32 for each component and feature), it sees a sample of them, always the same
-          one. Where they are very many (more than 2**24 numbers), EM goes on from there
-          with a larger sample, of 2**20 numbers, so that it has to pass over all rows
-          less often; `n_iter_` counts passes over all of them. Further starts
-          (`n_init`) are k-means of standardised features, seeded by k-means++.
+          across the directions of least or of greatest kurtosis, the inner from the
+          outer half, or rows that are equal from others. Where rows times squared
+          components are more than 2**26, up to a quarter of the components is split at
+          a time, as far as these gain about as much as the first. The other is k-means
+          of standardised features. Both are iterated to their ends (to a `tol` of 1e-3
+          at least) where that is cheap, and else for as many iterations as take 2**22
+          densities of rows, or for five. Where they then differ by what may be chance
+          in a sample, all rows decide. The first start draws no random numbers, and
+          sees only the weighted distribution of the rows; where these are many (more
+          than 4096, and 32 for each component and feature), it sees a sample of them,
+          always the same one. Where they are very many (more than 2**24 numbers), EM
+          goes on from there with a larger sample, of 2**20 numbers, so that it has to
+          pass over all rows less often; `n_iter_` counts passes over all of them.
+          Further starts (`n_init`) are k-means of standardised features, seeded by
+          k-means++.
         - "kmeans": labels of weighted k-means. The first start draws no random
           numbers: its seeds come from splitting the rows along principal axes [2]_,
           so that it depends on the weighted distribution of the rows alone. Further

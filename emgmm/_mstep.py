@@ -38,6 +38,7 @@ AT_BOUND = 0.99  # share of the variance of rounding in a variance that is bound
 # Rows of a component without width, from which on it is a cluster of equal rows: among
 # rows drawn with replacement so many are hardly ever the same.
 ENOUGH_EQUAL = 10
+VANISHED = 0.5  # rows below which a component is taken to have none
 DEGENERATE = 0.1  # share of the least variance in a variance that is too small
 # A step to where it is added may not gain, so that a run rests just before.
 SUSPECT = 0.25 * DEGENERATE
@@ -174,11 +175,12 @@ class Relative:
     def degenerate(self, mixture: Parameters, n_rows: float, n_needed: int) -> NDArray:
         """Which components (K,) have next to no width in some direction, and hold so
         few of the rows that this may be chance."""
-        held = mixture.weights * n_rows
+        rows = mixture.weights * n_rows
         flat = self.nearness(mixture) > self.suspect
         few = self._few_complete(mixture.weights, mixture.means.shape[1])
-        collapsed = flat & (few | (held < max(n_needed, ENOUGH_EQUAL)))
-        return collapsed | (self.at_rounding(mixture) & (held < n_needed))
+        collapsed = flat & (few | (rows < max(n_needed, ENOUGH_EQUAL)))
+        collapsed |= self.at_rounding(mixture) & (rows < n_needed)
+        return collapsed & (rows >= VANISHED)  # without rows it plays no part
 
     def at_rounding(self, mixture: Parameters) -> NDArray:
         """Which components (K,) are as narrow as the rounding, in some direction."""

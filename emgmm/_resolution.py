@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_NUMBERS = 2**21  # in the rows that are looked at, but at least ...
+BLOCK_SIZE = 2**17  # numbers that are sorted at a time
 SAMPLE_ROWS = 2**8, 2**14  # ... and at most so many rows
 ROUNDING = 8.0  # times the precision of a number: values closer than that are equal
 LEAST_STEP = 512.0  # times that: a smaller step may be chance
@@ -29,14 +30,24 @@ def steps_of(X: NDArray) -> NDArray:
     the greatest number of which all distances are multiples, as of decimals, by
     Euclid's algorithm.
     """
-    values = np.sort(_distinct(X).astype(np.float64), axis=0)  # NaN come last
-    if len(values) < 2:
+    rows, close = _distinct(X), ROUNDING * float(np.finfo(X.dtype).eps)
+    if len(rows) < 2:
         return np.full(X.shape[1], np.nan)
+    width = max(
+        BLOCK_SIZE // len(rows), 1
+    )  # features whose values are sorted at a time
+    begins = range(0, X.shape[1], width)
+    parts = [_steps_of(rows[:, at : at + width], close) for at in begins]
+    return np.concatenate(parts)
+
+
+def _steps_of(rows: NDArray, close: float) -> NDArray:
+    """Steps (d,) of features of distinct rows, whose numbers are rounded so closely."""
+    values = np.sort(rows.astype(np.float64), axis=0)  # NaN come last
     gaps = np.diff(values, axis=0)
-    close = ROUNDING * float(np.finfo(X.dtype).eps)
     closest = close * (np.abs(values[:-1]) + _typical(values))
     gaps = np.where(gaps > closest, gaps, 0.0)
-    steps = np.zeros(X.shape[1])
+    steps = np.zeros(rows.shape[1])
     steps[gaps.max(axis=0, initial=0.0) == 0] = np.nan
     tied = _tied(values, gaps)
     levels = _median_of_levels(gaps, tied)
@@ -52,9 +63,13 @@ def steps_of(X: NDArray) -> NDArray:
 
 def _distinct(X: NDArray) -> NDArray:
     """The distinct rows."""
+    return X[np.unique(as_keys(X), return_index=True)[1]]
+
+
+def as_keys(X: NDArray) -> NDArray:
+    """A key (n,) for each row, which equal rows share."""
     rows = np.ascontiguousarray(X + X.dtype.type(0))  # there is one zero
-    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
-    return rows[np.unique(keys, return_index=True)[1]]
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
 
 
 def known_steps(steps: NDArray, least: NDArray, greatest: NDArray) -> NDArray:

@@ -20,7 +20,7 @@ from ._estep import (
     weight_of_components,
 )
 from ._families import CovarianceFamily
-from ._mstep import ENOUGH_EQUAL
+from ._mstep import ENOUGH_EQUAL, VANISHED, VARIANCE_OF_ROUNDING
 from ._parameters import Parameters
 from ._statistics import Statistics
 from ._threads import BLAS
@@ -36,7 +36,6 @@ NARROW = 2.0  # times the variance of rounding: that of few values
 MOST_NAMED = 3  # features
 HALF_A_ROW = 0.5  # which components share with others, and so lack
 ROUNDING = 1e-10  # share of a mean log-likelihood below which no two differ
-VANISHED = 0.5  # effective rows below which a component is taken to hold none
 
 
 class Runs(NamedTuple):
@@ -214,7 +213,7 @@ class ProblemOf(Generic[Rows]):
         bound = self.options.scale.rounding
         variances = mixture.covariances.variances[narrow]
         features = np.flatnonzero((variances < NARROW * bound).any(axis=0))
-        steps = self.blocks.steps * self.units
+        steps = np.sqrt(bound / VARIANCE_OF_ROUNDING) * self.units
         return tuple(
             f"feature {j} takes values in steps of {steps[j]:.3g}"
             for j in features[:MOST_NAMED]

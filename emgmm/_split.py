@@ -42,6 +42,8 @@ SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
 MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
 SPLIT_ITER = 4  # iterations of EM with two components
 SHARE_AT_ONCE = 4  # of so many components one is split in a round, one at least
+CHEAP = 2**26  # rows times squared components up to which one is split at a time
+COMPARABLE = 0.5  # share of the greatest gain of those that are split at once
 GROW_ITER = 3  # iterations with all components after each split
 LAST_ITER = 5  # iterations before the better start is chosen
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
@@ -228,25 +230,21 @@ def growth(
     """Responsibilities of 2 components, 3, ..., each until the next is asked for;
     LinAlgError if none can be split.
 
-    A share of the components is split in each round, so that all rounds together cost
-    as much as a fixed number of iterations with all components.
+    One is split in each round where that is cheap, and else a share of them, so that
+    all rounds together cost about as much as a fixed number of iterations with all.
     """
     shape = (len(problem.blocks.X), n_components)
     responsibilities = np.zeros(shape, order="F")
     responsibilities[:, 0] = 1.0
     splits: dict[int, Split] = {}
+    at_once = len(problem.blocks.X) * n_components**2 > CHEAP
     size = 1
     while size < n_components:
         # Only the parts of what was split last are new; others have hardly changed.
         for k in set(range(size)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
-        chosen = []
-        for _ in range(min(max(size // SHARE_AT_ONCE, 1), n_components - size)):
-            candidates = [splits[k] for k in sorted(splits)]
-            gains = [split.gain for split in candidates]
-            best = candidates[first_of_greatest(gains, EQUAL_GAINS)]
-            if best.gain > -np.inf:
-                chosen.append(splits.pop(best.component))
+        most = max(size // SHARE_AT_ONCE, 1) if at_once else 1
+        chosen = _chosen(splits, min(most, n_components - size))
         if not chosen:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
         for split in chosen:
@@ -261,6 +259,21 @@ def growth(
                 progress.grown(grown, n_components)
             found = responsibilities_of(problem.blocks, grown.mixture)
             responsibilities[:, :size] = found
+
+
+def _chosen(splits: dict[int, Split], most: int) -> list[Split]:
+    """The best splits, at most so many, which are taken out; of further ones those
+    that gain about as much as the first: others may halve what is one cluster."""
+    chosen: list[Split] = []
+    while splits and len(chosen) < most:
+        candidates = [splits[k] for k in sorted(splits)]
+        gains = [split.gain for split in candidates]
+        best = candidates[first_of_greatest(gains, EQUAL_GAINS)]
+        least = COMPARABLE * chosen[0].gain if chosen else -np.inf
+        if not best.gain > least:
+            break
+        chosen.append(splits.pop(best.component))
+    return chosen
 
 
 def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> Split:

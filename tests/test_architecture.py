@@ -119,7 +119,7 @@ LAYERS = [
     },
     {"_blocks", "_conditioned", "_covariances", "_csv", "_statistics"},
     {"_bounded", "_incomplete_blocks", "_initialize", "_parameters", "_tables"},
-    {"_cuts", "_drawing", "_families", "_far", "_posterior", "_summary", "_univariate"},
+    {"_drawing", "_families", "_far", "_posterior", "_summary", "_univariate"},
     {
         "_arguments",
         "_charts",
@@ -133,6 +133,7 @@ LAYERS = [
     {
         "_agreement",
         "_captions",
+        "_cuts",
         "_incomplete",
         "_kernels",
         "_panels",
