@@ -13,9 +13,9 @@ from ._algebra import WIDE, matrices_reach
 from ._covariances import Covariances
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
-MAX_ADDITIONS = 60  # of scatter; orientations may turn in circles, so that from then
-MAX_GROWTH = 30  # on, so many times, it only grows
-ENOUGH = 1e-8  # relative change of a variance by which additions end
+MAX_ADDITIONS = 40  # of scatter; orientations may turn in circles, so that from then
+MAX_GROWTH = 20  # on, so many times, it only grows
+ENOUGH = 1e-6  # relative change of a variance by which additions end
 
 Estimate = Callable[[NDArray, NDArray, Covariances | None], NDArray]
 """(counts, scatter in the layout of the storage's products, start) -> values.

@@ -5,6 +5,7 @@ scikit-learn reads the values under a mask, and dates as numbers of nanoseconds.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -88,9 +89,12 @@ def unmasked(X: Any, argument: str) -> Any:
 
 
 def holds_dates(array: NDArray) -> bool:
-    """Whether objects are NumPy's dates or durations, which would become numbers."""
-    dates = np.datetime64 | np.timedelta64
-    return array.dtype == object and any(isinstance(v, dates) for v in array.flat)
+    """Whether objects are dates or durations, of which NumPy's would become numbers;
+    pandas' missing one is known by its name, without pandas."""
+    dates = np.datetime64 | np.timedelta64 | datetime.date | datetime.timedelta
+    return array.dtype == object and any(
+        isinstance(v, dates) or type(v).__name__ == "NaTType" for v in array.flat
+    )
 
 
 @contextmanager

@@ -123,7 +123,8 @@ class Relative:
     ) -> Relative:
         """For rows of such sizes (d,) and rounding steps (d,), NaN of constants; so
         many are complete if there is a number."""
-        least = np.where(np.isnan(steps), 0.0, (resolution * sizes) ** 2)
+        # What is constant has no size, however large it is.
+        least = (resolution * np.where(np.isnan(steps), 0.0, sizes)) ** 2
         rounding = VARIANCE_OF_ROUNDING * np.nan_to_num(steps) ** 2
         rounding = np.where(rounding > least, rounding, 0.0)
         constant = np.where(np.isnan(steps), 1.0, 0.0)

@@ -38,8 +38,9 @@ class Parameters:
         mean of the first feature, of the next, and so on, and then by variances."""
         weights, means = self.weights, self.means
         variances = self.covariances.variances
-        scales = np.sqrt(weights @ (variances + (means - weights @ means) ** 2))
-        with np.errstate(divide="ignore"):  # of components without weight
+        # Of constants of any size, and of components without weight.
+        with np.errstate(over="ignore", divide="ignore"):
+            scales = np.sqrt(weights @ (variances + (means - weights @ means) ** 2))
             keys = -np.log(weights)[:, None], means / scales, np.log(variances)
         order = np.lexsort(ranks(np.hstack(keys), SAME).T[::-1])
         if (order == np.arange(len(order))).all():

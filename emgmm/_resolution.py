@@ -41,11 +41,12 @@ def steps_of(X: NDArray) -> NDArray:
     return np.concatenate(parts)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # distances of the largest numbers
 def _steps_of(rows: NDArray, close: float) -> NDArray:
     """Steps (d,) of features of distinct rows, whose numbers are rounded so closely."""
     values = np.sort(rows.astype(np.float64), axis=0)  # NaN come last
     gaps = np.diff(values, axis=0)
-    closest = close * (np.abs(values[:-1]) + _typical(values))
+    closest = close * np.abs(values[:-1]) + close * _typical(values)
     gaps = np.where(gaps > closest, gaps, 0.0)
     steps = np.zeros(rows.shape[1])
     steps[gaps.max(axis=0, initial=0.0) == 0] = np.nan

@@ -182,22 +182,22 @@ class ProblemOf(Generic[Rows]):
         """
         needed = self.family.rows_needed(len(self.units))
         regular = self.family.rows_regular(len(self.units))
-        held = weight_of_components(self.blocks, mixture)
-        few = (held < needed - HALF_A_ROW) & (held >= regular - HALF_A_ROW)
+        rows = weight_of_components(self.blocks, mixture)
+        few = (rows < needed - HALF_A_ROW) & (rows >= regular - HALF_A_ROW)
         return _of_components({f"fewer than {needed} rows": few})
 
     def defects(self, mixture: Parameters) -> Defects:
         """What is wrong with components of the mixture, or with the rows, for it."""
         effective = effective_rows(self.blocks, mixture)
         # Weights are repetitions, and have any unit: the greater of both numbers.
-        held = np.maximum(effective, weight_of_components(self.blocks, mixture))
+        rows = np.maximum(effective, weight_of_components(self.blocks, mixture))
         needed = self.family.rows_regular(len(self.units))
         vanished = effective < VANISHED
-        few = ~vanished & (held < needed - HALF_A_ROW)
+        few = ~vanished & (rows < needed - HALF_A_ROW)
         collapsed = self.degenerate(mixture)
         if self.options.covar is not self.options.scale:
             added = self.options.covar.nearness(mixture) > NOTHING_ELSE
-            collapsed |= added & (held < ENOUGH_EQUAL)
+            collapsed |= added & (rows < ENOUGH_EQUAL)
         collapsed &= ~vanished & ~few
         nothing = "value of some feature" if self.blocks.incomplete else "row"
         found = {

@@ -152,6 +152,7 @@ def problem_of(X, n_components, model="diag"):
 def test_growth_by_many_splits_has_few_rounds(monkeypatch):
     """Each costs iterations with all components, which one by one would be K^2."""
     X = make_blobs(40, n_samples=4000, n_features=2, n_components=40)
+    monkeypatch.setattr(_split, "CHEAP", 0)
     sizes, short_run = [], _split._short_run
 
     def counted(problem, rows, n_components, n_iter):
@@ -162,8 +163,44 @@ def test_growth_by_many_splits_has_few_rounds(monkeypatch):
     grown = [shares.shape[1] for shares in _split.growth(problem_of(X, 48), 48)]
     assert grown == list(range(2, 49))
     rounds = [size for size in sizes if size > 2]
+    one_by_one = 48 * 49 / 2
     assert rounds[:5] == [3, 4, 5, 6, 7]
-    assert sum(rounds) < 5 * 48
+    assert sum(rounds) < one_by_one / 2
+
+
+@pytest.mark.parametrize(
+    "n_components, n_features, model",
+    [(12, 8, "spherical"), (20, 8, "diag"), (36, 8, "spherical"), (64, 20, "diag")],
+)
+@pytest.mark.parametrize("cheap", [2**26, 0], ids=["one by one", "many at once"])
+def test_many_clear_clusters_are_found(
+    n_components, n_features, model, cheap, monkeypatch
+):
+    monkeypatch.setattr(_split, "CHEAP", cheap)
+    rng = np.random.default_rng(0)
+    centers = rng.uniform(-10, 10, (n_components, n_features))
+    y = rng.integers(0, n_components, 50 * n_components)
+    X = centers[y] + rng.standard_normal((len(y), n_features))
+    labels = GaussianMixtureEM(n_components, covariance_type=model).fit_predict(X)
+    assert adjusted_rand_score(y, labels) > 0.97
+
+
+def test_a_component_without_rows_is_no_reason_against_a_start():
+    X = make_blobs(3, n_samples=300, n_features=2, n_components=3)
+    problem = problem_of(X, 4)
+    three = problem.start(np.arange(300) % 3, 3)
+    fit = problem.run(three, QUIET)
+    weights = np.append(fit.mixture.weights, 0.0)
+    means = np.vstack([fit.mixture.means, fit.mixture.means[:1]])
+    values = np.concatenate(
+        [fit.mixture.covariances.values, fit.mixture.covariances.values[:1] * 1e-20]
+    )
+    storage = type(fit.mixture.covariances)
+    covariances = storage.from_values(values, 4, 2)
+    empty = replace(fit.mixture, weights=weights, means=means, covariances=covariances)
+    assert not problem.degenerate(empty).any()
+    few = replace(empty, weights=np.append(fit.mixture.weights * 0.99, 0.01))
+    assert problem.degenerate(few).tolist() == [False, False, False, True]
 
 
 def test_of_nine_components_each_is_split_by_itself(monkeypatch):

@@ -298,6 +298,15 @@ def test_components_do_not_follow_the_levels_of_one_hot_columns():
     assert adjusted_rand_score(np.repeat([0, 1], 300), labels) > 0.95
 
 
+@pytest.mark.parametrize("constant", [1e200, -1e300, 1.7e308])
+@pytest.mark.parametrize("name", ["full", "tied", "diag", "spherical"])
+def test_constants_of_any_size_warn_of_nothing(name, constant):
+    X, classes = blobs_and_zeros(2)
+    rows = np.c_[X[400:], np.full(1600, constant)]
+    gmm = GaussianMixtureEM(3, covariance_type=name).fit(rows)
+    assert adjusted_rand_score(classes[400:], gmm.predict(rows)) > 0.99
+
+
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e-300, 7e10])
 @pytest.mark.parametrize("name", ["full", "tied", "diag", "EEV", "EVE", "EVI"])
 def test_a_constant_column_plays_no_part(name, constant):
