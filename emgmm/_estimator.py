@@ -311,20 +311,20 @@ class GaussianMixtureEM(
     them in this process is sent to the workers in each.
 
     With ``reg_covar="scale"`` the resolution of the rows bounds the variances. Where
-    next to all distinct rows share the values of a feature with others, its step is the
-    median distance of such neighbouring values; otherwise it is the number of which all
-    of its distances are multiples, if there is one (of many rows a sample is looked
-    at). No component has a variance in any direction below that of independent features
-    with the variances step^2 / (2 pi), at which the density of a component on a single
-    value is 1 / step: with less it would be known to less than the step, and components
-    on single values would be likelier than the clusters that were rounded. A spherical
-    variance is bounded by their mean. Each M-step maximises the likelihood within the
-    bound. A feature that is constant has the variance 1 in every component, and plays
-    no part in models in which features have variances of their own. Features without a
-    step are fitted as they are: a component on many rows that are equal is a cluster,
-    and only one that has collapsed onto fewer than ten of them, or than the model
-    needs, is warned of. Beyond 256 features the bound is added to matrices that need
-    it.
+    two thirds of the distinct rows share their value of a feature with others, its step
+    is the median distance of such neighbouring values; otherwise it is the number of
+    which all of its distances are multiples, if there is one (of many rows a sample is
+    looked at). No component has a variance in any direction below that of independent
+    features with the variances step^2 / (2 pi), at which the density of a component on
+    a single value is 1 / step: with less it would be known to less than the step, and
+    components on single values would be likelier than the clusters that were rounded. A
+    spherical variance is bounded by their mean. Each M-step maximises the likelihood
+    within the bound. A feature that is constant has the variance 1 in every component,
+    and plays no part in models in which features have variances of their own. Features
+    without a step are fitted as they are: a component on many rows that are equal is a
+    cluster, and only one that has collapsed onto fewer than ten of them, or than the
+    model needs, is warned of. Beyond 256 features the bound is added to matrices that
+    need it.
 
     Attributes may be assigned, to make a mixture or to edit one, and are followed as in
     scikit-learn: densities and responsibilities come from `precisions_cholesky_`, which

@@ -12,7 +12,9 @@ ROUNDING = 8.0  # times the precision of a number: values closer than that are e
 LEAST_STEP = 512.0  # times that: a smaller step may be chance
 ALIKE = 1 / 64  # share of a step by which multiples of it may be off
 SHARE_OF_EXTREMES = 1e-3  # of the typical size of values most of which are zero
-ENOUGH_TIED = 0.9  # share of rows whose values occur more than once, of a scale
+ENOUGH_TIED = (
+    2 / 3
+)  # of rows share values with others: then these are levels of a scale
 MAX_REMAINDERS = 64  # of Euclid's algorithm
 
 
@@ -24,11 +26,10 @@ def rows_to_look_at(n_features: int) -> int:
 def steps_of(X: NDArray) -> NDArray:
     """Rounding steps (d,) of features: 0 where there is none, NaN of a constant.
 
-    Where next to all rows share their values with other rows, it is the median
-    distance of neighbouring values that do, as of a scale with few levels; rows that
-    are equal in all features count once, as they would with a weight. Otherwise it is
-    the greatest number of which all distances are multiples, as of decimals, by
-    Euclid's algorithm.
+    Where most rows share their values with other rows, it is the median distance of
+    neighbouring values that do, as of a scale with few levels; rows that are equal in
+    all features count once, as they would with a weight. Otherwise it is the greatest
+    number of which all distances are multiples, as of decimals, by Euclid's algorithm.
     """
     rows, close = _distinct(X), ROUNDING * float(np.finfo(X.dtype).eps)
     if len(rows) < 2:
