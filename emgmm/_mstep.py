@@ -179,8 +179,8 @@ class Relative:
         rows = mixture.weights * n_rows
         flat = self.nearness(mixture) > self.suspect
         few = self._few_complete(mixture.weights, mixture.means.shape[1])
-        chance = rows < max(n_needed, ENOUGH_EQUAL)
-        collapsed = flat & (few | chance) | self.at_rounding(mixture) & chance
+        chance = few | (rows < max(n_needed, ENOUGH_EQUAL))
+        collapsed = flat & chance | self.at_rounding(mixture) & (rows < n_needed)
         return collapsed & (rows >= VANISHED)  # without rows it plays no part
 
     def at_rounding(self, mixture: Parameters) -> NDArray:
