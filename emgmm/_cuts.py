@@ -16,7 +16,7 @@ from ._products import diagonal_squares, squares
 from ._resolution import as_keys
 from ._ties import TIE, ranks, settled
 
-CUTS = 2  # of four ways to cut a component, those that are tried by EM
+CUTS = 2  # of several ways to cut a component, those that are tried by EM
 MOSTLY = 2.0  # times the variance of rounding, of which that is more than half
 RIDGE = 1e-6  # share of variances added where halves of rows are compared
 
@@ -49,12 +49,12 @@ def halves(
 
 
 def _halves_of_matrices(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDArray]:
-    """Labels of two halves of the rows: the most promising of four ways to cut them.
+    """Labels of two halves of the rows: the most promising of several ways to cut them.
 
     Across the principal axis; across the directions of least and of greatest kurtosis
     (eigenvectors of fourth moments: Cardoso 1989, doi:10.1109/ICASSP.1989.266878),
-    which tell clusters apart that are not where variance is; and the inner from the
-    outer half.
+    which separate clusters that are not where variance is; the inner from the outer
+    half; and rows that are equal from others.
     """
     weights, white, axes = whitened(blocks, rounding)
     if not white.size:  # all rows are equal
@@ -82,7 +82,7 @@ def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDA
     """The like for variances of many features, in time and memory of the rows' own.
 
     Across the principal axis; across the features of least and of greatest kurtosis,
-    weighted as directions are; and the inner from the outer half.
+    weighted as directions are; the inner from the outer half; equal rows from others.
     """
     weights = blocks.sample_weight / blocks.weight
     X = standardized(blocks, rounding).X

@@ -12,9 +12,7 @@ ROUNDING = 8.0  # times the precision of a number: values closer than that are e
 LEAST_STEP = 512.0  # times that: a smaller step may be chance
 ALIKE = 1 / 64  # share of a step by which multiples of it may be off
 SHARE_OF_EXTREMES = 1e-3  # of the typical size of values most of which are zero
-ENOUGH_TIED = (
-    2 / 3
-)  # of rows share values with others: then these are levels of a scale
+ENOUGH_TIED = 2 / 3  # share of rows whose values recur, of a scale with few levels
 MAX_REMAINDERS = 64  # of Euclid's algorithm
 
 
@@ -34,9 +32,7 @@ def steps_of(X: NDArray) -> NDArray:
     rows, close = _distinct(X), ROUNDING * float(np.finfo(X.dtype).eps)
     if len(rows) < 2:
         return np.full(X.shape[1], np.nan)
-    width = max(
-        BLOCK_SIZE // len(rows), 1
-    )  # features whose values are sorted at a time
+    width = max(BLOCK_SIZE // len(rows), 1)
     begins = range(0, X.shape[1], width)
     parts = [_steps_of(rows[:, at : at + width], close) for at in begins]
     return np.concatenate(parts)
@@ -105,6 +101,7 @@ def _tied(values: NDArray, gaps: NDArray) -> NDArray:
 
 
 def _share_tied(values: NDArray, tied: NDArray) -> NDArray:
+    """Share (d,) of the values that are tied."""
     counts = np.count_nonzero(~np.isnan(values), axis=0)
     return np.count_nonzero(tied, axis=0) / np.maximum(counts, 1)
 
@@ -126,7 +123,7 @@ def _common_divisors(gaps: NDArray, closest: NDArray, tied: NDArray) -> NDArray:
     n_gaps = np.count_nonzero(gaps > 0, axis=0)
     divisors = np.where(gaps > 0, gaps, np.inf).min(axis=0, initial=np.inf)
     divisors[(n_gaps < 2) & ~tied] = 0.0
-    least = LEAST_STEP * np.median(closest, axis=0) if len(closest) else divisors
+    least = LEAST_STEP * np.median(closest, axis=0)
     active = np.flatnonzero((divisors > least) & np.isfinite(divisors))
     divisors[(divisors <= least) | ~np.isfinite(divisors)] = 0.0
     for _ in range(MAX_REMAINDERS):
