@@ -51,7 +51,7 @@ def starts(one):
 
 def methods():
     """The library and settings of each method, and whether it draws nothing."""
-    from emgmm._split import STARTS
+    from emgmm._init.starts import STARTS
 
     found = {
         f"sklearn {init}": ("sklearn", {"init_params": init, **SETTINGS}, False)

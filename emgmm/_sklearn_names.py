@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils import check_array
 
-from ._blocks import ArrayBlocks
-from ._estep import Telling
-from ._parameters import Parameters
-from ._posterior import Kernel
-from ._weights import ones
+from ._data.arrays import ArrayBlocks
+from ._data.weights import ones
+from ._estep.kernel import Kernel
+from ._estep.predict import Telling
+from ._model.parameters import Parameters
 
 START = "pass a callable init_params instead, which returns labels or responsibilities"
 STEP = (

@@ -9,12 +9,12 @@ import pytest
 from sklearn.datasets import load_iris
 
 from emgmm import Mixture
-from emgmm._families import FAMILIES, MODELS
-from emgmm._kernels import Quadratic, Whitened
-from emgmm._parameters import Parameters
-from emgmm._posterior import DOUBLE, Kernel, Numbers
-from emgmm._statistics import Statistics
-from emgmm._threads import Scratch
+from emgmm._estep.complete import Quadratic, Whitened
+from emgmm._estep.kernel import DOUBLE, Kernel, Numbers
+from emgmm._estep.statistics import Statistics
+from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import Scratch
 
 COVARIANCE_TYPES = sorted(FAMILIES)
 MODEL_NAMES = list(MODELS)

@@ -10,14 +10,14 @@ import pytest
 from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 
-from emgmm import GaussianMixtureEM, _accelerate, _em
-from emgmm._accelerate import MEMORY, Secants
-from emgmm._blocks import ArrayBlocks
-from emgmm._estep import expectation, statistics_of_start
-from emgmm._families import MODELS
-from emgmm._mstep import m_step
-from emgmm._rows import check_sample_weight
-from emgmm._threads import BLAS
+from emgmm import GaussianMixtureEM
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.validation import check_sample_weight
+from emgmm._em.acceleration import MEMORY, Secants
+from emgmm._em.mstep import m_step
+from emgmm._estep.estep import expectation, statistics_of_start
+from emgmm._model.families import MODELS
+from emgmm._utils.threads import BLAS
 
 
 class Quadratic(NamedTuple):
@@ -163,7 +163,7 @@ def test_long_vectors_are_kept_fewer(monkeypatch):
     problem = Quadratic.of([1, 0.5, 0.1, 0.05], n_features=200)
     sizes, lengths = [], []
     for numbers in [1, 6 * 200, 10**6]:
-        monkeypatch.setattr(_accelerate, "MAX_NUMBERS", numbers)
+        monkeypatch.setattr("emgmm._em.acceleration.MAX_NUMBERS", numbers)
         secants = Secants()
         points, _ = iterate(problem, secants)
         assert_allclose(points[-1], problem.maximum, atol=1e-7)
@@ -226,8 +226,10 @@ def test_a_rejected_step_costs_a_pass_and_the_next_is_ems(name, monkeypatch):
         seen.append((mixture, expectation(blocks, mixture)))
         return seen[-1][1]
 
-    monkeypatch.setattr(_em, "expectation", spy)
-    monkeypatch.setattr(_accelerate, "FIRST_RADIUS", 1e3)  # trusts what it should not
+    monkeypatch.setattr("emgmm._em.driver.expectation", spy)
+    monkeypatch.setattr(
+        "emgmm._em.acceleration.FIRST_RADIUS", 1e3
+    )  # trusts what it should not
     rejections = 0
     for seed in range(6):
         seen.clear()

@@ -7,13 +7,13 @@ import pytest
 from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose
 
-from emgmm._blocks import ArrayBlocks
-from emgmm._charts import coordinates, displaced
-from emgmm._estep import statistics_of_start
-from emgmm._families import MODELS
-from emgmm._mstep import m_step
-from emgmm._parameters import Parameters
-from emgmm._validation import FAMILY_TOL, _belongs
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.coordinates import coordinates, displaced
+from emgmm._em.mstep import m_step
+from emgmm._estep.estep import statistics_of_start
+from emgmm._model.families import MODELS
+from emgmm._model.parameters import Parameters
+from emgmm._model.validation import FAMILY_TOL, _belongs
 
 # Families that hold whatever their storage holds.
 FREE = ["VII", "VVI", "EEE", "VVV"]

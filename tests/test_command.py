@@ -17,11 +17,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import emgmm
 from emgmm import GaussianMixtureEM
-from emgmm._arguments import parsed
-from emgmm._command import main
-from emgmm._families import MODELS
-from emgmm._report import WIDTH, WORDS
-from emgmm._tables import read_table
+from emgmm._cli.arguments import parsed
+from emgmm._cli.command import main
+from emgmm._cli.report import WIDTH, WORDS
+from emgmm._cli.tables import read_table
+from emgmm._model.families import MODELS
 from emgmm.datasets import make_three_components
 
 # Old matplotlib with new dependencies of its own is told of deprecations.

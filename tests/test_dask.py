@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster, wait
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm import GaussianMixtureEM
-from emgmm._dask import OfDask
+from emgmm._data.dask import OfDask
 
 N, D, K = 600, 3, 3
 CHUNKS = [30, N, (0, 1, 0, 250, 2, 347, 0)]

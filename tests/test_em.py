@@ -9,11 +9,11 @@ from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 
 from emgmm import GaussianMixtureEM
-from emgmm._blocks import ArrayBlocks
-from emgmm._em import EMOptions, Progress, run_em
-from emgmm._estep import expectation, statistics_of_start
-from emgmm._families import MODELS
-from emgmm._mstep import Constant, Relative, m_step
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.driver import EMOptions, Progress, run_em
+from emgmm._em.mstep import Constant, Relative, m_step
+from emgmm._estep.estep import expectation, statistics_of_start
+from emgmm._model.families import MODELS
 
 # Linear maps under which a family's fits follow the data: any, those of each feature
 # by itself, or rotations with one scale.

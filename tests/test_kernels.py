@@ -12,20 +12,15 @@ from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 
 from emgmm import GaussianMixtureEM
-from emgmm._blocks import ArrayBlocks
-from emgmm._covariances import Diagonal, Full, Spherical, Tied
-from emgmm._deviations import _members
-from emgmm._estep import e_step, expectation
-from emgmm._kernels import (
-    SECOND_ORDER,
-    Quadratic,
-    Whitened,
-    _rounding,
-    choose_kernel,
-)
-from emgmm._parameters import Parameters
-from emgmm._posterior import DOUBLE, SINGLE
-from emgmm._threads import Scratch
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._estep.complete import SECOND_ORDER, Quadratic, Whitened, _rounding
+from emgmm._estep.dispatch import choose_kernel
+from emgmm._estep.estep import e_step, expectation
+from emgmm._estep.kernel import DOUBLE, SINGLE
+from emgmm._estep.moments import _members
+from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
+from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import Scratch
 
 STORAGES = [Spherical, Diagonal, Tied, Full]
 # K == d tells nobody apart by shape; K = 1 and d = 1 are the borders; 30 has slabs.
@@ -153,7 +148,7 @@ def test_rows_that_count_for_few_components_are_summed_for_those(
     responsibilities = kernel.posterior(kernel.log_joint(kernel.features(X)))[1]
     assert np.mean(_members(responsibilities)) < 0.3
     few = statistics_by(kernel, X, weights)
-    monkeypatch.setattr("emgmm._deviations._members", np.ones_like)
+    monkeypatch.setattr("emgmm._estep.moments._members", np.ones_like)
     every = statistics_by(kernel, X, weights)
     # They are multiplied in another order.
     assert_same_statistics(few, every, 20 * numbers.eps)

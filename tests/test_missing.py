@@ -19,17 +19,18 @@ from emgmm import (
     GaussianMixtureEM,
     GaussianMixtureIC,
 )
-from emgmm._blocks import ArrayBlocks
-from emgmm._by_row import ByRow
-from emgmm._covariances import Diagonal, Full, Spherical, Tied
-from emgmm._estep import e_step, expectation
-from emgmm._incomplete import EXACT
-from emgmm._incomplete_blocks import IncompleteBlocks
-from emgmm._missing import Coordinates, Swept, choose_incomplete
-from emgmm._parameters import Parameters
-from emgmm._posterior import DOUBLE
-from emgmm._rows import check_rows
-from emgmm._threads import Scratch
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.missing import IncompleteBlocks
+from emgmm._data.validation import check_rows
+from emgmm._estep.dispatch import choose_incomplete
+from emgmm._estep.estep import e_step, expectation
+from emgmm._estep.kernel import DOUBLE
+from emgmm._estep.missing_exact import EXACT
+from emgmm._estep.missing_fast import Coordinates, Swept
+from emgmm._estep.missing_rowwise import ByRow
+from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
+from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import Scratch
 
 DATA = Path(__file__).parent / "data"
 STORAGES = [Spherical, Diagonal, Tied, Full]
@@ -563,7 +564,7 @@ def test_complete_rows_are_not_looked_through_for_missing_values(iris, monkeypat
     def refuse(*args):
         raise AssertionError("rows were looked through")
 
-    monkeypatch.setattr("emgmm._incomplete_blocks.order_by_pattern", refuse)
+    monkeypatch.setattr("emgmm._data.missing.order_by_pattern", refuse)
     gmm = GaussianMixtureEM(2)
     assert type(check_rows(gmm, iris, None, reset=True)) is ArrayBlocks
     gmm.fit(iris)

@@ -20,9 +20,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from emgmm import GaussianMixtureEM, _threads
-from emgmm._kernels import Quadratic
-from emgmm._threads import BLAS, Scratch, run_all
+import emgmm._utils.threads as _threads
+from emgmm import GaussianMixtureEM
+from emgmm._estep.complete import Quadratic
+from emgmm._utils.threads import BLAS, Scratch, run_all
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 ATTRIBUTES = ["weights_", "means_", "covariances_", "labels_", "lower_bounds_"]
@@ -61,7 +62,7 @@ def names_of_threads_in(function):
             yield item
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_threads, "_taken_from", spy)
+        patch.setattr("emgmm._utils.threads._taken_from", spy)
         return function(), seen
 
 
