@@ -21,7 +21,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._data.base import NO_ROWS, Blocks, RowBlocks
+from ._data.base import NO_ROWS, RowBlocks, RowSource
 from ._data.sources import check_blocks, for_rows, refuse_blocks
 from ._data.validation import (
     check_batch,
@@ -30,29 +30,29 @@ from ._data.validation import (
     check_something_observed,
 )
 from ._em.driver import EMOptions, EMResult, Progress
-from ._em.mstep import Constant, Regularization, Relative
-from ._em.problem import SINGULAR, Begin, ProblemOf
+from ._em.mstep import Regularization, RidgeRegularization, ScaleRegularization
+from ._em.problem import SINGULAR, Begin, EMProblem
 from ._em.stepwise import (
     SCHEDULES,
     START_ITER,
-    Gathered,
-    Running,
+    StartBuffer,
     Step,
+    StreamState,
     rows_to_start,
     share_of,
 )
-from ._estep.conditional import Regression, imputed, told
+from ._estep.conditional import Regression, conditional_moments, imputed
 from ._estep.kernel import Kernel
 from ._estep.predict import (
-    Telling,
+    RowwisePredictor,
     classification_score,
     log_density,
     responsibilities,
     sum_over_rows,
 )
 from ._init.starts import STARTS, check_start
-from ._init.subsample import many_of
-from ._init.symmetry import moved_apart
+from ._init.subsample import large_subsample
+from ._init.symmetry import break_symmetry
 from ._mixture import Mixture, check_X, make_mixture
 from ._model.families import FAMILIES, CovarianceFamily
 from ._model.parameters import Parameters
@@ -71,7 +71,7 @@ from ._utils.exceptions import Defects, warn_of_defects
 from ._utils.features import Features, split_features
 from ._utils.inputs import validated
 from ._utils.threads import BLAS
-from ._utils.validation import Names, Suggesting, check_n_samples, unchanged_on_failure
+from ._utils.validation import Names, Suggesting, check_n_samples, restore_on_error
 from .typing import CovarianceType, RowsLike
 
 MOST_STARTS = 2**31 - 1
@@ -79,7 +79,7 @@ OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".spli
 OF_STREAM = ("n_steps_", "_running", "_gathered")
 """What a fit publishes that `partial_fit` does not, and the reverse."""
 
-Rows = TypeVar("Rows", bound=Blocks)
+Rows = TypeVar("Rows", bound=RowSource)
 
 
 class GaussianMixtureEM(
@@ -633,7 +633,7 @@ class GaussianMixtureEM(
         5000.0
         """
         refuse_blocks(X, "partial_fit")
-        with unchanged_on_failure(self):
+        with restore_on_error(self):
             rows = check_batch(self, X, sample_weight)
             if rows is None:
                 return self
@@ -707,7 +707,9 @@ class GaussianMixtureEM(
         >>> gmm.predict([[1.5], [7.0]])
         array([0, 1])
         """
-        return for_rows(self, X, Telling(self._mixture(), Kernel.labels, np.int64))
+        return for_rows(
+            self, X, RowwisePredictor(self._mixture(), Kernel.labels, np.int64)
+        )
 
     def predict_proba(self, X: RowsLike) -> NDArray:
         """Responsibilities: probabilities of the components, given each row.
@@ -741,7 +743,9 @@ class GaussianMixtureEM(
                [0.5, 0.5]])
         """
         mixture = self._mixture()
-        telling = Telling(mixture, responsibilities, None, (len(mixture.weights),))
+        telling = RowwisePredictor(
+            mixture, responsibilities, None, (len(mixture.weights),)
+        )
         return for_rows(self, X, telling)
 
     def score_samples(self, X: RowsLike) -> NDArray:
@@ -774,7 +778,7 @@ class GaussianMixtureEM(
         >>> gmm.score_samples([[1.0], [5.0]]).round(2)
         array([ -1.41, -12.72])
         """
-        return for_rows(self, X, Telling(self._mixture(), log_density))
+        return for_rows(self, X, RowwisePredictor(self._mixture(), log_density))
 
     def score(
         self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -1123,7 +1127,7 @@ class GaussianMixtureEM(
         rows = check_X(X, columns, len(known))
         moments = Regression.deviations if return_std else Regression.mean_alone
         moments = Regression.covariances if return_cov else moments
-        mean, *spread = told(rows, mixture, known, others, moments)
+        mean, *spread = conditional_moments(rows, mixture, known, others, moments)
         return (mean, *spread) if spread else mean
 
     def __sklearn_tags__(self) -> Tags:
@@ -1225,7 +1229,7 @@ class GaussianMixtureEM(
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", self.n_init)
-        with unchanged_on_failure(self, but="_reached"):
+        with restore_on_error(self, but="_reached"):
             rows = check_blocks(self, X, sample_weight, reset=True)
             check_enough_rows(rows, self.n_components)
             # Held once for a fit is cheaper; but a user's own start has all threads.
@@ -1243,7 +1247,7 @@ class GaussianMixtureEM(
             )
         return self
 
-    def _fit_rows(self, rows: Blocks, tasks: Tasks) -> Defects:
+    def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
         """Run EM from every start and publish the best; what is degenerate in it."""
         with BLAS.held():
             problem = self._problem(rows)
@@ -1270,7 +1274,7 @@ class GaussianMixtureEM(
 
     @contextmanager
     def _kept_if_it_fails(
-        self, problem: ProblemOf[Blocks], progress: Progress
+        self, problem: EMProblem[RowSource], progress: Progress
     ) -> Iterator[None]:
         """Keep where EM has come to, for `warm_start`, if the block raises."""
         try:
@@ -1283,18 +1287,18 @@ class GaussianMixtureEM(
                     self._reached = (self.covariance_type, reached)
             raise
 
-    def _problem(self, rows: Rows) -> ProblemOf[Rows]:
+    def _problem(self, rows: Rows) -> EMProblem[Rows]:
         """What is to be fitted, and how."""
         family = FAMILIES[self.covariance_type]
         return self._problem_in_units(*rows.in_units(family.by_feature))
 
-    def _problem_in_units(self, blocks: Rows, units: NDArray) -> ProblemOf[Rows]:
-        family, scale = FAMILIES[self.covariance_type], Relative.to(blocks)
+    def _problem_in_units(self, blocks: Rows, units: NDArray) -> EMProblem[Rows]:
+        family, scale = FAMILIES[self.covariance_type], ScaleRegularization.to(blocks)
         covar = self._regularization(scale, units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
         given = self._order_is_given(family, blocks.n_features)
-        return ProblemOf(blocks, units, covar.bounded(family), options, given)
+        return EMProblem(blocks, units, covar.bounded(family), options, given)
 
     def _order_is_given(self, family: CovarianceFamily, n_features: int) -> bool:
         """Whether the start says which component is which."""
@@ -1305,12 +1309,18 @@ class GaussianMixtureEM(
             or self._previous_mixture(family, n_features) is not None
         )
 
-    def _regularization(self, scale: Relative, units: NDArray) -> Regularization:
+    def _regularization(
+        self, scale: ScaleRegularization, units: NDArray
+    ) -> Regularization:
         """What is added to variances, in such units (d,)."""
         by_scale = isinstance(self.reg_covar, str)
-        return scale if by_scale else Constant(self.reg_covar / units / units)
+        return (
+            scale if by_scale else RidgeRegularization(self.reg_covar / units / units)
+        )
 
-    def _starts(self, problem: ProblemOf[Blocks], rows: Blocks) -> Iterator[Begin]:
+    def _starts(
+        self, problem: EMProblem[RowSource], rows: RowSource
+    ) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
         n_features = rows.n_features
         known = check_given(
@@ -1327,16 +1337,16 @@ class GaussianMixtureEM(
             def begin(progress: Progress) -> Parameters:
                 return in_units
 
-            yield partial(moved_apart, problem, begin) if self.max_iter else begin
+            yield partial(break_symmetry, problem, begin) if self.max_iter else begin
             return
         named = isinstance(self.init_params, str) and not known
         for start in self._named_or_own_starts(problem, rows):
             begin = partial(_with_known, start, known, problem.units)
             as_is = named or not self.max_iter
-            yield begin if as_is else partial(moved_apart, problem, begin)
+            yield begin if as_is else partial(break_symmetry, problem, begin)
 
     def _named_or_own_starts(
-        self, problem: ProblemOf[Blocks], rows: Blocks
+        self, problem: EMProblem[RowSource], rows: RowSource
     ) -> Iterator[Begin]:
         """What makes the mixtures of `init_params`, for each of the `n_init` starts."""
         start, n_components = self.init_params, self.n_components
@@ -1353,27 +1363,31 @@ class GaussianMixtureEM(
 
     def _own_start(
         self,
-        problem: ProblemOf[Blocks],
-        rows: Blocks,
+        problem: EMProblem[RowSource],
+        rows: RowSource,
         rng: np.random.RandomState,
         progress: Progress,
     ) -> Parameters:
         """The mixture of labels or responsibilities that the user gives or computes."""
         start, n_components = self.init_params, self.n_components
         if isinstance(rows, RowBlocks):
-            seen, arranged, units = rows, rows.arranged, np.ones(rows.n_features)
+            seen, to_block_order, units = (
+                rows,
+                rows.to_block_order,
+                np.ones(rows.n_features),
+            )
         elif callable(start):
-            seen, units = many_of(problem.blocks, n_components), problem.units
-            problem, arranged = problem.of(seen), seen.arranged
+            seen, units = large_subsample(problem.blocks, n_components), problem.units
+            problem, to_block_order = problem.of(seen), seen.to_block_order
         else:
             labels = check_start(start, np.ones(rows.n_samples), n_components)
             return problem.start(labels, n_components)
-        weights = _read_only(seen.restored(seen.sample_weight))
+        weights = _read_only(seen.to_input_order(seen.sample_weight))
         if callable(start):
-            X = seen.restored(seen.X)
+            X = seen.to_input_order(seen.X)
             X = _read_only(X if (units == 1).all() else X * units)
             start = start(X, n_components, weights, rng)
-        labels = arranged(check_start(start, weights, n_components))
+        labels = to_block_order(check_start(start, weights, n_components))
         return problem.start(labels, n_components)
 
     def _previous_mixture(
@@ -1392,7 +1406,7 @@ class GaussianMixtureEM(
         fits = np.shape(self.means_) == shape and self._family.name == family.name
         return self._mixture() if fits else None
 
-    def _publish(self, result: EMResult, blocks: Blocks) -> None:
+    def _publish(self, result: EMResult, blocks: RowSource) -> None:
         """Set the attributes of a finished fit."""
         self._publish_mixture(result.mixture, blocks.float_type)
         self.converged_ = result.converged
@@ -1406,7 +1420,7 @@ class GaussianMixtureEM(
             labels = np.empty(blocks.n_samples, dtype=np.int64)
             total = sum_over_rows(blocks, published, log_density, labels)
             self.lower_bound_ = _mean(total)
-            self.labels_ = blocks.restored(labels)
+            self.labels_ = blocks.to_input_order(labels)
         else:
             self._forget(["labels_"])
             self.lower_bound_ = result.lower_bound
@@ -1423,7 +1437,7 @@ class GaussianMixtureEM(
         """Keep rows until they are enough for a start, and start then."""
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
-        gathered = getattr(self, "_gathered", Gathered())
+        gathered = getattr(self, "_gathered", StartBuffer())
         enough = (rows.n_samples if all_count else rows.n_weighted) >= needed
         if gathered.batches or not enough:
             self._gathered = gathered = gathered.and_of(rows, all_count)
@@ -1441,7 +1455,7 @@ class GaussianMixtureEM(
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
             best = problem.numbered(problem.best(results.kept).mixture)
-            running = Running.begun(problem.blocks, best, problem.units)
+            running = StreamState.begun(problem.blocks, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
     def _rows_to_start(self) -> int:
@@ -1471,13 +1485,13 @@ class GaussianMixtureEM(
                 "them back, or start afresh, with fit or with a clone."
             )
 
-    def _running_statistics(self) -> Running:
+    def _running_statistics(self) -> StreamState:
         """Those that `partial_fit` goes on from, made of the mixture if need be."""
         if hasattr(self, "_running"):
             return self._running
         published = self._published()
         weight = rows_to_start(published.family, *published.sizes, "")
-        return Running.of(
+        return StreamState.of(
             published.agreed,
             getattr(self, "n_samples_seen_", float(weight)),
             getattr(self, "lower_bound_", np.nan),
@@ -1486,7 +1500,7 @@ class GaussianMixtureEM(
         )
 
     def _publish_running(
-        self, running: Running, before: Parameters, rows: RowBlocks
+        self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of what has become of a stream."""
         covar = self._regularization(running.scale(rows.resolution), running.units)
@@ -1494,7 +1508,7 @@ class GaussianMixtureEM(
         like = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):
-                mixture, _ = covar.step(running.statistics, family.brief, like, None)
+                mixture, _ = covar.step(running.statistics, family.inexact, like, None)
         except np.linalg.LinAlgError as error:
             raise ValueError(SINGULAR) from error
         means = np.asarray(getattr(self, "means_", rows.X))

@@ -24,16 +24,16 @@ from ._estep.predict import classification_score, sum_over_rows
 from ._gaussian_mixture import GaussianMixtureEM
 from ._model.families import FAMILIES, MODELS
 from ._model.validation import check_models
-from ._search.search import Fit, Sweep
+from ._search.search import Fit, ModelSearch
 from ._selected import Selected
 from ._utils.callbacks import CallbackSupportMixin, Stage, Stages, Tasks
 from ._utils.exceptions import warn_of_search
 from ._utils.threads import BLAS
-from ._utils.validation import Names, Suggesting, check_criterion, unchanged_on_failure
+from ._utils.validation import Names, Suggesting, check_criterion, restore_on_error
 from .typing import CovarianceType, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
-LEAD: CovarianceType = "VVV"  # whose starts serve all models
+REFERENCE_MODEL: CovarianceType = "VVV"  # whose starts serve all models
 CRITERIA = ("bic", "icl", "aic")
 TIE = 1e-9  # relative difference of criteria that rounding can make
 
@@ -264,7 +264,7 @@ class GaussianMixtureIC(
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", None)
-        with unchanged_on_failure(self):
+        with restore_on_error(self):
             rows = check_in_memory(self, X, sample_weight)
             candidates = self._candidates(rows, Stages(self.verbose, tasks, told))
             self.results_ = _table(candidates, rows)
@@ -311,7 +311,9 @@ class GaussianMixtureIC(
         names = self._names(rows.X.shape[1])
         problems: dict[str, Problem] = {name: problem(name) for name in names}
         with Parallel(n_jobs=self.n_jobs) as parallel:
-            fits = Sweep(problems, problem(LEAD), parallel, stage).fits(possible)
+            fits = ModelSearch(
+                problems, problem(REFERENCE_MODEL), parallel, stage
+            ).fits(possible)
         return [
             _candidate(name, size, problems[name], fits.get((name, size)), refused)
             for size in sizes
@@ -364,7 +366,7 @@ class GaussianMixtureIC(
             if candidate.result is not None:
                 gmm = self._fitted(candidate, rows)
                 try:
-                    X = rows.restored(rows.X)
+                    X = rows.to_input_order(rows.X)
                     values[i] = self.criterion(gmm, X, sample_weight)
                 except Exception as error:  # a failed candidate stops no search
                     self.results_["failure"][i] = f"criterion failed: {error!r}"
@@ -410,7 +412,7 @@ def _candidate(
         mixture = problem.numbered(fit.result.mixture)
         defects = problem.defects(mixture)
         against = (*defects.texts, *problem.unsupported(mixture))
-        sound = not defects.flat and problem.merit(fit.result)[0]
+        sound = not defects.flat and problem.ranking_key(fit.result)[0]
     result = problem.to_be_published(fit.result)
     return _Candidate(
         name, size, n_parameters, seconds, result, sound, against, defects.flat

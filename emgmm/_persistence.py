@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from ._em.stepwise import OF_VALUES, PREFIX, Running
+from ._em.stepwise import OF_VALUES, PREFIX, StreamState
 from ._model.agreement import MIXTURE, check_mixture
 from ._model.families import FAMILIES
 from ._model.published import Published
@@ -274,7 +274,7 @@ def _make_running(attributes: Values, model: str) -> None:
     if not math.isfinite(attributes["lower_bound_"]):
         raise ValueError("lower_bound_ is not finite")
     kind = FAMILIES[model].storage.products
-    attributes["_running"] = Running.from_values(attributes, kind)
+    attributes["_running"] = StreamState.from_values(attributes, kind)
     for name in OF_VALUES:
         del attributes[PREFIX + name]
 
@@ -285,8 +285,8 @@ def _check_history(attributes: Values) -> None:
         _check_types(attributes, {SEEN: float})
         if not 0 < attributes[SEEN] < math.inf:
             raise ValueError(f"{SEEN} is {attributes[SEEN]}")
-    told = [name in attributes for name in HISTORY]
-    if not any(told):
+    present = [name in attributes for name in HISTORY]
+    if not any(present):
         return
     kinds = {
         "converged_": bool,

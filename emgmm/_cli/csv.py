@@ -100,7 +100,7 @@ def _lines(path: str, file: str, encoding: str | None) -> Iterator[tuple[int, st
                 yield number, line
 
 
-def sample_of(lines: Iterator[tuple[int, str]]) -> list[tuple[int, str]]:
+def sample_lines(lines: Iterator[tuple[int, str]]) -> list[tuple[int, str]]:
     """The first lines: two or more, if there are, and no more than are needed."""
     sample: list[tuple[int, str]] = []
     size = 0
@@ -116,7 +116,7 @@ def form_of(
     path: str, file: str, decimal: str | None = None, encoding: str | None = None
 ) -> Form:
     """The form of a file, from its first lines, and its decimal mark if it is known."""
-    numbered = sample_of(_lines(path, file, encoding))
+    numbered = sample_lines(_lines(path, file, encoding))
     if not numbered:
         raise TableError(f"{path!r} is empty: give a file with rows.")
     if "\0" in numbered[0][1]:

@@ -25,7 +25,7 @@ from .csv import (
     checked_weight,
     form_of,
     holds_numbers,
-    sample_of,
+    sample_lines,
     values_of,
 )
 from .messages import LONGEST_NAME, listed, named_error
@@ -178,7 +178,7 @@ def _divided(values: NDArray, n_features: int) -> tuple[NDArray, NDArray | None]
 
 def _read_text(form: Form, columns: list[str] | None, weights: str | None) -> Table:
     """Columns of a CSV file."""
-    sample = [form.fields(*line) for line in sample_of(form.body())]
+    sample = [form.fields(*line) for line in sample_lines(form.body())]
     usable = [i for i, f in enumerate(zip(*sample, strict=True)) if holds_numbers(f)]
     chosen, weighted = _choose(form.path, form.names, usable, columns, weights)
     X, rows_weights = _divided(values_of(form, chosen, weighted), len(chosen))

@@ -21,10 +21,10 @@ class ArrayBlocks(RowBlocks):
     incomplete = False
     n_patterns = 1
 
-    def arranged(self, values: NDArray) -> NDArray:
+    def to_block_order(self, values: NDArray) -> NDArray:
         return values
 
-    def restored(self, values: NDArray) -> NDArray:
+    def to_input_order(self, values: NDArray) -> NDArray:
         return values
 
     def chosen(self, rows: NDArray, sample_weight: NDArray) -> Self:

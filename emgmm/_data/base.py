@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import squares
-from emgmm._utils.threads import OrderedSum, Scratch, run_all
+from emgmm._utils.threads import OrderedSum, Workspace, run_all
 
 from .resolution import known_steps, rows_to_look_at, steps_of
 from .scaling import are_moderate, resolution_of, sizes_of, type_of_sums, units_of
-from .weights import are_ones, picked, positions
+from .weights import are_ones, positions, systematic_sample
 
 # Numbers in a block (rows x features) where a function does not say how many rows.
 BLOCK_SIZE = 2**16
@@ -29,11 +29,11 @@ MAX_GROUPS = 32
 RAISED = "Raised by X"  # begins a note to what the user's own code raised
 
 
-class Blocks(Protocol):
+class RowSource(Protocol):
     """A source of weighted rows that can be visited again and again."""
 
     @property
-    def scratch(self) -> Scratch:
+    def workspace(self) -> Workspace:
         """Arrays for functions of blocks to write in."""
 
     def sum(
@@ -135,7 +135,7 @@ class RowBlocks(ABC):
     X: NDArray
     sample_weight: NDArray
     block_size: int = BLOCK_SIZE
-    scratch: Scratch = field(default_factory=Scratch)
+    workspace: Workspace = field(default_factory=Workspace)
 
     incomplete: ClassVar[bool]
 
@@ -196,11 +196,11 @@ class RowBlocks(ABC):
         """Weighted variances of the features, shape (d,)."""
 
     @abstractmethod
-    def arranged(self, values: NDArray) -> NDArray:
+    def to_block_order(self, values: NDArray) -> NDArray:
         """What belongs to the user's rows, in the order of the rows here."""
 
     @abstractmethod
-    def restored(self, values: NDArray) -> NDArray:
+    def to_input_order(self, values: NDArray) -> NDArray:
         """What belongs to the rows here, in the order of the user's."""
 
     @abstractmethod
@@ -218,12 +218,12 @@ class RowBlocks(ABC):
         if self.n_weighted == self.n_samples <= size:
             return self
         weights = self.sample_weight
-        weights = weights if self.equally_weighted else self.restored(weights)
+        weights = weights if self.equally_weighted else self.to_input_order(weights)
         within = positions(self.weight, size) if self.n_weighted > size else None
-        return self.chosen(*picked(weights, within))
+        return self.chosen(*systematic_sample(weights, within))
 
     def _with(self, X: NDArray, sample_weight: NDArray) -> Self:
-        return replace(self, X=X, sample_weight=sample_weight, scratch=Scratch())
+        return replace(self, X=X, sample_weight=sample_weight, workspace=Workspace())
 
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         """The rows in units (d,) in which squares of squares neither over- nor
@@ -335,7 +335,7 @@ class RowBlocks(ABC):
         return scatter_of(self)
 
 
-def scatter_of(blocks: Blocks) -> NDArray:
+def scatter_of(blocks: RowSource) -> NDArray:
     """Weighted products (d, d) of complete rows about their center."""
     center = blocks.center
     return blocks.sum(partial(_products_about, center=center))[1:, 1:]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._utils.cached import cached_property
-from emgmm._utils.threads import Scratch
+from emgmm._utils.threads import Workspace
 
 from .base import NO_ROWS, RowBlocks, scatter_of
 from .missing import blocks_of
@@ -26,18 +26,18 @@ from .scaling import (
     variances_of,
 )
 from .summary import Chunk, Summary, summary_of
-from .weights import picked, positions
+from .weights import positions, systematic_sample
 
 
 @dataclass(frozen=True, eq=False)
-class OutOfCore(ABC):
+class ChunkedRows(ABC):
     """Rows of which only a chunk is in memory at a time.
 
     A first pass summarises them; further ones see the same rows in the same order.
     """
 
     units: NDArray | None = field(default=None, kw_only=True)
-    scratch: Scratch = field(default_factory=Scratch, kw_only=True)
+    workspace: Workspace = field(default_factory=Workspace, kw_only=True)
     _samples: dict[int, RowBlocks] = field(
         default_factory=dict, kw_only=True, init=False
     )
@@ -49,7 +49,7 @@ class OutOfCore(ABC):
         """
 
     @abstractmethod
-    def told(self, function: Callable[[RowBlocks], NDArray]) -> Any:
+    def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
         """What a function tells of each row, in their order."""
 
     def _visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
@@ -106,7 +106,7 @@ class OutOfCore(ABC):
             return self, np.ones(self.n_features)
         extremes = np.abs([self.summary.least, self.summary.greatest])
         units = units_of(varying * np.fmax.reduce(extremes), by_feature, self.weight)
-        return replace(self, units=units, scratch=Scratch()), units
+        return replace(self, units=units, workspace=Workspace()), units
 
     @property
     def n_samples(self) -> int:
@@ -196,15 +196,15 @@ def _sum_of_chunk(
     *own: NDArray,
 ) -> Any:
     blocks = blocks_of(*chunk, incomplete)
-    return blocks.sum(function, *map(blocks.arranged, own), rows=rows)
+    return blocks.sum(function, *map(blocks.to_block_order, own), rows=rows)
 
 
 def _of_chunk(function: Callable[..., Any], chunk: Chunk, *own: NDArray) -> Any:
     blocks = chunk.blocks
-    return function(blocks, *map(blocks.arranged, own))
+    return function(blocks, *map(blocks.to_block_order, own))
 
 
 def _taken(chunk: Chunk, within: NDArray | None) -> list[tuple[NDArray, NDArray]]:
     """Rows at positions within the weights of a chunk, and how often each was met."""
-    rows, times = picked(chunk.sample_weight, within)
+    rows, times = systematic_sample(chunk.sample_weight, within)
     return [(chunk.X[rows], times)]

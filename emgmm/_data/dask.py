@@ -21,7 +21,7 @@ from emgmm._utils.cached import cached_property
 from emgmm._utils.inputs import as_rows, validated
 
 from .base import RowBlocks
-from .chunks import OutOfCore
+from .chunks import ChunkedRows
 from .summary import Chunk
 from .validation import check_same_weight, check_sample_weight, named
 
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class OfDask(OutOfCore):
+class DaskRows(ChunkedRows):
     """Rows of a Dask array: a task for each chunk, run by whatever scheduler there is.
 
     A task loads its chunk and sums over it, or goes where the chunk is; what tasks
@@ -62,11 +62,11 @@ class OfDask(OutOfCore):
         loading, chunks = self._loading
         run = uuid4().hex
         shared = f"emgmm-pass-{run}"
-        told: Any = function if self._in_each_task else shared
+        predict_rows: Any = function if self._in_each_task else shared
         tasks = {
             (f"emgmm-sum-{run}", i): (
                 partial(_of_chunk, place, [values[i] for values in each]),
-                told,
+                predict_rows,
                 *chunks[i],
             )
             for i, place in enumerate(self._places)
@@ -82,7 +82,7 @@ class OfDask(OutOfCore):
         (total,) = dask.compute(Delayed(keys[0], graph), traverse=False)
         return total
 
-    def told(self, function: Callable[[RowBlocks], NDArray]) -> Any:
+    def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
         """A Dask array of what is told of each row."""
         import dask
 
@@ -242,7 +242,7 @@ def _told_of_chunk(X: Any, telling: Callable[..., NDArray], block_id: Any) -> ND
     return telling(X, block_id[0])
 
 
-def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> OfDask | None:
+def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> DaskRows | None:
     """The rows of a Dask array or dataframe; None if X is none."""
     if not hasattr(X, "__dask_graph__"):  # so that Dask need not be imported
         return None
@@ -263,7 +263,7 @@ def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> OfDask |
     if not _is_array(X):  # its chunks stay dataframes until they are looked at
         X = X.map_partitions(_of_columns, columns, meta=like, enforce_metadata=False)
     X = _in_rows(X)
-    return OfDask(X, _weights(sample_weight, X))
+    return DaskRows(X, _weights(sample_weight, X))
 
 
 def _is_array(X: Any) -> bool:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 from emgmm._utils.inputs import validated
 
 from .base import RAISED, RowBlocks
-from .chunks import OutOfCore
+from .chunks import ChunkedRows
 from .summary import Chunk, joined
 from .validation import check_map, check_same_weight, check_sample_weight, named
 
@@ -35,7 +35,7 @@ Begin = Callable[[], Iterable[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Iterated(OutOfCore):
+class IterableRows(ChunkedRows):
     """Rows in blocks of any sizes, of which every pass makes chunks of equal ones."""
 
     begin: Begin
@@ -55,7 +55,7 @@ class Iterated(OutOfCore):
             total = value if total is None else total + value
         return total
 
-    def told(self, function: Callable[[RowBlocks], NDArray]) -> Any:
+    def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
         """What is told of the rows of a map; or of every block, one after the other."""
         parts = self._told_of_blocks(function)
         if self.mapped is None:
@@ -184,7 +184,7 @@ def _noted(where: str) -> Iterator[None]:
 
 def iterated(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
-) -> Iterated | None:
+) -> IterableRows | None:
     """The rows of an iterable of blocks, or of a large memory map; None if X is none.
 
     To be fitted to (``reset``), it must be possible to iterate over it again.
@@ -193,7 +193,7 @@ def iterated(
         weights = None
         if sample_weight is not None:
             weights = check_sample_weight(sample_weight, len(X))
-        return Iterated(partial(_slices, X, weights), estimator, reset, len(X))
+        return IterableRows(partial(_slices, X, weights), estimator, reset, len(X))
     if not is_iterable_of_blocks(X):
         return None
     if sample_weight is not None:
@@ -207,7 +207,7 @@ def iterated(
             "over the rows many times: give a callable that returns it anew, or call "
             "partial_fit on each block."
         )
-    return Iterated(X if callable(X) else partial(iter, X), estimator, reset)
+    return IterableRows(X if callable(X) else partial(iter, X), estimator, reset)
 
 
 def is_iterable_of_blocks(X: Any) -> bool:

@@ -38,10 +38,10 @@ class IncompleteBlocks(RowBlocks):
         weights = sample_weight if are_ones(sample_weight) else sample_weight[order]
         return cls(X[order], weights, order=order)
 
-    def arranged(self, values: NDArray) -> NDArray:
+    def to_block_order(self, values: NDArray) -> NDArray:
         return values if self.order is None else values[self.order]
 
-    def restored(self, values: NDArray) -> NDArray:
+    def to_input_order(self, values: NDArray) -> NDArray:
         if self.order is None:
             return values
         out = np.empty_like(values)
@@ -50,7 +50,7 @@ class IncompleteBlocks(RowBlocks):
 
     def chosen(self, rows: NDArray, sample_weight: NDArray) -> Self:
         places = np.arange(len(self.X))
-        return self.of(self.X[self.restored(places)[rows]], sample_weight)
+        return self.of(self.X[self.to_input_order(places)[rows]], sample_weight)
 
     def take(self, rows: NDArray, sample_weight: NDArray) -> Self:
         return replace(super().take(rows, sample_weight), order=None)

@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from .base import Blocks, RowBlocks
-from .chunks import OutOfCore
+from .base import RowBlocks, RowSource
+from .chunks import ChunkedRows
 from .dask import of_dask
 from .iterables import is_iterable_of_blocks, iterated
 from .validation import check_rows, check_something_observed, check_total_weight
@@ -16,7 +16,7 @@ from .validation import check_rows, check_something_observed, check_total_weight
 
 def check_blocks(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
-) -> Blocks:
+) -> RowSource:
     """Rows in memory, or visited where they are; to be fitted to, or else scored."""
     outside = out_of_core(estimator, X, sample_weight, reset)
     if outside is None:
@@ -34,7 +34,7 @@ def check_blocks(
 
 def out_of_core(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
-) -> OutOfCore | None:
+) -> ChunkedRows | None:
     """Rows that are not all in memory; None if they are."""
     rows = of_dask(estimator, X, sample_weight, reset)
     return rows or iterated(estimator, X, sample_weight, reset)
@@ -45,7 +45,7 @@ def for_rows(estimator: Any, X: Any, function: Callable[[RowBlocks], NDArray]) -
     outside = out_of_core(estimator, X, None, False)
     if outside is None:
         return function(check_rows(estimator, X, None, reset=False))
-    return outside.told(function)
+    return outside.predict_rows(function)
 
 
 def check_in_memory(

@@ -16,7 +16,7 @@ from emgmm._utils.inputs import as_rows, columns_named
 from emgmm._utils.validation import as_numbers
 
 from .arrays import ArrayBlocks
-from .base import Blocks, RowBlocks
+from .base import RowBlocks, RowSource
 from .missing import IncompleteBlocks
 from .weights import are_ones, ones
 
@@ -95,7 +95,7 @@ def check_map(X: Any) -> bool:
     return True
 
 
-def check_something_observed(estimator: Any, blocks: Blocks) -> None:
+def check_something_observed(estimator: Any, blocks: RowSource) -> None:
     """Every feature needs a value in some row that counts."""
     empty = np.flatnonzero(blocks.counts == 0)
     if empty.size:
@@ -177,7 +177,7 @@ def check_total_weight(total: float) -> None:
         )
 
 
-def check_enough_rows(blocks: Blocks, n_components: int) -> None:
+def check_enough_rows(blocks: RowSource, n_components: int) -> None:
     """Every component needs a row of its own to start from."""
     n_samples, n_weighted = blocks.n_samples, blocks.n_weighted
     if n_samples < n_components:
@@ -207,7 +207,7 @@ def check_sizes(n_components: Any) -> list[int]:
     return given.astype(int).tolist()
 
 
-def sizes_refused(sizes: list[int], rows: Blocks) -> dict[int, str]:
+def sizes_refused(sizes: list[int], rows: RowSource) -> dict[int, str]:
     """Numbers of components for which there are too few rows, and what to say of it."""
     refused = {}
     for size in sizes:

@@ -22,7 +22,9 @@ def positions(weight: float, size: int) -> NDArray:
     return parts * (weight / size)
 
 
-def picked(weights: NDArray, within: NDArray | None) -> tuple[NDArray, NDArray]:
+def systematic_sample(
+    weights: NDArray, within: NDArray | None
+) -> tuple[NDArray, NDArray]:
     """Indices of rows at positions within their weights, and how often each was met; or
     of all that have a weight, and these."""
     if within is None:

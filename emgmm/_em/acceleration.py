@@ -25,7 +25,7 @@ UNKNOWN_CURVATURE = 1e-3  # taken for the least one before any is known
 CAUTION = 100.0
 
 
-class Secants:
+class AndersonAcceleration:
     """Last steps, with the changes of EM's step that they brought: curvature.
 
     Anderson's acceleration of the first kind (Fang & Saad 2009, doi:10.1002/nla.617):

@@ -29,12 +29,12 @@ def coordinates(
     means = at.covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
     shapes = np.zeros_like(at.covariances.values)
     if np.any(counted):  # else what takes longest is for nothing
-        shapes = at.covariances.relate(to.covariances)
+        shapes = at.covariances.to_tangent(to.covariances)
         shapes *= np.sqrt(at.covariances.information(weights))
     return np.concatenate([logs, means.ravel(), shapes.ravel()])
 
 
-def displaced(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Parameters:
+def retract(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Parameters:
     """The mixture of the family that has such coordinates, to first order.
 
     LinAlgError where there is none.
@@ -48,7 +48,7 @@ def displaced(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Para
     moves = covariances.color(means.reshape(at.means.shape) / roots[:, None])
     shapes = shapes.reshape(covariances.values.shape)
     shapes = shapes / np.sqrt(covariances.information(np.maximum(at.weights, TINY)))
-    values = covariances.displace(shapes)
+    values = covariances.from_tangent(shapes)
     scatter = covariances.scatter(values, weights, n_features)
     if not np.isfinite(scatter).all():  # of which LAPACK would complain aloud
         raise np.linalg.LinAlgError("the step is too long")

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._estep.estep import expectation
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
 from emgmm._model.parameters import Parameters
 from emgmm._utils.callbacks import Tasks
 
-from .acceleration import Secants
-from .coordinates import coordinates, displaced
-from .mstep import DEGENERATE, EPS, Regularization, Relative
+from .acceleration import AndersonAcceleration
+from .coordinates import coordinates, retract
+from .mstep import DEGENERATE, EPS, Regularization, ScaleRegularization
 
 # Relative, of a log-likelihood: by more than this it does not fall.
 ROUNDING, ROUNDING_OF_FLOAT32 = 64 * EPS, 1e-7
@@ -36,7 +36,7 @@ class EMOptions:
     tol: float
     max_iter: int
     covar: Regularization
-    scale: Relative
+    scale: ScaleRegularization
     accelerated: bool = True
 
 
@@ -131,7 +131,7 @@ class Progress:
 
 
 def run_em(
-    blocks: Blocks,
+    blocks: RowSource,
     start: Parameters,
     family: CovarianceFamily,
     options: EMOptions,
@@ -142,9 +142,9 @@ def run_em(
     Dempster, Laird & Rubin 1977. One pass over the rows per iteration, and one to
     begin with: the E-step that ends an iteration scores its mixture.
     """
-    ascent = _Ascent(blocks, start, family, options)
+    ascent = EMState(blocks, start, family, options)
     while ascent.n_iter < options.max_iter and not ascent.converged:
-        ascent.look_ahead()
+        ascent.propose_step()
         if ascent.converged:
             return ascent.result
         progress.iterating()
@@ -153,11 +153,11 @@ def run_em(
             return ascent.result
     if ascent.n_iter and options.tol > 0 and not ascent.converged:
         with suppress(np.linalg.LinAlgError):  # of a step that is not taken
-            ascent.look_ahead()
+            ascent.propose_step()
     return ascent.result
 
 
-class _Ascent:
+class EMState:
     """Where a run has come to, and the steps that lead on from there.
 
     An iteration takes EM's step, or a longer one if that raises the likelihood; if it
@@ -166,18 +166,18 @@ class _Ascent:
 
     def __init__(
         self,
-        blocks: Blocks,
+        blocks: RowSource,
         start: Parameters,
         family: CovarianceFamily,
         options: EMOptions,
     ) -> None:
         self._blocks, self._options = blocks, options
-        self._family = family.brief if options.accelerated else family
+        self._family = family.inexact if options.accelerated else family
         self._mixture, self._stats = start, expectation(blocks, start)
         self._reached = self._stats.log_likelihood / self._stats.weight
         self._best, self._bounds = start, [self._reached]
         self._single = blocks.dtype == np.float32
-        self._secants = Secants()
+        self._secants = AndersonAcceleration()
         self._added: NDArray | None = None
         self._following, self._own = start, np.zeros(0)
         self._longer: NDArray | None = None
@@ -200,7 +200,7 @@ class _Ascent:
         return EMResult(self._best, self._bounds, self.converged)
 
     @np.errstate(all="ignore")
-    def look_ahead(self) -> None:
+    def propose_step(self) -> None:
         """Find EM's step, and what it tells of others. LinAlgError if singular."""
         options, before = self._options, self._mixture
         self._following, self._added = options.covar.step(
@@ -208,12 +208,12 @@ class _Ascent:
         )
         if not options.accelerated and not options.tol:
             return
-        near = options.scale.nearness(before)
+        near = options.scale.regularization_ratio(before)
         counted = near < DEGENERATE
         self._own = coordinates(before, self._following, counted)
         self._longer = self._secants.learn(self._own, self._noise(near[counted]))
         if options.covar is not options.scale:
-            near = options.covar.nearness(before)
+            near = options.covar.regularization_ratio(before)
         if not near.max() < NEGLIGIBLE:
             # What is added is no gradient of the likelihood, by which steps are judged.
             self._longer = None
@@ -275,7 +275,7 @@ class _Ascent:
         if self._longer is None:
             return None
         try:
-            further = displaced(self._mixture, self._longer, self._family)
+            further = retract(self._mixture, self._longer, self._family)
         except np.linalg.LinAlgError:
             return None
         if self._options.scale.collapsed(further).any():

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
 from emgmm._model.parameters import Parameters
@@ -56,7 +56,7 @@ class Regularization(Protocol):
     ) -> tuple[Parameters, NDArray | None]:
         """The M-step, and what it added to the variances, as it did the time before."""
 
-    def nearness(self, mixture: Parameters) -> NDArray:
+    def regularization_ratio(self, mixture: Parameters) -> NDArray:
         """Greatest share (K,) of a variance in any direction that may be added."""
 
     def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
@@ -64,7 +64,7 @@ class Regularization(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Constant:
+class RidgeRegularization:
     """Given amounts (d,) are added, as scikit-learn adds a number."""
 
     amounts: NDArray
@@ -78,15 +78,15 @@ class Constant:
     ) -> tuple[Parameters, NDArray | None]:
         return m_step(stats, family, self.amounts, previous), self.amounts
 
-    def nearness(self, mixture: Parameters) -> NDArray:
-        return mixture.covariances.nearness(self.amounts)
+    def regularization_ratio(self, mixture: Parameters) -> NDArray:
+        return mixture.covariances.regularization_ratio(self.amounts)
 
     def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
         return family
 
 
 @dataclass(frozen=True, eq=False)
-class Relative:
+class ScaleRegularization:
     """Nothing is added, unless a component has next to no width in some direction.
 
     The likelihood of a mixture has no bound unless variances are bounded. Those of
@@ -108,7 +108,7 @@ class Relative:
     """Share of the least variance above which a component counts as degenerate."""
 
     @classmethod
-    def to(cls, blocks: Blocks) -> Relative:
+    def to(cls, blocks: RowSource) -> ScaleRegularization:
         """For rows: what is beyond their resolution is no variance of theirs."""
         n_complete = blocks.n_complete if blocks.incomplete else None
         return cls.of(blocks.sizes, blocks.steps, blocks.resolution, n_complete)
@@ -120,7 +120,7 @@ class Relative:
         steps: NDArray,
         resolution: float,
         n_complete: float | None = None,
-    ) -> Relative:
+    ) -> ScaleRegularization:
         """For rows of such sizes (d,) and rounding steps (d,), NaN of constants; so
         many are complete if there is a number."""
         # What is constant has no size, however large it is.
@@ -162,22 +162,22 @@ class Relative:
             least = RAISE * np.maximum(least, fresh)
         return m_step(stats, family, least + constant, previous), least
 
-    def nearness(self, mixture: Parameters) -> NDArray:
+    def regularization_ratio(self, mixture: Parameters) -> NDArray:
         variances = mixture.covariances.variances
         pooled = mixture.covariances.products == "pooled"
         shares = np.ones(1) if pooled else mixture.weights
         least = self._least(variances, mixture.weights @ variances, shares)
-        return mixture.covariances.nearness(least)
+        return mixture.covariances.regularization_ratio(least)
 
     def collapsed(self, mixture: Parameters) -> NDArray:
         """To which components (K,) the least variance is to be added."""
-        return self.nearness(mixture) > DEGENERATE
+        return self.regularization_ratio(mixture) > DEGENERATE
 
     def degenerate(self, mixture: Parameters, n_rows: float, n_needed: int) -> NDArray:
         """Which components (K,) have next to no width in some direction, and hold so
         few of the rows that this may be chance."""
         rows = mixture.weights * n_rows
-        flat = self.nearness(mixture) > self.suspect
+        flat = self.regularization_ratio(mixture) > self.suspect
         few = self._few_complete(mixture.weights, mixture.means.shape[1])
         chance = few | (rows < max(n_needed, ENOUGH_EQUAL))
         collapsed = flat & chance | self.at_rounding(mixture) & (rows < n_needed)
@@ -187,7 +187,7 @@ class Relative:
         """Which components (K,) are as narrow as the rounding, in some direction."""
         if not self.rounding.any():
             return np.zeros(len(mixture.weights), dtype=bool)
-        return mixture.covariances.nearness(self.rounding) > AT_BOUND
+        return mixture.covariances.regularization_ratio(self.rounding) > AT_BOUND
 
     def _few_complete(self, shares: NDArray, n_features: int) -> NDArray:
         """Which shares of the rows have few rows in which nothing is missing."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks, RowBlocks, raised_by_rows
+from emgmm._data.base import RowBlocks, RowSource, raised_by_rows
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._estep.statistics import Statistics
@@ -43,9 +43,9 @@ class Runs(NamedTuple):
     lower_bounds: list[Sequence[float] | NDArray]
     """Of every start, in their order."""
 
-    def add(self, result: EMResult, merit: Callable[[EMResult], Any]) -> None:
+    def add(self, result: EMResult, ranking_key: Callable[[EMResult], Any]) -> None:
         """Keep the result, unless one before is as good."""
-        if all(merit(result) > merit(before) for before in self.kept[-1:]):
+        if all(ranking_key(result) > ranking_key(before) for before in self.kept[-1:]):
             self.kept.append(result)
             self.lower_bounds.append(result.lower_bounds)
         else:
@@ -55,11 +55,11 @@ class Runs(NamedTuple):
 Begin = Callable[[Progress], Parameters]
 """Makes a start, and says how far it has come; LinAlgError where it is singular."""
 
-Rows = TypeVar("Rows", bound=Blocks, covariant=True)
+Rows = TypeVar("Rows", bound=RowSource, covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
-class ProblemOf(Generic[Rows]):
+class EMProblem(Generic[Rows]):
     """What is fitted, in which units, and how."""
 
     blocks: Rows
@@ -71,7 +71,7 @@ class ProblemOf(Generic[Rows]):
 
     def of(self, blocks: RowBlocks) -> Problem:
         """The same with rows in memory."""
-        return ProblemOf(blocks, self.units, self.family, self.options)
+        return EMProblem(blocks, self.units, self.family, self.options)
 
     def of_family(self, family: CovarianceFamily) -> Self:
         """The same for another family, with its variances bounded likewise."""
@@ -87,7 +87,7 @@ class ProblemOf(Generic[Rows]):
 
     def begin(self, stats: Statistics, like: Parameters | None = None) -> Parameters:
         """The mixture of statistics; if like another, briefly sought from there."""
-        family = self.family.brief if like else self.family
+        family = self.family.inexact if like else self.family
         return self.options.covar.step(stats, family, like, None)[0]
 
     def run(self, start: Parameters, progress: Progress) -> EMResult:
@@ -109,7 +109,7 @@ class ProblemOf(Generic[Rows]):
                 failure = error
                 progress.failed()
                 continue
-            results.add(result, self.merit)
+            results.add(result, self.ranking_key)
             if progress.end(result):
                 break
         if not results.kept:
@@ -123,13 +123,13 @@ class ProblemOf(Generic[Rows]):
         depend on how sums were rounded."""
         if len(results) == 1:
             return results[0]
-        merits = [self.merit(result) for result in results]
-        sound, greatest = max(merits)
+        keys = [self.ranking_key(result) for result in results]
+        sound, greatest = max(keys)
         least = greatest - ROUNDING * max(abs(greatest), 1.0)
-        equal = (merit[0] == sound and merit[1] >= least for merit in merits)
+        equal = (key[0] == sound and key[1] >= least for key in keys)
         return next(compress(results, equal))
 
-    def merit(self, result: EMResult) -> tuple[bool, float]:
+    def ranking_key(self, result: EMResult) -> tuple[bool, float]:
         """What makes a result better than another: regular components; likelihood."""
         return not self.degenerate(result.mixture).any(), result.lower_bound
 
@@ -194,7 +194,7 @@ class ProblemOf(Generic[Rows]):
         few = ~vanished & (rows < needed - HALF_A_ROW)
         collapsed = self.degenerate(mixture)
         if self.options.covar is not self.options.scale:
-            added = self.options.covar.nearness(mixture) > NOTHING_ELSE
+            added = self.options.covar.regularization_ratio(mixture) > NOTHING_ELSE
             collapsed |= added & (rows < ENOUGH_EQUAL)
         collapsed &= ~vanished & ~few
         nothing = "value of some feature" if self.blocks.incomplete else "row"
@@ -218,7 +218,7 @@ class ProblemOf(Generic[Rows]):
         )
 
 
-Problem = ProblemOf[RowBlocks]
+Problem = EMProblem[RowBlocks]
 """With all rows in memory."""
 
 

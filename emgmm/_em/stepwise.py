@@ -24,7 +24,7 @@ from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
 from emgmm._model.parameters import Parameters
 
-from .mstep import Relative
+from .mstep import ScaleRegularization
 
 # Of "decreasing": a row that came when the weight of all was u counts in proportion to
 # u. Then batches cut in two count as they did whole, early rows, seen by a mixture that
@@ -81,19 +81,19 @@ def rows_to_start(
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class StartBuffer:
     """The first rows of a stream, copied, until they are enough for a start."""
 
     batches: tuple[Chunk, ...] = ()
 
-    def and_of(self, batch: RowBlocks, all_count: bool) -> Gathered:
+    def and_of(self, batch: RowBlocks, all_count: bool) -> StartBuffer:
         """Those of a batch too, of which only some may count."""
-        chunk = Chunk(batch.restored(batch.X), batch.sample_weight)
+        chunk = Chunk(batch.to_input_order(batch.X), batch.sample_weight)
         if not batch.equally_weighted:
-            weights = batch.restored(batch.sample_weight)
+            weights = batch.to_input_order(batch.sample_weight)
             kept = all_count | (weights > 0)
             chunk = Chunk(chunk.X[kept], weights[kept])
-        return Gathered((*self.batches, chunk.copy()))
+        return StartBuffer((*self.batches, chunk.copy()))
 
     @property
     def n_rows(self) -> int:
@@ -107,7 +107,7 @@ class Gathered:
 
 
 @dataclass(frozen=True, eq=False)
-class Running:
+class StreamState:
     """What is known of the rows of a stream.
 
     statistics    of unit weight, of rows divided by ``units`` (d,); but their
@@ -227,7 +227,7 @@ class Running:
         rest = own["n_complete"], own["incomplete"], n_steps
         return cls(statistics, own["units"], own["steps"], weight, *rest)
 
-    def scale(self, resolution: float) -> Relative:
+    def scale(self, resolution: float) -> ScaleRegularization:
         """Least variances, as for rows with such statistics (see ``Relative.to``)."""
         statistics = self.statistics
         total = statistics.counts.sum()
@@ -237,7 +237,9 @@ class Running:
         variances += shares @ (means - center) ** 2
         sizes = sizes_of(center, np.maximum(variances, 0.0))
         n_complete = self.n_complete if self.incomplete else None
-        return Relative.of(sizes, self._known_steps(variances), resolution, n_complete)
+        return ScaleRegularization.of(
+            sizes, self._known_steps(variances), resolution, n_complete
+        )
 
     def _known_steps(self, variances: NDArray) -> NDArray:
         """Steps (d,) where a feature with variance that was constant in every batch,

@@ -2,9 +2,9 @@
 
 ``Quadratic`` writes the log-densities as linear functions of the rows' squares and
 products, so that both halves of the E-step are one matrix product each; its rounding
-grows with the distance of the components from the origin, and ``suits`` says where it
-may be used. ``Whitened`` subtracts every mean and whitens what is left; it may be used
-anywhere. ``choose_kernel`` takes the fast one where it is safe.
+grows with the distance of the components from the origin, and ``is_accurate`` says
+where it may be used. ``Whitened`` subtracts every mean and whitens what is left; it may
+be used anywhere. ``choose_kernel`` takes the fast one where it is safe.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._model.covariances import Covariances
 from emgmm._model.parameters import Parameters
 from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import contract, multiply
-from emgmm._utils.threads import Scratch
+from emgmm._utils.threads import Workspace
 
 from .features import SECOND_ORDER, SecondOrder
 from .kernel import DOUBLE, SINGLE, Kernel, Numbers, Sums
@@ -51,7 +51,7 @@ class Quadratic(Kernel):
     (x - mean)'P(x - mean). At a row one standard deviation sd beyond the mean that is
     at most kappa = max_k a_k'|P_k|a_k with a_k = |mean_k - c| + sd_k. The absolute
     error of a log-density is about eps kappa, and so is the error of the statistics in
-    units of their own: ``suits`` asks for eps kappa < 1e-10 (float32: 1e-3), and
+    units of their own: ``is_accurate`` asks for eps kappa < 1e-10 (float32: 1e-3), and
     ``max_cancellation`` asks the same of the means found. Of uncorrelated features
     kappa is about the squared distance of a mean from c in standard deviations; strong
     correlation adds the condition number. In float32 the rounding of Theta alone would
@@ -59,9 +59,13 @@ class Quadratic(Kernel):
     """
 
     def __init__(
-        self, mixture: Parameters, numbers: Numbers, scratch: Scratch, origin: NDArray
+        self,
+        mixture: Parameters,
+        numbers: Numbers,
+        workspace: Workspace,
+        origin: NDArray,
     ) -> None:
-        super().__init__(mixture, numbers, scratch)
+        super().__init__(mixture, numbers, workspace)
         self.origin = origin
         self.shifts = mixture.means - origin
 
@@ -70,15 +74,15 @@ class Quadratic(Kernel):
         """Of the storage. Its functions have no names: they stay where they are."""
         return SECOND_ORDER[self.mixture.covariances.products]
 
-    def exact(self, origin: NDArray | None = None) -> Whitened:
-        return Whitened(self.mixture, DOUBLE, self.scratch, origin)
+    def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
+        return Whitened(self.mixture, DOUBLE, self.workspace, origin)
 
     @property
     def max_cancellation(self) -> float:
         return self.numbers.max_rounding / self.numbers.eps
 
     @property
-    def suits(self) -> bool:
+    def is_accurate(self) -> bool:
         """Whether it is the faster one, and its rounding within the bound."""
         n_components, n_features = self.shifts.shape
         shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
@@ -123,28 +127,28 @@ class Quadratic(Kernel):
         # Where one block holds all rows, the last pass may have left them.
         kind = self.mixture.covariances.products
         how = kind, self.dtype, self.origin.tobytes()
-        kept = self.scratch.kept("features", X, how)
+        kept = self.workspace.kept("features", X, how)
         if kept is not None:
             return kept
         d = X.shape[1]
         shape = (1 + d + self.second.size(d), len(X))
-        features = self.scratch.array("features", shape, self.dtype)
+        features = self.workspace.array("features", shape, self.dtype)
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
         self.second.fill(features, self)
         if kind != "pooled":  # those depend on the mixture
-            self.scratch.keep("features", X, how)
+            self.workspace.keep("features", X, how)
         return features
 
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.theta), features.shape[1])
-        out = self.scratch.array("log_joint", shape, self.dtype)
+        out = self.workspace.array("log_joint", shape, self.dtype)
         return multiply(self.rounded_theta, features, out)
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         return contract(features, responsibilities)
 
-    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+    def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         d, moments = len(self.origin), sums.moments.T
         products = self.second.products(moments[:, 1 + d :], d)
         if products is None:
@@ -201,33 +205,33 @@ class Whitened(Kernel):
     Rounding: the error of a whitened deviation is about eps sd'|U_k|, at most eps times
     the root of the condition number of the correlations, wherever the data lie. In
     float32, rows and means are first taken about a common base, which adds eps times
-    the distance of the means from it; ``suits`` asks that a log-density be off by less
-    than 1e-3.
+    the distance of the means from it; ``is_accurate`` asks that a log-density be off by
+    less than 1e-3.
     """
 
     def __init__(
         self,
         mixture: Parameters,
         numbers: Numbers,
-        scratch: Scratch,
+        workspace: Workspace,
         origin: NDArray | None = None,
         base: NDArray | None = None,
     ) -> None:
         """With sums about an origin (K, d), by default the means."""
-        super().__init__(mixture, numbers, scratch)
+        super().__init__(mixture, numbers, workspace)
         kind, means = mixture.covariances.products, mixture.means
         origin = means if origin is None else origin
         # In float64 the rows minus a mean are as exact as the rows.
         base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
         shifts = (origin - base).astype(self.dtype)
-        self.deviations = Deviations(kind, base + shifts, base, self.dtype, scratch)
+        self.deviations = Deviations(kind, base + shifts, base, self.dtype, workspace)
 
     @property
     def max_cancellation(self) -> float:
         return MAX_CANCELLATION
 
     @property
-    def suits(self) -> bool:
+    def is_accurate(self) -> bool:
         """Whether its rounding is within the bound."""
         covariances, numbers = self.mixture.covariances, self.numbers
         offsets = self.mixture.means - self.deviations.base
@@ -236,8 +240,8 @@ class Whitened(Kernel):
         subtracted *= _rounding(covariances, offsets, numbers)
         return max(whitened, np.sqrt(subtracted)) < numbers.max_rounding
 
-    def exact(self, origin: NDArray | None = None) -> Whitened:
-        return Whitened(self.mixture, DOUBLE, self.scratch, origin)
+    def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
+        return Whitened(self.mixture, DOUBLE, self.workspace, origin)
 
     @property
     def unlimited(self) -> bool:
@@ -259,11 +263,11 @@ class Whitened(Kernel):
 
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.constants), features.shape[1])
-        out = self.scratch.array("log_joint", shape, self.dtype)
+        out = self.workspace.array("log_joint", shape, self.dtype)
         for group in self.deviations.groups(features):
             means = self.mixture.means[group]
             shape = (len(means), *features.shape)
-            vectors = self.scratch.array("vectors", shape, self.dtype)
+            vectors = self.workspace.array("vectors", shape, self.dtype)
             self.deviations.write(features, means, vectors)
             whitened = self._whiten(self.factors[group], vectors)
             np.multiply(whitened, whitened, out=whitened)
@@ -275,7 +279,7 @@ class Whitened(Kernel):
         """Diagonals (g, d, 1) or lower triangles (g, d, d) times vectors (g, d, n)."""
         if factors.shape[2] == 1:
             return np.multiply(factors, vectors, out=vectors)
-        out = self.scratch.array("whitened", vectors.shape, self.dtype)
+        out = self.workspace.array("whitened", vectors.shape, self.dtype)
         d = vectors.shape[1]
         bounds = np.linspace(0, d, min(-(-d // SLAB), MAX_SLABS) + 1).astype(int)
         for low, high in zip(bounds[:-1], bounds[1:], strict=True):
@@ -286,5 +290,5 @@ class Whitened(Kernel):
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         return self.deviations.moments(features, responsibilities)
 
-    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+    def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         return self.deviations.statistics(sums, blocks.weight)

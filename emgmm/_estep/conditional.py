@@ -13,7 +13,7 @@ from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.patterns import each_pattern, order_by_pattern
 from emgmm._data.weights import ones
 from emgmm._model.parameters import Parameters
-from emgmm._utils.threads import BLAS, Scratch
+from emgmm._utils.threads import BLAS, Workspace
 
 from .complete import Whitened
 from .kernel import DOUBLE
@@ -60,7 +60,7 @@ class Regression:
             blocks = ArrayBlocks(rows, ones(n_samples))
             return responsibilities_of(blocks, self.known)
         with np.errstate(all="ignore"):
-            kernel = Whitened(self.known, DOUBLE, Scratch())
+            kernel = Whitened(self.known, DOUBLE, Workspace())
             log_joint = kernel.log_joint(kernel.features(rows))
             return responsibilities(kernel, settle(log_joint, rows, self.known))
 
@@ -132,7 +132,7 @@ class Regression:
 Moments = Callable[[Regression, NDArray], tuple[NDArray, ...]]
 
 
-def told(
+def conditional_moments(
     X: NDArray, mixture: Parameters, given: NDArray, others: NDArray, moments: Moments
 ) -> list[NDArray]:
     """Moments of other features, each (n, ...), from rows (n, given) with NaN or not.

@@ -9,25 +9,25 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks, raised_by_rows
+from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._model.parameters import Parameters
-from emgmm._utils.threads import Scratch
+from emgmm._utils.threads import Workspace
 
 from .complete import Quadratic, Whitened
 from .kernel import DOUBLE, SINGLE, Kernel
-from .missing_fast import MANY_FEATURES, MANY_ROWS, Coordinates, Swept
-from .missing_rowwise import ByRow
+from .missing_fast import MANY_FEATURES, MANY_ROWS, DiagonalKernel, PatternKernel
+from .missing_rowwise import RowwiseKernel
 
 Result = TypeVar("Result")
 
 
 def _kernel(
-    mixture: Parameters, blocks: Blocks, near: NDArray, dtype: np.dtype
+    mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
 ) -> Kernel:
     """The fastest kernel for such rows that is accurate, where they are near (d,)."""
     if blocks.incomplete:
         return choose_incomplete(mixture, blocks, near)
-    return choose_kernel(mixture, near, dtype, blocks.scratch)
+    return choose_kernel(mixture, near, dtype, blocks.workspace)
 
 
 def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
@@ -37,44 +37,46 @@ def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
     except FloatingPointError as error:
         if raised_by_rows(error):
             raise
-        return visit(kernel.exact())
+        return visit(kernel.fallback_kernel())
 
 
-def weighted_sum(weights: NDArray, values: NDArray, scratch: Scratch) -> float:
+def weighted_sum(weights: NDArray, values: NDArray, workspace: Workspace) -> float:
     """Sum of weights times values in float64, where 0 times infinity is 0."""
-    terms = scratch.array("terms", values.shape, DOUBLE.dtype)
+    terms = workspace.array("terms", values.shape, DOUBLE.dtype)
     np.multiply(weights, values, out=terms)
     total = float(terms.sum())
     return total if isfinite(total) else float(terms[weights > 0].sum())
 
 
-def choose_incomplete(mixture: Parameters, blocks: Blocks, center: NDArray) -> Kernel:
+def choose_incomplete(
+    mixture: Parameters, blocks: RowSource, center: NDArray
+) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near a center (d,)."""
-    scratch = blocks.scratch
+    workspace = blocks.workspace
     if mixture.covariances.products == "diagonal":
-        alone = Coordinates(mixture, scratch, center)
-        return alone if alone.suits else alone.exact()
+        alone = DiagonalKernel(mixture, workspace, center)
+        return alone if alone.is_accurate else alone.fallback_kernel()
     many = blocks.n_samples > MANY_ROWS * blocks.n_patterns
     if many and len(center) <= MANY_FEATURES:
-        swept = Swept(mixture, scratch, center)
-        if swept.suits:
+        swept = PatternKernel(mixture, workspace, center)
+        if swept.is_accurate:
             return swept
-    by_row = ByRow(mixture, scratch)
-    return by_row if by_row.suits else by_row.exact()
+    by_row = RowwiseKernel(mixture, workspace)
+    return by_row if by_row.is_accurate else by_row.fallback_kernel()
 
 
 def choose_kernel(
-    mixture: Parameters, origin: NDArray, dtype: np.dtype, scratch: Scratch
+    mixture: Parameters, origin: NDArray, dtype: np.dtype, workspace: Workspace
 ) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near an origin (d,)."""
     if dtype == SINGLE.dtype and _is_moderate(mixture.covariances.variances):
         near = origin.astype(dtype)
-        quadratic = Quadratic(mixture, SINGLE, scratch, near)
-        for kernel in (quadratic, Whitened(mixture, SINGLE, scratch, base=near)):
-            if kernel.suits:
+        quadratic = Quadratic(mixture, SINGLE, workspace, near)
+        for kernel in (quadratic, Whitened(mixture, SINGLE, workspace, base=near)):
+            if kernel.is_accurate:
                 return kernel
-    kernel = Quadratic(mixture, DOUBLE, scratch, origin)
-    return kernel if kernel.suits else Whitened(mixture, DOUBLE, scratch)
+    kernel = Quadratic(mixture, DOUBLE, workspace, origin)
+    return kernel if kernel.is_accurate else Whitened(mixture, DOUBLE, workspace)
 
 
 def _is_moderate(variances: NDArray) -> bool:

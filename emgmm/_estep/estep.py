@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._model.parameters import Parameters
 from emgmm._utils.matmul import contract, diagonal_squares, squares
 
@@ -24,11 +24,11 @@ def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
     log_joint = kernel.log_joint(features)
     log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
     moments = kernel.moments(features, responsibilities)
-    log_likelihood = weighted_sum(sample_weight, log_density, kernel.scratch)
+    log_likelihood = weighted_sum(sample_weight, log_density, kernel.workspace)
     return Sums(log_likelihood, moments)
 
 
-def expectation(blocks: Blocks, mixture: Parameters) -> Statistics:
+def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
     """Expected statistics of all rows, about an origin near enough to the means.
 
     Numbers may overflow or underflow, in helping threads too: kernels look at what
@@ -46,11 +46,11 @@ def expectation(blocks: Blocks, mixture: Parameters) -> Statistics:
         if not cancels:
             return stats
         # Rare: a mean jumped by many of the component's own standard deviations.
-        return visit(kernel.exact(stats.means))[0]
+        return visit(kernel.fallback_kernel(stats.means))[0]
 
 
 def statistics_of_start(
-    blocks: Blocks, start: NDArray, n_components: int, products: str
+    blocks: RowSource, start: NDArray, n_components: int, products: str
 ) -> Statistics:
     """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
     if blocks.incomplete:
@@ -61,24 +61,24 @@ def statistics_of_start(
     )
     origin = center + (first[1:] / np.where(first[0] > 0, first[0], 1.0)).T
     base = np.zeros_like(center)
-    deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.scratch)
+    deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.workspace)
     rows = deviations.rows if start.ndim == 2 else None
     sums = blocks.sum(partial(_second_moments, deviations=deviations), start, rows=rows)
     return deviations.statistics(sums, blocks.weight)
 
 
 def _statistics_of_incomplete_start(
-    blocks: Blocks, start: NDArray, n_components: int, products: str
+    blocks: RowSource, start: NDArray, n_components: int, products: str
 ) -> Statistics:
     """Of rows with missing values, which are expected where the component's are.
 
     No covariances are known yet: what is missing is taken to be independent of the
     rest, with mean and variance of what the component has of that feature.
     """
-    center, scratch = blocks.center, blocks.scratch
+    center, workspace = blocks.center, blocks.workspace
 
     def of_features(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
-        features = observed_features(X, center, scratch)
+        features = observed_features(X, center, workspace)
         return contract(features, _weighted(start, n_components, sample_weight))
 
     sums = blocks.sum(of_features, start).T
@@ -102,7 +102,7 @@ def _statistics_of_incomplete_start(
     diagonals = moments[:, 1] if diagonal else np.einsum("kii->ki", moments)
     diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)  # of a view
     origin = center + shifts
-    deviations = Deviations(products, origin, center, DOUBLE.dtype, scratch)
+    deviations = Deviations(products, origin, center, DOUBLE.dtype, workspace)
     return deviations.statistics(Sums(0.0, moments), blocks.weight)
 
 

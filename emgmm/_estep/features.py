@@ -54,7 +54,7 @@ def _fill_squares(features: NDArray, kernel: Kernel) -> None:
 def _fill_distance(features: NDArray, kernel: Kernel) -> None:
     """z'Pz, from rows whitened once: it is the same for every component."""
     z = features[1 : 1 + kernel.mixture.means.shape[1]]
-    whitened = kernel.scratch.array("whitened", z.shape, z.dtype)
+    whitened = kernel.workspace.array("whitened", z.shape, z.dtype)
     factor = kernel.mixture.covariances.precisions_cholesky.T
     multiply(factor.astype(z.dtype), z, whitened)
     np.einsum("ij,ij->j", whitened, whitened, out=features[-1])

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._model.parameters import LOG_2_PI, Parameters
-from emgmm._utils.threads import Scratch
+from emgmm._utils.threads import Workspace
 
 from .statistics import Statistics
 
@@ -22,7 +22,7 @@ class Numbers(NamedTuple):
     dtype: np.dtype
     eps: float
     max_rounding: float
-    """Bound on the rounding of a log-density (see ``suits``)."""
+    """Bound on the rounding of a log-density (see ``is_accurate``)."""
     smallest_total: float
     """What sums of exponentials must exceed, lest some of them have underflowed."""
     span: float
@@ -57,7 +57,7 @@ class Kernel(ABC):
         moments = kernel.moments(features, responsibilities)
 
     Components lie along rows, so that maxima, exponentials and sums over them run
-    through contiguous memory. Arrays of a block's size come from ``scratch``: what a
+    through contiguous memory. Arrays of a block's size come from ``workspace``: what a
     method returns is overwritten when the same thread calls it again.
 
     FloatingPointError where rows are beyond the reach of a kernel: its numbers
@@ -73,8 +73,10 @@ class Kernel(ABC):
     constants: NDArray
     """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (K,)."""
 
-    def __init__(self, mixture: Parameters, numbers: Numbers, scratch: Scratch) -> None:
-        self.mixture, self.numbers, self.scratch = mixture, numbers, scratch
+    def __init__(
+        self, mixture: Parameters, numbers: Numbers, workspace: Workspace
+    ) -> None:
+        self.mixture, self.numbers, self.workspace = mixture, numbers, workspace
         self.dtype = numbers.dtype
         n_features = mixture.means.shape[1]
         halves = 0.5 * (n_features * LOG_2_PI + mixture.covariances.log_det)
@@ -93,7 +95,7 @@ class Kernel(ABC):
         return False
 
     @abstractmethod
-    def exact(self, origin: NDArray | None = None) -> Kernel:
+    def fallback_kernel(self, origin: NDArray | None = None) -> Kernel:
         """The kernel of the mixture that reaches any rows, with sums about an origin
         (K, d), by default the means."""
 
@@ -115,7 +117,7 @@ class Kernel(ABC):
         """Weighted sums over the rows of a block, in float64."""
 
     @abstractmethod
-    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+    def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         """Statistics from the sums over all blocks."""
 
     def posterior(
@@ -123,9 +125,9 @@ class Kernel(ABC):
     ) -> tuple[NDArray, NDArray]:
         """log f(x) (n,), and responsibilities (K, n) times the weights of the rows."""
         shape, dtype = log_joint.shape, self.dtype
-        responsibilities = self.scratch.array("responsibilities", shape, dtype)
-        total = self.scratch.array("total", shape[1:], dtype)
-        log_density = self.scratch.array("log_density", shape[1:], dtype)
+        responsibilities = self.workspace.array("responsibilities", shape, dtype)
+        total = self.workspace.array("total", shape[1:], dtype)
+        log_density = self.workspace.array("log_density", shape[1:], dtype)
         np.exp(log_joint, out=responsibilities)
         np.add.reduce(responsibilities, axis=0, out=total)
         # Nor may a weight divided by the total overflow.

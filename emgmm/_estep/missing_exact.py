@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._data.patterns import bounds_of_patterns
 from emgmm._model.conditioning import Conditioned, from_factors
 from emgmm._model.covariances import Covariances
 from emgmm._model.parameters import LOG_2_PI, Parameters
 from emgmm._utils.cached import cached_property
-from emgmm._utils.threads import Scratch
+from emgmm._utils.threads import Workspace
 
 from .kernel import DOUBLE, Kernel, Sums
 from .moments import MIN_ROWS, WHITENED_SIZE, Deviations
@@ -34,16 +34,16 @@ class Incomplete(Kernel):
     """Of rows with missing values; its sums are expected ones of complete rows."""
 
     def __init__(
-        self, mixture: Parameters, scratch: Scratch, origin: NDArray | None = None
+        self, mixture: Parameters, workspace: Workspace, origin: NDArray | None = None
     ) -> None:
         """With sums about an origin (K, d), by default the means."""
-        super().__init__(mixture, DOUBLE, scratch)
+        super().__init__(mixture, DOUBLE, workspace)
         self.origin = mixture.means if origin is None else origin
         self.shifts = mixture.means - self.origin
 
-    def exact(self, origin: NDArray | None = None) -> Incomplete:
+    def fallback_kernel(self, origin: NDArray | None = None) -> Incomplete:
         kind = self.mixture.covariances.products
-        return EXACT[kind](self.mixture, self.scratch, origin)
+        return EXACT[kind](self.mixture, self.workspace, origin)
 
     @cached_property
     def log_weights(self) -> NDArray:
@@ -56,12 +56,12 @@ class Incomplete(Kernel):
         precisions = self.mixture.covariances.precisions
         return precisions.reshape(-1, *precisions.shape[-2:])
 
-    def statistics(self, sums: Sums, blocks: Blocks) -> Statistics:
+    def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         kind = self.mixture.covariances.products
         # The sums of an empty component are zero about any origin: its mean stays.
         occupied = sums.moments[:, :1, 0] > 0
         origin = np.where(occupied, self.origin, self.mixture.means)
-        deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.scratch)
+        deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.workspace)
         return deviations.statistics(sums, blocks.weight)
 
     def completed(
@@ -139,14 +139,14 @@ class FromMeans(Incomplete):
 
     def values(self, X: NDArray) -> Rows:
         """The rows of a block, by columns."""
-        values = self.scratch.array("rows", X.shape[::-1], self.dtype)
+        values = self.workspace.array("rows", X.shape[::-1], self.dtype)
         values[:] = X.T
         return Rows(values, np.isnan(values))
 
     def deviations(self, rows: Rows, origins: NDArray) -> NDArray:
         """x - o_k, or 0 where x is missing, (K, d, n)."""
         shape = (len(origins), *rows.values.shape)
-        return rows.minus(origins, self.scratch.array("vectors", shape, self.dtype))
+        return rows.minus(origins, self.workspace.array("vectors", shape, self.dtype))
 
 
 class _Exact(FromMeans):
@@ -199,7 +199,7 @@ class Patterned(NamedTuple):
         return list(map(slice, starts, stops))
 
 
-class _Whitened(_Exact):
+class ExactMissingKernel(_Exact):
     """For matrices: what is observed of a row is whitened by its pattern's factor."""
 
     def features(self, X: NDArray) -> Patterned:
@@ -235,7 +235,7 @@ class _Whitened(_Exact):
         """Shape (K, 1 + d, 1 + d)."""
         n_components, d = self.origin.shape
         shape = (n_components, 1 + d, features.rows.values.shape[1])
-        vectors = self.scratch.array("vectors", shape, self.dtype)
+        vectors = self.workspace.array("vectors", shape, self.dtype)
         vectors[:, 0] = 1.0
         features.rows.minus(self.origin, vectors[:, 1:])
         vectors *= np.sqrt(responsibilities)[:, None]
@@ -252,7 +252,7 @@ class _Whitened(_Exact):
 
 EXACT: dict[str, type[_Exact]] = {
     "diagonal": _Scaled,
-    "full": _Whitened,
-    "pooled": _Whitened,
+    "full": ExactMissingKernel,
+    "pooled": ExactMissingKernel,
 }
 """Kinds of products, and the kernel that is accurate wherever rows are."""

@@ -15,7 +15,7 @@ from emgmm._model.conditioning import Conditioned, from_precisions
 from emgmm._model.parameters import LOG_2_PI, Parameters
 from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import contract, multiply
-from emgmm._utils.threads import Scratch
+from emgmm._utils.threads import Workspace
 
 from .complete import MAX_ROWS, QUADRATIC_SIZE
 from .features import SECOND_ORDER
@@ -32,9 +32,11 @@ PRODUCTS = SECOND_ORDER["full"]
 class _Fast(Incomplete):
     """Linear in features of rows about a center; rounding grows with distance."""
 
-    def __init__(self, mixture: Parameters, scratch: Scratch, center: NDArray) -> None:
+    def __init__(
+        self, mixture: Parameters, workspace: Workspace, center: NDArray
+    ) -> None:
         origin = np.broadcast_to(center, mixture.means.shape)
-        super().__init__(mixture, scratch, origin)
+        super().__init__(mixture, workspace, origin)
         self.center = center
 
     @property
@@ -42,7 +44,7 @@ class _Fast(Incomplete):
         return DOUBLE.max_rounding / DOUBLE.eps
 
     @property
-    def suits(self) -> bool:
+    def is_accurate(self) -> bool:
         """Whether its rounding is within the bound."""
         covariances = self.mixture.covariances
         return rounding(covariances, self.shifts) < DOUBLE.max_rounding
@@ -60,7 +62,7 @@ class Patterns(NamedTuple):
     given: Conditioned
 
 
-class Swept(_Fast):
+class PatternKernel(_Fast):
     """Quadratic features, with a Theta of its own for each pattern.
 
     Of precisions P = [[P_oo, P_om], [P_mo, P_mm]], o observed and m missing, one has
@@ -81,7 +83,7 @@ class Swept(_Fast):
     def features(self, X: NDArray) -> Patterns:
         d = X.shape[1]
         shape = (1 + d + PRODUCTS.size(d), len(X))
-        features = self.scratch.array("features", shape, self.dtype)
+        features = self.workspace.array("features", shape, self.dtype)
         features[0] = 1.0
         z = features[1 : 1 + d]
         np.subtract(X.T, self.center[:, None], out=z)
@@ -96,7 +98,7 @@ class Swept(_Fast):
 
     def log_joint(self, features: Patterns) -> NDArray:
         shape = (len(self.constants), features.features.shape[1])
-        out = self.scratch.array("log_joint", shape, self.dtype)
+        out = self.workspace.array("log_joint", shape, self.dtype)
         theta = self._theta(features)
         first = self._own_features
         for s, rows in enumerate(features.rows):
@@ -142,7 +144,7 @@ class Swept(_Fast):
         return self.completed(observed, features.missing, features.given)
 
 
-class Coordinates(_Fast):
+class DiagonalKernel(_Fast):
     """For diagonal covariances: features [1, 1 or 0, z, z^2], and no pattern matters.
 
     Cost per row: 6 d K multiplications with additions in two products of matrices.
@@ -162,11 +164,11 @@ class Coordinates(_Fast):
         return np.hstack([self.log_weights[:, None], alone, linear, -0.5 * precisions])
 
     def features(self, X: NDArray) -> NDArray:
-        return observed_features(X, self.center, self.scratch)
+        return observed_features(X, self.center, self.workspace)
 
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.theta), features.shape[1])
-        out = self.scratch.array("log_joint", shape, self.dtype)
+        out = self.workspace.array("log_joint", shape, self.dtype)
         return multiply(self.theta, features, out)
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
@@ -175,10 +177,10 @@ class Coordinates(_Fast):
         return self.completed_squares(*divided(sums))
 
 
-def observed_features(X: NDArray, origin: NDArray, scratch: Scratch) -> NDArray:
+def observed_features(X: NDArray, origin: NDArray, workspace: Workspace) -> NDArray:
     """[1, 1 or 0 if missing, z, z^2] with z = x - origin or 0, shape (1 + 3 d, n)."""
     n, d = X.shape
-    features = scratch.array("features", (1 + 3 * d, n), np.float64)
+    features = workspace.array("features", (1 + 3 * d, n), np.float64)
     features[0] = 1.0
     _, present, z, squares = features[:1], *np.split(features[1:], 3)
     np.subtract(X.T, origin[:, None], out=z)

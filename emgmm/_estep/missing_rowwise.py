@@ -38,7 +38,7 @@ class Filled(NamedTuple):
     lacking: list[Lacking]
 
 
-class ByRow(FromMeans):
+class RowwiseKernel(FromMeans):
     """What is missing is solved for, row by row.
 
     With deviations v from a mean, zero where they are missing, and y = P v for all rows
@@ -57,14 +57,14 @@ class ByRow(FromMeans):
         return min(super().rows, max(most, FEWEST_ROWS))
 
     @property
-    def suits(self) -> bool:
+    def is_accurate(self) -> bool:
         """Whether its rounding is within the bound."""
         return rounding(self.mixture.covariances, 0.0) < DOUBLE.max_rounding
 
     def features(self, X: NDArray) -> Filled:
         rows = self.values(X)
         deviations = self.deviations(rows, self.mixture.means)
-        solved = self.scratch.array("whitened", deviations.shape, self.dtype)
+        solved = self.workspace.array("whitened", deviations.shape, self.dtype)
         np.matmul(self.precisions, deviations, out=solved)
         squares = np.vecdot(deviations.swapaxes(1, 2), solved.swapaxes(1, 2))
         bounds = bounds_of_patterns(rows.absent)
@@ -106,7 +106,7 @@ class ByRow(FromMeans):
         """Shape (K, 1 + d, 1 + d)."""
         deviations, _, bounds, lacking = features
         n_components, d, n = deviations.shape
-        vectors = self.scratch.array("filled", (n_components, 1 + d, n), self.dtype)
+        vectors = self.workspace.array("filled", (n_components, 1 + d, n), self.dtype)
         vectors[:, 0] = 1.0
         np.add(deviations, self.shifts[:, :, None], out=vectors[:, 1:])
         vectors *= np.sqrt(responsibilities)[:, None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._utils.threads import Scratch
+from emgmm._utils.threads import Workspace
 
 from .kernel import Sums
 from .statistics import Statistics
@@ -38,7 +38,7 @@ class Deviations:
     origin: NDArray
     base: NDArray
     dtype: np.dtype
-    scratch: Scratch
+    workspace: Workspace
 
     @property
     def rows(self) -> int:
@@ -48,7 +48,7 @@ class Deviations:
 
     def features(self, X: NDArray) -> NDArray:
         """x - base, shape (d, n)."""
-        z = self.scratch.array("rows", X.shape[::-1], self.dtype)
+        z = self.workspace.array("rows", X.shape[::-1], self.dtype)
         return np.subtract(X.T, self.base.astype(self.dtype)[:, None], out=z)
 
     def groups(self, features: NDArray) -> Iterator[slice]:
@@ -76,7 +76,7 @@ class Deviations:
         for group in self.groups(features):
             weights = responsibilities[group, None]
             shape = (len(weights), 1 + d, n)
-            vectors = self.scratch.array("vectors", shape, self.dtype)
+            vectors = self.workspace.array("vectors", shape, self.dtype)
             vectors[:, 0] = 1.0
             self.write(features, self.origin[group], vectors[:, 1:])
             roots = np.sqrt(weights)
@@ -93,7 +93,7 @@ class Deviations:
     ) -> NDArray:
         """Moments in full of the rows that count for each component."""
         rows = np.nonzero(members)[1]
-        vectors = self.scratch.array(
+        vectors = self.workspace.array(
             "vectors", (1 + len(features), len(rows)), self.dtype
         )
         vectors[0] = 1.0

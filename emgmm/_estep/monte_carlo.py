@@ -13,7 +13,7 @@ from emgmm._data.summary import Chunk
 from emgmm._data.weights import ones
 from emgmm._model.parameters import LOG_2_PI, Parameters
 
-from .predict import Telling, log_density, responsibilities_of
+from .predict import RowwisePredictor, log_density, responsibilities_of
 
 MIN_ROWS = 10  # drawn of each component
 
@@ -60,7 +60,7 @@ class Strata(NamedTuple):
 
 def log_densities(X: NDArray, mixture: Parameters) -> NDArray:
     """Logarithms (n,) of the mixture's density, of what a row has if it lacks some."""
-    return Telling(mixture, log_density)(Chunk(X, ones(len(X))).blocks)
+    return RowwisePredictor(mixture, log_density)(Chunk(X, ones(len(X))).blocks)
 
 
 def entropy(

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import Blocks, RowBlocks
+from emgmm._data.base import RowBlocks, RowSource
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
@@ -40,7 +40,7 @@ def for_each_row(
 
 
 @dataclass(frozen=True, eq=False)
-class Telling:
+class RowwisePredictor:
     """What is told of each row by a mixture, in the user's order of the rows."""
 
     mixture: Parameters
@@ -53,7 +53,9 @@ class Telling:
     def __call__(self, blocks: RowBlocks) -> NDArray:
         dtype = blocks.float_type if self.dtype is None else self.dtype
         out = np.empty((blocks.n_samples, *self.shape), dtype=dtype)
-        return blocks.restored(for_each_row(blocks, self.mixture, self.function, out))
+        return blocks.to_input_order(
+            for_each_row(blocks, self.mixture, self.function, out)
+        )
 
 
 def log_density(
@@ -85,7 +87,7 @@ def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     return for_each_row(blocks, mixture, responsibilities, out)
 
 
-def weight_of_components(blocks: Blocks, mixture: Parameters) -> NDArray:
+def weight_of_components(blocks: RowSource, mixture: Parameters) -> NDArray:
     """Weights (K,) of the rows that components hold; of those with a value of the
     feature of which fewest have one."""
     if not blocks.incomplete:
@@ -93,7 +95,7 @@ def weight_of_components(blocks: Blocks, mixture: Parameters) -> NDArray:
     return blocks.greatest_weight * _shares(blocks, mixture)[0].min(axis=1)
 
 
-def effective_rows(blocks: Blocks, mixture: Parameters) -> NDArray:
+def effective_rows(blocks: RowSource, mixture: Parameters) -> NDArray:
     """Rows (K,) of equal weight that tell as much of the components: Kish's number.
 
     (sum w r)^2 / sum w^2 r, whatever the scale of the weights; of the rows with a value
@@ -105,7 +107,7 @@ def effective_rows(blocks: Blocks, mixture: Parameters) -> NDArray:
     return (total**2 / np.where(squares > 0, squares, 1.0)).min(axis=1)
 
 
-def _shares(blocks: Blocks, mixture: Parameters) -> NDArray:
+def _shares(blocks: RowSource, mixture: Parameters) -> NDArray:
     """Sums of w r and w^2 r (2, K, d or 1) over the rows with a value of a feature, for
     weights w relative to the greatest."""
     greatest, incomplete = blocks.greatest_weight, blocks.incomplete
@@ -121,7 +123,7 @@ def _shares(blocks: Blocks, mixture: Parameters) -> NDArray:
 
 
 def sum_over_rows(
-    blocks: Blocks,
+    blocks: RowSource,
     mixture: Parameters,
     function: Callable[..., NDArray],
     *aligned: NDArray,
@@ -133,7 +135,7 @@ def sum_over_rows(
     ) -> NDArray:
         log_joint = kernel.log_joint(kernel.features(X))
         values = function(kernel, log_joint, *aligned)
-        total = weighted_sum(weights, values, kernel.scratch)
+        total = weighted_sum(weights, values, kernel.workspace)
         return np.array([total, weights.sum()])
 
     return blocks.accumulate(partial(_sum_with_any, mixture, of_block), *aligned)

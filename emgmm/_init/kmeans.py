@@ -130,7 +130,7 @@ class _Nearest:
         self.margin = HALF_WAY * (blocks.variances.sum() - 2 * self.theta[:, 0].min())
         self.rows = LLOYD_SIZE // (2 * len(centers) + centers.shape[1])
         self.rows = max(self.rows, len(centers))
-        self.array = blocks.scratch.array
+        self.array = blocks.workspace.array
 
     def label(self, X: NDArray, weights: NDArray, labels: NDArray) -> int:
         """Write the labels of a block."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import Problem, ProblemOf
+from emgmm._em.problem import EMProblem, Problem
 
 RACE_NUMBERS = 2**22  # densities of rows that a start computes at most in a race, ...
 RACE_ITER = 200  # ... in so many iterations at most, ...
@@ -21,7 +21,7 @@ IN_DOUBT = 1e-3, 0.05
 
 
 def best_of_race(
-    sample: Problem, problem: ProblemOf[Blocks], results: list[EMResult]
+    sample: Problem, problem: EMProblem[RowSource], results: list[EMResult]
 ) -> EMResult:
     """The best of results of a sample, and where that is in doubt, of all rows."""
     results = _raced(sample, results)
@@ -49,7 +49,7 @@ def _raced(problem: Problem, results: list[EMResult]) -> list[EMResult]:
 
 
 def _gone_on(
-    problem: ProblemOf[Blocks], results: list[EMResult], n_iter: int
+    problem: EMProblem[RowSource], results: list[EMResult], n_iter: int
 ) -> Iterator[EMResult]:
     """Where so many iterations lead to from results, unless that is singular."""
     tol = max(problem.options.tol, RACE_TOL)

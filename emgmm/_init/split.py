@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import Problem, ProblemOf
+from emgmm._em.problem import EMProblem, Problem
 from emgmm._estep.predict import responsibilities_of
 from emgmm._model.families import MODELS
 from emgmm._model.parameters import Parameters
@@ -35,7 +35,7 @@ from emgmm._utils.ties import first_of_greatest
 from .cuts import halves, standardized, whitened
 from .kmeans import Start, kmeans, kmeans_from_axes
 from .race import best_of_race
-from .subsample import FREE, _short_run, completed, many_of, sample_of
+from .subsample import FREE, _short_run, completed, large_subsample, subsample
 
 MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
 SPLIT_ITER = 4  # iterations of EM with two components
@@ -50,7 +50,7 @@ EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 
 
 def split(
-    problem: ProblemOf[Blocks],
+    problem: EMProblem[RowSource],
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
@@ -61,7 +61,7 @@ def split(
 
 
 def split_again(
-    problem: ProblemOf[Blocks],
+    problem: EMProblem[RowSource],
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
@@ -74,7 +74,7 @@ Run = Callable[[Problem, int], EMResult]
 
 
 def _best(
-    problem: ProblemOf[Blocks],
+    problem: EMProblem[RowSource],
     n_components: int,
     rng: np.random.RandomState,
     clustering: Start,
@@ -84,7 +84,7 @@ def _best(
     blocks = problem.blocks
     if blocks.n_weighted * blocks.n_features <= VERY_MANY:
         return _best_of_sample(problem, n_components, rng, clustering, *others)
-    many = problem.of(many_of(blocks, n_components))
+    many = problem.of(large_subsample(blocks, n_components))
     start = _best_of_sample(many, n_components, rng, clustering, *others)
     return _gone_on(many, start)
 
@@ -101,14 +101,14 @@ def _gone_on(problem: Problem, start: Parameters) -> Parameters:
 
 
 def _best_of_sample(
-    problem: ProblemOf[Blocks],
+    problem: EMProblem[RowSource],
     n_components: int,
     rng: np.random.RandomState,
     clustering: Start,
     *others: Run,
 ) -> Parameters:
     with BLAS.held(), np.errstate(all="ignore"):
-        sample = problem.of(sample_of(problem.blocks, n_components))
+        sample = problem.of(subsample(problem.blocks, n_components))
         if n_components == 1:
             return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
         rows = standardized(completed(sample), problem.options.scale.rounding)
@@ -232,7 +232,7 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
 
 
 def common_starts(
-    lead: Problem, n_components: int, names: list[str]
+    reference_model: Problem, n_components: int, names: list[str]
 ) -> dict[int, list[NDArray]]:
     """Labels or responsibilities, for up to so many components.
 
@@ -241,14 +241,14 @@ def common_starts(
     """
     starts: dict[int, list[NDArray]]
     starts = {size: [] for size in range(2, n_components + 1)}
-    starts[1] = [np.zeros(len(lead.blocks.X), dtype=np.intp)]
+    starts[1] = [np.zeros(len(reference_model.blocks.X), dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
-            grown = growth(lead.of_family(MODELS[name]), n_components)
+            grown = growth(reference_model.of_family(MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities.copy())
     with suppress(np.linalg.LinAlgError):
-        for view in _views_to_cluster(lead, "VVV" in names):
+        for view in _views_to_cluster(reference_model, "VVV" in names):
             for size in range(2, n_components + 1):
                 labels = kmeans_from_axes(view, size, np.random.RandomState(0))
                 starts[size].append(labels)

@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._em.driver import Progress
-from emgmm._em.problem import ProblemOf
+from emgmm._em.problem import EMProblem
 from emgmm._model.parameters import Parameters
 from emgmm._model.validation import WEIGHT_SUM_TOL
 from emgmm._utils.threads import BLAS
@@ -18,7 +18,7 @@ from emgmm._utils.validation import as_numbers
 
 from .kmeans import INITIALIZERS, Start
 from .split import split, split_again
-from .subsample import completed, many_of
+from .subsample import completed, large_subsample
 
 
 def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:
@@ -74,19 +74,21 @@ def _check_none_empty(counts: NDArray) -> None:
 
 def from_rows(
     start: Start,
-    problem: ProblemOf[Blocks],
+    problem: EMProblem[RowSource],
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
     """The mixture of the labels or responsibilities of all rows, or of many."""
     with BLAS.held(), np.errstate(all="ignore"):
-        sample = problem.of(many_of(problem.blocks, n_components))
+        sample = problem.of(large_subsample(problem.blocks, n_components))
         rows = start(completed(sample), n_components, rng)
         return sample.start(rows, n_components)
 
 
-Begin = Callable[[ProblemOf[Blocks], int, np.random.RandomState, Progress], Parameters]
+Begin = Callable[
+    [EMProblem[RowSource], int, np.random.RandomState, Progress], Parameters
+]
 
 STARTS: dict[str, tuple[Begin, Begin]] = {
     "split": (split, split_again),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import Blocks, RowBlocks
+from emgmm._data.base import RowBlocks, RowSource
 from emgmm._em.driver import EMResult, Progress
 from emgmm._em.problem import Problem
 from emgmm._estep.conditional import imputed
@@ -40,8 +40,8 @@ def completed(problem: Problem) -> ArrayBlocks:
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
 
 
-def sample_of(
-    blocks: Blocks, n_components: int, n_rows: int = SAMPLE_ROWS
+def subsample(
+    blocks: RowSource, n_components: int, n_rows: int = SAMPLE_ROWS
 ) -> RowBlocks:
     """All rows that have a weight, or some (so many at least) where they are more."""
     n_features = blocks.n_features
@@ -50,9 +50,9 @@ def sample_of(
     return blocks.sample(limit)
 
 
-def many_of(blocks: Blocks, n_components: int) -> RowBlocks:
+def large_subsample(blocks: RowSource, n_components: int) -> RowBlocks:
     """All rows that have a weight, or as many as a sample may have."""
-    return sample_of(blocks, n_components, SAMPLE_NUMBERS)
+    return subsample(blocks, n_components, SAMPLE_NUMBERS)
 
 
 def _short_run(

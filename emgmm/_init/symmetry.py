@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import Blocks
+from emgmm._data.base import RowSource
 from emgmm._em.driver import Progress
-from emgmm._em.problem import ProblemOf
+from emgmm._em.problem import EMProblem
 from emgmm._estep.predict import responsibilities_of
 from emgmm._model.parameters import Parameters, equal_components
 from emgmm._utils.threads import BLAS
 
 from .cuts import standardized
 from .kmeans import kmeans_from_axes
-from .subsample import completed, sample_of
+from .subsample import completed, subsample
 
 
-def moved_apart(
-    problem: ProblemOf[Blocks],
+def break_symmetry(
+    problem: EMProblem[RowSource],
     start: Callable[[Progress], Parameters],
     progress: Progress,
 ) -> Parameters:
@@ -39,10 +39,10 @@ def moved_apart(
 
 
 def _centers(
-    problem: ProblemOf[Blocks], mixture: Parameters, equal: NDArray
+    problem: EMProblem[RowSource], mixture: Parameters, equal: NDArray
 ) -> NDArray:
     """One center for each of some components, of a sample of the rows they share."""
-    sample = problem.of(sample_of(problem.blocks, len(mixture.weights)))
+    sample = problem.of(subsample(problem.blocks, len(mixture.weights)))
     rows = completed(sample)
     shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
     own = ArrayBlocks(rows.X, rows.sample_weight * shares)

@@ -128,7 +128,7 @@ class Covariances(ABC):
 
     @abstractmethod
     def information(self, weights: NDArray) -> NDArray:
-        """Fisher information of the coordinates ``relate`` gives, for shares (K,)."""
+        """Fisher information of the coordinates of ``to_tangent``, for shares (K,)."""
 
     def in_units(self, units: NDArray) -> Self:
         """The covariances of rows that are divided by units (d,)."""
@@ -137,7 +137,7 @@ class Covariances(ABC):
             factors = self.algebra.scale(self.precisions_cholesky, units)
         return replace(self, values=values, precisions_cholesky=factors)
 
-    def nearness(self, variances: NDArray) -> NDArray:
+    def regularization_ratio(self, variances: NDArray) -> NDArray:
         """Greatest ratio (K,), over all directions, of such variances to these.
 
         Bounded from above by its trace where that is small.
@@ -183,19 +183,19 @@ class Covariances(ABC):
 
     def whiten(self, deviations: NDArray) -> NDArray:
         """One deviation of each component (K, d) to its own standard deviations."""
-        return self.algebra.carry(deviations, self.precisions_cholesky)
+        return self.algebra.apply_factor(deviations, self.precisions_cholesky)
 
     def color(self, deviations: NDArray) -> NDArray:
         """The inverse of ``whiten``."""
-        return self.algebra.carry(deviations, self.inverse_factors)
+        return self.algebra.apply_factor(deviations, self.inverse_factors)
 
-    def relate(self, other: Covariances) -> NDArray:
+    def to_tangent(self, other: Covariances) -> NDArray:
         """Coordinates of other covariances of the kind, in the layout of ``values``."""
-        return self.algebra.relate(self.precisions_cholesky, other.values)
+        return self.algebra.to_tangent(self.precisions_cholesky, other.values)
 
-    def displace(self, coordinates: NDArray) -> NDArray:
+    def from_tangent(self, coordinates: NDArray) -> NDArray:
         """Values of the covariances that have such coordinates, to first order."""
-        return self.algebra.displace(self.values, self.inverse_factors, coordinates)
+        return self.algebra.from_tangent(self.values, self.inverse_factors, coordinates)
 
     @cached_property
     def inverse_factors(self) -> NDArray:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .bounded import Estimate, bounded
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
-from .orientation import MAX_ROUNDS_BRIEF, _axes, _common, _own
+from .orientation import MAX_ROUNDS_INEXACT, _axes, _common, _own
 from .volume_shape import (
     Rule,
     equal,
@@ -40,20 +40,20 @@ ENOUGH_ROWS = 6  # of a component with variances of its own
 class CovarianceFamily:
     """A named model: how it is stored and how it is estimated.
 
-    Where an estimate takes iterations, ``approach`` goes only some of the way from its
-    start. It raises the likelihood as long as there is something to be gained: EM
+    Where an estimate takes iterations, ``estimate_inexact`` goes only some of the way
+    from its start. It raises the likelihood as long as there is something to be gained: EM
     comes to the same limit, in about as many iterations.
     """
 
     name: str
     storage: type[Covariances]
     estimate: Estimate
-    approach: Estimate | None = None
+    estimate_inexact: Estimate | None = None
 
     @property
-    def brief(self) -> CovarianceFamily:
+    def inexact(self) -> CovarianceFamily:
         """The family with short M-steps."""
-        return replace(self, estimate=self.approach or self.estimate)
+        return replace(self, estimate=self.estimate_inexact or self.estimate)
 
     def bounded(self, least: NDArray) -> CovarianceFamily:
         """The family where variances are bounded from below, in every direction by
@@ -61,8 +61,10 @@ class CovarianceFamily:
         if not least.any():
             return self
         estimate = bounded(self.storage, self.estimate, least)
-        approach = self.approach and bounded(self.storage, self.approach, least)
-        return replace(self, estimate=estimate, approach=approach)
+        estimate_inexact = self.estimate_inexact and bounded(
+            self.storage, self.estimate_inexact, least
+        )
+        return replace(self, estimate=estimate, estimate_inexact=estimate_inexact)
 
     @property
     def by_feature(self) -> bool:
@@ -182,8 +184,8 @@ def _table() -> Iterator[CovarianceFamily]:
 
 def _of_common_orientation(name: str, rule: Rule) -> CovarianceFamily:
     estimate = partial(_common, rule)
-    brief = partial(estimate, max_rounds_on=MAX_ROUNDS_BRIEF)
-    return CovarianceFamily(name, Full, estimate, brief)
+    inexact = partial(estimate, max_rounds_on=MAX_ROUNDS_INEXACT)
+    return CovarianceFamily(name, Full, estimate, inexact)
 
 
 MODELS: dict[str, CovarianceFamily] = {family.name: family for family in _table()}

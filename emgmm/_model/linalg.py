@@ -42,13 +42,13 @@ class Algebra:
     """U to that of rows divided by units, (d,) or (K, d)."""
     greatest: Callable[[NDArray], NDArray]
     """U of every component to the greatest eigenvalues of the precisions (K,)."""
-    carry: Callable[[NDArray, NDArray], NDArray]
+    apply_factor: Callable[[NDArray, NDArray], NDArray]
     """One vector of each component (K, d) times its U, or the inverse of U."""
-    relate: Callable[[NDArray, NDArray], NDArray]
+    to_tangent: Callable[[NDArray, NDArray], NDArray]
     """U and other covariances to coordinates, which are zero where they are its own."""
-    displace: Callable[[NDArray, NDArray, NDArray], NDArray]
+    from_tangent: Callable[[NDArray, NDArray, NDArray], NDArray]
     """Covariances, L' and coordinates to covariances: to first order the inverse of
-    ``relate``, and positive definite whatever the coordinates."""
+    ``to_tangent``, and positive definite whatever the coordinates."""
     scale_of: Callable[[NDArray], NDArray]
     """Covariances to the products of the standard deviations of two features."""
     take: Callable[[NDArray, NDArray], NDArray]
@@ -244,9 +244,9 @@ VARIANCES = Algebra(
     in_units=lambda variances, units: variances / units / units,
     scale=lambda factors, units: factors * units,
     greatest=lambda factors: (factors**2).max(axis=1),
-    carry=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),
-    relate=lambda factors, variances: np.log(variances * factors**2),
-    displace=lambda variances, inverses, moves: variances * np.exp(moves),
+    apply_factor=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),
+    to_tangent=lambda factors, variances: np.log(variances * factors**2),
+    from_tangent=lambda variances, inverses, moves: variances * np.exp(moves),
     scale_of=lambda variances: variances,
     take=lambda variances, features: variances[:, features],
     reach=_reach,
@@ -268,9 +268,9 @@ MATRICES = Algebra(
     in_units=lambda matrices, units: matrices / units / units[:, None],
     scale=lambda factors, units: factors * units[..., None],
     greatest=_greatest_of_matrices,
-    carry=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
-    relate=_relate_matrices,
-    displace=_displace_matrices,
+    apply_factor=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
+    to_tangent=_relate_matrices,
+    from_tangent=_displace_matrices,
     scale_of=_scale_of_matrices,
     reach=matrices_reach,
     addition=_addition_to_matrices,

@@ -16,7 +16,7 @@ from .volume_shape import Rule
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
 MAX_ROUNDS_ON = 500  # from a start, which the next M-step improves on again
-MAX_ROUNDS_BRIEF = 6  # where EM need not be exact
+MAX_ROUNDS_INEXACT = 6  # where EM need not be exact
 TRIAL_SWEEPS = 10  # before the best of several starts is chosen
 TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
 TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .style import dashed, faded, marked, solid
-from .views import Look, View
+from .views import PlotOptions, View
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -34,7 +34,7 @@ def entitle(ax: Axes, title: str, loc: Literal["left", "center"] = "center") -> 
         ax.set_title(title, loc=loc)
 
 
-def title_of(look: Look, view: View) -> str:
+def title_of(look: PlotOptions, view: View) -> str:
     """What a mixture's picture shows."""
     several = len(view.limits) > 1
     if look.kind == "classification" and several and view.X is None:
@@ -49,7 +49,7 @@ def percentages(shares: NDArray) -> str:
     return " and ".join([", ".join(others), last] if others else [last]) + "%"
 
 
-def small_print(look: Look, whole: View, panels: list[View]) -> list[str]:
+def small_print(look: PlotOptions, whole: View, panels: list[View]) -> list[str]:
     """What the symbols of a mixture's picture mean."""
     several, n_components = len(whole.limits) > 1, len(whole.weights)
     with_curves = len(panels) > 1 or not several
@@ -71,7 +71,7 @@ def small_print(look: Look, whole: View, panels: list[View]) -> list[str]:
     )
 
 
-def rows_shown(look: Look, whole: View, panels: list[View]) -> list[str]:
+def rows_shown(look: PlotOptions, whole: View, panels: list[View]) -> list[str]:
     """How many of the rows a picture shows, if it does not show all."""
     total, matrix = len(whole.present), len(panels) > 1
     points = len(whole.limits) > 1 or look.kind == "uncertainty"
@@ -158,7 +158,7 @@ def legend_in(ax: Axes, handles: list[Artist], title: str, *, matrix: bool) -> A
     return legend
 
 
-def entries(look: Look, view: View) -> list[Any]:
+def entries(look: PlotOptions, view: View) -> list[Any]:
     """Those of the legend: components, then degrees of uncertainty."""
     from matplotlib.lines import Line2D
 
@@ -174,7 +174,7 @@ def entries(look: Look, view: View) -> list[Any]:
     return components + doubts
 
 
-def _style_of(k: int, look: Look, view: View) -> dict[str, Any]:
+def _style_of(k: int, look: PlotOptions, view: View) -> dict[str, Any]:
     """How a component is drawn: its curve, or the ellipses and rows of it."""
     curve = len(view.limits) == 1
     if look.kind == "uncertainty":
@@ -189,7 +189,7 @@ def _style_of(k: int, look: Look, view: View) -> dict[str, Any]:
     return solid(k) | marker | face
 
 
-def _doubts(look: Look, view: View) -> list[Any]:
+def _doubts(look: PlotOptions, view: View) -> list[Any]:
     """Entries of the legend for no, some and the greatest uncertainty."""
     from matplotlib.lines import Line2D
 

@@ -59,7 +59,7 @@ class Gaussians:
         lengths = np.sqrt(np.maximum(variances, least**2))
         return cls(weights, means, lengths, directions, units)
 
-    def carry(self, points: NDArray) -> NDArray:
+    def apply_factor(self, points: NDArray) -> NDArray:
         """Points (m, p) of the unit Gaussian in the place of each, (K, m, p)."""
         turned = (points * self.lengths[:, None]) @ self.directions.mT
         return self.means[:, None] + turned * self.units
@@ -88,7 +88,7 @@ class Gaussians:
         centres = (np.arange(RINGS) + 0.5) / RINGS
         circles = circle(RINGS)[:-1]
         disc = radii(centres)[:, None, None] * circles
-        points = self.carry(disc.reshape(-1, 2))
+        points = self.apply_factor(disc.reshape(-1, 2))
         heights = self.density(points.reshape(-1, 2))
         order = np.argsort(heights)[::-1]
         held = np.repeat(self.weights, points.shape[1])[order].cumsum()

@@ -28,7 +28,7 @@ from .captions import (
 )
 from .panels import KINDS, draw_panel
 from .style import axes_or_new, best_of, check_choice, check_levels, divided, fitted
-from .views import Look, View, view_of
+from .views import PlotOptions, View, view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -307,7 +307,7 @@ class MixtureDisplay:
         self._place(ax)
         single = len(self.axes_) == 1
         scale = 1.0 if single else 0.5
-        look = Look(
+        look = PlotOptions(
             kind, shares, np.asarray(around), components, max_rows, scale, single, given
         )
         whole, parts = self._draw(look)
@@ -347,7 +347,7 @@ class MixtureDisplay:
         for row, column in zip(*np.triu_indices(len(self.axes_), 1), strict=True):
             self.axes_[row, column].set_axis_off()
 
-    def _draw(self, look: Look) -> tuple[View, list[View]]:
+    def _draw(self, look: PlotOptions) -> tuple[View, list[View]]:
         """Draw every panel, and keep its artists; what was drawn, and in each."""
         mixture = (
             np.asarray(self.weights, dtype=np.float64),
@@ -383,7 +383,9 @@ class MixtureDisplay:
             for column in range(row + 1)
         ]
 
-    def _name(self, panel: tuple[int, int], features: list[int], look: Look) -> None:
+    def _name(
+        self, panel: tuple[int, int], features: list[int], look: PlotOptions
+    ) -> None:
         """Label the axes of a panel, where they are at the edge of the matrix."""
         ax, single = self.axes_[panel], len(self.axes_) == 1
         n_features = np.shape(self.means)[1]
@@ -404,7 +406,7 @@ class MixtureDisplay:
         if curve and not single:
             ax.tick_params(left=False, labelleft=False)
 
-    def _explain(self, look: Look, whole: View, parts: list[View]) -> None:
+    def _explain(self, look: PlotOptions, whole: View, parts: list[View]) -> None:
         """Title, small print and legend, in the empty corner of a matrix."""
         matrix = len(self.axes_) > 1
         first = self.axes_[0, 0]

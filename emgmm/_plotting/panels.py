@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .geometry import circle, radii
 from .style import COLORS, colors_of, dashed, faded, marked, merged, solid
-from .views import GRID, Look, View
+from .views import GRID, PlotOptions, View
 
 Artists = dict[str, list]
 THIN: dict[str, Any] = {"color": "0.15", "linewidth": 1.2}
@@ -21,11 +21,11 @@ TALLEST = 10  # times the histogram that a curve may rise above it and be shown 
 class Kind(NamedTuple):
     """How panels of one feature and of two are drawn."""
 
-    one: Callable[[Any, View, Look], Artists]
-    two: Callable[[Any, View, Look], Artists]
+    one: Callable[[Any, View, PlotOptions], Artists]
+    two: Callable[[Any, View, PlotOptions], Artists]
 
 
-def draw_panel(ax: Any, view: View, look: Look) -> Artists:
+def draw_panel(ax: Any, view: View, look: PlotOptions) -> Artists:
     """Draw the one or two features of a view, and set the limits."""
     kind = KINDS[look.kind]
     ax.set_xlim(*view.limits[0])
@@ -35,7 +35,7 @@ def draw_panel(ax: Any, view: View, look: Look) -> Artists:
     return kind.two(ax, view, look)
 
 
-def _classified(ax: Any, view: View, look: Look) -> Artists:
+def _classified(ax: Any, view: View, look: PlotOptions) -> Artists:
     """Rows by most probable component, the larger the more certain; ellipses."""
     scatter = [
         _scatter(ax, view, look, rows, **marked(k))
@@ -49,7 +49,7 @@ def _classified(ax: Any, view: View, look: Look) -> Artists:
     }
 
 
-def _uncertain(ax: Any, view: View, look: Look) -> Artists:
+def _uncertain(ax: Any, view: View, look: PlotOptions) -> Artists:
     """Rows by component, the larger and darker the less certain; thin ellipses."""
     ellipses = _ellipses(ax, view, look, solid, linewidth=0.8)
     order = np.argsort(view.doubt, kind="stable")
@@ -60,7 +60,7 @@ def _uncertain(ax: Any, view: View, look: Look) -> Artists:
     return {"scatter": [points], "ellipses": ellipses, "numbers": numbers}
 
 
-def _dense(ax: Any, view: View, look: Look) -> Artists:
+def _dense(ax: Any, view: View, look: PlotOptions) -> Artists:
     """Contours of the density that hold shares of probability, over faint rows."""
     every = np.arange(len(view.shown))
     drawn: Artists = {"scatter": [], "ellipses": []}
@@ -75,7 +75,7 @@ def _dense(ax: Any, view: View, look: Look) -> Artists:
 def _scatter(
     ax: Any,
     view: View,
-    look: Look,
+    look: PlotOptions,
     rows: NDArray,
     **defaults: Any,
 ) -> Any:
@@ -99,7 +99,7 @@ def _scatter(
 def _ellipses(
     ax: Any,
     view: View,
-    look: Look,
+    look: PlotOptions,
     style: Callable[[int], dict[str, Any]],
     linewidth: float,
 ) -> list:
@@ -107,7 +107,9 @@ def _ellipses(
     from matplotlib.lines import Line2D
 
     gaussians, unit = view.gaussians(), circle(100)
-    discs = [gaussians.carry(radius * unit) for radius in radii(look.ellipse_levels)]
+    discs = [
+        gaussians.apply_factor(radius * unit) for radius in radii(look.ellipse_levels)
+    ]
     width, drawn = linewidth * np.sqrt(look.scale), []
     for k in range(len(view.weights)):
         own = style(k) | {"linewidth": width}
@@ -116,7 +118,7 @@ def _ellipses(
     return drawn
 
 
-def _numbers(ax: Any, view: View, look: Look, places: NDArray) -> list:
+def _numbers(ax: Any, view: View, look: PlotOptions, places: NDArray) -> list:
     """The number of each component at a place, where colours are not enough."""
     if not look.numbered or len(view.weights) <= len(COLORS):
         return []
@@ -135,7 +137,7 @@ def _numbers(ax: Any, view: View, look: Look, places: NDArray) -> list:
     ]
 
 
-def _contours(ax: Any, view: View, look: Look) -> Any:
+def _contours(ax: Any, view: View, look: PlotOptions) -> Any:
     """Contours of the density; what is narrower than a cell of the grid is widened."""
     x, y = (
         np.union1d(np.linspace(low, high, GRID), means)
@@ -151,13 +153,13 @@ def _contours(ax: Any, view: View, look: Look) -> Any:
     return ax.contour(x, y, density, **plain | defaults | given)
 
 
-def _curves(ax: Any, view: View, look: Look) -> Artists:
+def _curves(ax: Any, view: View, look: PlotOptions) -> Artists:
     """Histogram of the rows, curves of the density and of each component."""
     from matplotlib.lines import Line2D
 
     bars = [_histogram(ax, view)] if len(view.present) else []
     gaussians = view.gaussians(least=1e-9)
-    narrow = gaussians.carry(np.linspace(-6, 6, 61)[:, None])[..., 0]
+    narrow = gaussians.apply_factor(np.linspace(-6, 6, 61)[:, None])[..., 0]
     low, high = view.limits[0]
     x = np.union1d(np.linspace(low, high, 2 * GRID), narrow)
     x = x[(x >= low) & (x <= high)]
@@ -207,7 +209,7 @@ def _histogram(ax: Any, view: View) -> tuple[NDArray, Any]:
     return heights, bars
 
 
-def _stems(ax: Any, view: View, look: Look) -> Artists:
+def _stems(ax: Any, view: View, look: PlotOptions) -> Artists:
     """Uncertainty of each drawn row, as the height of a line."""
     from matplotlib.collections import LineCollection
 

@@ -17,7 +17,7 @@ WIDEST = 0.99  # share of a component that limits show where there are no rows
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class PlotOptions:
     """How a mixture is drawn."""
 
     kind: str
@@ -49,7 +49,7 @@ class View:
     covariances: NDArray
     limits: NDArray
 
-    def of(self, features: list[int], look: Look) -> View:
+    def of(self, features: list[int], look: PlotOptions) -> View:
         """The view of some of the features."""
         X, present, shown = self.X, self.present, self.shown
         if X is not None:
@@ -86,7 +86,7 @@ def view_of(
     mixture: tuple[NDArray, NDArray, NDArray],
     responsibilities: NDArray | None,
     sample_weight: NDArray | None,
-    look: Look,
+    look: PlotOptions,
 ) -> View:
     """The view of all features."""
     weights, means, covariances = mixture

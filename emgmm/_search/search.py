@@ -30,7 +30,7 @@ from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import responsibilities_of
 from emgmm._estep.statistics import Statistics
 from emgmm._init.split import common_starts
-from emgmm._init.subsample import sample_of
+from emgmm._init.subsample import subsample
 from emgmm._model.families import MODELS
 from emgmm._model.linalg import WIDE
 from emgmm._model.parameters import Parameters, are_near
@@ -46,7 +46,7 @@ HOPE = 10.0  # times its last gain: what a start may be expected to gain
 FAINT = 1e-9  # responsibilities of the others for rows of a component taken away
 
 
-class Rules(NamedTuple):
+class RaceSchedule(NamedTuple):
     """Of a race: iterations of all; how many go on, how far; how many to the end."""
 
     first: int
@@ -55,8 +55,8 @@ class Rules(NamedTuple):
     finishing: int
 
 
-AMONG_STARTS = Rules(first=2, kept=4, further=5, finishing=3)
-AMONG_MODELS = Rules(first=0, kept=3, further=5, finishing=2)
+AMONG_STARTS = RaceSchedule(first=2, kept=4, further=5, finishing=3)
+AMONG_MODELS = RaceSchedule(first=0, kept=3, further=5, finishing=2)
 
 View = tuple[bool, str]
 """Which units rows are in, and which products statistics have."""
@@ -77,21 +77,21 @@ class Fit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sweep:
+class ModelSearch:
     """Problems by the names of their models, to be fitted together.
 
-    `lead` is the problem of free matrices; `parallel` runs tasks as joblib does; every
-    part of the search runs within a `stage`.
+    `reference_model` is the problem of free matrices; `parallel` runs tasks as joblib
+    does; every part of the search runs within a `stage`.
     """
 
     problems: dict[str, Problem]
-    lead: Problem
+    reference_model: Problem
     parallel: Callable[[Iterable[Any]], Any]
     stage: Stage = silent
 
     def fits(self, sizes: list[int]) -> dict[tuple[str, int], Fit]:
         """Of every model with every number of components, for which there are rows."""
-        weighted = int(np.count_nonzero(self.lead.blocks.sample_weight))
+        weighted = int(np.count_nonzero(self.reference_model.blocks.sample_weight))
         most: int = min(max(sizes) + BEYOND, weighted)
         steps = sorted({*sizes, most}, reverse=True)
         n_stages = len(steps) + 2
@@ -115,15 +115,15 @@ class Sweep:
         def of_sample(problem: Problem) -> Problem:
             blocks = problem.blocks
             if id(blocks) not in samples:
-                samples[id(blocks)] = sample_of(blocks, n_components, SAMPLE_ROWS)
+                samples[id(blocks)] = subsample(blocks, n_components, SAMPLE_ROWS)
             return problem.of(samples[id(blocks)])
 
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
-        lead = of_sample(self.lead)
+        reference_model = of_sample(self.reference_model)
         with BLAS.held(), np.errstate(all="ignore"):
-            grown = self._grown(lead.blocks.X.shape[1])
-            starts = common_starts(lead, n_components, grown)
-        return _Levels(problems, lead, starts, self.parallel)
+            grown = self._grown(reference_model.blocks.X.shape[1])
+            starts = common_starts(reference_model, n_components, grown)
+        return _Levels(problems, reference_model, starts, self.parallel)
 
     def _grown(self, n_features: int) -> list[str]:
         """Models by which components are split: matrices of many features only where
@@ -135,7 +135,7 @@ class Sweep:
     def _on_all_rows(
         self, found: dict[tuple[str, int], Fit], level: _Levels
     ) -> dict[tuple[str, int], Fit]:
-        if level.lead.blocks is self.lead.blocks:
+        if level.reference_model.blocks is self.reference_model.blocks:
             return found
         tasks = [
             delayed(_go_on)(self.problems[key[0]], fit) for key, fit in found.items()
@@ -148,7 +148,7 @@ class _Levels:
     """All models with a number of components, on a sample of the rows."""
 
     problems: dict[str, Problem]
-    lead: Problem
+    reference_model: Problem
     starts: dict[int, list[NDArray]]
     parallel: Callable[[Iterable[Any]], Any]
 
@@ -172,7 +172,7 @@ class _Levels:
             }
         return self._raced(entries, AMONG_MODELS)
 
-    def _raced(self, entries: dict[str, Any], rules: Rules) -> dict[str, Fit]:
+    def _raced(self, entries: dict[str, Any], rules: RaceSchedule) -> dict[str, Fit]:
         tasks = [
             delayed(_race)(self.problems[name], rules, *entry)
             for name, entry in entries.items()
@@ -183,9 +183,9 @@ class _Levels:
         """From labels or responsibilities; their pooled covariance has the axes."""
         if _of_squares(self.problems):  # which have those of the coordinates
             return Start(self._statistics(rows, size), None)
-        lead, like = self.lead.of_family(MODELS["EEE"]), None
+        reference_model, like = self.reference_model.of_family(MODELS["EEE"]), None
         with suppress(np.linalg.LinAlgError):
-            like = lead.start(rows, size).in_units(1 / lead.units)
+            like = reference_model.start(rows, size).in_units(1 / reference_model.units)
         return Start(self._statistics(rows, size), like)
 
     def _end(self, name: str, fit: Fit) -> Start | None:
@@ -216,7 +216,7 @@ def _view(problem: Problem) -> View:
 
 def _race(
     problem: Problem,
-    rules: Rules,
+    rules: RaceSchedule,
     starts: list[Start],
     larger: Fit | None,
     held: Fit | None,
@@ -232,7 +232,7 @@ def _race(
         kept = [result.mixture for result in _distinct(problem, short)[: rules.kept]]
         short = _distinct(problem, _iterated(problem, kept, rules.further))
         for number, result in enumerate(short):
-            if number >= rules.finishing and best and problem.merit(best)[0]:
+            if number >= rules.finishing and best and problem.ranking_key(best)[0]:
                 break  # what is degenerate does not count
             if best is None or _hopeful(problem, result, best):
                 best = _better(problem, best, result)
@@ -268,7 +268,7 @@ def _iterated(
 ) -> Iterator[EMResult]:
     """Some iterations of plain EM from each mixture."""
     options = replace(problem.options, max_iter=n_iter, tol=0.0, accelerated=False)
-    short = replace(problem, family=problem.family.brief, options=options)
+    short = replace(problem, family=problem.family.inexact, options=options)
     for mixture in mixtures:
         with suppress(np.linalg.LinAlgError):
             yield short.run(mixture, Progress(0, 1))
@@ -278,19 +278,19 @@ def _distinct(problem: Problem, results: Iterable[EMResult]) -> list[EMResult]:
     """The best first; of those that have come to the same, the first."""
     distinct: list[tuple[tuple[bool, float], EMResult]] = []
     for result in results:
-        sound, bound = merit = problem.merit(result)
+        sound, bound = ranking_key = problem.ranking_key(result)
         if not any(
             sound == other_sound and abs(bound - other_bound) <= EQUAL
             for (other_sound, other_bound), _ in distinct
         ):
-            distinct.append((merit, result))
+            distinct.append((ranking_key, result))
     distinct.sort(key=lambda pair: pair[0], reverse=True)
     return [result for _, result in distinct]
 
 
 def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
     """Whether a result may become better than the best, which is at its end."""
-    sound, best_sound = problem.merit(result)[0], problem.merit(best)[0]
+    sound, best_sound = problem.ranking_key(result)[0], problem.ranking_key(best)[0]
     if sound != best_sound:
         return sound
     ahead = result.lower_bound - best.lower_bound
@@ -321,7 +321,7 @@ def _better(
         return best
     if best is None:
         return result
-    sound, best_sound = problem.merit(result)[0], problem.merit(best)[0]
+    sound, best_sound = problem.ranking_key(result)[0], problem.ranking_key(best)[0]
     if sound == best_sound:
         return result if result.lower_bound > best.lower_bound + SAME else best
     return result if sound else best

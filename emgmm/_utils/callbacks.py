@@ -20,7 +20,7 @@ class Tasks:
     """Tasks begun and not yet ended, each within the one before; nothing, at no cost,
     where the estimator has no callbacks.
 
-    The first is to begin outside `unchanged_on_failure`: what scikit-learn tears
+    The first is to begin outside `restore_on_error`: what scikit-learn tears
     callbacks down by is kept in attributes of the estimator.
     """
 

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
 
-class Scratch(threading.local):
+class Workspace(threading.local):
     """Arrays that a thread writes again and again, each under a name of its own.
 
     Fresh arrays of a megabyte cost more than what is computed in them: their pages
@@ -30,9 +30,9 @@ class Scratch(threading.local):
         self._last: dict[str, NDArray] = {}
         self._content: dict[str, tuple[NDArray, object]] = {}
 
-    def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
+    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
         """In another process: nothing yet."""
-        return Scratch, ()
+        return Workspace, ()
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
         """An array of any content; what it held under this name is lost."""

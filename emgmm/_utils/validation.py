@@ -16,7 +16,7 @@ from .inputs import holds_dates
 
 
 @contextmanager
-def unchanged_on_failure(estimator: Any, but: str = "") -> Iterator[None]:
+def restore_on_error(estimator: Any, but: str = "") -> Iterator[None]:
     """Give the estimator its attributes back, but for one, if the block raises."""
     attributes = vars(estimator).copy()
     try:
