@@ -10,26 +10,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array, check_random_state
 
-from ._columns import (
+from ._estep.conditional import Regression
+from ._estep.monte_carlo import Estimate, entropy, kl_divergence, log_densities
+from ._model.parameters import Parameters
+from ._model.univariate import cdf, quantile
+from ._model.validation import (
+    check_covariances,
+    check_means,
+    check_weights,
+    shape_of_means,
+)
+from ._utils.features import (
     Features,
     check_columns,
     check_features,
     check_names,
     split_features,
 )
-from ._conditional import Regression
-from ._inputs import unmasked, validated
-from ._parameters import Parameters
-from ._sampled import Estimate, entropy, kl_divergence, log_densities
-from ._univariate import cdf, quantile
-from ._validation import (
-    as_numbers,
-    check_covariances,
-    check_means,
-    check_n_samples,
-    check_weights,
-    shape_of_means,
-)
+from ._utils.inputs import unmasked, validated
+from ._utils.validation import as_numbers, check_n_samples
 
 Seed = int | np.random.RandomState | None
 

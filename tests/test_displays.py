@@ -23,7 +23,7 @@ from emgmm import (
     GaussianMixtureIC,
     MixtureDisplay,
 )
-from emgmm._drawing import COLORS, marked, style_of
+from emgmm._plotting.style import COLORS, marked, style_of
 
 # Old matplotlib with new dependencies of its own is told of deprecations.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")

@@ -9,11 +9,11 @@ import pytest
 from conftest import MODEL_NAMES, log_joint, make_blobs
 from numpy.testing import assert_allclose
 
-from emgmm._blocks import ArrayBlocks
-from emgmm._em import EMOptions, Progress, run_em
-from emgmm._estep import statistics_of_start
-from emgmm._families import FAMILIES, MODELS
-from emgmm._mstep import Constant, Relative, m_step
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.driver import EMOptions, Progress, run_em
+from emgmm._em.mstep import RidgeRegularization, ScaleRegularization, m_step
+from emgmm._estep.estep import statistics_of_start
+from emgmm._model.families import FAMILIES, MODELS
 
 
 def statistics(family, responsibilities, X):
@@ -98,10 +98,15 @@ def test_families_are_given_the_covariances_before(soft, name):
         seen.append(start)
         return MODELS[name].estimate(counts, scatter, start)
 
-    family = replace(MODELS[name], estimate=spy, approach=None)
+    family = replace(MODELS[name], estimate=spy, estimate_inexact=None)
     blocks = ArrayBlocks(X, np.ones(len(X)))
     first = m_step(statistics(family, responsibilities, X), family, 1e-6)
-    options = EMOptions(0.0, 3, Constant(np.full(3, 1e-6)), Relative(*np.zeros((3, 3))))
+    options = EMOptions(
+        0.0,
+        3,
+        RidgeRegularization(np.full(3, 1e-6)),
+        ScaleRegularization(*np.zeros((3, 3))),
+    )
     run_em(blocks, first, family, options, Progress(0, 1))
     assert seen[0] is None
     assert seen[1] is first.covariances
