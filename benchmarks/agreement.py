@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emgmm._families import MODELS
+from emgmm._model.families import MODELS
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import test_r as comparisons

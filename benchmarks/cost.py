@@ -53,8 +53,8 @@ def cost(one):
 def seconds_of_row(problem, repeats):
     """Of a core, in a pass over rows in memory: the median of some."""
     from emgmm import GaussianMixtureEM
-    from emgmm._blocks import ArrayBlocks
-    from emgmm._estep import expectation
+    from emgmm._data.arrays import ArrayBlocks
+    from emgmm._estep.estep import expectation
 
     n = len(problem.X)
     gmm = GaussianMixtureEM.from_parameters(

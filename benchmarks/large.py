@@ -61,7 +61,8 @@ def ways(one, X):
     """Functions that fit: as it is by default, without the sample, and scikit-learn."""
     from sklearn.mixture import GaussianMixture
 
-    from emgmm import GaussianMixtureEM, _split
+    import emgmm._init.split as _split
+    from emgmm import GaussianMixtureEM
 
     known = {"covariance_type": one["model"], "tol": one["tol"]}
     usual = _split.VERY_MANY

@@ -51,7 +51,7 @@ def starts(one):
 
 def methods():
     """The library and settings of each method, and whether it draws nothing."""
-    from emgmm._split import STARTS
+    from emgmm._init.starts import STARTS
 
     found = {
         f"sklearn {init}": ("sklearn", {"init_params": init, **SETTINGS}, False)
@@ -289,15 +289,15 @@ def real_figures(problem, group):
         "n": group[0]["n"],
         "K": problem.n_components,
         "mclust": problem.mclust,
-        "best": total(max(four, key=merit, default=None)),
+        "best": total(max(four, key=ranking_key, default=None)),
     }
     for name in DEFAULTS:
-        runs = sorted((one for one in done if one["method"] == name), key=merit)
+        runs = sorted((one for one in done if one["method"] == name), key=ranking_key)
         figures[name] = total(runs[(len(runs) - 1) // 2] if runs else None)
     return figures
 
 
-def merit(one):
+def ranking_key(one):
     """What makes a fit better: no degenerate component, and likelihood."""
     return sound(one), one["log_likelihood"]
 

@@ -16,9 +16,9 @@ from distributed import Client, LocalCluster, wait
 from threadpoolctl import threadpool_limits
 
 from emgmm import GaussianMixtureEM
-from emgmm._blocks import ArrayBlocks
-from emgmm._dask import of_dask
-from emgmm._estep import expectation
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.dask import of_dask
+from emgmm._estep.estep import expectation
 
 from .clock import summary
 

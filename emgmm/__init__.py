@@ -29,15 +29,17 @@ Examples
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import typing as typing
-    from ._defects import DegenerateComponentWarning
-    from ._displays import MixtureDisplay
-    from ._estimator import GaussianMixtureEM
-    from ._fit_displays import ConvergenceDisplay, CriterionDisplay
+    from ._gaussian_mixture import GaussianMixtureEM
     from ._mixture import Mixture
-    from ._selection import GaussianMixtureIC
+    from ._model_selection import GaussianMixtureIC
+    from ._plotting.fit_displays import ConvergenceDisplay, CriterionDisplay
+    from ._plotting.mixture_display import MixtureDisplay
+    from ._utils.exceptions import DegenerateComponentWarning
 
 __all__ = [
     "ConvergenceDisplay",
@@ -48,18 +50,17 @@ __all__ = [
     "Mixture",
     "MixtureDisplay",
 ]
-__version__ = "0.1.0"
 _MODULES = ("datasets", "typing")
 # Imported when first asked for: an error of the command need not wait for scikit-learn,
 # nor a fit for matplotlib.
 _LATER = {
-    "ConvergenceDisplay": "._fit_displays",
-    "CriterionDisplay": "._fit_displays",
-    "DegenerateComponentWarning": "._defects",
-    "GaussianMixtureEM": "._estimator",
-    "GaussianMixtureIC": "._selection",
+    "ConvergenceDisplay": "._plotting.fit_displays",
+    "CriterionDisplay": "._plotting.fit_displays",
+    "DegenerateComponentWarning": "._utils.exceptions",
+    "GaussianMixtureEM": "._gaussian_mixture",
+    "GaussianMixtureIC": "._model_selection",
     "Mixture": "._mixture",
-    "MixtureDisplay": "._displays",
+    "MixtureDisplay": "._plotting.mixture_display",
 }
 
 

@@ -1,6 +1,6 @@
 """What `python -m emgmm` runs."""
 
-from ._command import run
+from ._cli.command import run
 
 if __name__ == "__main__":
     run()

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimator import GaussianMixtureEM
+from ._gaussian_mixture import GaussianMixtureEM
 from ._mixture import Mixture
 
 P = ParamSpec("P")

@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils import check_array
 
-from ._blocks import ArrayBlocks
-from ._estep import Telling
-from ._parameters import Parameters
-from ._posterior import Kernel
-from ._weights import ones
+from ._data.arrays import ArrayBlocks
+from ._data.weights import ones
+from ._estep.kernel import Kernel
+from ._estep.predict import RowwisePredictor
+from ._model.parameters import Parameters
 
 START = "pass a callable init_params instead, which returns labels or responsibilities"
 STEP = (
@@ -110,7 +110,7 @@ class SklearnNames:
 def _log_joint(X: ArrayLike, mixture: Parameters) -> NDArray:
     """log w_k + log N(x; mean_k, covariance_k) of each row, shape (n, K)."""
     rows = check_array(X, dtype=[np.float64, np.float32])
-    telling = Telling(mixture, _rows_of_log_joint, None, mixture.weights.shape)
+    telling = RowwisePredictor(mixture, _rows_of_log_joint, None, mixture.weights.shape)
     return telling(ArrayBlocks(rows, ones(len(rows))))
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from ._covariances import Full
-from ._parameters import Parameters
-from ._validation import check_n_samples
+from ._model.covariances import Full
+from ._model.parameters import Parameters
+from ._utils.validation import check_n_samples
 
 
 def make_three_components(

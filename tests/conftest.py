@@ -11,12 +11,12 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_limits
 
 from emgmm import Mixture
-from emgmm._families import FAMILIES, MODELS
-from emgmm._kernels import Quadratic, Whitened
-from emgmm._parameters import Parameters
-from emgmm._posterior import DOUBLE, Kernel, Numbers
-from emgmm._statistics import Statistics
-from emgmm._threads import Scratch
+from emgmm._estep.complete import Quadratic, Whitened
+from emgmm._estep.kernel import DOUBLE, Kernel, Numbers
+from emgmm._estep.statistics import Statistics
+from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import Workspace
 
 COVARIANCE_TYPES = sorted(FAMILIES)
 MODEL_NAMES = list(MODELS)
@@ -75,8 +75,8 @@ def make_blobs(
 def forced_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     """Either kernel alone, whatever the data: for tests that must pass with both."""
     with pytest.MonkeyPatch.context() as patch:
-        suits = request.param == "quadratic"
-        patch.setattr(Quadratic, "suits", suits)
+        is_accurate = request.param == "quadratic"
+        patch.setattr(Quadratic, "is_accurate", is_accurate)
         yield request.param
 
 
@@ -84,14 +84,14 @@ def whitened(
     mixture: Parameters, numbers: Numbers = DOUBLE, **about: object
 ) -> Whitened:
     """The kernel that is accurate for every mixture."""
-    return Whitened(mixture, numbers, Scratch(), **about)
+    return Whitened(mixture, numbers, Workspace(), **about)
 
 
 def quadratic(
     mixture: Parameters, origin: np.ndarray, numbers: Numbers = DOUBLE
 ) -> Quadratic:
     """The fast kernel, whether or not it suits the mixture."""
-    return Quadratic(mixture, numbers, Scratch(), origin.astype(numbers.dtype))
+    return Quadratic(mixture, numbers, Workspace(), origin.astype(numbers.dtype))
 
 
 def log_joint(mixture: Parameters, X: np.ndarray, kernel: Kernel | None = None):

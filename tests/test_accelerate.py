@@ -10,14 +10,14 @@ import pytest
 from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 
-from emgmm import GaussianMixtureEM, _accelerate, _em
-from emgmm._accelerate import MEMORY, Secants
-from emgmm._blocks import ArrayBlocks
-from emgmm._estep import expectation, statistics_of_start
-from emgmm._families import MODELS
-from emgmm._mstep import m_step
-from emgmm._rows import check_sample_weight
-from emgmm._threads import BLAS
+from emgmm import GaussianMixtureEM
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.validation import check_sample_weight
+from emgmm._em.acceleration import MEMORY, AndersonAcceleration
+from emgmm._em.mstep import m_step
+from emgmm._estep.estep import expectation, statistics_of_start
+from emgmm._model.families import MODELS
+from emgmm._utils.threads import BLAS
 
 
 class Quadratic(NamedTuple):
@@ -41,7 +41,7 @@ class Quadratic(NamedTuple):
 
 
 class Plain:
-    """What is asked of ``Secants``, without acceleration."""
+    """What is asked of ``AndersonAcceleration``, without acceleration."""
 
     gain = np.inf
 
@@ -80,7 +80,7 @@ SPECTRA = [
 def test_quadratics_take_about_a_step_for_each_distinct_eigenvalue(spectrum):
     problem = Quadratic.of(spectrum)
     assert len(spectrum) <= MEMORY
-    points, _ = iterate(problem, Secants())
+    points, _ = iterate(problem, AndersonAcceleration())
     assert_allclose(points[-1], problem.maximum, atol=1e-8)
     assert len(points) - 1 <= len(spectrum) + 3
     plain, _ = iterate(problem, Plain())
@@ -94,7 +94,7 @@ def test_quadratics_take_about_a_step_for_each_distinct_eigenvalue(spectrum):
 )
 def test_the_estimate_bounds_the_gain_to_come(spectrum):
     problem = Quadratic.of(spectrum)
-    points, gains = iterate(problem, Secants())
+    points, gains = iterate(problem, AndersonAcceleration())
     true = [problem.to_gain(x) for x in points[:-1]]
     known = slice(len(spectrum), None)  # once every direction may have been met
     seen = gains[known] > 0
@@ -108,7 +108,7 @@ def test_steps_lead_away_from_a_saddle():
     downhill = np.linalg.eigh(problem.curvature)[1][:, 0]
     start = problem.maximum + 1e-3 * downhill
     distances = []
-    for secants in (Secants(), Plain()):
+    for secants in (AndersonAcceleration(), Plain()):
         x = start
         for _ in range(12):
             residual = problem.step(x)
@@ -124,7 +124,11 @@ def test_steps_lead_away_from_a_saddle():
 
 
 def test_a_rejected_step_is_forgotten_and_narrows_what_is_trusted():
-    problem, secants, x = Quadratic.of([1.0, 0.02]), Secants(), np.zeros(20)
+    problem, secants, x = (
+        Quadratic.of([1.0, 0.02]),
+        AndersonAcceleration(),
+        np.zeros(20),
+    )
     for turn in range(4):
         residual = problem.step(x)
         longer = secants.learn(residual)
@@ -143,7 +147,7 @@ def test_a_rejected_step_is_forgotten_and_narrows_what_is_trusted():
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf])
 def test_steps_of_nothing_and_of_no_number_do_no_harm(bad):
     problem = Quadratic.of([1, 0.3, 0.1])
-    secants, x = Secants(), np.zeros(20)
+    secants, x = AndersonAcceleration(), np.zeros(20)
     with np.errstate(all="raise"):
         for turn in range(20):
             residual = np.full(20, bad) if turn % 5 == 4 else problem.step(x)
@@ -163,8 +167,8 @@ def test_long_vectors_are_kept_fewer(monkeypatch):
     problem = Quadratic.of([1, 0.5, 0.1, 0.05], n_features=200)
     sizes, lengths = [], []
     for numbers in [1, 6 * 200, 10**6]:
-        monkeypatch.setattr(_accelerate, "MAX_NUMBERS", numbers)
-        secants = Secants()
+        monkeypatch.setattr("emgmm._em.acceleration.MAX_NUMBERS", numbers)
+        secants = AndersonAcceleration()
         points, _ = iterate(problem, secants)
         assert_allclose(points[-1], problem.maximum, atol=1e-7)
         lengths.append(len(points))
@@ -226,8 +230,10 @@ def test_a_rejected_step_costs_a_pass_and_the_next_is_ems(name, monkeypatch):
         seen.append((mixture, expectation(blocks, mixture)))
         return seen[-1][1]
 
-    monkeypatch.setattr(_em, "expectation", spy)
-    monkeypatch.setattr(_accelerate, "FIRST_RADIUS", 1e3)  # trusts what it should not
+    monkeypatch.setattr("emgmm._em.driver.expectation", spy)
+    monkeypatch.setattr(
+        "emgmm._em.acceleration.FIRST_RADIUS", 1e3
+    )  # trusts what it should not
     rejections = 0
     for seed in range(6):
         seen.clear()

@@ -9,7 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
-from emgmm._blocks import MAX_GROUPS, ArrayBlocks
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.base import MAX_GROUPS
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 7, 10**6])

@@ -7,13 +7,13 @@ import pytest
 from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose
 
-from emgmm._blocks import ArrayBlocks
-from emgmm._charts import coordinates, displaced
-from emgmm._estep import statistics_of_start
-from emgmm._families import MODELS
-from emgmm._mstep import m_step
-from emgmm._parameters import Parameters
-from emgmm._validation import FAMILY_TOL, _belongs
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.coordinates import coordinates, retract
+from emgmm._em.mstep import m_step
+from emgmm._estep.estep import statistics_of_start
+from emgmm._model.families import MODELS
+from emgmm._model.parameters import Parameters
+from emgmm._model.validation import FAMILY_TOL, _belongs
 
 # Families that hold whatever their storage holds.
 FREE = ["VII", "VVI", "EEE", "VVV"]
@@ -67,7 +67,7 @@ def test_a_mixture_is_at_the_origin_of_its_chart(name):
     at = mixture_of(name, 0)
     origin = coordinates(at, at)
     assert_allclose(origin, 0, atol=1e-13)
-    assert distance(displaced(at, np.zeros_like(origin), MODELS[name]), at) < 1e-12
+    assert distance(retract(at, np.zeros_like(origin), MODELS[name]), at) < 1e-12
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
@@ -76,7 +76,7 @@ def test_displaced_mixtures_are_of_the_family(name):
     for size in [0.01, 0.3, 1.0]:
         for vector in (direction(name), np.random.default_rng(0).normal(size=99)):
             vector = vector[: len(direction(name))]
-            moved = displaced(at, size * vector / np.linalg.norm(vector), family)
+            moved = retract(at, size * vector / np.linalg.norm(vector), family)
             assert _belongs(moved.covariances, family, FAMILY_TOL)
             assert_allclose(moved.weights.sum(), 1)
             assert (moved.weights > 0).all()
@@ -87,8 +87,8 @@ def test_coordinates_lead_back_to_first_order(name):
     at, family = mixture_of(name, 0), MODELS[name]
     errors = []
     for size in [0.02, 0.01]:
-        to = displaced(at, size * direction(name), family)
-        errors.append(distance(displaced(at, coordinates(at, to), family), to) / size)
+        to = retract(at, size * direction(name), family)
+        errors.append(distance(retract(at, coordinates(at, to), family), to) / size)
     assert errors[0] < 0.1
     assert errors[1] < 0.6 * errors[0] or errors[1] < 1e-9
 
@@ -97,7 +97,7 @@ def test_coordinates_lead_back_to_first_order(name):
 def test_the_squared_length_is_twice_the_divergence_of_complete_rows(name):
     at, family = mixture_of(name, 0), MODELS[name]
     for seed in range(1, 5):
-        near = displaced(at, 1e-3 * direction(name, seed), family)
+        near = retract(at, 1e-3 * direction(name, seed), family)
         vector = coordinates(at, near)
         assert_allclose(2 * divergence(at, near), vector @ vector, rtol=5e-3)
 
@@ -112,8 +112,8 @@ def test_units_play_no_part(name):
     vector = 0.1 * coordinates(at, to)
     image = 0.1 * coordinates(there, beyond)
     assert_allclose(np.linalg.norm(image), np.linalg.norm(vector), rtol=1e-9)
-    moved = displaced(at, vector, family)
-    expected = displaced(there, image, family)
+    moved = retract(at, vector, family)
+    expected = retract(there, image, family)
     assert_allclose(expected.weights, moved.weights, rtol=1e-9)
     roots = np.sqrt(there.covariances.variances)
     difference = expected.means - shift - moved.means @ matrix.T
@@ -129,7 +129,7 @@ def test_what_has_no_mixture_is_refused(name):
     empty = Parameters(np.array([0.5, 0.5, 1e-300]), at.means, at.covariances)
     for one, vector in [(empty, direction(name)), (at, np.nan * direction(name))]:
         with np.errstate(all="ignore"), pytest.raises(np.linalg.LinAlgError):
-            displaced(one, np.abs(vector), family)
+            retract(one, np.abs(vector), family)
 
 
 def test_coordinates_of_components_without_weight_are_finite():

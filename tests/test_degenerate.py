@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import emgmm
 from emgmm import GaussianMixtureEM
-from emgmm._families import FAMILIES, MODELS
+from emgmm._model.families import FAMILIES, MODELS
 
 DATA = Path(__file__).parent / "data"
 

@@ -9,11 +9,11 @@ from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 
 from emgmm import GaussianMixtureEM
-from emgmm._blocks import ArrayBlocks
-from emgmm._em import EMOptions, Progress, run_em
-from emgmm._estep import expectation, statistics_of_start
-from emgmm._families import MODELS
-from emgmm._mstep import Constant, Relative, m_step
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.driver import EMOptions, Progress, run_em
+from emgmm._em.mstep import RidgeRegularization, ScaleRegularization, m_step
+from emgmm._estep.estep import expectation, statistics_of_start
+from emgmm._model.families import MODELS
 
 # Linear maps under which a family's fits follow the data: any, those of each feature
 # by itself, or rotations with one scale.
@@ -100,7 +100,10 @@ def test_fits_follow_the_data_through_the_maps_that_the_family_has(name):
 def test_the_size_of_blocks_is_irrelevant(name):
     X = make_blobs(seed=4, n_samples=200, n_features=3, n_components=3)
     weights = np.random.default_rng(0).uniform(size=200)
-    covar, scale = Constant(np.full(3, 1e-6)), Relative(*np.zeros((3, 3)))
+    covar, scale = (
+        RidgeRegularization(np.full(3, 1e-6)),
+        ScaleRegularization(*np.zeros((3, 3))),
+    )
     family, options = MODELS[name], EMOptions(0.0, 10, covar, scale)
     results = []
     for block_size in [1, 50, 10**6]:

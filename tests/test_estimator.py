@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from emgmm import DegenerateComponentWarning, GaussianMixtureEM, GaussianMixtureIC
-from emgmm._families import FAMILIES
+from emgmm._model.families import FAMILIES
 
 
 @pytest.fixture(scope="module")

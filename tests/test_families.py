@@ -7,16 +7,10 @@ import pytest
 from conftest import MODEL_NAMES
 from numpy.testing import assert_allclose
 
-from emgmm._covariances import Full
-from emgmm._families import (
-    FAMILIES,
-    MODELS,
-    _compose,
-    _orientation_of,
-    _orientations,
-    _settle,
-)
-from emgmm._rules import equal_shape, equal_volume, free
+from emgmm._model.covariances import Full
+from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.orientation import _compose, _orientation_of, _orientations, _settle
+from emgmm._model.volume_shape import equal_shape, equal_volume, free
 
 # The lattice of the models: each line's left side is a special case of its right.
 # Letter by letter, I is a case of E and E of V, where both names are models.

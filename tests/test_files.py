@@ -226,7 +226,7 @@ def test_a_failure_leaves_the_file_that_was_there(path, fitted, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("emgmm._files.npy.write_array", fail)
+    monkeypatch.setattr("emgmm._persistence.npy.write_array", fail)
     with pytest.raises(OSError, match="the disk is full"):
         fitted.save(path)
     assert path.read_bytes() == before
@@ -359,7 +359,7 @@ def test_a_file_that_is_replaced_keeps_its_mode(path, fitted):
 def test_a_file_that_must_not_be_written_is_not_replaced(path, fitted, monkeypatch):
     """Root may write any file: as if one had asked as somebody else."""
     sound = path.read_bytes()
-    monkeypatch.setattr("emgmm._files.os.access", lambda path, mode: False)
+    monkeypatch.setattr("emgmm._persistence.os.access", lambda path, mode: False)
     with pytest.raises(PermissionError) as error:
         fitted.save(path)
     assert error.value.filename == str(path)
@@ -374,7 +374,7 @@ def test_errors_name_the_path_that_the_user_gave(fitted, tmp_path, monkeypatch):
     def fail(before, after):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("emgmm._files.os.replace", fail)
+    monkeypatch.setattr("emgmm._persistence.os.replace", fail)
     with pytest.raises(OSError, match="No space left") as error:
         fitted.save(tmp_path / "model")
     assert error.value.filename == str(tmp_path / "model")

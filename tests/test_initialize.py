@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from emgmm._blocks import ArrayBlocks
-from emgmm._initialize import (
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._init.kmeans import (
     INITIALIZERS,
     _plus_plus,
     _split_along_axes,
@@ -114,7 +114,7 @@ def test_rows_at_the_mean_do_not_hang_on_the_order_of_the_rows():
 
 
 def test_a_sample_to_seed_from_is_drawn_by_weight(monkeypatch):
-    monkeypatch.setattr("emgmm._initialize.SEED_SAMPLE", 200)
+    monkeypatch.setattr("emgmm._init.kmeans.SEED_SAMPLE", 200)
     X = np.random.default_rng(0).standard_normal((5000, 2))
     weights = np.where(np.arange(5000) < 50, 1e9, 1.0)
     for seed in range(5):

@@ -19,10 +19,8 @@ from conftest import (
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-import emgmm._iterables as iterables
-import emgmm._split as start
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
-from emgmm._given import check_blocks
+from emgmm._data.sources import check_blocks
 
 CUTS = [0, 0, 1, 7, 150, 151, 151, 400]
 
@@ -30,13 +28,13 @@ CUTS = [0, 0, 1, 7, 150, 151, 151, 400]
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """A hundred rows of three features in a chunk."""
-    monkeypatch.setattr(iterables, "CHUNK_SIZE", 300)
+    monkeypatch.setattr("emgmm._data.iterables.CHUNK_SIZE", 300)
 
 
 @pytest.fixture
 def small_samples(monkeypatch):
     """Starts see a few hundred of the rows."""
-    monkeypatch.setattr(start, "SAMPLE_NUMBERS", 600)
+    monkeypatch.setattr("emgmm._init.subsample.SAMPLE_NUMBERS", 600)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +71,7 @@ def mapped(X, folder):
 @pytest.fixture
 def large(monkeypatch, rows, tmp_path):
     """A memory map that is taken for a large one."""
-    monkeypatch.setattr(iterables, "MAPPED", 0)
+    monkeypatch.setattr("emgmm._data.iterables.MAPPED", 0)
     return mapped(rows, tmp_path)
 
 
@@ -575,7 +573,7 @@ def test_a_small_map_is_rows_in_memory(rows, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="files in use cannot be truncated")
 @pytest.mark.parametrize("least", [0, 2**26])
 def test_a_truncated_map_is_refused(least, large, tmp_path, monkeypatch):
-    monkeypatch.setattr(iterables, "MAPPED", least)
+    monkeypatch.setattr("emgmm._data.iterables.MAPPED", least)
     gmm = GaussianMixtureEM(3).fit(large)
     with open(tmp_path / "X.npy", "r+b") as file:
         file.truncate(5000)
@@ -600,8 +598,8 @@ def test_a_truncated_map_is_refused_as_a_block_and_as_a_batch(rows, tmp_path):
 
 
 def test_little_of_a_map_is_in_memory_at_a_time(monkeypatch, tmp_path):
-    monkeypatch.setattr(iterables, "CHUNK_SIZE", 2**14)
-    monkeypatch.setattr(iterables, "MAPPED", 0)
+    monkeypatch.setattr("emgmm._data.iterables.CHUNK_SIZE", 2**14)
+    monkeypatch.setattr("emgmm._data.iterables.MAPPED", 0)
     X = np.random.default_rng(0).integers(-99, 99, (400_000, 4)).astype(np.int16)
     X[::2] += 500
     gmm, X = GaussianMixtureEM(2, tol=1.0).fit(X[:1000]), mapped(X, tmp_path)
@@ -616,7 +614,7 @@ def test_little_of_a_map_is_in_memory_at_a_time(monkeypatch, tmp_path):
 
 
 def test_little_of_many_blocks_is_in_memory_at_a_time(monkeypatch):
-    monkeypatch.setattr(iterables, "CHUNK_SIZE", 2**16)
+    monkeypatch.setattr("emgmm._data.iterables.CHUNK_SIZE", 2**16)
 
     def blocks():
         rng = np.random.default_rng(0)

@@ -12,19 +12,15 @@ from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 
 from emgmm import GaussianMixtureEM
-from emgmm._blocks import ArrayBlocks
-from emgmm._covariances import Diagonal, Full, Spherical, Tied
-from emgmm._deviations import _members
-from emgmm._estep import e_step, expectation
-from emgmm._kernels import (
-    Quadratic,
-    Whitened,
-    _rounding,
-    choose_kernel,
-)
-from emgmm._parameters import Parameters
-from emgmm._posterior import DOUBLE, SINGLE
-from emgmm._threads import Scratch
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._estep.complete import Quadratic, Whitened, _rounding
+from emgmm._estep.dispatch import choose_kernel
+from emgmm._estep.estep import e_step, expectation
+from emgmm._estep.kernel import DOUBLE, SINGLE
+from emgmm._estep.moments import _members
+from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
+from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import Workspace
 
 STORAGES = [Spherical, Diagonal, Tied, Full]
 # K == d tells nobody apart by shape; K = 1 and d = 1 are the borders; 30 has slabs.
@@ -152,7 +148,7 @@ def test_rows_that_count_for_few_components_are_summed_for_those(
     responsibilities = kernel.posterior(kernel.log_joint(kernel.features(X)))[1]
     assert np.mean(_members(responsibilities)) < 0.3
     few = statistics_by(kernel, X, weights)
-    monkeypatch.setattr("emgmm._deviations._members", np.ones_like)
+    monkeypatch.setattr("emgmm._estep.moments._members", np.ones_like)
     every = statistics_by(kernel, X, weights)
     # They are multiplied in another order.
     assert_same_statistics(few, every, 20 * numbers.eps)
@@ -198,14 +194,14 @@ def test_features_are_taken_again_only_while_they_are_those_of_the_rows(storage,
     assert_array_equal(kernel.features(X), expected)
     assert not np.array_equal(kernel.features(X[::-1]), expected)
     assert_array_equal(kernel.features(X), expected)
-    kernel.scratch.array("features", expected.shape, dtype)[:] = 0.0
+    kernel.workspace.array("features", expected.shape, dtype)[:] = 0.0
     assert_array_equal(kernel.features(X), expected)
     # What tied features are depends on the mixture.
     other = random_mixture(storage, 3, 4, seed=5)
-    follower = Quadratic(other, numbers, kernel.scratch, kernel.origin)
+    follower = Quadratic(other, numbers, kernel.workspace, kernel.origin)
     anew = quadratic(other, center, numbers)
     assert_array_equal(follower.features(X), anew.features(X))
-    elsewhere = Quadratic(mixture, numbers, kernel.scratch, kernel.origin + 1)
+    elsewhere = Quadratic(mixture, numbers, kernel.workspace, kernel.origin + 1)
     assert not np.array_equal(elsewhere.features(X), expected)
 
 
@@ -232,8 +228,8 @@ def test_the_quadratic_kernel_suits_where_its_rounding_is_within_the_bound(
         origin = 10 ** rng.uniform(-1, 5) * rng.standard_normal(mixture.means.shape[1])
         kernel = quadratic(mixture, origin, numbers)
         rounding = _rounding(mixture.covariances, kernel.shifts, numbers)
-        assert kernel.suits == (rounding < numbers.max_rounding)
-        found.add(kernel.suits)
+        assert kernel.is_accurate == (rounding < numbers.max_rounding)
+        found.add(kernel.is_accurate)
     assert found == {True, False}
 
 
@@ -305,7 +301,7 @@ def pairs_apart(kappa, n_samples=60, correlation=0.5):
 def test_statistics_are_exact_on_either_side_of_the_switch(kappa):
     mixture, X = pairs_apart(kappa)
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Scratch())
+    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Workspace())
     if kappa <= 1e4:
         assert isinstance(chosen, Quadratic)
     if kappa >= 1e6:
@@ -328,7 +324,7 @@ def test_strong_correlation_counts_as_distance(distance):
     """|z|'|P||z| is large where features nearly coincide, wherever the means are."""
     mixture, X = pairs_apart(4.0, correlation=1 - distance)
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Scratch())
+    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Workspace())
     if distance > 1e-3:
         assert isinstance(chosen, Quadratic)
     if distance < 1e-7:
@@ -350,7 +346,7 @@ def test_the_quadratic_kernel_is_wrong_where_it_does_not_suit():
     blocks = ArrayBlocks(X, np.ones(len(X)))
     exact = exact_statistics(X, mixture)
     kernel = quadratic(mixture, blocks.center)
-    assert not kernel.suits
+    assert not kernel.is_accurate
     stats = statistics_by(kernel, X, np.ones(len(X)))
     assert np.max(np.abs(stats.counts / exact[1] - 1)) > 1e-9
 
@@ -369,7 +365,7 @@ def test_the_quadratic_kernel_is_wrong_where_it_does_not_suit():
 def test_many_features_for_few_components_are_whitened(storage, sizes, kernel):
     mixture = random_mixture(storage, *sizes)
     center = mixture.means.mean(axis=0)
-    assert type(choose_kernel(mixture, center, FLOAT64, Scratch())) is kernel
+    assert type(choose_kernel(mixture, center, FLOAT64, Workspace())) is kernel
 
 
 # float32 ---------------------------------------------------------------------------
@@ -459,7 +455,7 @@ def test_float32_falls_back_where_its_rounding_would_show():
         (1e10, Whitened, DOUBLE),
     ]:
         mixture, _ = pairs_apart(kappa)
-        chosen = choose_kernel(mixture, np.zeros(2), FLOAT32, Scratch())
+        chosen = choose_kernel(mixture, np.zeros(2), FLOAT32, Workspace())
         assert type(chosen) is kernel and chosen.numbers is numbers
 
 
@@ -527,11 +523,11 @@ def test_float32_rows_far_away_may_have_large_weights():
     assert_allclose(other.means_, one.means_, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("suits", [True, False], ids=["quadratic", "whitened"])
+@pytest.mark.parametrize("is_accurate", [True, False], ids=["quadratic", "whitened"])
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_start_far_from_the_data_costs_no_accuracy(storage, suits, monkeypatch):
+def test_a_start_far_from_the_data_costs_no_accuracy(storage, is_accurate, monkeypatch):
     """Sums about means a million standard deviations away would be noise."""
-    monkeypatch.setattr(Quadratic, "suits", suits)
+    monkeypatch.setattr(Quadratic, "is_accurate", is_accurate)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((300, 2)) * 1e-3
     wide = random_mixture(storage, 2, 2)

@@ -19,16 +19,17 @@ from emgmm import (
     GaussianMixtureEM,
     GaussianMixtureIC,
 )
-from emgmm._blocks import ArrayBlocks
-from emgmm._by_row import ByRow
-from emgmm._covariances import Diagonal, Full, Spherical, Tied
-from emgmm._estep import e_step, expectation
-from emgmm._incomplete import EXACT
-from emgmm._incomplete_blocks import IncompleteBlocks
-from emgmm._missing import Coordinates, Swept, choose_incomplete
-from emgmm._parameters import Parameters
-from emgmm._posterior import DOUBLE
-from emgmm._threads import Scratch
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.missing import IncompleteBlocks
+from emgmm._estep.dispatch import choose_incomplete
+from emgmm._estep.estep import e_step, expectation
+from emgmm._estep.kernel import DOUBLE
+from emgmm._estep.missing_exact import EXACT
+from emgmm._estep.missing_fast import DiagonalKernel, PatternKernel
+from emgmm._estep.missing_rowwise import RowwiseKernel
+from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
+from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import Workspace
 
 DATA = Path(__file__).parent / "data"
 STORAGES = [Spherical, Diagonal, Tied, Full]
@@ -139,10 +140,14 @@ def of_kind(products, kind):
 
 def kernels_of(mixture, center):
     """Every kernel that there is for such a mixture."""
-    made = [EXACT[mixture.covariances.products](mixture, Scratch())]
+    made = [EXACT[mixture.covariances.products](mixture, Workspace())]
     if mixture.covariances.products == "diagonal":
-        return [*made, Coordinates(mixture, Scratch(), center)]
-    return [*made, ByRow(mixture, Scratch()), Swept(mixture, Scratch(), center)]
+        return [*made, DiagonalKernel(mixture, Workspace(), center)]
+    return [
+        *made,
+        RowwiseKernel(mixture, Workspace()),
+        PatternKernel(mixture, Workspace(), center),
+    ]
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -190,7 +195,7 @@ def test_of_complete_rows_the_statistics_are_the_usual_ones(storage):
 
 @pytest.mark.parametrize(
     ("share", "n_features", "kind"),
-    [(0.3, 3, Swept), (0.3, 9, ByRow), (0.01, 40, ByRow)],
+    [(0.3, 3, PatternKernel), (0.3, 9, RowwiseKernel), (0.01, 40, RowwiseKernel)],
 )
 def test_the_kernel_follows_the_number_of_rows_for_a_pattern(share, n_features, kind):
     mixture = mixture_of(Full, n_features=n_features)
@@ -211,7 +216,7 @@ def test_far_from_the_origin_and_in_other_units_the_statistics_stay_exact(storag
     """Components 1e7 standard deviations apart; features in units of 1e-9 to 1e9."""
     mixture = mixture_of(storage)
     X, weights = rows_of(mixture, 200)
-    shares = EXACT[mixture.covariances.products](mixture, Scratch())
+    shares = EXACT[mixture.covariances.products](mixture, Workspace())
     near = statistics_with(shares, IncompleteBlocks.of(X, weights))
     shift = np.array([1e7, -3e7, 0.0, 2e6])
     units = np.full(4, 1e9) if storage is Spherical else 10.0 ** np.array([9, -9, 0, 3])
@@ -605,7 +610,7 @@ def test_a_gap_in_rows_that_nearly_depend_on_each_other_changes_no_fit(dependenc
 @pytest.mark.parametrize("share", [0.2, 0.5])
 @pytest.mark.parametrize("noise", [1.0, 1e-3, 1e-5, 1e-8])
 def test_rounding_is_bounded_whatever_the_kernel(noise, share):
-    """A feature is the sum of the others, nearly: what `suits` asks is kept."""
+    """A feature is the sum of the others, nearly: what `is_accurate` asks is kept."""
     rng = np.random.default_rng(1)
     roots = rng.standard_normal((2, 5, 8))
     roots[:, 4] = roots[:, :4].sum(axis=1)
@@ -614,10 +619,10 @@ def test_rounding_is_bounded_whatever_the_kernel(noise, share):
     mixture = Parameters(np.array([0.4, 0.6]), rng.standard_normal((2, 5)), covariances)
     X, _ = mixture.sample(4000, np.random.RandomState(0))
     blocks = IncompleteBlocks.of(holes(X, share), np.ones(len(X)))
-    exact = EXACT["full"](mixture, Scratch())
+    exact = EXACT["full"](mixture, Workspace())
     truth = exact.log_joint(exact.features(blocks.X)) + exact.reference
     fast = kernels_of(mixture, blocks.center)[1:]
-    suited = [kernel for kernel in fast if kernel.suits]
+    suited = [kernel for kernel in fast if kernel.is_accurate]
     assert suited == fast or noise < 1
     for kernel in suited:
         found = kernel.log_joint(kernel.features(blocks.X)) + kernel.reference

@@ -7,10 +7,10 @@ import pytest
 from conftest import MODEL_NAMES, log_joint, make_blobs
 from numpy.testing import assert_allclose
 
-from emgmm._blocks import ArrayBlocks
-from emgmm._estep import statistics_of_start
-from emgmm._families import FAMILIES, MODELS
-from emgmm._mstep import m_step
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.mstep import m_step
+from emgmm._estep.estep import statistics_of_start
+from emgmm._model.families import FAMILIES, MODELS
 
 
 def statistics(family, responsibilities, X):

@@ -8,10 +8,10 @@ from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm import DegenerateComponentWarning, GaussianMixtureEM, GaussianMixtureIC
-from emgmm._covariances import Diagonal, Full, Spherical, Tied
-from emgmm._families import FAMILIES
-from emgmm._parameters import Parameters
-from emgmm._split import STARTS
+from emgmm._init.starts import STARTS
+from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
+from emgmm._model.families import FAMILIES
+from emgmm._model.parameters import Parameters
 
 BY_WEIGHT = np.array([2, 0, 1])
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from emgmm import _parameters
-from emgmm._covariances import Full
-from emgmm._parameters import BLOCK_SIZE, Parameters
+from emgmm._model.covariances import Full
+from emgmm._model.parameters import BLOCK_SIZE, Parameters
 
 
 @pytest.fixture
@@ -64,6 +63,6 @@ def test_samples_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch):
     for k in (0, 1):
         colored = mixture.covariances.colorize(normals[labels == k], k)
         assert_allclose(expected[labels == k], mixture.means[k] + colored, rtol=1e-12)
-    monkeypatch.setattr(_parameters, "BLOCK_SIZE", 20)
+    monkeypatch.setattr("emgmm._model.parameters.BLOCK_SIZE", 20)
     rows, _ = mixture.sample(1000, np.random.RandomState(0))
     assert_allclose(rows, expected, rtol=1e-12)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from emgmm._products import PIECE, contract, multiply
+from emgmm._utils.matmul import PIECE, contract, multiply
 
 
 @pytest.mark.parametrize("n_columns", [1, PIECE - 1, PIECE, 3 * PIECE, 3 * PIECE + 7])

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from conftest import log_joint
 
-import emgmm._estimator
+import emgmm._gaussian_mixture
 from emgmm import GaussianMixtureEM
-from emgmm._blocks import ArrayBlocks
-from emgmm._em import Progress
-from emgmm._estep import statistics_of_start
-from emgmm._families import MODELS
-from emgmm._mstep import m_step
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.driver import Progress
+from emgmm._em.mstep import m_step
+from emgmm._estep.estep import statistics_of_start
+from emgmm._model.families import MODELS
 
 DATA = Path(__file__).parent / "data"
 DATASETS = ["iris", "faithful", "sim_d2_n5000_k8"]
@@ -106,7 +106,7 @@ def fit_until(gmm, change, X, **weights):
     """Plain EM until the mean log-likelihood changes by less."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            emgmm._estimator, "Progress", lambda *others: SmallChange(0, change)
+            emgmm._gaussian_mixture, "Progress", lambda *others: SmallChange(0, change)
         )
         return gmm.set_params(tol=0, max_iter=20000).fit(X, **weights)
 

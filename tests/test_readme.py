@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emgmm._families import MODELS
+from emgmm._model.families import MODELS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

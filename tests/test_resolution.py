@@ -10,9 +10,9 @@ from scipy.optimize import NonlinearConstraint, minimize
 from sklearn.metrics import adjusted_rand_score
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
-from emgmm._families import MODELS
-from emgmm._mstep import VARIANCE_OF_ROUNDING
-from emgmm._resolution import steps_of
+from emgmm._data.resolution import steps_of
+from emgmm._em.mstep import VARIANCE_OF_ROUNDING
+from emgmm._model.families import MODELS
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(1000)

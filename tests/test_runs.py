@@ -11,10 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from emgmm import DegenerateComponentWarning, GaussianMixtureEM, _em
-from emgmm._blocks import ArrayBlocks
-from emgmm._em import Progress
-from emgmm._weights import ones
+import emgmm._em.driver as _em
+from emgmm import DegenerateComponentWarning, GaussianMixtureEM
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.weights import ones
+from emgmm._em.driver import Progress
 
 ACCELERATIONS = ["anderson", None]
 unfinished = pytest.mark.filterwarnings("ignore:Best performing:UserWarning")
@@ -48,7 +49,7 @@ def test_iterations_are_passes_over_the_rows(name, acceleration, monkeypatch):
         return expectation(blocks, mixture)
 
     expectation = _em.expectation
-    monkeypatch.setattr(_em, "expectation", counted)
+    monkeypatch.setattr("emgmm._em.driver.expectation", counted)
     X = make_blobs(0, n_samples=150, n_features=2, n_components=3)
     gmm = gmm_of(name, acceleration=acceleration, init_params=labels_of(X)).fit(X)
     assert gmm.converged_
@@ -213,7 +214,7 @@ def test_further_starts_differ_and_repeat_with_their_seed(init_params, monkeypat
         return run(blocks, start, *others)
 
     run = _em.run_em
-    monkeypatch.setattr("emgmm._runs.run_em", noted)
+    monkeypatch.setattr("emgmm._em.problem.run_em", noted)
 
     def starts(seed):
         started.clear()

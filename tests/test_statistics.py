@@ -7,7 +7,7 @@ import pytest
 from conftest import statistics_of
 from numpy.testing import assert_allclose
 
-from emgmm._statistics import OUTER
+from emgmm._estep.statistics import OUTER
 
 KINDS = sorted(OUTER)
 

@@ -18,9 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from emgmm import ConvergenceDisplay, GaussianMixtureEM
-from emgmm._blocks import ArrayBlocks
-from emgmm._families import MODELS
-from emgmm._stepwise import rows_to_start, share_of
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.stepwise import rows_to_start, share_of
+from emgmm._model.families import MODELS
 from emgmm.datasets import make_three_components
 
 PARAMETERS = ["weights_", "means_", "covariances_"]
@@ -71,7 +71,7 @@ def test_a_batch_that_replaces_all_is_one_iteration_of_em(name, blobs):
         one.set_params(max_iter=1).fit(blobs)
     stepped = copy.deepcopy(start).set_params(step=1.0).partial_fit(blobs)
     # With a common orientation, steps of EM find it only nearly.
-    rtol = 1e-3 if MODELS[name].approach else 1e-9
+    rtol = 1e-3 if MODELS[name].estimate_inexact else 1e-9
     assert_same_mixture(stepped, one, rtol, rtol / 10)
     assert_allclose(stepped.lower_bound_, start.score(blobs), rtol=1e-12)
 
@@ -223,7 +223,7 @@ def test_what_is_kept_does_not_grow(begun):
 
 
 def test_a_large_first_batch_is_not_copied(monkeypatch, blobs):
-    monkeypatch.setattr("emgmm._stepwise.Gathered.and_of", None)
+    monkeypatch.setattr("emgmm._em.stepwise.Gathered.and_of", None)
     weights = np.r_[np.zeros(50), np.ones(250)]
     one = GaussianMixtureEM(2).partial_fit(blobs, sample_weight=weights)
     assert_same_mixture(one, GaussianMixtureEM(2).partial_fit(blobs[50:]), 1e-7, 1e-8)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from emgmm._blocks import ArrayBlocks
-from emgmm._summary import Chunk, summary_of
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.summary import Chunk, summary_of
 
 SIZES = [1, 63, 64, 65, 1000]
 

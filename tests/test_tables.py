@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from emgmm._outputs import write_labels, write_rows
-from emgmm._tables import TableError, read_table, table_of
+from emgmm._cli.outputs import write_labels, write_rows
+from emgmm._cli.tables import TableError, read_table, table_of
 
 ROWS = np.array([[1.5, -2.0, 3e-7], [4.0, 5.25, 6e10], [0.1, 8.0, 9.0]])
 
@@ -465,7 +465,7 @@ def test_a_field_may_be_long(file):
 
 
 def test_a_line_without_an_end_is_refused_before_all_of_it_is_read(file, monkeypatch):
-    monkeypatch.setattr("emgmm._csv.LONGEST", 1000)
+    monkeypatch.setattr("emgmm._cli.csv.LONGEST", 1000)
     assert read_table(file(f"a{' ' * 500}\n1\n")).X.shape == (1, 1)
     for content in ("1," * 600, "a,b\n" + "1," * 600):
         with pytest.raises(TableError, match="line . has more than 1000 characters"):

@@ -20,9 +20,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from emgmm import GaussianMixtureEM, _threads
-from emgmm._kernels import Quadratic
-from emgmm._threads import BLAS, Scratch, run_all
+import emgmm._utils.threads as _threads
+from emgmm import GaussianMixtureEM
+from emgmm._estep.complete import Quadratic
+from emgmm._utils.threads import BLAS, Workspace, run_all
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 ATTRIBUTES = ["weights_", "means_", "covariances_", "labels_", "lower_bounds_"]
@@ -61,12 +62,12 @@ def names_of_threads_in(function):
             yield item
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_threads, "_taken_from", spy)
+        patch.setattr("emgmm._utils.threads._taken_from", spy)
         return function(), seen
 
 
 @needs_blas
-@pytest.mark.parametrize("suits", [True, False], ids=["quadratic", "whitened"])
+@pytest.mark.parametrize("is_accurate", [True, False], ids=["quadratic", "whitened"])
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
@@ -75,8 +76,10 @@ def names_of_threads_in(function):
         ("tied", np.float32),
     ],
 )
-def test_the_number_of_threads_changes_no_bit(rows, monkeypatch, name, dtype, suits):
-    monkeypatch.setattr(Quadratic, "suits", suits)
+def test_the_number_of_threads_changes_no_bit(
+    rows, monkeypatch, name, dtype, is_accurate
+):
+    monkeypatch.setattr(Quadratic, "is_accurate", is_accurate)
     X, results = rows.astype(dtype), []
     for n_threads in (1, 2, 4):
         with threadpool_limits(n_threads):
@@ -271,13 +274,13 @@ def test_fits_in_many_threads_at_once_are_those_of_one(rows):
 
 
 def test_every_thread_has_scratch_of_its_own():
-    scratch = Scratch()
-    mine = scratch.array("rows", (3, 4), np.float64)
-    assert scratch.array("rows", (2, 2), np.float64).base is mine.base
-    assert scratch.array("rows", (2, 2), np.float32).dtype == np.float32
+    workspace = Workspace()
+    mine = workspace.array("rows", (3, 4), np.float64)
+    assert workspace.array("rows", (2, 2), np.float64).base is mine.base
+    assert workspace.array("rows", (2, 2), np.float32).dtype == np.float32
     with ThreadPoolExecutor(1) as pool:
-        theirs = pool.submit(scratch.array, "rows", (3, 4), np.float32).result()
-    assert not np.shares_memory(theirs, scratch.array("rows", (3, 4), np.float32))
+        theirs = pool.submit(workspace.array, "rows", (3, 4), np.float32).result()
+    assert not np.shares_memory(theirs, workspace.array("rows", (3, 4), np.float32))
 
 
 # Forks, other processes -------------------------------------------------------------

@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
-from emgmm._ties import first_of_greatest, ranks, settled
+from emgmm._utils.ties import first_of_greatest, ranks, settled
 
 NOISE = 1e-13  # that of other sums
 

@@ -13,7 +13,7 @@ import pytest
 
 import emgmm
 from emgmm import GaussianMixtureIC
-from emgmm._families import FAMILIES
+from emgmm._model.families import FAMILIES
 from emgmm.typing import CovarianceType, SelectedParams
 
 RIGHT = """

@@ -10,7 +10,7 @@ from conftest import MODEL_NAMES, SCIKIT_LEARN_TYPES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC, MixtureDisplay
-from emgmm._split import STARTS
+from emgmm._init.starts import STARTS
 
 PARAMETERS = ["weights_", "means_", "covariances_"]
 KINDS = ["complete", "missing"]

@@ -1,0 +1,342 @@
+"""Rows in the chunks of Dask arrays and dataframes, summed over where they are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import repeat
+from math import isnan
+from operator import add
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from emgmm._utils.cached import cached_property
+from emgmm._utils.inputs import as_rows, validated
+
+from .base import RowBlocks
+from .chunks import ChunkedRows
+from .summary import Chunk
+from .validation import check_same_weight, check_sample_weight, named
+
+FAN_IN = 8  # sums that are added at a time
+FEW = 2  # chunks for each thread, up to which Dask sends tasks where data are
+
+
+class Place(NamedTuple):
+    """Where a chunk is among the others, and how many columns it ought to have."""
+
+    number: int
+    start: int | None
+    """Its first row, if the sizes of the chunks before are known."""
+    n_features: int
+    n_rows: int | None = None
+    """How many it had when it was first seen."""
+    weight: float | None = None
+    """And the sum of their weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class DaskRows(ChunkedRows):
+    """Rows of a Dask array: a task for each chunk, run by whatever scheduler there is.
+
+    A task loads its chunk and sums over it, or goes where the chunk is; what tasks
+    share is a node of the graph, and sums are added in the order of the chunks.
+    """
+
+    X: Any
+    """Dask array of one column of chunks: arrays, or pandas dataframes."""
+    sample_weight: Any = None
+    """Dask array of the same chunks of rows."""
+
+    def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
+        import dask
+        from dask.delayed import Delayed
+
+        loading, chunks = self._loading
+        run = uuid4().hex
+        shared = f"emgmm-pass-{run}"
+        predict_rows: Any = function if self._in_each_task else shared
+        tasks = {
+            (f"emgmm-sum-{run}", i): (
+                partial(_of_chunk, place, [values[i] for values in each]),
+                predict_rows,
+                *chunks[i],
+            )
+            for i, place in enumerate(self._places)
+        }
+        graph = {**loading, **tasks, shared: function}
+        keys: list[Any] = list(tasks)
+        while len(keys) > 1:
+            name = f"emgmm-add-{len(keys)}-{run}"
+            groups = range(0, len(keys), FAN_IN)
+            sums = {(name, i): (_added, *keys[i : i + FAN_IN]) for i in groups}
+            graph |= sums
+            keys = list(sums)
+        (total,) = dask.compute(Delayed(keys[0], graph), traverse=False)
+        return total
+
+    def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
+        """A Dask array of what is told of each row."""
+        import dask
+
+        telling = partial(_told, self._places, function)
+        like = telling(np.empty((0, self.X.shape[1]), self.X.dtype), 0)
+        return self.X.map_blocks(
+            _told_of_chunk,
+            telling=dask.delayed(telling, traverse=False),
+            chunks=(self.X.chunks[0], *((size,) for size in like.shape[1:])),
+            drop_axis=[] if like.ndim > 1 else 1,
+            meta=like,
+            name=f"emgmm-told-{uuid4().hex}",
+        )
+
+    @cached_property
+    def _loading(self) -> tuple[dict[Any, Any], list[tuple[Any, ...]]]:
+        """A graph from which chunks of rows and weights come, and their ends of it."""
+        from dask.array import blockwise
+
+        graph, ends = _loading(self.X)
+        if self.sample_weight is None:
+            return graph, [(end,) for end in ends]
+        weights = self.sample_weight
+        more, ends_of_weights = _loading(weights)
+        if not any(map(_is_task, ends + ends_of_weights)):
+            # Both are somewhere already: weights go to their rows once, not each time.
+            args = (_beside, "i", weights, "i", self.X, "ij")
+            beside = blockwise(*args, align_arrays=False, meta=np.empty(0)).persist()
+            more, ends_of_weights = _loading(beside)
+        return graph | more, list(zip(ends, ends_of_weights, strict=True))
+
+    @cached_property
+    def _in_each_task(self) -> bool:
+        """Whether each task holds the function of a pass, and not a node of the graph.
+
+        Few tasks that depend on a node would all be sent where that is.
+        """
+        from dask.base import get_scheduler
+
+        client: Any = getattr(get_scheduler(), "__self__", None)
+        threads = client.nthreads() if hasattr(client, "nthreads") else {}
+        return len(self.X.chunks[0]) <= FEW * sum(threads.values())
+
+    @property
+    def _places(self) -> list[Place]:
+        starts, known = self._starts, vars(self).get("summary")
+        n_features = repeat(self.X.shape[1])
+        seen = (repeat(None),) * 2 if known is None else (known.n_rows, known.totals)
+        return list(map(Place, range(len(starts)), starts, n_features, *seen))
+
+    @property
+    def _starts(self) -> list[int | None]:
+        """First rows of the chunks, until one is of unknown size."""
+        starts = np.cumsum([0, *self.X.chunks[0][:-1]]).tolist()
+        return [None if isnan(start) else int(start) for start in starts]
+
+
+def _loading(array: Any) -> tuple[dict[Any, Any], list[Any]]:
+    """A graph from which the chunks of an array come, and for each chunk its last task,
+    or where there is nothing to be done its key.
+
+    Those tasks become parts of the tasks that visit the chunks, lest chunks travel.
+    Chunks that this process has in memory are handed out here, not in each pass.
+    """
+    from dask.core import flatten, keys_in_tasks
+
+    graph, keys = _optimized(array), list(flatten(array.__dask_keys__()))
+    if all(isinstance(_data(graph.get(key)), np.ndarray) for key in keys):
+        array = array.persist()
+        graph = _optimized(array)
+    # A fused task has a name of its own, to which that of the chunk refers.
+    targets = [getattr(graph.get(key), "target", key) for key in keys]
+    last = {key: graph.pop(key) for key in set(targets) if _is_task(graph.get(key))}
+    for key in keys_in_tasks(set(last), [*graph.values(), *last.values()]):
+        graph[key] = last[key]
+    return graph, [last.get(key, key) for key in targets]
+
+
+def _optimized(array: Any) -> dict[Any, Any]:
+    """The graph of an array, its tasks fused; with what is computed already."""
+    futures = {
+        key: value
+        for key, value in dict(array.dask).items()
+        if type(value).__module__.partition(".")[0] == "distributed"
+    }
+    delayed = array.to_delayed(optimize_graph=True).flat[0]
+    return {**delayed.dask, **futures}
+
+
+def _data(node: Any) -> Any:
+    """What a node of a graph holds, if anything."""
+    return getattr(node, "value", node)
+
+
+def _is_task(node: Any) -> bool:
+    """Whether a node of a graph computes something; in older versions, a tuple."""
+    return isinstance(node, tuple) or callable(getattr(node, "func", None))
+
+
+def _beside(sample_weight: Any, X: Any) -> Any:
+    return sample_weight
+
+
+def _of_chunk(
+    place: Place,
+    own: Sequence[Any],
+    function: Callable[..., Any],
+    X: Any,
+    sample_weight: Any = None,
+) -> Any:
+    """What a function of a pass makes of a chunk, and of what is held for it."""
+    with np.errstate(all="ignore"):
+        return function(_checked(place, X, sample_weight), *own)
+
+
+def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
+    """A chunk as floating-point numbers, with weights; looked at closely once."""
+    seen = place.n_rows is not None
+    with named(place.number, place.start):
+        X = validated(
+            check_array,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=0,
+            ensure_all_finite=False if seen else "allow-nan",
+        )
+        if X.shape[1] != place.n_features:
+            raise ValueError(f"{X.shape[1]} features instead of {place.n_features}.")
+        if seen and len(X) != place.n_rows:
+            raise ValueError(
+                f"{len(X)} rows, which had {place.n_rows} when it was first computed: "
+                "persist X, or make it from what does not change."
+            )
+        chunk = Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
+        if place.weight is not None and sample_weight is not None:
+            check_same_weight("sample_weight", chunk.weight, place.weight)
+        return chunk
+
+
+def _added(*sums: Any) -> Any:
+    """Those of chunks with rows; None if there are none."""
+    some = [value for value in sums if value is not None]
+    return reduce(add, some) if some else None
+
+
+def _told(
+    places: list[Place],
+    function: Callable[[RowBlocks], NDArray],
+    X: Any,
+    number: int,
+) -> NDArray:
+    """What is told of the rows of a chunk."""
+    return function(_checked(places[number], X).blocks)
+
+
+def _told_of_chunk(X: Any, telling: Callable[..., NDArray], block_id: Any) -> NDArray:
+    return telling(X, block_id[0])
+
+
+def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> DaskRows | None:
+    """The rows of a Dask array or dataframe; None if X is none."""
+    if not hasattr(X, "__dask_graph__"):  # so that Dask need not be imported
+        return None
+    from dask import is_dask_collection
+
+    if not is_dask_collection(X):
+        return None
+    like = _without_rows(X)
+    if like is None:
+        raise ValueError(
+            f"X is a Dask collection that holds no table, {X!r:.60}: give a Dask array "
+            "of shape (n_samples, n_features), or a Dask dataframe."
+        )
+    as_rows(like)
+    validate_data(estimator, like, reset=reset, skip_check_array=True)
+    columns = list(getattr(like, "columns", []))
+    like = check_array(like, dtype=[np.float64, np.float32], ensure_min_samples=0)
+    if not _is_array(X):  # its chunks stay dataframes until they are looked at
+        X = X.map_partitions(_of_columns, columns, meta=like, enforce_metadata=False)
+    X = _in_rows(X)
+    return DaskRows(X, _weights(sample_weight, X))
+
+
+def _is_array(X: Any) -> bool:
+    from dask.array import Array
+
+    return isinstance(X, Array)
+
+
+def _without_rows(X: Any) -> Any:
+    """A table of the same columns; None if X is none."""
+    if _is_array(X):
+        known = X.ndim == 2 and not isnan(X.shape[1])
+        return np.empty((0, X.shape[1]), X.dtype) if known else None
+    like: Any = getattr(X, "_meta", None)
+    return like if np.ndim(like) == 2 else None
+
+
+def _of_columns(chunk: Any, columns: list[Any]) -> Any:
+    """The partition; Dask does not look whether its columns are those of the others."""
+    if list(chunk.columns) != columns:
+        raise ValueError(
+            f"A partition of X has the columns {list(chunk.columns)} instead of "
+            f"{columns}: give all the same, in the same order."
+        )
+    return chunk
+
+
+def _in_rows(X: Any) -> Any:
+    """The array in chunks of whole rows."""
+    if X.numblocks[1] == 1:
+        return X
+    warnings.warn(
+        f"X has {X.numblocks[1]} chunks along its columns: they are brought together "
+        "in every pass over the rows. Give X.rechunk({1: -1}).persist(), or write X in "
+        "chunks of whole rows.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return X.rechunk({1: -1})
+
+
+def _weights(sample_weight: Any, X: Any) -> Any:
+    """Weights as a Dask array, in chunks as those of the rows."""
+    if sample_weight is None:
+        return None
+    from dask import is_dask_collection
+    from dask.array import from_array
+
+    if not is_dask_collection(sample_weight):
+        if any(map(isnan, X.chunks[0])):
+            X = X.copy().compute_chunk_sizes()
+        weights = check_sample_weight(sample_weight, len(X))
+        return from_array(weights, chunks=X.chunks[:1])
+    convert = getattr(type(sample_weight), "to_dask_array", lambda weights: weights)
+    weights = convert(sample_weight)
+    if not _is_array(weights) or weights.ndim == 0:
+        raise ValueError(
+            f"sample_weight is a Dask collection without rows, {sample_weight!r:.60}: "
+            "give a Dask array, a column of a Dask dataframe, or an array in memory."
+        )
+    known = not any(map(isnan, X.chunks[0] + weights.chunks[0]))
+    if weights.ndim != 1 or (known and weights.shape != X.shape[:1]):
+        raise ValueError(
+            f"sample_weight.shape == {weights.shape}, expected {X.shape[:1]}: give one "
+            "weight for each row of X."
+        )
+    if known:
+        return weights.rechunk(X.chunks[:1])
+    if weights.numblocks != X.numblocks[:1]:
+        raise ValueError(
+            f"sample_weight is in {weights.numblocks[0]} chunks and X in "
+            f"{X.numblocks[0]}, of unknown sizes: take both from one dataframe, or "
+            "give arrays that know them, by to_dask_array(lengths=True) or "
+            "compute_chunk_sizes()."
+        )
+    return weights

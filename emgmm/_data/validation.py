@@ -1,0 +1,231 @@
+"""Rows that users pass, their weights, and how many components they are enough for."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import validate_data
+
+from emgmm._utils.inputs import as_rows, columns_named
+from emgmm._utils.validation import as_numbers
+
+from .arrays import ArrayBlocks
+from .base import RowBlocks, RowSource
+from .missing import IncompleteBlocks
+from .weights import are_ones, ones
+
+# Numbers of components, and how many of them can be compared.
+MOST_COMPONENTS, MOST_SIZES = 2**31 - 1, 10_000
+# Relative difference of sums of the same weights, in another order.
+SAME_WEIGHT = 1e-9
+# Sums of weights beyond which shares of rows, or weighted squares, are no numbers.
+MIN_TOTAL_WEIGHT, MAX_TOTAL_WEIGHT = 1e-290, 1e290
+
+
+def check_rows(
+    estimator: Any,
+    X: ArrayLike,
+    sample_weight: ArrayLike | None,
+    reset: bool,
+    whole: bool = True,
+) -> RowBlocks:
+    """Rows, of as many features as in the last fit or two or more of a new one.
+
+    If they are not the whole, but a first batch, one is enough, and it may lack values
+    of a feature.
+    """
+    check_map(X)
+    X = as_rows(X)
+    validate = partial(
+        validate_data,
+        estimator,
+        X,
+        dtype=[np.float64, np.float32],
+        reset=reset,
+        ensure_min_samples=2 if reset and whole else 1,
+    )
+    try:
+        rows: NDArray = validate()
+    except (TypeError, ValueError):
+        # Only now are missing values looked for: complete rows need not pay for them.
+        with columns_named(X):
+            rows = validate(ensure_all_finite="allow-nan")
+        weights = check_sample_weight(sample_weight, len(rows), whole)
+        blocks = IncompleteBlocks.of(rows, weights)
+        if reset and whole:
+            check_something_observed(estimator, blocks)
+        return blocks
+    return ArrayBlocks(rows, check_sample_weight(sample_weight, len(rows), whole))
+
+
+def check_batch(
+    estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None
+) -> RowBlocks | None:
+    """A batch of the rows of a stream, one or more; None if none has a weight."""
+    first = not hasattr(estimator, "n_features_in_")
+    rows = check_rows(estimator, X, sample_weight, reset=first, whole=False)
+    if rows.n_weighted:
+        return rows
+    for name in ("n_features_in_", "feature_names_in_") if first else ():
+        vars(estimator).pop(name, None)
+    return None
+
+
+def check_map(X: Any) -> bool:
+    """Whether it is an array in a file. ValueError if that has become too short: to
+    read beyond the end of a file ends the process."""
+    if not isinstance(X, np.ndarray):
+        return False
+    whole, base = X, X.base
+    while isinstance(base, np.ndarray):
+        whole, base = base, base.base
+    if not isinstance(base, mmap.mmap) or not isinstance(whole, np.memmap):
+        return False
+    if base.size() < whole.offset + whole.nbytes:
+        raise ValueError(
+            f"X is a memory map of {whole.offset + whole.nbytes} bytes of a file that "
+            f"has {base.size()} now: it has been truncated. Write it again."
+        )
+    return True
+
+
+def check_something_observed(estimator: Any, blocks: RowSource) -> None:
+    """Every feature needs a value in some row that counts."""
+    empty = np.flatnonzero(blocks.counts == 0)
+    if empty.size:
+        names = getattr(estimator, "feature_names_in_", None)
+        named = [repr(str(names[j])) if names is not None else str(j) for j in empty]
+        which = ", ".join(named[:10]) + (", ..." if len(named) > 10 else "")
+        raise ValueError(
+            f"X has no value of feature {which}: all are NaN in the rows of positive "
+            "weight. Leave such features out."
+        )
+
+
+def check_sample_weight(
+    sample_weight: ArrayLike | None, n_samples: int, whole: bool = True
+) -> NDArray:
+    """Weights of the rows (n,) as float64; ones, not stored, where none are given.
+
+    Of some rows, not the whole, all may be zero.
+    """
+    if sample_weight is None:
+        return ones(n_samples)
+    weights = weights_of_rows(sample_weight, n_samples)
+    if not whole and not weights.any():
+        return weights
+    if not (weights > 0).any():
+        raise ValueError(
+            "sample_weight is zero for every row: give at least one row a positive "
+            "weight, or leave sample_weight out."
+        )
+    with np.errstate(over="ignore"):
+        check_total_weight(float(weights.sum()))
+    return weights
+
+
+def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
+    """Weights of rows (n,), each 0 or more."""
+    weights = as_numbers(sample_weight, "sample_weight", copy=False)
+    if are_ones(weights):  # they look so, but may be of any value
+        weights = weights.copy()
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
+            "one weight for each row of X."
+        )
+    if (weights < 0).any():
+        index = int(np.argmin(weights))
+        raise ValueError(
+            f"Negative values in data passed to `sample_weight`: {weights[index]} at "
+            f"row {index}. Give weights of 0 or more."
+        )
+    return weights
+
+
+@contextmanager
+def named(number: int, n_rows: int | None) -> Iterator[None]:
+    """Say of which block something is wrong, and before which n_rows were."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        begin = "" if n_rows is None else f", from row {n_rows} on"
+        raise ValueError(f"Block {number} of X{begin}: {error}") from error
+
+
+def check_same_weight(what: str, weight: float, before: float) -> None:
+    """Whether rows have the weights that they had when they were first seen."""
+    if not abs(weight - before) <= SAME_WEIGHT * before:
+        raise ValueError(
+            f"{what} has a weight of {weight:.6g} in all, and had {before:.6g} in the "
+            "first pass over the rows: give the same weights in every pass."
+        )
+
+
+def check_total_weight(total: float) -> None:
+    """Shares of it neither over- nor underflow."""
+    if not MIN_TOTAL_WEIGHT < total < MAX_TOTAL_WEIGHT:
+        raise ValueError(
+            f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
+            "scale the weights, which changes no fit."
+        )
+
+
+def check_enough_rows(blocks: RowSource, n_components: int) -> None:
+    """Every component needs a row of its own to start from."""
+    n_samples, n_weighted = blocks.n_samples, blocks.n_weighted
+    if n_samples < n_components:
+        raise ValueError(
+            f"Expected n_samples >= n_components but got n_components = "
+            f"{n_components}, n_samples = {n_samples}: lower n_components or fit more "
+            "rows."
+        )
+    if n_weighted < n_components:
+        raise ValueError(
+            f"n_components = {n_components}, but sample_weight is positive for "
+            f"{n_weighted} of the {n_samples} rows: lower n_components or weight more "
+            "rows."
+        )
+
+
+def check_sizes(n_components: Any) -> list[int]:
+    """Numbers of components to be compared, in ascending order."""
+    check_number_of_sizes(n_components)
+    given = np.unique(as_numbers(n_components, "n_components"))
+    whole = given.size and given[0] >= 1 and (np.rint(given) == given).all()
+    if not whole or given[-1] > MOST_COMPONENTS:
+        raise ValueError(
+            f"n_components={n_components!r}: give whole numbers of 1 or more that are "
+            f"to be compared, up to {MOST_COMPONENTS}, such as [1, 2, 3]."
+        )
+    return given.astype(int).tolist()
+
+
+def sizes_refused(sizes: list[int], rows: RowSource) -> dict[int, str]:
+    """Numbers of components for which there are too few rows, and what to say of it."""
+    refused = {}
+    for size in sizes:
+        try:
+            check_enough_rows(rows, size)
+        except ValueError as error:
+            refused[size] = str(error)
+    return refused
+
+
+def check_number_of_sizes(n_components: Any) -> None:
+    """Whether so many numbers of components can be compared at all."""
+    try:
+        number = len(n_components) if hasattr(n_components, "__len__") else 1
+    except OverflowError:  # of a range
+        number = MOST_COMPONENTS
+    if number > MOST_SIZES:
+        raise ValueError(
+            f"n_components={n_components!r:.60} are {number} numbers or more: give at "
+            f"most {MOST_SIZES} that are to be compared, none above the number of rows."
+        )

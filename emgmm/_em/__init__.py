@@ -1,0 +1,1 @@
+"""How a mixture is found: M-step, acceleration, the driver, stepwise EM."""

@@ -1,0 +1,1 @@
+"""Rows and a mixture to sufficient statistics, or to what is predicted of each row."""

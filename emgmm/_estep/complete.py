@@ -1,0 +1,294 @@
+"""The kernels of the E-step: two readings of a mixture, one fast and one accurate.
+
+``Quadratic`` writes the log-densities as linear functions of the rows' squares and
+products, so that both halves of the E-step are one matrix product each; its rounding
+grows with the distance of the components from the origin, and ``is_accurate`` says
+where it may be used. ``Whitened`` subtracts every mean and whitens what is left; it may
+be used anywhere. ``choose_kernel`` takes the fast one where it is safe.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.base import RowSource
+from emgmm._model.covariances import Covariances
+from emgmm._model.parameters import Parameters
+from emgmm._utils.cached import cached_property
+from emgmm._utils.matmul import contract, multiply
+from emgmm._utils.threads import Workspace
+
+from .features import SECOND_ORDER, SecondOrder
+from .kernel import DOUBLE, SINGLE, Kernel, Numbers, Sums
+from .moments import MIN_ROWS, MOST_NUMBERS, Deviations
+from .statistics import MAX_CANCELLATION, Statistics
+
+# Numbers in the arrays of a block: few enough for a cache, enough for long calls.
+QUADRATIC_SIZE = 600_000
+MAX_ROWS = 2**15
+# Forming d^2 / 2 features pays where d is small, or enough components share them and
+# they fit into a cache.
+FEW_FEATURES, MOST_FEATURES = 16, 64
+MAX_FEATURES_PER_COMPONENT = 5
+# A triangle is multiplied in slabs of rows, each without its zeros on the right.
+SLAB = 12
+MAX_SLABS = 4
+
+
+class Quadratic(Kernel):
+    """log_joint = Theta phi and sums = phi R', with phi = [1, z, z_i z_j], z = x - c.
+
+    Theta_k = [log-density at c, P_k (mean_k - c), -P_k / 2] for precisions P_k. For
+    diagonal covariances phi = [1, z, z_j^2]. For a tied one phi = [1, z, z'Pz]: rows
+    are whitened once and not once for each component, and the pooled products are
+    those of all rows, which no pass changes.
+
+    Cost per row: d (d + 1) / 2 products, and K d (d + 1) multiplications with
+    additions in two matrix products (diagonal 4 K d; tied d^2 + 2 K d).
+
+    Rounding: the terms of z'Pz are as large as |z|'|P||z|, where they may cancel to
+    (x - mean)'P(x - mean). At a row one standard deviation sd beyond the mean that is
+    at most kappa = max_k a_k'|P_k|a_k with a_k = |mean_k - c| + sd_k. The absolute
+    error of a log-density is about eps kappa, and so is the error of the statistics in
+    units of their own: ``is_accurate`` asks for eps kappa < 1e-10 (float32: 1e-3), and
+    ``max_cancellation`` asks the same of the means found. Of uncorrelated features
+    kappa is about the squared distance of a mean from c in standard deviations; strong
+    correlation adds the condition number. In float32 the rounding of Theta alone would
+    be a bias; its effect on the log-likelihood is taken out to first order.
+    """
+
+    def __init__(
+        self,
+        mixture: Parameters,
+        numbers: Numbers,
+        workspace: Workspace,
+        origin: NDArray,
+    ) -> None:
+        super().__init__(mixture, numbers, workspace)
+        self.origin = origin
+        self.shifts = mixture.means - origin
+
+    @property
+    def second(self) -> SecondOrder:
+        """Of the storage. Its functions have no names: they stay where they are."""
+        return SECOND_ORDER[self.mixture.covariances.products]
+
+    def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
+        return Whitened(self.mixture, DOUBLE, self.workspace, origin)
+
+    @property
+    def max_cancellation(self) -> float:
+        return self.numbers.max_rounding / self.numbers.eps
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether it is the faster one, and its rounding within the bound."""
+        n_components, n_features = self.shifts.shape
+        shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
+        many = n_features > min(shared, MOST_FEATURES)
+        if many and self.mixture.covariances.products == "full":
+            return False
+        covariances, limit = self.mixture.covariances, self.numbers.max_rounding
+        # Mostly it is enough that kappa <= max_k |P_k| |a_k|^2, which is soon bounded.
+        squares = np.vdot(self.shifts, self.shifts) + covariances.variances.sum()
+        size = np.vdot(covariances.precisions_cholesky, covariances.precisions_cholesky)
+        if self.numbers.eps * 2 * size * squares < limit:
+            return True
+        return _rounding(covariances, self.shifts, self.numbers) < limit
+
+    @cached_property
+    def theta(self) -> NDArray:
+        n_components, d = self.shifts.shape
+        precisions = _precisions(self.mixture.covariances)
+        linear = _times(self.shifts, precisions)
+        theta = np.empty((n_components, 1 + d + self.second.size(d)))
+        theta[:, 0] = self.constants - 0.5 * np.vecdot(linear, self.shifts)
+        theta[:, 1 : 1 + d] = linear
+        theta[:, 1 + d :] = self.second.coefficients(precisions)
+        return theta
+
+    @property
+    def rounded_theta(self) -> NDArray:
+        """In the numbers of the kernel."""
+        return self.theta.astype(self.dtype, copy=False)
+
+    @property
+    def rows(self) -> int:
+        n_components, n_coefficients = self.theta.shape
+        rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
+        # As many bytes of float32, so that calls take as long.
+        rows = min(
+            max(rows, MIN_ROWS), MAX_ROWS, max(MOST_NUMBERS // n_coefficients, 1)
+        )
+        return rows * 8 // self.dtype.itemsize
+
+    def features(self, X: NDArray) -> NDArray:
+        # Where one block holds all rows, the last pass may have left them.
+        kind = self.mixture.covariances.products
+        how = kind, self.dtype, self.origin.tobytes()
+        kept = self.workspace.kept("features", X, how)
+        if kept is not None:
+            return kept
+        d = X.shape[1]
+        shape = (1 + d + self.second.size(d), len(X))
+        features = self.workspace.array("features", shape, self.dtype)
+        features[0] = 1.0
+        np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
+        self.second.fill(features, self)
+        if kind != "pooled":  # those depend on the mixture
+            self.workspace.keep("features", X, how)
+        return features
+
+    def log_joint(self, features: NDArray) -> NDArray:
+        shape = (len(self.theta), features.shape[1])
+        out = self.workspace.array("log_joint", shape, self.dtype)
+        return multiply(self.rounded_theta, features, out)
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        return contract(features, responsibilities)
+
+    def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
+        d, moments = len(self.origin), sums.moments.T
+        products = self.second.products(moments[:, 1 + d :], d)
+        if products is None:
+            shift = blocks.center - self.origin
+            products = (blocks.scatter + blocks.weight * np.outer(shift, shift))[None]
+        # The sums of an empty component are zero about any origin: its mean stays.
+        occupied = moments[:, :1] > 0
+        log_likelihood = sums.log_likelihood
+        if self.numbers is SINGLE:  # what rounding theta did to it, to first order
+            rounded = self.theta - self.rounded_theta
+            log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
+        return Statistics(
+            self.mixture.covariances.products,
+            np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
+            moments[:, 0],
+            moments[:, 1 : 1 + d],
+            products,
+            log_likelihood,
+            blocks.weight,
+        )
+
+
+def _precisions(covariances: Covariances) -> NDArray:
+    """Precisions: their diagonals (K, d), or matrices (K, d, d) or (1, d, d)."""
+    if covariances.products == "diagonal":
+        return covariances.factors**2
+    precisions = covariances.precisions
+    return precisions.reshape(-1, *precisions.shape[-2:])
+
+
+def _times(vectors: NDArray, precisions: NDArray) -> NDArray:
+    """v_k P_k of vectors (K, d)."""
+    if precisions.ndim == 2:
+        return vectors * precisions
+    return (vectors[:, None, :] @ precisions)[:, 0]
+
+
+def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> float:
+    """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k."""
+    a = np.abs(offsets) + np.sqrt(covariances.variances)
+    kappa = np.vecdot(_times(a, np.abs(_precisions(covariances))), a)
+    return numbers.eps * float(kappa.max())
+
+
+class Whitened(Kernel):
+    """log_joint_k = const_k - |(x - mean_k) U_k|^2 / 2, with precision P_k = U_k U_k'.
+
+    Sums are those of ``Deviations``, about the means unless told otherwise.
+
+    Cost per row and component: d^2 / 2 multiplications with additions for a full
+    matrix (somewhat more: the triangle is multiplied in slabs), d for a diagonal one,
+    and besides those of ``Deviations``.
+
+    Rounding: the error of a whitened deviation is about eps sd'|U_k|, at most eps times
+    the root of the condition number of the correlations, wherever the data lie. In
+    float32, rows and means are first taken about a common base, which adds eps times
+    the distance of the means from it; ``is_accurate`` asks that a log-density be off by
+    less than 1e-3.
+    """
+
+    def __init__(
+        self,
+        mixture: Parameters,
+        numbers: Numbers,
+        workspace: Workspace,
+        origin: NDArray | None = None,
+        base: NDArray | None = None,
+    ) -> None:
+        """With sums about an origin (K, d), by default the means."""
+        super().__init__(mixture, numbers, workspace)
+        kind, means = mixture.covariances.products, mixture.means
+        origin = means if origin is None else origin
+        # In float64 the rows minus a mean are as exact as the rows.
+        base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
+        shifts = (origin - base).astype(self.dtype)
+        self.deviations = Deviations(kind, base + shifts, base, self.dtype, workspace)
+
+    @property
+    def max_cancellation(self) -> float:
+        return MAX_CANCELLATION
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether its rounding is within the bound."""
+        covariances, numbers = self.mixture.covariances, self.numbers
+        offsets = self.mixture.means - self.deviations.base
+        whitened = _rounding(covariances, np.zeros_like(offsets), numbers)
+        subtracted = numbers.eps * offsets.shape[1]
+        subtracted *= _rounding(covariances, offsets, numbers)
+        return max(whitened, np.sqrt(subtracted)) < numbers.max_rounding
+
+    def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
+        return Whitened(self.mixture, DOUBLE, self.workspace, origin)
+
+    @property
+    def unlimited(self) -> bool:
+        return self.numbers is DOUBLE
+
+    @cached_property
+    def factors(self) -> NDArray:
+        """U_k' / sqrt(2), so that squares are halved."""
+        factors = np.sqrt(0.5) * self.mixture.covariances.factors
+        factors = factors[:, :, None] if factors.ndim == 2 else factors.mT
+        return np.ascontiguousarray(factors, dtype=self.dtype)
+
+    @property
+    def rows(self) -> int:
+        return self.deviations.rows
+
+    def features(self, X: NDArray) -> NDArray:
+        return self.deviations.features(X)
+
+    def log_joint(self, features: NDArray) -> NDArray:
+        shape = (len(self.constants), features.shape[1])
+        out = self.workspace.array("log_joint", shape, self.dtype)
+        for group in self.deviations.groups(features):
+            means = self.mixture.means[group]
+            shape = (len(means), *features.shape)
+            vectors = self.workspace.array("vectors", shape, self.dtype)
+            self.deviations.write(features, means, vectors)
+            whitened = self._whiten(self.factors[group], vectors)
+            np.multiply(whitened, whitened, out=whitened)
+            np.add.reduce(whitened, axis=1, out=out[group])
+        constants = self.constants.astype(self.dtype)
+        return np.subtract(constants[:, None], out, out=out)
+
+    def _whiten(self, factors: NDArray, vectors: NDArray) -> NDArray:
+        """Diagonals (g, d, 1) or lower triangles (g, d, d) times vectors (g, d, n)."""
+        if factors.shape[2] == 1:
+            return np.multiply(factors, vectors, out=vectors)
+        out = self.workspace.array("whitened", vectors.shape, self.dtype)
+        d = vectors.shape[1]
+        bounds = np.linspace(0, d, min(-(-d // SLAB), MAX_SLABS) + 1).astype(int)
+        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+            slab = factors[:, low:high, :high]
+            np.matmul(slab, vectors[:, :high], out=out[:, low:high])
+        return out
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        return self.deviations.moments(features, responsibilities)
+
+    def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
+        return self.deviations.statistics(sums, blocks.weight)

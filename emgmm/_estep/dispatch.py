@@ -1,0 +1,84 @@
+"""Which kernel serves: the fast one where it is accurate, else the exact one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.base import RowSource, raised_by_rows
+from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import Workspace
+
+from .complete import Quadratic, Whitened
+from .kernel import DOUBLE, SINGLE, Kernel
+from .missing_fast import MANY_FEATURES, MANY_ROWS, DiagonalKernel, PatternKernel
+from .missing_rowwise import RowwiseKernel
+
+Result = TypeVar("Result")
+
+
+def _kernel(
+    mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
+) -> Kernel:
+    """The fastest kernel for such rows that is accurate, where they are near (d,)."""
+    if blocks.incomplete:
+        return choose_incomplete(mixture, blocks, near)
+    return choose_kernel(mixture, near, dtype, blocks.workspace)
+
+
+def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
+    """Visit the rows with a kernel, or with one that reaches rows however far."""
+    try:
+        return visit(kernel)
+    except FloatingPointError as error:
+        if raised_by_rows(error):
+            raise
+        return visit(kernel.fallback_kernel())
+
+
+def weighted_sum(weights: NDArray, values: NDArray, workspace: Workspace) -> float:
+    """Sum of weights times values in float64, where 0 times infinity is 0."""
+    terms = workspace.array("terms", values.shape, DOUBLE.dtype)
+    np.multiply(weights, values, out=terms)
+    total = float(terms.sum())
+    return total if isfinite(total) else float(terms[weights > 0].sum())
+
+
+def choose_incomplete(
+    mixture: Parameters, blocks: RowSource, center: NDArray
+) -> Kernel:
+    """The fastest kernel that is accurate for the mixture, near a center (d,)."""
+    workspace = blocks.workspace
+    if mixture.covariances.products == "diagonal":
+        alone = DiagonalKernel(mixture, workspace, center)
+        return alone if alone.is_accurate else alone.fallback_kernel()
+    many = blocks.n_samples > MANY_ROWS * blocks.n_patterns
+    if many and len(center) <= MANY_FEATURES:
+        swept = PatternKernel(mixture, workspace, center)
+        if swept.is_accurate:
+            return swept
+    by_row = RowwiseKernel(mixture, workspace)
+    return by_row if by_row.is_accurate else by_row.fallback_kernel()
+
+
+def choose_kernel(
+    mixture: Parameters, origin: NDArray, dtype: np.dtype, workspace: Workspace
+) -> Kernel:
+    """The fastest kernel that is accurate for the mixture, near an origin (d,)."""
+    if dtype == SINGLE.dtype and _is_moderate(mixture.covariances.variances):
+        near = origin.astype(dtype)
+        quadratic = Quadratic(mixture, SINGLE, workspace, near)
+        for kernel in (quadratic, Whitened(mixture, SINGLE, workspace, base=near)):
+            if kernel.is_accurate:
+                return kernel
+    kernel = Quadratic(mixture, DOUBLE, workspace, origin)
+    return kernel if kernel.is_accurate else Whitened(mixture, DOUBLE, workspace)
+
+
+def _is_moderate(variances: NDArray) -> bool:
+    """Whether squares and their products are far from the ends of float32."""
+    return bool(2.0**-60 < variances.min() and variances.max() < 2.0**60)

@@ -1,0 +1,115 @@
+"""Quadratic features of rows: in these log-densities are linear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from emgmm._utils.matmul import multiply
+
+from .kernel import Kernel
+
+
+class SecondOrder(NamedTuple):
+    """The features of second order of one kind of products."""
+
+    size: Callable[[int], int]
+    """Their number for d features."""
+    fill: Callable[[NDArray, Kernel], object]
+    """Write them into features [1, z, ...] that lack them."""
+    coefficients: Callable[[NDArray], NDArray | float]
+    """Precisions to the coefficients of -0.5 z'Pz, shape (..., size) or ()."""
+    products: Callable[[NDArray, int], NDArray | None]
+    """Their sums (..., size) to products of the kind; None: the scatter of all rows."""
+
+
+def _fill_products(features: NDArray, kernel: Kernel) -> None:
+    """z_i z_j with j = i + s modulo d, for every shift s: few and long products."""
+    d, n = kernel.mixture.means.shape[1], features.shape[1]
+    whole, out = (d - 1) // 2, features[1 + d :]
+    # The first rows again behind the last, until the squares are written over them.
+    z = features[1 : 1 + d + whole]
+    z[d:] = z[:whole]
+    if whole:
+        # One view of the rows for each shift, in a single call.
+        shifted = as_strided(z[1:], (whole, d, n), z.strides[:1] + z.strides)
+        products = out[d : d + whole * d].reshape(whole, d, n)
+        np.multiply(z[:d], shifted, out=products)
+    if d % 2 == 0:
+        np.multiply(z[: d // 2], z[d // 2 : d], out=out[d + whole * d :])
+    np.multiply(z[:d], z[:d], out=out[:d])
+
+
+def _fill_squares(features: NDArray, kernel: Kernel) -> None:
+    """z_j^2."""
+    d = kernel.mixture.means.shape[1]
+    np.multiply(features[1 : 1 + d], features[1 : 1 + d], out=features[1 + d :])
+
+
+def _fill_distance(features: NDArray, kernel: Kernel) -> None:
+    """z'Pz, from rows whitened once: it is the same for every component."""
+    z = features[1 : 1 + kernel.mixture.means.shape[1]]
+    whitened = kernel.workspace.array("whitened", z.shape, z.dtype)
+    factor = kernel.mixture.covariances.precisions_cholesky.T
+    multiply(factor.astype(z.dtype), z, whitened)
+    np.einsum("ij,ij->j", whitened, whitened, out=features[-1])
+
+
+class Pairs(NamedTuple):
+    """The z_i z_j in the order of the features, and the entries of a flat matrix."""
+
+    entry: NDArray
+    """The entry of each product."""
+    product: NDArray
+    """The product of each entry."""
+    share: NDArray
+    """What -z'Pz / 2 has of each product times P_ij: one half only of a square."""
+
+
+@lru_cache(maxsize=8)
+def _pairs(n_features: int) -> Pairs:
+    numbers = np.arange(n_features * (n_features + 1) // 2)
+    shift, i = np.divmod(numbers, n_features)
+    j = (i + shift) % n_features
+    product = np.empty((n_features, n_features), dtype=np.intp)
+    product[i, j] = product[j, i] = numbers
+    share = np.where(shift == 0, -0.5, -1.0)
+    return Pairs(i * n_features + j, product.ravel(), share)
+
+
+def _product_coefficients(precisions: NDArray) -> NDArray:
+    pairs = _pairs(precisions.shape[-1])
+    flat = precisions.reshape(*precisions.shape[:-2], -1)
+    return flat.take(pairs.entry, axis=-1) * pairs.share
+
+
+def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
+    flat = sums.take(_pairs(n_features).product, axis=-1)
+    return flat.reshape(*sums.shape[:-1], n_features, n_features)
+
+
+SECOND_ORDER = {
+    "diagonal": SecondOrder(
+        lambda d: d,
+        _fill_squares,
+        lambda precisions: -0.5 * precisions,
+        lambda sums, d: sums,
+    ),
+    "full": SecondOrder(
+        lambda d: d * (d + 1) // 2,
+        _fill_products,
+        _product_coefficients,
+        _unpack_products,
+    ),
+    "pooled": SecondOrder(
+        lambda d: 1,
+        _fill_distance,
+        lambda precisions: -0.5,
+        lambda sums, d: None,
+    ),
+}

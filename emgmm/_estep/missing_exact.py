@@ -1,0 +1,258 @@
+"""Kernels of rows in which values are missing, accurate for any mixture.
+
+Values are missing at random. Of a row the E-step then needs, for each component, the
+expectations of x and xx' given what the row has (Ghahramani & Jordan 1994, "Supervised
+learning from incomplete data via an EM approach", NIPS 6). These follow from sums over
+the observed features alone: with regressions on those, which all rows have in common
+that lack the same features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.base import RowSource
+from emgmm._data.patterns import bounds_of_patterns
+from emgmm._model.conditioning import Conditioned, from_factors
+from emgmm._model.covariances import Covariances
+from emgmm._model.parameters import LOG_2_PI, Parameters
+from emgmm._utils.cached import cached_property
+from emgmm._utils.threads import Workspace
+
+from .kernel import DOUBLE, Kernel, Sums
+from .moments import MIN_ROWS, WHITENED_SIZE, Deviations
+from .statistics import MAX_CANCELLATION, Statistics
+
+CONDITIONED_SIZE = 2**19  # numbers in the factors of some patterns
+
+
+class Incomplete(Kernel):
+    """Of rows with missing values; its sums are expected ones of complete rows."""
+
+    def __init__(
+        self, mixture: Parameters, workspace: Workspace, origin: NDArray | None = None
+    ) -> None:
+        """With sums about an origin (K, d), by default the means."""
+        super().__init__(mixture, DOUBLE, workspace)
+        self.origin = mixture.means if origin is None else origin
+        self.shifts = mixture.means - self.origin
+
+    def fallback_kernel(self, origin: NDArray | None = None) -> Incomplete:
+        kind = self.mixture.covariances.products
+        return EXACT[kind](self.mixture, self.workspace, origin)
+
+    @cached_property
+    def log_weights(self) -> NDArray:
+        """log w_k - ``reference``."""
+        return np.log(self.mixture.weights) - self.reference
+
+    @cached_property
+    def precisions(self) -> NDArray:
+        """Matrices (K, d, d), or (1, d, d) if they are the same."""
+        precisions = self.mixture.covariances.precisions
+        return precisions.reshape(-1, *precisions.shape[-2:])
+
+    def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
+        kind = self.mixture.covariances.products
+        # The sums of an empty component are zero about any origin: its mean stays.
+        occupied = sums.moments[:, :1, 0] > 0
+        origin = np.where(occupied, self.origin, self.mixture.means)
+        deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.workspace)
+        return deviations.statistics(sums, blocks.weight)
+
+    def completed(
+        self, observed: NDArray, missing: NDArray, given: Conditioned
+    ) -> NDArray:
+        """Expected sums of complete rows, (K, 1 + d, 1 + d), from those of what each
+        pattern has, (K, S, 1 + d, 1 + d) with zeros beside it.
+
+        Deviations v from the origin that are missing have the mean T [1, v], given the
+        others: T O T' is to be added up, and the covariances that are left.
+        """
+        shifts, slopes = self.shifts[:, None], given.slopes
+        maps = np.empty(observed.shape)  # transposes of T
+        maps[:] = np.eye(observed.shape[-1])
+        maps[..., 1:, 1:] += slopes.mT
+        maps[..., 0, 1:] = shifts * missing - (slopes @ shifts[..., None])[..., 0]
+        observed = observed @ maps
+        # Its rows of what is missing are zero, and have room for what is left.
+        observed[..., 1:, 1:] += observed[..., :1, :1] * given.left
+        shape = (len(observed), -1, observed.shape[-1])
+        total = maps.reshape(shape).mT @ observed.reshape(shape)
+        return 0.5 * (total + total.mT)  # rounding knows no symmetry
+
+    def completed_squares(
+        self, counts: NDArray, present: NDArray, first: NDArray, second: NDArray
+    ) -> NDArray:
+        """Expected sums (K, 2, 1 + d) for diagonal products, from counts of rows (K, 1)
+        and of values (K, d), and the sums of these and of their squares: what is
+        missing depends on nothing."""
+        absent = counts - present
+        total = np.zeros((len(first), 2, 1 + first.shape[1]))
+        total[:, 0, :1] = counts
+        total[:, 0, 1:] = first + absent * self.shifts
+        squares = self.mixture.covariances.variances + self.shifts**2
+        total[:, 1, 1:] = second + absent * squares
+        return total
+
+
+def rounding(covariances: Covariances, shifts: NDArray | float) -> float:
+    """Bound on that of log-densities from precisions, at means so far from an origin.
+
+    As for complete rows, whatever the pattern: precisions of marginals have smaller
+    diagonals, which bound the rest of them.
+    """
+    offsets = np.abs(shifts) + np.sqrt(covariances.variances)
+    roots = np.sqrt((covariances.factors**2).reshape(*offsets.shape, -1).sum(axis=-1))
+    return DOUBLE.eps * float(((offsets * roots).sum(axis=1) ** 2).max())
+
+
+class Rows(NamedTuple):
+    """Rows of a block, and which of their values are missing."""
+
+    values: NDArray
+    """As they are, (d, n)."""
+    absent: NDArray
+    """Which are missing, (d, n)."""
+
+    def minus(self, origins: NDArray, out: NDArray) -> NDArray:
+        """x - o_k, or 0 where x is missing, into (K, d, n)."""
+        np.subtract(self.values, origins[:, :, None], out=out)
+        np.copyto(out, 0.0, where=self.absent)
+        return out
+
+
+class FromMeans(Incomplete):
+    """With deviations of the rows from every mean, wherever these are."""
+
+    @property
+    def max_cancellation(self) -> float:
+        return MAX_CANCELLATION
+
+    @property
+    def rows(self) -> int:
+        return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+
+    def values(self, X: NDArray) -> Rows:
+        """The rows of a block, by columns."""
+        values = self.workspace.array("rows", X.shape[::-1], self.dtype)
+        values[:] = X.T
+        return Rows(values, np.isnan(values))
+
+    def deviations(self, rows: Rows, origins: NDArray) -> NDArray:
+        """x - o_k, or 0 where x is missing, (K, d, n)."""
+        shape = (len(origins), *rows.values.shape)
+        return rows.minus(origins, self.workspace.array("vectors", shape, self.dtype))
+
+
+class _Exact(FromMeans):
+    """Rounding is that of the deviations."""
+
+    @property
+    def unlimited(self) -> bool:
+        return True
+
+
+class _Scaled(_Exact):
+    """For diagonal covariances."""
+
+    def features(self, X: NDArray) -> Rows:
+        return self.values(X)
+
+    def log_joint(self, features: Rows) -> NDArray:
+        factors = self.mixture.covariances.factors
+        scaled = self.deviations(features, self.mixture.means)
+        scaled *= factors[:, :, None]
+        alone = np.log(factors) - 0.5 * LOG_2_PI
+        out = alone @ ~features.absent + self.log_weights[:, None]
+        out -= 0.5 * (scaled * scaled).sum(axis=1)
+        return out
+
+    def moments(self, features: Rows, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 2, 1 + d)."""
+        present = responsibilities @ ~features.absent.T
+        vectors = self.deviations(features, self.origin)
+        shares = responsibilities[:, :, None]
+        first = (vectors @ shares)[..., 0]
+        np.multiply(vectors, vectors, out=vectors)
+        second = (vectors @ shares)[..., 0]
+        counts = responsibilities.sum(axis=1, keepdims=True)
+        return self.completed_squares(counts, present, first, second)
+
+
+class Patterned(NamedTuple):
+    """Rows of a block, and their patterns."""
+
+    rows: Rows
+    bounds: NDArray
+    """Where patterns begin, and where the last ends, (S + 1,)."""
+    missing: NDArray
+    """Which features they lack, (S, d)."""
+
+    def slices(self, patterns: slice) -> list[slice]:
+        """The rows of each of some patterns."""
+        starts, stops = self.bounds[:-1][patterns], self.bounds[1:][patterns]
+        return list(map(slice, starts, stops))
+
+
+class ExactMissingKernel(_Exact):
+    """For matrices: what is observed of a row is whitened by its pattern's factor."""
+
+    def features(self, X: NDArray) -> Patterned:
+        rows = self.values(X)
+        bounds = bounds_of_patterns(rows.absent)
+        return Patterned(rows, bounds, rows.absent[:, bounds[:-1]].T)
+
+    def _given(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
+        """What is made of the mixture by some patterns after the other: few enough of
+        them at a time, though it has to be made again for the sums."""
+        factors = self.mixture.covariances.precisions_cholesky
+        factors = factors.reshape(-1, *factors.shape[-2:])
+        size = max(CONDITIONED_SIZE // factors.size, 1)
+        for start in range(0, len(missing), size):
+            patterns = slice(start, start + size)
+            yield patterns, from_factors(factors, missing[patterns])
+
+    def log_joint(self, features: Patterned) -> NDArray:
+        vectors = self.deviations(features.rows, self.mixture.means)
+        out = np.empty((len(vectors), vectors.shape[2]))
+        for patterns, given in self._given(features.missing):
+            observed = (~features.missing[patterns]).sum(axis=1)
+            constants = 0.5 * (given.log_det - LOG_2_PI * observed)
+            constants = constants + self.log_weights[:, None]
+            for s, rows in enumerate(features.slices(patterns)):
+                whitened = given.marginal[:, s] @ vectors[:, :, rows]
+                np.multiply(whitened, whitened, out=whitened)
+                squares = whitened.sum(axis=1)
+                out[:, rows] = constants[:, s, None] - 0.5 * squares
+        return out
+
+    def moments(self, features: Patterned, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 1 + d, 1 + d)."""
+        n_components, d = self.origin.shape
+        shape = (n_components, 1 + d, features.rows.values.shape[1])
+        vectors = self.workspace.array("vectors", shape, self.dtype)
+        vectors[:, 0] = 1.0
+        features.rows.minus(self.origin, vectors[:, 1:])
+        vectors *= np.sqrt(responsibilities)[:, None]
+        total = np.zeros((n_components, 1 + d, 1 + d))
+        for patterns, given in self._given(features.missing):
+            slices = features.slices(patterns)
+            observed = np.empty((n_components, len(slices), 1 + d, 1 + d))
+            for s, rows in enumerate(slices):
+                own = vectors[:, :, rows]
+                observed[:, s] = own @ own.mT
+            total += self.completed(observed, features.missing[patterns], given)
+        return total
+
+
+EXACT: dict[str, type[_Exact]] = {
+    "diagonal": _Scaled,
+    "full": ExactMissingKernel,
+    "pooled": ExactMissingKernel,
+}
+"""Kinds of products, and the kernel that is accurate wherever rows are."""

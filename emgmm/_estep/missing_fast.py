@@ -1,0 +1,197 @@
+"""Fast kernels of rows in which values are missing: all patterns of a block at once.
+
+``choose_incomplete`` takes one of them where it is safe, else the accurate one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.patterns import bounds_of_patterns
+from emgmm._model.conditioning import Conditioned, from_precisions
+from emgmm._model.parameters import LOG_2_PI, Parameters
+from emgmm._utils.cached import cached_property
+from emgmm._utils.matmul import contract, multiply
+from emgmm._utils.threads import Workspace
+
+from .complete import MAX_ROWS, QUADRATIC_SIZE
+from .features import SECOND_ORDER
+from .kernel import DOUBLE
+from .missing_exact import Incomplete, rounding
+
+PATTERNS_SIZE = 2**22  # numbers in what belongs to the patterns of a block, at most
+MIN_ROWS = 64
+# What is computed for each pattern pays with many rows of each, and few features.
+MANY_ROWS, MANY_FEATURES = 64, 32
+PRODUCTS = SECOND_ORDER["full"]
+
+
+class _Fast(Incomplete):
+    """Linear in features of rows about a center; rounding grows with distance."""
+
+    def __init__(
+        self, mixture: Parameters, workspace: Workspace, center: NDArray
+    ) -> None:
+        origin = np.broadcast_to(center, mixture.means.shape)
+        super().__init__(mixture, workspace, origin)
+        self.center = center
+
+    @property
+    def max_cancellation(self) -> float:
+        return DOUBLE.max_rounding / DOUBLE.eps
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether its rounding is within the bound."""
+        covariances = self.mixture.covariances
+        return rounding(covariances, self.shifts) < DOUBLE.max_rounding
+
+
+class Patterns(NamedTuple):
+    """A block in quadratic features, and what its patterns make of the mixture."""
+
+    features: NDArray
+    """[1, z, z_i z_j] with z = x - c, or 0 where x is missing, shape (F, n)."""
+    rows: list[slice]
+    """Of each pattern."""
+    missing: NDArray
+    """Which features they lack, (S, d)."""
+    given: Conditioned
+
+
+class PatternKernel(_Fast):
+    """Quadratic features, with a Theta of its own for each pattern.
+
+    Of precisions P = [[P_oo, P_om], [P_mo, P_mm]], o observed and m missing, one has
+    P_oo - P_om P_mm^-1 P_mo, the precisions of what is observed; the slopes
+    -P_mm^-1 P_mo of the regressions of x_m on x_o; and P_mm^-1, the covariances left.
+
+    Cost: per row that of ``Quadratic``; per pattern and component m^3 / 3 + 2 m d^2
+    multiplications, and d^3 in a product of matrices of all patterns.
+    """
+
+    @property
+    def rows(self) -> int:
+        n_components, d = self.mixture.means.shape
+        size = 1 + d + PRODUCTS.size(d) + 2 * n_components
+        most = PATTERNS_SIZE // (n_components * (1 + d) ** 2)
+        return max(min(QUADRATIC_SIZE // size, most, MAX_ROWS), MIN_ROWS)
+
+    def features(self, X: NDArray) -> Patterns:
+        d = X.shape[1]
+        shape = (1 + d + PRODUCTS.size(d), len(X))
+        features = self.workspace.array("features", shape, self.dtype)
+        features[0] = 1.0
+        z = features[1 : 1 + d]
+        np.subtract(X.T, self.center[:, None], out=z)
+        absent = np.isnan(z)
+        np.copyto(z, 0.0, where=absent)
+        PRODUCTS.fill(features, self)
+        bounds = bounds_of_patterns(absent)
+        missing = absent[:, bounds[:-1]].T
+        rows = list(map(slice, bounds[:-1], bounds[1:]))
+        given = from_precisions(self.precisions, missing)
+        return Patterns(features, rows, missing, given)
+
+    def log_joint(self, features: Patterns) -> NDArray:
+        shape = (len(self.constants), features.features.shape[1])
+        out = self.workspace.array("log_joint", shape, self.dtype)
+        theta = self._theta(features)
+        first = self._own_features
+        for s, rows in enumerate(features.rows):
+            multiply(theta[:, s, :first], features.features[:first, rows], out[:, rows])
+            if first < theta.shape[-1]:
+                out[:, rows] += theta[0, s, first:] @ features.features[first:, rows]
+        return out
+
+    @property
+    def _own_features(self) -> int:
+        """How many features components have coefficients of their own for: not of the
+        products, if precisions are the same."""
+        d = len(self.center)
+        products = PRODUCTS.size(d) if len(self.precisions) > 1 else 0
+        return 1 + d + products
+
+    def _theta(self, patterns: Patterns) -> NDArray:
+        """Coefficients of the features, for each pattern, shape (K, S, F)."""
+        d, given = len(self.center), patterns.given
+        shifts = self.shifts[:, None] * ~patterns.missing
+        linear = (given.marginal @ shifts[..., None])[..., 0]
+        constants = given.log_det - LOG_2_PI * (~patterns.missing).sum(axis=1)
+        theta = np.empty((*linear.shape[:2], 1 + d + PRODUCTS.size(d)))
+        theta[..., 0] = 0.5 * (constants - np.vecdot(linear, shifts))
+        theta[..., 0] += self.log_weights[:, None]
+        theta[..., 1 : 1 + d] = linear
+        theta[..., 1 + d :] = PRODUCTS.coefficients(given.marginal)
+        return theta
+
+    def moments(self, features: Patterns, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 1 + d, 1 + d)."""
+        n_components, d = self.shifts.shape
+        shape = (n_components, len(features.rows), len(features.features))
+        sums, first = np.zeros(shape), self._own_features
+        for s, rows in enumerate(features.rows):
+            own, block = responsibilities[:, rows], features.features[:, rows]
+            sums[:, s, :first] = contract(block[:first], own).T
+            if first < shape[-1]:  # for products that are pooled: as the first's
+                sums[0, s, first:] = block[first:] @ own.sum(axis=0)
+        observed = np.empty((*shape[:2], 1 + d, 1 + d))
+        observed[..., 0, :] = observed[..., 0] = sums[..., : 1 + d]
+        observed[..., 1:, 1:] = PRODUCTS.products(sums[..., 1 + d :], d)
+        return self.completed(observed, features.missing, features.given)
+
+
+class DiagonalKernel(_Fast):
+    """For diagonal covariances: features [1, 1 or 0, z, z^2], and no pattern matters.
+
+    Cost per row: 6 d K multiplications with additions in two products of matrices.
+    """
+
+    @property
+    def rows(self) -> int:
+        n_components, d = self.mixture.means.shape
+        rows = QUADRATIC_SIZE // (1 + 3 * d + 2 * n_components)
+        return min(max(rows, MIN_ROWS), MAX_ROWS)
+
+    @cached_property
+    def theta(self) -> NDArray:
+        precisions = self.mixture.covariances.factors**2
+        linear = self.shifts * precisions
+        alone = 0.5 * (np.log(precisions) - LOG_2_PI - linear * self.shifts)
+        return np.hstack([self.log_weights[:, None], alone, linear, -0.5 * precisions])
+
+    def features(self, X: NDArray) -> NDArray:
+        return observed_features(X, self.center, self.workspace)
+
+    def log_joint(self, features: NDArray) -> NDArray:
+        shape = (len(self.theta), features.shape[1])
+        out = self.workspace.array("log_joint", shape, self.dtype)
+        return multiply(self.theta, features, out)
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 2, 1 + d)."""
+        sums = contract(features, responsibilities).T
+        return self.completed_squares(*divided(sums))
+
+
+def observed_features(X: NDArray, origin: NDArray, workspace: Workspace) -> NDArray:
+    """[1, 1 or 0 if missing, z, z^2] with z = x - origin or 0, shape (1 + 3 d, n)."""
+    n, d = X.shape
+    features = workspace.array("features", (1 + 3 * d, n), np.float64)
+    features[0] = 1.0
+    _, present, z, squares = features[:1], *np.split(features[1:], 3)
+    np.subtract(X.T, origin[:, None], out=z)
+    np.equal(z, z, out=present)
+    np.copyto(z, 0.0, where=present == 0)
+    np.multiply(z, z, out=squares)
+    return features
+
+
+def divided(sums: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Sums (K, 1 + 3 d) of those features: counts of rows and of values, the values'
+    sums, and those of their squares."""
+    present, first, second = np.split(sums[:, 1:], 3, axis=1)
+    return sums[:, :1], present, first, second

@@ -1,0 +1,121 @@
+"""The kernel of rows most of which lack something else than the others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.patterns import bounds_of_patterns
+from emgmm._model.parameters import LOG_2_PI
+
+from .kernel import DOUBLE
+from .missing_exact import FromMeans, rounding
+
+ROOTS_SIZE, FEWEST_ROWS = 2**22, 64  # of a block: numbers in factors; rows
+
+
+class Lacking(NamedTuple):
+    """Patterns of a block that lack as many features, and what is left of these."""
+
+    patterns: NDArray
+    """Which of the block's they are, (s,)."""
+    features: NDArray
+    """What they lack, (s, m)."""
+    roots: NDArray
+    """R with R'R = P_mm^-1, the covariances of it given the rest, (K or 1, s, m, m)."""
+
+
+class Filled(NamedTuple):
+    """Rows of a block with what is missing where each component expects it."""
+
+    deviations: NDArray
+    """From the means, (K, d, n)."""
+    log_joint: NDArray
+    bounds: NDArray
+    """Where patterns begin, and where the last ends, (S + 1,)."""
+    lacking: list[Lacking]
+
+
+class RowwiseKernel(FromMeans):
+    """What is missing is solved for, row by row.
+
+    With deviations v from a mean, zero where they are missing, and y = P v for all rows
+    together, the missing ones are expected at -P_mm^-1 y_m; and v'y - |R y_m|^2, where
+    R'R = P_mm^-1, is the squared distance of what is observed.
+
+    Cost: per row and component 2 d^2 multiplications in products of matrices of the
+    block, and 2 m^2; per pattern and component m^3. Rounding: eps times the condition
+    of P, wherever the rows are.
+    """
+
+    @property
+    def rows(self) -> int:
+        n_components, d = self.origin.shape
+        most = ROOTS_SIZE // (n_components * d**2)
+        return min(super().rows, max(most, FEWEST_ROWS))
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether its rounding is within the bound."""
+        return rounding(self.mixture.covariances, 0.0) < DOUBLE.max_rounding
+
+    def features(self, X: NDArray) -> Filled:
+        rows = self.values(X)
+        deviations = self.deviations(rows, self.mixture.means)
+        solved = self.workspace.array("whitened", deviations.shape, self.dtype)
+        np.matmul(self.precisions, deviations, out=solved)
+        squares = np.vecdot(deviations.swapaxes(1, 2), solved.swapaxes(1, 2))
+        bounds = bounds_of_patterns(rows.absent)
+        missing = rows.absent[:, bounds[:-1]].T
+        numbers, of_rows = missing.sum(axis=1), np.diff(bounds)
+        log_det = np.repeat(-self.mixture.covariances.log_det[:, None], len(missing), 1)
+        log_det -= LOG_2_PI * (~missing).sum(axis=1)
+        lacking = []
+        for number in np.unique(numbers[numbers > 0]):
+            patterns = np.flatnonzero(numbers == number)
+            lacked = np.nonzero(missing[patterns])[1].reshape(-1, number)
+            roots, of_part = self._roots(lacked)
+            log_det[:, patterns] -= of_part
+            lacking.append(Lacking(patterns, lacked, roots))
+            # The rows of these patterns, and which of them each has.
+            which = np.repeat(np.arange(len(patterns)), of_rows[patterns])
+            chosen = np.flatnonzero(np.repeat(numbers == number, of_rows))[:, None]
+            at = lacked[which]
+            own = roots[:, which]
+            half = (own @ solved[:, at, chosen][..., None])[..., 0]
+            deviations[:, at, chosen] = -(half[..., None, :] @ own)[..., 0, :]
+            squares[:, chosen[:, 0]] -= np.vecdot(half, half)
+        log_joint = np.repeat(0.5 * log_det + self.log_weights[:, None], of_rows, 1)
+        log_joint -= 0.5 * squares
+        return Filled(deviations, log_joint, bounds, lacking)
+
+    def _roots(self, lacked: NDArray) -> tuple[NDArray, NDArray]:
+        """Inverses of the factors of P_mm of some patterns (s, m), and log det P_mm."""
+        part = self.precisions[:, lacked[:, :, None], lacked[:, None]]
+        lower = np.linalg.cholesky(part)
+        log_det = 2 * np.log(np.einsum("...ii->...i", lower)).sum(axis=-1)
+        # Small triangles, many at a time: no routine of LAPACK takes them together.
+        return np.linalg.inv(lower), log_det
+
+    def log_joint(self, features: Filled) -> NDArray:
+        return features.log_joint
+
+    def moments(self, features: Filled, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 1 + d, 1 + d)."""
+        deviations, _, bounds, lacking = features
+        n_components, d, n = deviations.shape
+        vectors = self.workspace.array("filled", (n_components, 1 + d, n), self.dtype)
+        vectors[:, 0] = 1.0
+        np.add(deviations, self.shifts[:, :, None], out=vectors[:, 1:])
+        vectors *= np.sqrt(responsibilities)[:, None]
+        total = vectors @ vectors.mT
+        counts = np.add.reduceat(responsibilities, bounds[:-1], axis=1)
+        for patterns, lacked, roots in lacking:
+            entries = (lacked[:, :, None] * d + lacked[:, None]).ravel()
+            weighted = (roots.mT @ roots) * counts[:, patterns, None, None]
+            for k, own in enumerate(weighted):
+                added = np.bincount(entries, own.ravel(), d * d)
+                total[k, 1:, 1:] += added.reshape(d, d)
+        return 0.5 * (total + total.mT)  # rounding knows no symmetry

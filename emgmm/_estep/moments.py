@@ -1,0 +1,131 @@
+"""Sums of deviations from an origin of each component: exact wherever the data lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._utils.threads import Workspace
+
+from .kernel import Sums
+from .statistics import Statistics
+
+# Numbers in the arrays of a block: few enough for a cache, enough for long calls.
+WHITENED_SIZE = 2**18
+MIN_ROWS = 512
+MOST_NUMBERS = 2**22  # in an array of a block, however many features there are
+# Rows whose part of a component is this share of its greatest are left out of its sums:
+# one may lie 1e7 standard deviations away before that costs more than rounding.
+NEGLIGIBLE = 2.0**-100
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """Sums of [1, v][1, v]', weighted, with deviations v = x - o_k from each origin.
+
+    Cost per row and component: (d + 1)^2 / 2 multiplications with additions in a
+    product of a matrix with its own transpose; for diagonal products 2 d. Where the
+    components are far apart, only for rows that count in the sums of a component.
+
+    Rounding: eps times the products themselves, whatever the data, while the means
+    are near the origins. In float32 rows are taken about ``base`` first.
+    """
+
+    kind: str
+    origin: NDArray
+    base: NDArray
+    dtype: np.dtype
+    workspace: Workspace
+
+    @property
+    def rows(self) -> int:
+        rows = max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+        rows = min(rows, max(MOST_NUMBERS // self.origin.shape[1], 1))
+        return rows * 8 // self.dtype.itemsize  # as many bytes of float32
+
+    def features(self, X: NDArray) -> NDArray:
+        """x - base, shape (d, n)."""
+        z = self.workspace.array("rows", X.shape[::-1], self.dtype)
+        return np.subtract(X.T, self.base.astype(self.dtype)[:, None], out=z)
+
+    def groups(self, features: NDArray) -> Iterator[slice]:
+        """Components that are handled together."""
+        size = max(WHITENED_SIZE // features.size, 1)
+        # scikit-learn's gen_batches takes longer to check its arguments than a pass.
+        for start in range(0, len(self.origin), size):
+            yield slice(start, start + size)
+
+    def write(self, features: NDArray, origin: NDArray, out: NDArray) -> None:
+        """x - o_k of some components, into (components, d, n)."""
+        shifts = (origin - self.base).astype(self.dtype)
+        np.subtract(features, shifts[:, :, None], out=out)
+
+    def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
+        d, n = features.shape
+        if self.kind != "diagonal":
+            members = _members(responsibilities)
+            most = min(members.size // 2, max(WHITENED_SIZE // d, 2 * n))
+            if np.count_nonzero(members) <= most:
+                return self._moments_of(members, features, responsibilities)
+        size = 2 if self.kind == "diagonal" else 1 + d
+        total = np.empty((len(self.origin), size, 1 + d))
+        for group in self.groups(features):
+            weights = responsibilities[group, None]
+            shape = (len(weights), 1 + d, n)
+            vectors = self.workspace.array("vectors", shape, self.dtype)
+            vectors[:, 0] = 1.0
+            self.write(features, self.origin[group], vectors[:, 1:])
+            roots = np.sqrt(weights)
+            vectors *= roots
+            if self.kind == "diagonal":
+                total[group, 0] = (vectors @ roots.mT)[..., 0]
+                total[group, 1] = np.einsum("kdn,kdn->kd", vectors, vectors)
+            else:
+                total[group] = vectors @ vectors.mT
+        return total
+
+    def _moments_of(
+        self, members: NDArray, features: NDArray, responsibilities: NDArray
+    ) -> NDArray:
+        """Moments in full of the rows that count for each component."""
+        rows = np.nonzero(members)[1]
+        vectors = self.workspace.array(
+            "vectors", (1 + len(features), len(rows)), self.dtype
+        )
+        vectors[0] = 1.0
+        np.take(features, rows, axis=1, out=vectors[1:], mode="clip")
+        roots = np.sqrt(responsibilities[members])
+        shifts = (self.origin - self.base).astype(self.dtype)[:, :, None]
+        total = np.empty((len(shifts), len(vectors), len(vectors)))
+        stop = 0
+        for k, number in enumerate(np.count_nonzero(members, axis=1)):
+            start, stop = stop, stop + number
+            own = vectors[:, start:stop]
+            own[1:] -= shifts[k]
+            own *= roots[start:stop]
+            total[k] = own @ own.T
+        return total
+
+    def statistics(self, sums: Sums, weight: float) -> Statistics:
+        counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
+        diagonal = self.kind == "diagonal"
+        products = sums.moments[:, 1 if diagonal else slice(1, None), 1:]
+        if self.kind == "pooled":
+            products = products.sum(axis=0, keepdims=True)
+        return Statistics(
+            self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
+        )
+
+
+def _members(responsibilities: NDArray) -> NDArray:
+    """Which rows count, or may count, in the sums of each component, shape (K, n).
+
+    Beside its own greatest in the block, however small that is: the mean of a component
+    far from all rows, or of rows of little weight, is that of the nearest of them.
+    """
+    greatest = responsibilities.max(axis=1, keepdims=True)
+    return ~(responsibilities <= NEGLIGIBLE * greatest)

@@ -1,0 +1,56 @@
+"""Starts whose components are equal, moved apart: EM treats them alike for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.base import RowSource
+from emgmm._em.driver import Progress
+from emgmm._em.problem import EMProblem
+from emgmm._estep.predict import responsibilities_of
+from emgmm._model.parameters import Parameters, equal_components
+from emgmm._utils.threads import BLAS
+
+from .cuts import standardized
+from .kmeans import kmeans_from_axes
+from .subsample import completed, subsample
+
+
+def break_symmetry(
+    problem: EMProblem[RowSource],
+    start: Callable[[Progress], Parameters],
+    progress: Progress,
+) -> Parameters:
+    """A start whose equal components are moved to k-means centers of their rows.
+
+    EM would treat them alike in every iteration. LinAlgError where it is singular.
+    """
+    mixture = start(progress)
+    means = mixture.means.copy()
+    for equal in equal_components(mixture):
+        with BLAS.held(), np.errstate(all="ignore"):
+            means[equal] = _centers(problem, mixture, equal)
+    return replace(mixture, means=means)
+
+
+def _centers(
+    problem: EMProblem[RowSource], mixture: Parameters, equal: NDArray
+) -> NDArray:
+    """One center for each of some components, of a sample of the rows they share."""
+    sample = problem.of(subsample(problem.blocks, len(mixture.weights)))
+    rows = completed(sample)
+    shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
+    own = ArrayBlocks(rows.X, rows.sample_weight * shares)
+    standard = standardized(own, problem.options.scale.rounding)
+    labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
+    labels = labels.astype(np.intp)
+    weights = np.eye(len(equal))[:, labels] * own.sample_weight
+    counts = weights.sum(axis=1, keepdims=True)
+    centers = mixture.means[equal]
+    np.divide(weights @ own.X, counts, out=centers, where=counts > 0)
+    return centers

@@ -1,0 +1,1 @@
+"""What a mixture is: covariances, families and their rules, parameters."""

@@ -1,0 +1,75 @@
+"""Estimates of covariances with variances that are bounded from below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .covariances import Covariances
+from .linalg import WIDE, matrices_reach
+
+LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
+MAX_ADDITIONS = 40  # of scatter; orientations may turn in circles, so that from then
+MAX_GROWTH = 20  # on, so many times, it only grows
+ENOUGH = 1e-6  # relative change of a variance by which additions end
+
+Estimate = Callable[[NDArray, NDArray, Covariances | None], NDArray]
+"""(counts, scatter in the layout of the storage's products, start) -> values.
+
+The values minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k) within the family. Those with a
+common orientation begin at ``start``: from the previous covariances they cannot lose.
+"""
+
+
+def bounded(storage: type[Covariances], estimate: Estimate, least: NDArray) -> Estimate:
+    """The estimate subject to least variances (d,), see ``Covariances.are_bounded``.
+
+    By duality it is the estimate without a bound for more scatter, in the directions
+    where the bound is met: what is added are Lagrange multipliers, found by a
+    fixed-point iteration. Of one free matrix or variance the first step is exact; more
+    are taken where components share volume, shape or orientation. Matrices of many
+    features are kept above the bound by adding it where that is needed.
+    """
+    return partial(_bounded, storage, estimate, least)
+
+
+def _bounded(
+    storage: type[Covariances],
+    estimate: Estimate,
+    least: NDArray,
+    counts: NDArray,
+    scatter: NDArray,
+    start: Covariances | None,
+) -> NDArray:
+    """The values of an estimate, or those that meet the bound."""
+    with suppress(np.linalg.LinAlgError):
+        values = estimate(counts, scatter, start)
+        if storage.are_bounded(values, least):
+            return values
+    sizes = counts if len(scatter) == len(counts) else counts.sum(keepdims=True)
+    sizes = sizes.reshape(-1, *[1] * (scatter.ndim - 1))
+    # Without any scatter of their own, shares of a volume or shape are undefined.
+    ridge = LEAST_SHARE * least
+    own = scatter / sizes + (ridge if scatter.ndim == 2 else np.diag(ridge))
+    if scatter.ndim == 3 and len(least) > WIDE:
+        return estimate(counts, sizes * (own + _bound_of_narrow(own, least)), start)
+    added = np.zeros_like(own)
+    for kept in [0.0] * MAX_ADDITIONS + [1.0] * MAX_GROWTH:
+        values = estimate(counts, sizes * (own + added), start)
+        if kept and storage.are_bounded(values, least):
+            break
+        added, change = storage.addition(values, least, own, added, kept)
+        if not change > ENOUGH:
+            break
+    return values
+
+
+def _bound_of_narrow(own: NDArray, least: NDArray) -> NDArray:
+    """The least variances as matrices for those scatters (K, d, d) of a row, or (1, d,
+    d), that are below them in some direction, and zero for others."""
+    narrow = [not matrices_reach(matrix, least) for matrix in own]
+    return np.reshape(narrow, (-1, 1, 1)) * np.diag(least)

@@ -1,0 +1,120 @@
+"""Parameters: weights, means and covariances of a mixture as one immutable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._utils.ties import ranks
+
+from .covariances import Covariances, Full
+
+LOG_2_PI = float(np.log(2 * np.pi))
+NEAR = 0.1  # squared standard deviations, and share of weights, of one maximum
+SAME = 1e-6  # of weights and variances a share, of means a share of their feature's
+# standard deviation: less than that does not order components
+BLOCK_SIZE = 2**16  # numbers that are drawn at a time
+EQUAL = 1e-6  # standard deviations, and share of factors: rounding of float32
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Of a Gaussian mixture: weights (K,), means (K, d) and covariances."""
+
+    weights: NDArray
+    means: NDArray
+    covariances: Covariances
+
+    def in_units(self, units: NDArray) -> Parameters:
+        """The mixture of rows that are divided by units (d,)."""
+        if (units == 1).all():
+            return self
+        covariances = self.covariances.in_units(units)
+        return Parameters(self.weights, self.means / units, covariances)
+
+    def in_canonical_order(self) -> Parameters:
+        """The components by descending weight; of those that weigh the same, by the
+        mean of the first feature, of the next, and so on, and then by variances."""
+        weights, means = self.weights, self.means
+        variances = self.covariances.variances
+        # Of constants of any size, and of components without weight.
+        with np.errstate(over="ignore", divide="ignore"):
+            scales = np.sqrt(weights @ (variances + (means - weights @ means) ** 2))
+            keys = -np.log(weights)[:, None], means / scales, np.log(variances)
+        order = np.lexsort(ranks(np.hstack(keys), SAME).T[::-1])
+        if (order == np.arange(len(order))).all():
+            return self
+        covariances = self.covariances.ordered(order)
+        return Parameters(weights[order], means[order], covariances)
+
+    def marginal(self, features: NDArray) -> Parameters:
+        """The mixture of some of the features, by their indices."""
+        covariances = self.covariances.marginal(features)
+        return Parameters(self.weights, self.means[:, features], covariances)
+
+    def as_one(self) -> Parameters:
+        """One component with the mean and the covariance of the mixture.
+
+        LinAlgError if that is not positive definite.
+        """
+        mean = self.weights @ self.means
+        spread = np.sqrt(self.weights)[:, None] * (self.means - mean)
+        within = np.tensordot(self.weights, self.covariances.dense(), axes=1)
+        covariances = Full.from_values((within + spread.T @ spread)[None], 1, len(mean))
+        return Parameters(np.ones(1), mean[None], covariances)
+
+    def sample(
+        self, n_samples: int, rng: np.random.RandomState
+    ) -> tuple[NDArray, NDArray]:
+        """Rows (n, d), grouped by component, and their components (n,)."""
+        counts = rng.multinomial(n_samples, self.weights / self.weights.sum())
+        rows = self.sample_of_components(counts, rng)
+        return rows, np.repeat(np.arange(len(counts)), counts)
+
+    def sample_of_components(
+        self, counts: NDArray, rng: np.random.RandomState
+    ) -> NDArray:
+        """So many rows (K,) of each component, one component after the other."""
+        n_features = self.means.shape[1]
+        rows = np.empty((counts.sum(), n_features))
+        length = max(BLOCK_SIZE // n_features, 1)
+        ends = np.cumsum(counts)
+        for k, (begin, end) in enumerate(zip(ends - counts, ends, strict=True)):
+            for start in range(begin, end, length):
+                block = rows[start : min(start + length, end)]
+                normals = rng.standard_normal(block.shape)
+                np.add(self.means[k], self.covariances.colorize(normals, k), out=block)
+        return rows
+
+
+def equal_components(mixture: Parameters) -> list[NDArray]:
+    """Indices of components that have the same mean and covariance, group by group."""
+    groups = [_equal_to(mixture, k) for k in range(len(mixture.means))]
+    return [group for k, group in enumerate(groups) if len(group) > 1 and group[0] == k]
+
+
+def _equal_to(mixture: Parameters, k: int) -> NDArray:
+    """Indices of the components with the mean and the covariance of one of them."""
+    means, covariances = mixture.means, mixture.covariances
+    near = np.abs(means - means[k]) <= EQUAL * np.sqrt(covariances.variances[k])
+    others = np.flatnonzero(near.all(axis=1))
+    factors = covariances.factors[others].reshape(*means[others].shape, -1)
+    own = covariances.factors[k].reshape(1, means.shape[1], -1)
+    alike = np.abs(factors - own) <= EQUAL * np.abs(own).max(axis=2, keepdims=True)
+    return others[alike.all(axis=(1, 2))]
+
+
+def are_near(mixture: Parameters, other: Parameters) -> bool:
+    """Whether components are those of the other, as good as in their places."""
+    variances = other.covariances.variances
+    shifts = (mixture.means[:, None] - other.means) ** 2 / variances
+    distances = shifts.mean(axis=-1)
+    nearest = distances.argmin(axis=1)
+    weights = other.weights[nearest]
+    return bool(
+        len(set(nearest.tolist())) == len(nearest)
+        and distances.min(axis=1).max() < NEAR
+        and np.all(np.abs(mixture.weights - weights) < NEAR * weights)
+    )

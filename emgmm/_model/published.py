@@ -1,0 +1,231 @@
+"""What an estimator publishes of its mixture, read and checked.
+
+Users assign these attributes too. Densities are computed from the factors of the
+precisions, samples from the covariances, as in scikit-learn; what needs both asks
+whether they agree but for rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._utils.threads import BLAS
+from emgmm._utils.validation import as_numbers, shaped
+
+from .agreement import MIXTURE, agree, are_inverse, eps_of, upper
+from .covariances import Covariances
+from .families import FAMILIES, CovarianceFamily
+from .linalg import MATRICES, VARIANCES
+from .parameters import Parameters
+from .validation import shape_of_means
+
+SOURCES = ("precisions_cholesky_", "covariances_")
+"""What covariances are made of: the first that is there."""
+REMEDIES = {
+    VARIANCES: ("1 / np.sqrt(covariances_)", "1 / precisions_cholesky_**2"),
+    MATRICES: (
+        "np.linalg.inv(np.linalg.cholesky(covariances_)).mT",
+        "np.linalg.inv(U @ U.mT) with U = precisions_cholesky_",
+    ),
+}
+"""How factors are made of covariances, and the reverse."""
+
+
+@dataclass(frozen=True, eq=False)
+class Published:
+    """The parameters of a mixture as an estimator has them.
+
+    ``arrays`` are those that there are, by name; ``models`` the names of the covariance
+    models whose layout they have, the one to be taken first.
+    """
+
+    arrays: dict[str, NDArray]
+    sizes: tuple[int, int]
+    models: list[str]
+
+    @classmethod
+    def of(cls, estimator: Any, models: Iterable[str]) -> Published:
+        """Those of an estimator, of the first of such models that fits."""
+        has = {name: getattr(estimator, name, None) for name in MIXTURE}
+        arrays = {k: np.asarray(v) for k, v in has.items() if v is not None}
+        missing = [name for name in MIXTURE[:2] if name not in arrays]
+        if missing or not any(name in arrays for name in SOURCES):
+            raise ValueError(
+                f"{missing[0] if missing else 'precisions_cholesky_'} is missing: "
+                "assign weights_, means_ and precisions_cholesky_ or covariances_, or "
+                "use from_parameters or fit."
+            )
+        sizes = shape_of_means(arrays["means_"], "means_")
+        expected = getattr(estimator, "n_features_in_", sizes[1])
+        if expected != sizes[1]:
+            raise ValueError(
+                f"means_ has {sizes[1]} features, but n_features_in_ is {expected}: "
+                "assign n_features_in_ too."
+            )
+        return cls(arrays, sizes, _models_that_fit(arrays, sizes, models))
+
+    @property
+    def family(self) -> CovarianceFamily:
+        """The covariance model."""
+        return FAMILIES[self.models[0]]
+
+    @property
+    def parameters(self) -> Parameters:
+        """The mixture that densities are computed with, in float64."""
+        with BLAS.held():
+            return self._with(self._covariances(self._source))
+
+    @property
+    def agreed(self) -> Parameters:
+        """The same; ValueError if the covariances are others."""
+        mixture = self.parameters
+        if not self.agree_with(mixture):
+            of_covariances, of_factors = REMEDIES[self.family.storage.algebra]
+            raise ValueError(
+                "covariances_ and precisions_cholesky_ disagree by more than rounding: "
+                f"assign precisions_cholesky_ = {of_covariances}, or covariances_ = "
+                f"{of_factors}."
+            )
+        return mixture
+
+    @property
+    def sampled(self) -> Parameters:
+        """The mixture that samples are drawn from: with the published covariances."""
+        mixture = self.parameters
+        if self.agree_with(mixture):
+            return mixture
+        with BLAS.held():
+            return self._with(self._covariances("covariances_"))
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """All arrays of the mixture, what is missing derived; all of one type."""
+        mixture, whole = self.agreed, dict(self.arrays)
+        covariances = mixture.covariances
+        factors = covariances.precisions_cholesky
+        if not np.array_equal(whole.get("precisions_cholesky_", 0), factors):
+            whole["precisions_cholesky_"] = factors
+        whole.setdefault("covariances_", covariances.values)
+        precisions = whole.get("precisions_")
+        if precisions is None or not are_inverse(covariances, precisions):
+            whole["precisions_"] = covariances.precisions
+        single = all(array.dtype == np.float32 for array in whole.values())
+        dtype = np.float32 if single else np.float64
+        return {name: array.astype(dtype) for name, array in whole.items()}
+
+    @property
+    def _source(self) -> str:
+        return next(name for name in SOURCES if name in self.arrays)
+
+    def agree_with(self, mixture: Parameters) -> bool:
+        """Whether covariances are, but for rounding, those of the factors' mixture."""
+        if not all(name in self.arrays for name in SOURCES):
+            return True
+        values = self._numbers("covariances_")
+        eps = max(eps_of(self.arrays[name].dtype) for name in SOURCES)
+        with BLAS.held():
+            return agree(mixture.covariances, values, eps)
+
+    def _with(self, covariances: Covariances) -> Parameters:
+        """The mixture with such covariances."""
+        weights = shaped(self.arrays["weights_"], "weights_", "weights", self.sizes[:1])
+        if (weights < 0).any() or not weights.any():
+            raise ValueError(
+                f"weights_ are {weights.min():g} to {weights.max():g}: assign shares "
+                "of the components, not negative, with a sum of one."
+            )
+        means = as_numbers(self.arrays["means_"], "means_", copy=False)
+        # As float32 they sum to one only nearly.
+        return Parameters(weights / weights.sum(), means, covariances)
+
+    def _covariances(self, name: str) -> Covariances:
+        """Those that an attribute stands for."""
+        storage, numbers = self.family.storage, self._numbers(name)
+        if name == "precisions_cholesky_":
+            return storage.from_factors(upper(numbers, storage), *self.sizes)
+        try:
+            return storage.from_values(numbers, *self.sizes)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"{name} is not positive definite: correct it, or assign covariances "
+                "as fit publishes them."
+            ) from error
+
+    def _numbers(self, name: str) -> NDArray:
+        """An attribute in float64, in the layout of the model."""
+        shape = self.family.storage.shape(*self.sizes)
+        return shaped(self.arrays[name], name, name, shape)
+
+
+def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]:
+    """What an estimator publishes of a mixture, in such numbers.
+
+    ValueError where its variances or their inverses are out of their range.
+    """
+    covariances = mixture.covariances
+    with np.errstate(all="ignore"):
+        values = (
+            mixture.weights,
+            mixture.means,
+            covariances.values,
+            covariances.precisions,
+            covariances.precisions_cholesky,
+        )
+        arrays = [array.astype(dtype, order="C") for array in values]
+        _check_range(covariances, arrays[-2], np.dtype(dtype))
+    return dict(zip(MIXTURE, arrays, strict=True))
+
+
+def _check_range(
+    covariances: Covariances, precisions: NDArray, dtype: np.dtype
+) -> None:
+    """Whether variances and precisions are neither infinite nor without digits."""
+    variances, limits = covariances.variances, np.finfo(dtype)
+    remedy = "" if dtype == np.float64 else ", or pass X as float64"
+    if not np.abs(covariances.values).max() <= limits.max:
+        raise ValueError(
+            f"X has covariances up to {variances.max():.3g}, too large for {dtype}: "
+            f"scale X{remedy}."
+        )
+    if variances.min() < limits.tiny or not np.isfinite(precisions).all():
+        raise ValueError(
+            f"X has covariances down to {variances.min():.3g} within components, too "
+            f"small for {dtype}: scale X{remedy}."
+        )
+
+
+def _models_that_fit(
+    arrays: dict[str, NDArray], sizes: tuple[int, int], models: Iterable[str]
+) -> list[str]:
+    """Names of the models whose layout the matrices have; ValueError if there is none.
+
+    As many components as features: the layout of variances is that of one matrix.
+    Then models come first with which factors and covariances agree.
+    """
+    name = next(name for name in SOURCES if name in arrays)
+    known = [model for model in dict.fromkeys(models) if model in FAMILIES]
+    shapes = {model: FAMILIES[model].storage.shape(*sizes) for model in known}
+    fitting = [model for model in known if shapes[model] == arrays[name].shape]
+    if not fitting:
+        wanted = " or ".join(f"{shape} ({model!r})" for model, shape in shapes.items())
+        raise ValueError(
+            f"{name} has the shape {arrays[name].shape}, but the covariance_type of "
+            f"this estimator asks for {wanted or 'another'}: assign arrays of that "
+            f"shape, or set covariance_type to one of {', '.join(FAMILIES)}."
+        )
+    if len({FAMILIES[model].storage for model in fitting}) == 1:
+        return fitting
+    return sorted(fitting, key=lambda model: not _is_sound(arrays, sizes, model))
+
+
+def _is_sound(arrays: dict[str, NDArray], sizes: tuple[int, int], model: str) -> bool:
+    """Whether the matrices are those of the model."""
+    try:
+        published = Published(arrays, sizes, [model])
+        return published.agree_with(published.parameters)
+    except ValueError:
+        return False

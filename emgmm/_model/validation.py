@@ -1,0 +1,155 @@
+"""What users pass, checked: each error names the argument, the value, the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from emgmm._utils.validation import as_numbers, did_you_mean, shaped
+
+from .covariances import Covariances
+from .families import FAMILIES, CovarianceFamily
+from .linalg import MATRICES, VARIANCES
+
+# What the rounding of float32 parameters must pass.
+WEIGHT_SUM_TOL = 1e-6
+SYMMETRY_TOL = 1e-5
+FAMILY_TOL = 1e-4
+ASYMMETRIC = "it differs from its transpose"
+# Arguments that hold matrices: what one is called, and how a storage is made of it.
+MATRICES_OF = {
+    "covariances": ("covariance", "from_values"),
+    "precisions_init": ("precision", "from_precisions"),
+}
+
+
+def check_models(names: Iterable[Any]) -> list[str]:
+    """Names of covariance models to be compared, each once."""
+    chosen = list(dict.fromkeys(map(str, names)))
+    unknown = [name for name in chosen if name not in FAMILIES]
+    if unknown or not chosen:
+        raise ValueError(
+            f"covariance_type={names!r}: give 'all', or names from "
+            f"{', '.join(FAMILIES)}." + "".join(map(_nearest_model, unknown))
+        )
+    return chosen
+
+
+def _nearest_model(name: str) -> str:
+    return did_you_mean(name, FAMILIES)
+
+
+def check_given(
+    parameters: tuple[ArrayLike | None, ArrayLike | None, ArrayLike | None],
+    covariance_type: str,
+    sizes: tuple[int, int],
+) -> dict[str, Any]:
+    """The fields of a mixture that weights, means and precisions ``*_init`` give."""
+    weights, means, precisions = parameters
+    given: dict[str, Any] = {}
+    if weights is not None:
+        given["weights"] = check_weights(weights, sizes[0], "weights_init")
+    if means is not None:
+        given["means"] = check_means(means, sizes, "means_init")
+    if precisions is not None:
+        given["covariances"] = check_covariances(
+            precisions, "precisions_init", covariance_type, sizes
+        )
+    return given
+
+
+def check_weights(
+    weights: ArrayLike, n_components: int, argument: str = "weights"
+) -> NDArray:
+    """Component weights (K,), not negative, with a sum of one."""
+    numbers = shaped(weights, argument, "weights", (n_components,))
+    if (numbers < 0).any() or (numbers > 1).any():
+        raise ValueError(
+            f"The parameter 'weights' should be in the range [0, 1], but got values "
+            f"from {numbers.min():.5f} to {numbers.max():.5f}: give {argument} the "
+            "shares of the components."
+        )
+    total = numbers.sum()
+    if abs(total - 1) > WEIGHT_SUM_TOL:
+        raise ValueError(
+            f"The parameter 'weights' should be normalized, but got sum(weights) = "
+            f"{total:.5f}: divide {argument} by its sum."
+        )
+    return numbers / total
+
+
+def check_means(
+    means: ArrayLike, sizes: tuple[int, int], argument: str = "means"
+) -> NDArray:
+    """Component means (K, d)."""
+    return shaped(means, argument, "means", sizes)
+
+
+def shape_of_means(means: ArrayLike, argument: str = "means") -> tuple[int, int]:
+    """Numbers of components and features that given means have."""
+    numbers = as_numbers(means, argument)
+    if numbers.ndim != 2 or not numbers.size:
+        raise ValueError(
+            f"{argument} has the shape {numbers.shape}: give one row for each "
+            "component and one column for each feature."
+        )
+    return numbers.shape[0], numbers.shape[1]
+
+
+def check_covariances(
+    given: ArrayLike, argument: str, covariance_type: str, sizes: tuple[int, int]
+) -> Covariances:
+    """Covariances or precisions: positive definite, and of the family's form."""
+    family = FAMILIES[covariance_type]
+    noun, build = MATRICES_OF[argument]
+    label = f"{covariance_type} {noun}"
+    numbers = shaped(given, argument, label, family.storage.shape(*sizes))
+    if family.storage.algebra is VARIANCES:
+        wanted, lacking = "positive", f"its smallest value is {numbers.min():.6g}"
+    else:
+        wanted, lacking = "symmetric, positive-definite", _what_is_lacking(numbers)
+    try:
+        if lacking == ASYMMETRIC:
+            raise np.linalg.LinAlgError(ASYMMETRIC)
+        covariances = getattr(family.storage, build)(numbers, *sizes)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"The parameter '{label}' should be {wanted}, but {lacking}: correct "
+            f"{argument}."
+        ) from error
+    check_form(covariances, argument, covariance_type, FAMILY_TOL)
+    return covariances
+
+
+def check_form(
+    covariances: Covariances, argument: str, covariance_type: str, tol: NDArray | float
+) -> None:
+    """Whether covariances are of the form that the model allows."""
+    if not _belongs(covariances, FAMILIES[covariance_type], tol):
+        raise ValueError(
+            f"{argument} is not of the form that covariance_type={covariance_type!r} "
+            "stands for (volume, shape, orientation: Equal, Variable or Identity): "
+            "correct it, or give a more general covariance_type, such as 'full'."
+        )
+
+
+def _what_is_lacking(matrices: NDArray) -> str:
+    """Why matrices are not symmetric and positive definite, if they are not."""
+    scale = MATRICES.scale_of(matrices)
+    if (np.abs(matrices - matrices.mT) > SYMMETRY_TOL * scale).any():
+        return ASYMMETRIC
+    return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
+
+
+def _belongs(
+    covariances: Covariances, family: CovarianceFamily, tol: NDArray | float
+) -> bool:
+    """Whether the family, asked to estimate the covariances, returns them."""
+    counts = np.ones(covariances.n_components)
+    values = covariances.values
+    scatter = covariances.scatter(values, counts, covariances.n_features)
+    estimate = family.estimate(counts, scatter, covariances)
+    return not (np.abs(estimate - values) > tol * covariances.scale).any()

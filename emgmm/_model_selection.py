@@ -1,0 +1,471 @@
+"""GaussianMixtureIC: which covariance model, and how many components."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any, Literal, NamedTuple, Self, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.parallel import Parallel
+
+from ._data.base import RowBlocks
+from ._data.sources import check_in_memory
+from ._data.validation import check_sizes, sizes_refused
+from ._em.driver import EMResult
+from ._em.problem import SINGULAR, Problem
+from ._estep.predict import classification_score, sum_over_rows
+from ._gaussian_mixture import GaussianMixtureEM
+from ._model.families import FAMILIES, MODELS
+from ._model.validation import check_models
+from ._search.search import Fit, ModelSearch
+from ._selected import Selected
+from ._utils.callbacks import CallbackSupportMixin, Stage, Stages, Tasks
+from ._utils.exceptions import warn_of_search
+from ._utils.threads import BLAS
+from ._utils.validation import Names, Suggesting, check_criterion, restore_on_error
+from .typing import CovarianceType, SelectedParams
+
+ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
+REFERENCE_MODEL: CovarianceType = "VVV"  # whose starts serve all models
+CRITERIA = ("bic", "icl", "aic")
+TIE = 1e-9  # relative difference of criteria that rounding can make
+
+CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
+Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
+
+
+class GaussianMixtureIC(
+    Suggesting, Selected, CallbackSupportMixin, ClusterMixin, BaseEstimator
+):
+    """Gaussian mixture whose model and number of components a criterion selects.
+
+    Fits every covariance model with every number of components to all rows, and keeps
+    the mixture whose information criterion is least. The fits share their starts, and
+    begin from one another, which leads to higher likelihoods than starts of their own.
+
+    Parameters
+    ----------
+    n_components : int or array-like of int, default=(1, 2, ..., 9)
+        Numbers of components to be compared.
+    covariance_type : "all", str or list of str, default="all"
+        Covariance models to be compared, by the names that `GaussianMixtureEM` takes.
+        "all" are the fourteen of three letters; with a single feature "EII" and "VII",
+        which the others are equal to then.
+    criterion : {"bic", "icl", "aic"} or callable, default="bic"
+        What is to be least. "bic": Bayesian information criterion [1]_, for the
+        distribution of the rows. "icl": BIC with a penalty for components that overlap,
+        for clusters. "aic": Akaike's, which selects more components. A callable
+        `(estimator, X, sample_weight)` returns a number for a fitted
+        `GaussianMixtureEM`; `sample_weight` is None where `fit` was given none.
+    tol : float, default=1e-5
+        As in `GaussianMixtureEM`, and less by default: where fits stop must not decide
+        between them.
+    reg_covar : float or "scale", default="scale"
+        As in `GaussianMixtureEM`.
+    max_iter : int, default=1000
+        Greatest number of EM iterations of the runs that are not cut short.
+    random_state : int, RandomState instance or None, default=None
+        Seed of `sample`. The search draws no random numbers.
+    n_jobs : int or None, default=None
+        Processes that models are shared between; None is 1, unless in a
+        `joblib.parallel_config` context; -1 are as many as there are cores. They change
+        no result. To start them takes some seconds; large data use threads as it is.
+    verbose : int, default=0
+        1 prints a line when the starts are found, and for each number of components.
+
+    Attributes
+    ----------
+    best_estimator_ : GaussianMixtureEM
+        The mixture selected, fitted to all rows.
+    best_params_ : dict
+        Its `n_components` and `covariance_type`:
+        `GaussianMixtureEM(**search.best_params_)` has them.
+    best_index_ : int
+        Its place in `criterion_` and in the columns of `results_`.
+    criterion_ : ndarray of shape (n_candidates,)
+        The criterion of every candidate, NaN where there is no fit.
+    results_ : dict of ndarray of shape (n_candidates,)
+        Columns of a table, a row for each candidate (`pandas.DataFrame(results_)`):
+        "covariance_type", "n_components", "log_likelihood" (of all rows, in nats),
+        "n_parameters", "bic", "icl", "aic", "converged", "n_iter" (iterations of its
+        last run), "time" (seconds, without the common starts), "failure" and
+        "eligible". "failure" is empty, or tells why there is no fit, or what speaks
+        against it: a component that is degenerate, or holds fewer rows than its own
+        covariance needs: 6 (3 with one feature; 5 with two, where one parameter is its
+        own), or 2 (n_features + 1) for free matrices, if that is more. A few rows that
+        happen to lie close together give it a great likelihood, whatever the
+        distribution [2]_. Such a fit is eligible only if there is no other.
+    labels_ : ndarray of shape (n_samples,)
+        Most probable component of each row of the training data.
+    n_iter_ : int
+        EM iterations of the last run of the mixture selected.
+    mixture_ : Mixture
+        The mixture selected as a distribution.
+    weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
+        The parameters of the mixture selected, as in `GaussianMixtureEM`.
+    converged_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, n_samples_seen_
+        Of the mixture selected, as in `GaussianMixtureEM`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where `X` has names that are all strings.
+
+    See Also
+    --------
+    GaussianMixtureEM : One model, with a given number of components.
+    CriterionDisplay : Picture of the criterion by number of components and model.
+
+    Notes
+    -----
+    Of several candidates with equal criteria the first is selected: with one component
+    many models are the same.
+
+    A criterion of this kind is computed on the rows of the fit, and is not to be
+    cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
+
+    Components are numbered by descending weight, as in `GaussianMixtureEM`.
+
+    A fitted search predicts, scores, samples, imputes and is saved as its
+    `best_estimator_` is: that is what `save` writes, for `GaussianMixtureEM.load`.
+
+    From version 1.9 on scikit-learn has callbacks; `set_callbacks` takes its
+    `ProgressBar` and others. Tasks are "fit", and within it "starts", "n_components=9"
+    and so on downwards, and "all rows". A search does not stop before its end.
+
+    NaN in `X` is a missing value; see the notes of `GaussianMixtureEM`. In criteria the
+    number of rows is that of all of them, whatever they lack.
+
+    Where rows are many, starts are compared on a sample of them, always the same one,
+    and each candidate is then fitted to all rows once. A later
+    `clone(best_estimator_).fit(X)` begins from its own start and may end at another,
+    lower maximum of the likelihood.
+
+    References
+    ----------
+    .. [1] C. Fraley and A. E. Raftery, "Model-based clustering, discriminant analysis,
+       and density estimation", JASA 97 (2002), 611-631.
+       doi:10.1198/016214502760047131
+    .. [2] G. McLachlan and D. Peel, "Finite Mixture Models" (2000), chapter 3, of
+       spurious local maximizers. doi:10.1002/0471721182
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from emgmm import GaussianMixtureIC
+    >>> search = GaussianMixtureIC(n_components=[1, 2, 3]).fit(load_iris().data)
+    >>> search.best_params_
+    {'n_components': 2, 'covariance_type': 'VEV'}
+    >>> round(float(search.criterion_[search.best_index_]), 1)
+    561.7
+    """
+
+    _parameter_constraints = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "covariance_type": [Names(["all", *FAMILIES]), "array-like"],
+        "criterion": [Names(CRITERIA), callable],
+        **{
+            name: GaussianMixtureEM._parameter_constraints[name]
+            for name in ("tol", "reg_covar", "max_iter", "random_state", "verbose")
+        },
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        n_components: int | ArrayLike = (1, 2, 3, 4, 5, 6, 7, 8, 9),
+        *,
+        covariance_type: CovarianceTypes = "all",
+        criterion: Literal["bic", "icl", "aic"] | Criterion = "bic",
+        tol: float = 1e-5,
+        reg_covar: float | Literal["scale"] = "scale",
+        max_iter: int = 1000,
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Fit every candidate, and keep the one whose criterion is least.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, at least two; NaN is a missing value, as in
+            `GaussianMixtureEM.fit`.
+        y : Ignored
+            Present by convention.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a weight of 2 means that the row occurs twice. Weights
+            need not be whole numbers, but criteria take their sum for the number of
+            rows.
+
+        Returns
+        -------
+        GaussianMixtureIC
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If `X`, `sample_weight` or a parameter is not valid, or no candidate can be
+            fitted.
+
+        Warns
+        -----
+        DegenerateComponentWarning
+            If no candidate is eligible: then the best of the others is selected. And
+            if X has no width in some direction, so that models whose matrices need it
+            are not eligible.
+        ConvergenceWarning
+            If the selected candidate has not converged.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).labels_
+        array([0, 0, 0, 1, 1, 1])
+        """
+        return self._fit(X, sample_weight, y=y)
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn is told of the estimator: rows may have missing values."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        told: Callable[[float], None] = lambda share: None,
+        y: Any = None,
+    ) -> Self:
+        """Fit and select; `told` is called with the share that is done."""
+        weights = None if sample_weight is None else {"sample_weight": sample_weight}
+        tasks = Tasks(self, X=X, y=y, metadata=weights)
+        tasks.begin("fit", None)
+        with restore_on_error(self):
+            rows = check_in_memory(self, X, sample_weight)
+            candidates = self._candidates(rows, Stages(self.verbose, tasks, told))
+            self.results_ = _table(candidates, rows)
+            self.criterion_ = self._criterion(candidates, rows, sample_weight)
+            eligible = _eligible(self.criterion_, candidates)
+            self.results_["eligible"] = eligible
+            self.best_index_ = _least(self.criterion_, eligible)
+            best = candidates[self.best_index_]
+            self._publish(best, rows)
+            tasks.end(dict)
+        left_out = f"{np.sum(~eligible)} of {len(eligible)} candidates"
+        warn_of_search(best.against, any(each.flat for each in candidates), left_out)
+        if not best.converged:
+            warnings.warn(
+                f"The mixture selected ({best.name}, n_components={best.size}) has not "
+                f"converged within max_iter={self.max_iter}: raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    def _publish(self, best: _Candidate, rows: RowBlocks) -> None:
+        """Set the attributes of the mixture selected."""
+        self.best_estimator_ = self._fitted(best, rows)
+        self.best_params_ = SelectedParams(
+            n_components=best.size, covariance_type=best.name
+        )
+        self.labels_ = self.best_estimator_.labels_
+        self.n_iter_ = self.best_estimator_.n_iter_
+
+    def _candidates(self, rows: RowBlocks, stage: Stage) -> list[_Candidate]:
+        """Every model with every number of components, fitted where there are rows."""
+        sizes = check_sizes(self.n_components)
+        refused = sizes_refused(sizes, rows)
+        possible = [size for size in sizes if size not in refused]
+        if not possible:
+            raise ValueError(refused[min(sizes)])
+        views = {flag: rows.in_units(flag) for flag in (True, False)}
+
+        def problem(name: CovarianceType) -> Problem:
+            view = views[FAMILIES[name].by_feature]
+            return self._unfitted(name)._problem_in_units(*view)
+
+        names = self._names(rows.X.shape[1])
+        problems: dict[str, Problem] = {name: problem(name) for name in names}
+        with Parallel(n_jobs=self.n_jobs) as parallel:
+            fits = ModelSearch(
+                problems, problem(REFERENCE_MODEL), parallel, stage
+            ).fits(possible)
+        return [
+            _candidate(name, size, problems[name], fits.get((name, size)), refused)
+            for size in sizes
+            for name in names
+        ]
+
+    def _names(self, n_features: int) -> list[CovarianceType]:
+        """Models to be compared."""
+        given = self.covariance_type
+        every = list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
+        if isinstance(given, str):
+            names = {"all": every}.get(given, [given])
+        else:
+            names = check_models(given)
+        return cast(list[CovarianceType], names)
+
+    def _unfitted(
+        self, name: CovarianceType, n_components: int = 1
+    ) -> GaussianMixtureEM:
+        return GaussianMixtureEM(
+            n_components,
+            covariance_type=name,
+            tol=self.tol,
+            reg_covar=self.reg_covar,
+            max_iter=self.max_iter,
+            random_state=self.random_state,
+        )
+
+    def _fitted(self, candidate: _Candidate, rows: RowBlocks) -> GaussianMixtureEM:
+        """A candidate as an estimator."""
+        gmm = self._unfitted(candidate.name, candidate.size)
+        gmm.n_features_in_ = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            gmm.feature_names_in_ = self.feature_names_in_
+        if candidate.result is not None:
+            gmm._publish(candidate.result, rows)
+        return gmm
+
+    def _criterion(
+        self,
+        candidates: list[_Candidate],
+        rows: RowBlocks,
+        sample_weight: ArrayLike | None,
+    ) -> NDArray:
+        """The criterion of every candidate, NaN where there is no fit."""
+        if isinstance(self.criterion, str):
+            return self.results_[self.criterion].copy()
+        values, failure = np.full(len(candidates), np.nan), None
+        for i, candidate in enumerate(candidates):
+            if candidate.result is not None:
+                gmm = self._fitted(candidate, rows)
+                try:
+                    X = rows.to_input_order(rows.X)
+                    values[i] = self.criterion(gmm, X, sample_weight)
+                except Exception as error:  # a failed candidate stops no search
+                    self.results_["failure"][i] = f"criterion failed: {error!r}"
+                    failure = error
+        check_criterion(self.criterion, values, failure)
+        return values
+
+
+class _Candidate(NamedTuple):
+    """A model with a number of components, and its result, if it could be fitted.
+
+    `against` is what speaks against selecting it; it is `sound` if no component is
+    degenerate.
+    """
+
+    name: CovarianceType
+    size: int
+    n_parameters: int
+    seconds: float = 0.0
+    result: EMResult | None = None
+    sound: bool = False
+    against: tuple[str, ...] = ()
+    flat: bool = False
+
+    @property
+    def converged(self) -> bool:
+        return self.result is not None and self.result.converged
+
+
+def _candidate(
+    name: CovarianceType,
+    size: int,
+    problem: Problem,
+    fit: Fit | None,
+    refused: dict[int, str],
+) -> _Candidate:
+    n_parameters = problem.family.n_parameters_of_mixture(size, len(problem.units))
+    seconds = fit.seconds if fit else 0.0
+    if fit is None or fit.result is None:
+        failure = (refused.get(size, SINGULAR),)
+        return _Candidate(name, size, n_parameters, seconds, against=failure)
+    with BLAS.held():
+        mixture = problem.numbered(fit.result.mixture)
+        defects = problem.defects(mixture)
+        against = (*defects.texts, *problem.unsupported(mixture))
+        sound = not defects.flat and problem.ranking_key(fit.result)[0]
+    result = problem.to_be_published(fit.result)
+    return _Candidate(
+        name, size, n_parameters, seconds, result, sound, against, defects.flat
+    )
+
+
+def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
+    """Columns of a table of candidates."""
+    with BLAS.held():
+        sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
+    n_parameters = np.array([candidate.n_parameters for candidate in candidates])
+    penalty = n_parameters * np.log(rows.weight)
+    return {
+        "covariance_type": np.array([c.name for c in candidates], dtype=object),
+        "n_components": np.array([c.size for c in candidates]),
+        "log_likelihood": sums[:, 0],
+        "n_parameters": n_parameters,
+        "bic": penalty - 2 * sums[:, 0],
+        "icl": penalty - 2 * sums[:, 1],
+        "aic": 2 * n_parameters - 2 * sums[:, 0],
+        "converged": np.array([c.converged for c in candidates]),
+        "n_iter": np.array([c.result.n_iter if c.result else 0 for c in candidates]),
+        "time": np.array([c.seconds for c in candidates]),
+        "failure": np.array(["; ".join(c.against) for c in candidates], dtype=object),
+    }
+
+
+def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, float]:
+    """Of the rows, and of the rows with their most probable components."""
+    if candidate.result is None:
+        return np.nan, np.nan
+    mixture = candidate.result.mixture
+    classified = sum_over_rows(rows, mixture, classification_score)[0]
+    return candidate.result.lower_bound * rows.weight, float(classified)
+
+
+def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:
+    """Those that nothing speaks against; or else the not degenerate; or else all."""
+    finite = np.isfinite(values)
+    good = finite & [not candidate.against for candidate in candidates]
+    sound = finite & [candidate.sound for candidate in candidates]
+    for eligible in (good, sound, finite):
+        if eligible.any():
+            return eligible
+    reasons = {reason for candidate in candidates for reason in candidate.against}
+    raise ValueError(
+        "No candidate has a finite criterion. "
+        + (" ".join(sorted(reasons)) or "Correct what criterion returns.")
+    )
+
+
+def _least(values: NDArray, eligible: NDArray) -> int:
+    """The first of the least."""
+    least = values[eligible].min()
+    equal = values <= least + TIE * abs(least)
+    return int(np.flatnonzero(eligible & equal)[0])

@@ -1,0 +1,1 @@
+"""Displays of mixtures, of convergence and of criteria."""

@@ -1,0 +1,1 @@
+"""Many models and numbers of components, fitted together."""

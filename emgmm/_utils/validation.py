@@ -1,0 +1,119 @@
+"""Checks that know nothing of mixtures, and errors that suggest a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
+
+from .inputs import holds_dates
+
+
+@contextmanager
+def restore_on_error(estimator: Any, but: str = "") -> Iterator[None]:
+    """Give the estimator its attributes back, but for one, if the block raises."""
+    attributes = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        if but in vars(estimator):
+            attributes[but] = vars(estimator)[but]
+        vars(estimator).clear()
+        vars(estimator).update(attributes)
+        raise
+
+
+class Names(StrOptions):
+    """Strings that errors list in this order; a set has another in each process."""
+
+    def __init__(self, options: Iterable[str]) -> None:
+        super().__init__(set(options))
+        self.options = tuple(options)
+
+
+class Suggesting:
+    """Validates parameters as scikit-learn does, and suggests names that are near."""
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()  # type: ignore[misc]
+        except InvalidParameterError as error:
+            own: Any = self
+            near = [
+                did_you_mean(value, constraint.options)
+                for name, value in own.get_params(deep=False).items()
+                for constraint in own._parameter_constraints.get(name, ())
+                if isinstance(constraint, StrOptions) and f"{name!r}" in str(error)
+            ]
+            raise InvalidParameterError(f"{error}{''.join(near)}") from None
+
+
+def did_you_mean(value: Any, options: Iterable[str]) -> str:
+    """A question that ends an error: the option nearest to a value, if one is near."""
+    folded = {option.lower(): option for option in options}
+    wanted = value.lower() if isinstance(value, str) else ""
+    near = get_close_matches(wanted, folded, n=1)
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def check_criterion(criterion: Any, values: NDArray, failure: Exception | None) -> None:
+    """Whether a callable has failed for every candidate that it was asked of."""
+    if failure is not None and not np.isfinite(values).any():
+        raise ValueError(
+            f"criterion={criterion!r:.60} raised {failure!r:.200}, and gave no "
+            "candidate a finite number: correct it."
+        ) from failure
+
+
+def shaped(
+    given: ArrayLike, argument: str, label: str, shape: tuple[int, ...]
+) -> NDArray:
+    """Finite numbers of the wanted shape."""
+    numbers = as_numbers(given, argument)
+    if numbers.shape != shape:
+        raise ValueError(
+            f"The parameter '{label}' should have the shape of {shape}, but got "
+            f"{numbers.shape}: reshape {argument}, or change n_components or "
+            "covariance_type to fit it."
+        )
+    return numbers
+
+
+def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
+    """The argument as an array of finite float64 numbers, its own if not copied."""
+    if np.ma.is_masked(given):
+        raise ValueError(
+            f"{argument} has masked values, and needs numbers: replace them, with "
+            "numpy.ma.filled, or leave out what they belong to."
+        )
+    try:
+        raw = np.asarray(given)
+        if given is None or raw.dtype.kind not in "biufO" or holds_dates(raw):
+            raise TypeError("not real numbers")
+        numbers = np.array(raw, dtype=np.float64, copy=copy or None)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{argument} must hold real numbers, got {given!r:.60}: give a "
+            "rectangular array of them."
+        ) from error
+    if not np.isfinite(numbers).all():
+        bad = numbers[~np.isfinite(numbers)].flat[0]
+        raise ValueError(f"{argument} contains {bad}: replace it by a finite number.")
+    return numbers
+
+
+def check_n_samples(n_samples: int, n_features: int) -> int:
+    """A number of rows to draw, of so many features."""
+    most = np.iinfo(np.intp).max // (np.dtype(np.float64).itemsize * n_features)
+    if not isinstance(n_samples, Integral) or not 1 <= n_samples <= most:
+        raise ValueError(
+            f"Invalid value for 'n_samples': {n_samples!r}. Give a whole number from 1 "
+            f"to {most}, as many rows as an array can have."
+        )
+    return int(n_samples)
