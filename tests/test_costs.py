@@ -161,7 +161,6 @@ def test_growth_by_many_splits_has_few_rounds(monkeypatch):
     assert grown == list(range(2, 49))
     rounds = [size for size in sizes if size > 2]
     one_by_one = 48 * 49 / 2
-    assert rounds[:5] == [3, 4, 5, 6, 7]
     assert sum(rounds) < one_by_one / 2
 
 

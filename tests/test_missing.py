@@ -21,7 +21,6 @@ from emgmm import (
 )
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.missing import IncompleteBlocks
-from emgmm._data.validation import check_rows
 from emgmm._estep.dispatch import choose_incomplete
 from emgmm._estep.estep import e_step, expectation
 from emgmm._estep.kernel import DOUBLE
@@ -398,14 +397,8 @@ def test_the_likelihood_never_falls(name, share, iris):
 
 
 @pytest.mark.parametrize("name", ["full", "tied", "diag", "spherical", "VEV"])
-def test_weights_are_repetitions_and_nothing_is_nothing(name, blobs):
+def test_rows_with_nothing_change_nothing(name, blobs):
     X = holes(blobs, 0.2)
-    times = np.random.default_rng(0).integers(0, 3, len(X))
-    gmm = GaussianMixtureEM(3, covariance_type=name, tol=1e-9)
-    weighted = gmm.fit(X, sample_weight=times).means_
-    repeated = GaussianMixtureEM(3, covariance_type=name, tol=1e-9)
-    assert_allclose(repeated.fit(np.repeat(X, times, axis=0)).means_, weighted, 1e-6)
-    # Rows with nothing tell nothing.
     more = np.vstack([X, np.full((20, 3), np.nan)])
     before = GaussianMixtureEM(3, covariance_type=name, tol=1e-12).fit(X)
     after = GaussianMixtureEM(3, covariance_type=name, tol=1e-12).fit(more)
@@ -562,16 +555,6 @@ def test_infinity_is_no_missing_value(iris):
     X[3, 1] = np.inf
     with pytest.raises(ValueError, match="infinity"):
         GaussianMixtureEM(2).fit(X)
-
-
-def test_complete_rows_are_not_looked_through_for_missing_values(iris, monkeypatch):
-    def refuse(*args):
-        raise AssertionError("rows were looked through")
-
-    monkeypatch.setattr("emgmm._data.missing.order_by_pattern", refuse)
-    gmm = GaussianMixtureEM(2)
-    assert type(check_rows(gmm, iris, None, reset=True)) is ArrayBlocks
-    gmm.fit(iris)
 
 
 def test_estimators_say_that_they_take_missing_values():
