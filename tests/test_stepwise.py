@@ -223,7 +223,7 @@ def test_what_is_kept_does_not_grow(begun):
 
 
 def test_a_large_first_batch_is_not_copied(monkeypatch, blobs):
-    monkeypatch.setattr("emgmm._em.stepwise.Gathered.and_of", None)
+    monkeypatch.setattr("emgmm._em.stepwise.StartBuffer.and_of", None)
     weights = np.r_[np.zeros(50), np.ones(250)]
     one = GaussianMixtureEM(2).partial_fit(blobs, sample_weight=weights)
     assert_same_mixture(one, GaussianMixtureEM(2).partial_fit(blobs[50:]), 1e-7, 1e-8)
