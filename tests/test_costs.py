@@ -23,7 +23,8 @@ from emgmm._init.kmeans import kmeans_from_axes
 from emgmm._init.race import best_of_race
 from emgmm._init.starts import STARTS
 from emgmm._init.subsample import _short_run
-from emgmm._model.linalg import MATRICES, WIDE, principal
+from emgmm._model.algebra import MATRICES
+from emgmm._model.linalg import WIDE, principal
 
 N, D = 60, 3000
 OF_SQUARES = ["EII", "VII", "EEI", "VEI", "EVI", "VVI"]
