@@ -30,7 +30,7 @@ def workers(one):
     """Seconds and bytes of a pass, beside those of a pass over rows in memory."""
     rows = rows_of(one)
     mixture = mixture_of(one)
-    in_memory = ArrayBlocks(rows.compute(), np.broadcast_to(1.0, one["n"]))
+    in_memory = ArrayBlocks(rows.compute())
     times = {"in memory": passes(in_memory, mixture, one)}
     with threadpool_limits(1):
         times["in memory, one thread"] = passes(in_memory, mixture, one)

@@ -21,7 +21,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._data.base import NO_ROWS, RowBlocks, RowSource
+from ._data.arrays import RowBlocks
+from ._data.base import NO_ROWS, RowSource
 from ._data.sources import check_blocks, for_rows, refuse_blocks
 from ._data.validation import (
     check_batch,
@@ -1283,7 +1284,7 @@ class GaussianMixtureEM(
             if progress.reached is not None:
                 reached = problem.to_be_published(progress.reached).mixture
                 with suppress(ValueError):  # no fit that goes on could be published
-                    published_arrays(reached, problem.blocks.float_type)
+                    published_arrays(reached, problem.blocks.summary.dtype)
                     self._reached = (self.covariance_type, reached)
             raise
 
@@ -1297,7 +1298,7 @@ class GaussianMixtureEM(
         covar = self._regularization(scale, units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        given = self._order_is_given(family, blocks.n_features)
+        given = self._order_is_given(family, blocks.summary.n_features)
         return EMProblem(blocks, units, covar.bounded(family), options, given)
 
     def _order_is_given(self, family: CovarianceFamily, n_features: int) -> bool:
@@ -1322,7 +1323,7 @@ class GaussianMixtureEM(
         self, problem: EMProblem[RowSource], rows: RowSource
     ) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
-        n_features = rows.n_features
+        n_features = rows.summary.n_features
         known = check_given(
             (self.weights_init, self.means_init, self.precisions_init),
             self.covariance_type,
@@ -1374,15 +1375,15 @@ class GaussianMixtureEM(
             seen, to_block_order, units = (
                 rows,
                 rows.to_block_order,
-                np.ones(rows.n_features),
+                np.ones(rows.summary.n_features),
             )
         elif callable(start):
             seen, units = large_subsample(problem.blocks, n_components), problem.units
             problem, to_block_order = problem.of(seen), seen.to_block_order
         else:
-            labels = check_start(start, np.ones(rows.n_samples), n_components)
+            labels = check_start(start, np.ones(rows.summary.n_samples), n_components)
             return problem.start(labels, n_components)
-        weights = _read_only(seen.to_input_order(seen.sample_weight))
+        weights = _read_only(seen.to_input_order(seen.weights))
         if callable(start):
             X = seen.to_input_order(seen.X)
             X = _read_only(X if (units == 1).all() else X * units)
@@ -1408,16 +1409,16 @@ class GaussianMixtureEM(
 
     def _publish(self, result: EMResult, blocks: RowSource) -> None:
         """Set the attributes of a finished fit."""
-        self._publish_mixture(result.mixture, blocks.float_type)
+        self._publish_mixture(result.mixture, blocks.summary.dtype)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
         # Of the parameters as published: float32 rounds them, their order a sum.
-        rounded = blocks.float_type != np.float64
+        rounded = blocks.summary.dtype != np.float64
         weights = self.weights_ / self.weights_.sum()
         same = replace(result.mixture, weights=weights)
         published = self._mixture() if rounded else same
         if isinstance(blocks, RowBlocks):
-            labels = np.empty(blocks.n_samples, dtype=np.int64)
+            labels = np.empty(blocks.summary.n_samples, dtype=np.int64)
             total = sum_over_rows(blocks, published, log_density, labels)
             self.lower_bound_ = _mean(total)
             self.labels_ = blocks.to_input_order(labels)
@@ -1430,7 +1431,7 @@ class GaussianMixtureEM(
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
-        self.n_samples_seen_ = blocks.weight
+        self.n_samples_seen_ = blocks.summary.weight
         self._forget(OF_STREAM)
 
     def _gather(self, rows: RowBlocks) -> None:
@@ -1438,7 +1439,8 @@ class GaussianMixtureEM(
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
         gathered = getattr(self, "_gathered", StartBuffer())
-        enough = (rows.n_samples if all_count else rows.n_weighted) >= needed
+        known = rows.summary
+        enough = (known.n_samples if all_count else known.n_weighted) >= needed
         if gathered.batches or not enough:
             self._gathered = gathered = gathered.and_of(rows, all_count)
             if gathered.n_rows < needed:
@@ -1469,7 +1471,7 @@ class GaussianMixtureEM(
         with BLAS.held():
             mixture, running = self._published().agreed, self._running_statistics()
             number = running.n_steps + 1
-            share = share_of(self.step, running.weight, rows.weight, number)
+            share = share_of(self.step, running.weight, rows.summary.weight, number)
             self._publish_running(running.blended(rows, mixture, share), mixture, rows)
 
     def _check_same_model(self) -> None:
@@ -1503,7 +1505,8 @@ class GaussianMixtureEM(
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of what has become of a stream."""
-        covar = self._regularization(running.scale(rows.resolution), running.units)
+        scale = running.scale(rows.summary.resolution)
+        covar = self._regularization(scale, running.units)
         family = covar.bounded(FAMILIES[self.covariance_type])
         like = before.in_units(running.units)
         try:

@@ -197,18 +197,24 @@ def test_a_callable_start_sees_a_sample_in_the_users_units(rows, small_samples):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
-def test_a_pass_tells_of_rows_what_is_told_of_them_in_memory(prepare, dtype, rows):
+def test_the_summary_of_blocks_is_that_of_the_rows_in_memory(prepare, dtype, rows):
     X, weights = prepare(rows).astype(dtype), weights_of(rows)
     pairs = list(zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True))
-    outside = check_blocks(GaussianMixtureEM(), pairs, None, reset=True)
-    inside = check_blocks(GaussianMixtureEM(), X, weights, reset=True)
-    sums = ["counts", "weight", "center", "variances", "sizes"]
+    outside = check_blocks(GaussianMixtureEM(), pairs, None, reset=True).summary
+    inside = check_blocks(GaussianMixtureEM(), X, weights, reset=True).summary
+    sums = ["counts", "weight", "center", "variances", "scales"]
     if not inside.incomplete:  # of gaps the diagonal alone is defined
         sums += ["scatter"]
     for name in ["n_samples", "n_weighted", "n_complete", "greatest_weight", *sums]:
         one, other = getattr(outside, name), getattr(inside, name)
         assert_allclose(one, other, rtol=1e-5, atol=1e-3, err_msg=name)
-    for name in ["n_features", "incomplete", "equally_weighted", "dtype", "float_type"]:
+    for name in [
+        "n_features",
+        "incomplete",
+        "equally_weighted",
+        "compute_dtype",
+        "dtype",
+    ]:
         assert getattr(outside, name) == getattr(inside, name), name
 
 

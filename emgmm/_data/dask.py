@@ -20,9 +20,9 @@ from sklearn.utils.validation import validate_data
 from emgmm._utils.cached import cached_property
 from emgmm._utils.inputs import as_rows, validated
 
-from .base import RowBlocks
-from .chunks import ChunkedRows
-from .summary import Chunk
+from .arrays import RowBlocks
+from .chunks import Chunk
+from .out_of_core import ChunkedRows
 from .validation import check_same_weight, check_sample_weight, named
 
 FAN_IN = 8  # sums that are added at a time
@@ -128,7 +128,7 @@ class DaskRows(ChunkedRows):
 
     @property
     def _places(self) -> list[Place]:
-        starts, known = self._starts, vars(self).get("summary")
+        starts, known = self._starts, self.sums_so_far
         n_features = repeat(self.X.shape[1])
         seen = (repeat(None),) * 2 if known is None else (known.n_rows, known.totals)
         return list(map(Place, range(len(starts)), starts, n_features, *seen))

@@ -16,9 +16,10 @@ from sklearn.utils.validation import validate_data
 
 from emgmm._utils.inputs import validated
 
-from .base import RAISED, RowBlocks
-from .chunks import ChunkedRows
-from .summary import Chunk, joined
+from .arrays import RowBlocks
+from .base import RAISED
+from .chunks import Chunk, joined
+from .out_of_core import ChunkedRows
 from .validation import check_map, check_same_weight, check_sample_weight, named
 
 # Bytes of a memory map from which on only a chunk of it is looked at at a time.
@@ -74,11 +75,6 @@ class IterableRows(ChunkedRows):
         for chunk in self._checked():
             yield function(chunk.blocks)
 
-    @property
-    def _known(self) -> bool:
-        """Whether there was a first pass."""
-        return "summary" in vars(self)
-
     def _chunks(self) -> Iterator[Chunk]:
         """Chunks of as many rows each, but for the last."""
         begun: list[Chunk] = []
@@ -103,42 +99,42 @@ class IterableRows(ChunkedRows):
     def _checked(self) -> Iterator[Chunk]:
         """The user's blocks."""
         n_rows, weight = 0, 0.0
+        expected = self.summary.n_samples if self.sums_so_far else None
         for number, block in enumerate(_told_where(self.begin, self.errors)):
             with named(number, n_rows):
                 chunk = self._check(number, *_pair(block))
             n_rows += len(chunk.X)
             weight += chunk.weight
-            if self._known and n_rows > self.n_samples:
+            if expected is not None and n_rows > expected:
                 break
             yield chunk
-        if self._known and n_rows != self.n_samples:
-            more = "more" if n_rows > self.n_samples else n_rows
+        if expected is not None and n_rows != expected:
+            more = "more" if n_rows > expected else n_rows
             raise ValueError(
-                f"X gave {self.n_samples} rows when it was first iterated over, and "
+                f"X gave {expected} rows when it was first iterated over, and "
                 f"{more} later: give an iterable (or a callable that returns an "
                 "iterator) of the same rows each time, or call partial_fit on each "
                 "block."
             )
-        if self._known:
-            check_same_weight("X", weight, self.weight)
+        if expected is not None:
+            check_same_weight("X", weight, self.summary.weight)
 
     def _check(self, number: int, block: Any, sample_weight: Any) -> Chunk:
         """A block as floating-point numbers, with weights."""
         check_map(block)
-        dtype = self.float_type if self._known else [np.float64, np.float32]
-        complete = self._known and not self.incomplete
+        known = self.sums_so_far
+        finite: Any = "allow-nan" if known is None or known.incomplete else True
         X = validated(
             check_array,
             block,
-            dtype=dtype,
+            dtype=known.dtype if known else [np.float64, np.float32],
             ensure_min_samples=0,
-            ensure_all_finite=not (self._known and self.mapped)
-            and (True if complete else "allow-nan"),
+            ensure_all_finite=False if known and self.mapped else finite,
             estimator=self.estimator,
         )
-        if self._known and X.shape[1] != self.n_features:
-            raise ValueError(f"{X.shape[1]} features instead of {self.n_features}.")
-        first = self.reset and number == 0 and not self._known
+        if known and X.shape[1] != len(known.center):
+            raise ValueError(f"{X.shape[1]} features instead of {len(known.center)}.")
+        first = self.reset and number == 0 and not known
         validate_data(self.estimator, block, reset=first, skip_check_array=True)
         return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
 

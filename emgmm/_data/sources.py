@@ -7,10 +7,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from .base import RowBlocks, RowSource
-from .chunks import ChunkedRows
+from .arrays import RowBlocks
+from .base import RowSource
 from .dask import of_dask
 from .iterables import is_iterable_of_blocks, iterated
+from .out_of_core import ChunkedRows
 from .validation import check_rows, check_something_observed, check_total_weight
 
 
@@ -22,12 +23,12 @@ def check_blocks(
     if outside is None:
         return check_rows(estimator, X, sample_weight, reset)
     if reset:
-        if outside.n_samples < 2:
+        if outside.summary.n_samples < 2:
             raise ValueError(
                 "Found array with 1 sample(s) while a minimum of 2 is required: give X "
                 "more rows."
             )
-        check_total_weight(outside.weight)
+        check_total_weight(outside.summary.weight)
         check_something_observed(estimator, outside)
     return outside
 

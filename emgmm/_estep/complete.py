@@ -152,8 +152,9 @@ class Quadratic(Kernel):
         d, moments = len(self.origin), sums.moments.T
         products = self.second.products(moments[:, 1 + d :], d)
         if products is None:
-            shift = blocks.center - self.origin
-            products = (blocks.scatter + blocks.weight * np.outer(shift, shift))[None]
+            rows = blocks.summary
+            shift = rows.center - self.origin
+            products = (rows.scatter + rows.weight * np.outer(shift, shift))[None]
         # The sums of an empty component are zero about any origin: its mean stays.
         occupied = moments[:, :1] > 0
         log_likelihood = sums.log_likelihood
@@ -167,7 +168,7 @@ class Quadratic(Kernel):
             moments[:, 1 : 1 + d],
             products,
             log_likelihood,
-            blocks.weight,
+            blocks.summary.weight,
         )
 
 
@@ -291,4 +292,4 @@ class Whitened(Kernel):
         return self.deviations.moments(features, responsibilities)
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
-        return self.deviations.statistics(sums, blocks.weight)
+        return self.deviations.statistics(sums, blocks.summary.weight)

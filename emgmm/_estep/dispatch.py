@@ -25,7 +25,7 @@ def _kernel(
     mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
 ) -> Kernel:
     """The fastest kernel for such rows that is accurate, where they are near (d,)."""
-    if blocks.incomplete:
+    if blocks.summary.incomplete:
         return choose_incomplete(mixture, blocks, near)
     return choose_kernel(mixture, near, dtype, blocks.workspace)
 
@@ -56,7 +56,8 @@ def choose_incomplete(
     if mixture.covariances.products == "diagonal":
         alone = DiagonalKernel(mixture, workspace, center)
         return alone if alone.is_accurate else alone.fallback_kernel()
-    many = blocks.n_samples > MANY_ROWS * blocks.n_patterns
+    rows = blocks.summary
+    many = rows.n_samples > MANY_ROWS * rows.n_patterns
     if many and len(center) <= MANY_FEATURES:
         swept = PatternKernel(mixture, workspace, center)
         if swept.is_accurate:

@@ -36,12 +36,13 @@ def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
     """
 
     def visit(kernel: Kernel) -> tuple[Statistics, bool]:
-        sums = blocks.sum(partial(e_step, kernel=kernel), rows=kernel.rows)
+        sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
         stats = kernel.statistics(sums, blocks)
         return stats, stats.cancels(kernel.max_cancellation)
 
     with np.errstate(all="ignore"):
-        kernel = _kernel(mixture, blocks, blocks.center, blocks.dtype)
+        rows = blocks.summary
+        kernel = _kernel(mixture, blocks, rows.center, rows.compute_dtype)
         stats, cancels = _within_reach(visit, kernel)
         if not cancels:
             return stats
@@ -53,9 +54,9 @@ def statistics_of_start(
     blocks: RowSource, start: NDArray, n_components: int, products: str
 ) -> Statistics:
     """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
-    if blocks.incomplete:
+    if blocks.summary.incomplete:
         return _statistics_of_incomplete_start(blocks, start, n_components, products)
-    center = blocks.center
+    center = blocks.summary.center
     first = blocks.sum(
         partial(_first_moments, n_components=n_components, center=center), start
     )
@@ -63,8 +64,10 @@ def statistics_of_start(
     base = np.zeros_like(center)
     deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.workspace)
     rows = deviations.rows if start.ndim == 2 else None
-    sums = blocks.sum(partial(_second_moments, deviations=deviations), start, rows=rows)
-    return deviations.statistics(sums, blocks.weight)
+    sums = blocks.sum(
+        partial(_second_moments, deviations=deviations), start, block_length=rows
+    )
+    return deviations.statistics(sums, blocks.summary.weight)
 
 
 def _statistics_of_incomplete_start(
@@ -75,7 +78,7 @@ def _statistics_of_incomplete_start(
     No covariances are known yet: what is missing is taken to be independent of the
     rest, with mean and variance of what the component has of that feature.
     """
-    center, workspace = blocks.center, blocks.workspace
+    center, workspace = blocks.summary.center, blocks.workspace
 
     def of_features(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
         features = observed_features(X, center, workspace)
@@ -85,7 +88,7 @@ def _statistics_of_incomplete_start(
     counts, present, first, second = divided(sums)
     seen, number = present > 0, np.where(present > 0, present, 1.0)
     shifts = np.where(seen, first / number, 0.0)
-    variances = np.where(seen, second / number - shifts**2, blocks.variances)
+    variances = np.where(seen, second / number - shifts**2, blocks.summary.variances)
 
     squares_of = _SQUARES[products]
 
@@ -103,7 +106,7 @@ def _statistics_of_incomplete_start(
     diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)  # of a view
     origin = center + shifts
     deviations = Deviations(products, origin, center, DOUBLE.dtype, workspace)
-    return deviations.statistics(Sums(0.0, moments), blocks.weight)
+    return deviations.statistics(Sums(0.0, moments), blocks.summary.weight)
 
 
 def _first_moments(
