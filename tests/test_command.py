@@ -654,7 +654,7 @@ def test_what_was_written_is_said(run, data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "broken", ["_outputs.SimpleNamespace", "_analysis.write_rows", "_analysis._draw"]
+    "broken", ["outputs.SimpleNamespace", "analysis.write_rows", "analysis._draw"]
 )
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), ValueError()]
@@ -667,7 +667,7 @@ def test_no_file_is_left_behind_if_one_cannot_be_written(
 
     (tmp_path / "l.csv").write_text("as it was")
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(f"emgmm.{broken}", fail)
+    monkeypatch.setattr(f"emgmm._cli.{broken}", fail)
     names = {"out": "l.csv", "impute": "i.csv", "plot": "fit.png", "save": "m.npz"}
     files = [x for key, name in names.items() for x in (f"--{key}", tmp_path / name)]
     assert main([data, "--columns", "0", *ONE, *map(str, files)]) == 2
@@ -724,7 +724,7 @@ def test_it_runs_as_a_module(data):
 def test_arguments_alone_do_not_import_scikit_learn(argv):
     code = (
         "import sys\n"
-        "from emgmm._command import main\n"
+        "from emgmm._cli.command import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "sys.exit(sum(m in sys.modules for m in ('sklearn', 'pandas', 'matplotlib')))"
@@ -836,7 +836,9 @@ def test_an_interrupt_while_modules_are_imported_leaves_no_traceback(data, tmp_p
         "try: os.kill(os.getpid(), signal.SIGINT)\n"
         "except BaseException: raise ImportError('numpy.core failed to import')\n"
     )
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import emgmm._command"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import emgmm._cli.command"
+    )
     argv = [sys.executable, "-c", f"{code} as c; c.run()", data]
     result = subprocess.run(argv, capture_output=True, text=True)
     assert result.returncode == 130

@@ -447,12 +447,6 @@ def test_by_default_the_five_features_that_separate_most_are_drawn():
     assert names == [f"feature {feature}" for feature in (0, 2, 3, 5, 7)]
 
 
-@pytest.mark.parametrize("features", [[4], [-1], ["z"], 1.5, [0, 0], []])
-def test_unknown_features_are_refused(fitted, features):
-    with pytest.raises(ValueError, match="features"):
-        draw(fitted, features=features)
-
-
 @pytest.mark.parametrize(
     "wrong, message",
     [

@@ -106,7 +106,7 @@ def fit_until(gmm, change, X, **weights):
     """Plain EM until the mean log-likelihood changes by less."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            emgmm._estimator, "Progress", lambda *others: SmallChange(0, change)
+            emgmm._gaussian_mixture, "Progress", lambda *others: SmallChange(0, change)
         )
         return gmm.set_params(tol=0, max_iter=20000).fit(X, **weights)
 
