@@ -17,8 +17,14 @@ from .resolution import known_steps, rows_to_look_at, steps_of
 from .summary import Summary, scatter_about
 from .weights import unit_weights
 
+CHUNK_SIZE = 2**22  # numbers
 ROWS_OF_CHUNK = 2**8  # that are kept to see to what values are rounded
 WIDE = 64  # rows that are compared side by side, because short loops take long
+
+
+def chunk_length(n_features: int) -> int:
+    """Rows in a chunk, where that is not the user's choice."""
+    return max(CHUNK_SIZE // n_features, 1)
 
 
 class Chunk(NamedTuple):

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from emgmm._utils.inputs import as_rows, columns_named
+from emgmm._utils.inputs import as_rows, columns_named, validated
 from emgmm._utils.validation import as_numbers
 
 from .arrays import ArrayBlocks, RowBlocks
@@ -144,6 +145,37 @@ def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
             f"row {index}. Give weights of 0 or more."
         )
     return weights
+
+
+def check_chunk(
+    X: Any, finite: bool | str, dtype: np.dtype | None = None, estimator: Any = None
+) -> NDArray:
+    """Rows of a chunk, which may be none, as floating-point numbers."""
+    return validated(
+        check_array,
+        X,
+        dtype=dtype or [np.float64, np.float32],
+        ensure_min_samples=0,
+        ensure_all_finite=finite,
+        estimator=estimator,
+    )
+
+
+def check_n_features(X: NDArray, n_features: int) -> None:
+    """ValueError if a chunk has another number of features than the first."""
+    if X.shape[1] != n_features:
+        raise ValueError(f"{X.shape[1]} features instead of {n_features}.")
+
+
+def check_first_pass(estimator: Any, rows: RowSource) -> None:
+    """ValueError unless rows outside memory, here first read, are enough for a fit."""
+    if rows.summary.n_samples < 2:
+        raise ValueError(
+            "Found array with 1 sample(s) while a minimum of 2 is required: give X "
+            "more rows."
+        )
+    check_total_weight(rows.summary.weight)
+    check_something_observed(estimator, rows)
 
 
 @contextmanager
