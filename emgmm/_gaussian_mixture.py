@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from functools import partial
 from itertools import repeat
 from numbers import Integral, Real
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,9 +29,11 @@ from ._data.validation import (
     check_map,
     check_something_observed,
 )
-from ._em.driver import EMOptions, EMResult, Progress
-from ._em.mstep import Regularization, RidgeRegularization, ScaleRegularization
+from ._em.mstep import MStep
 from ._em.problem import SINGULAR, Begin, EMProblem
+from ._em.progress import Progress
+from ._em.regularization import RidgeRegularization, ScaleRegularization
+from ._em.state import EMOptions, EMResult
 from ._em.stepwise import (
     SCHEDULES,
     START_ITER,
@@ -78,8 +80,6 @@ MOST_STARTS = 2**31 - 1
 OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".split()
 OF_STREAM = ("n_steps_", "_running", "_gathered")
 """What a fit publishes that `partial_fit` does not, and the reverse."""
-
-Rows = TypeVar("Rows", bound=RowSource)
 
 
 class GaussianMixtureEM(
@@ -1274,7 +1274,7 @@ class GaussianMixtureEM(
 
     @contextmanager
     def _kept_if_it_fails(
-        self, problem: EMProblem[RowSource], progress: Progress
+        self, problem: EMProblem, progress: Progress
     ) -> Iterator[None]:
         """Keep where EM has come to, for `warm_start`, if the block raises."""
         try:
@@ -1283,22 +1283,21 @@ class GaussianMixtureEM(
             if progress.reached is not None:
                 reached = problem.to_be_published(progress.reached).mixture
                 with suppress(ValueError):  # no fit that goes on could be published
-                    published_arrays(reached, problem.blocks.float_type)
+                    published_arrays(reached, problem.rows.float_type)
                     self._reached = (self.covariance_type, reached)
             raise
 
-    def _problem(self, rows: Rows) -> EMProblem[Rows]:
+    def _problem(self, rows: RowSource) -> EMProblem:
         """What is to be fitted, and how."""
         family = FAMILIES[self.covariance_type]
         return self._problem_in_units(*rows.in_units(family.by_feature))
 
-    def _problem_in_units(self, blocks: Rows, units: NDArray) -> EMProblem[Rows]:
-        family, scale = FAMILIES[self.covariance_type], ScaleRegularization.to(blocks)
-        covar = self._regularization(scale, units)
-        accelerated = self.acceleration is not None
-        options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        given = self._order_is_given(family, blocks.n_features)
-        return EMProblem(blocks, units, covar.bounded(family), options, given)
+    def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
+        """What is to be fitted, and how, of rows that are in units already."""
+        mstep = self._mstep(ScaleRegularization.to(rows), units)
+        options = EMOptions(self.tol, self.max_iter, self.acceleration is not None)
+        given = self._order_is_given(mstep.family, rows.n_features)
+        return EMProblem(rows, units, mstep, options, given)
 
     def _order_is_given(self, family: CovarianceFamily, n_features: int) -> bool:
         """Whether the start says which component is which."""
@@ -1309,18 +1308,15 @@ class GaussianMixtureEM(
             or self._previous_mixture(family, n_features) is not None
         )
 
-    def _regularization(
-        self, scale: ScaleRegularization, units: NDArray
-    ) -> Regularization:
-        """What is added to variances, in such units (d,)."""
+    def _mstep(self, scale: ScaleRegularization, units: NDArray) -> MStep:
+        """The M-step of the model, in such units (d,)."""
         by_scale = isinstance(self.reg_covar, str)
-        return (
+        added = (
             scale if by_scale else RidgeRegularization(self.reg_covar / units / units)
         )
+        return MStep.of(FAMILIES[self.covariance_type], added, scale)
 
-    def _starts(
-        self, problem: EMProblem[RowSource], rows: RowSource
-    ) -> Iterator[Begin]:
+    def _starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
         n_features = rows.n_features
         known = check_given(
@@ -1346,7 +1342,7 @@ class GaussianMixtureEM(
             yield begin if as_is else partial(break_symmetry, problem, begin)
 
     def _named_or_own_starts(
-        self, problem: EMProblem[RowSource], rows: RowSource
+        self, problem: EMProblem, rows: RowSource
     ) -> Iterator[Begin]:
         """What makes the mixtures of `init_params`, for each of the `n_init` starts."""
         start, n_components = self.init_params, self.n_components
@@ -1363,7 +1359,7 @@ class GaussianMixtureEM(
 
     def _own_start(
         self,
-        problem: EMProblem[RowSource],
+        problem: EMProblem,
         rows: RowSource,
         rng: np.random.RandomState,
         progress: Progress,
@@ -1377,7 +1373,7 @@ class GaussianMixtureEM(
                 np.ones(rows.n_features),
             )
         elif callable(start):
-            seen, units = large_subsample(problem.blocks, n_components), problem.units
+            seen, units = large_subsample(problem.rows, n_components), problem.units
             problem, to_block_order = problem.of(seen), seen.to_block_order
         else:
             labels = check_start(start, np.ones(rows.n_samples), n_components)
@@ -1455,7 +1451,7 @@ class GaussianMixtureEM(
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
             best = problem.numbered(problem.best(results.kept).mixture)
-            running = StreamState.begun(problem.blocks, best, problem.units)
+            running = StreamState.begun(problem.sample, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
     def _rows_to_start(self) -> int:
@@ -1503,12 +1499,11 @@ class GaussianMixtureEM(
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of what has become of a stream."""
-        covar = self._regularization(running.scale(rows.resolution), running.units)
-        family = covar.bounded(FAMILIES[self.covariance_type])
-        like = before.in_units(running.units)
+        mstep = self._mstep(running.scale(rows.resolution), running.units).inexact
+        near = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):
-                mixture, _ = covar.step(running.statistics, family.inexact, like, None)
+                mixture = mstep.estimate(running.statistics, near)
         except np.linalg.LinAlgError as error:
             raise ValueError(SINGULAR) from error
         means = np.asarray(getattr(self, "means_", rows.X))

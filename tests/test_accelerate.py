@@ -14,7 +14,7 @@ from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.validation import check_sample_weight
 from emgmm._em.acceleration import MEMORY, AndersonAcceleration
-from emgmm._em.mstep import m_step
+from emgmm._em.maximization import m_step
 from emgmm._estep.estep import expectation, statistics_of_start
 from emgmm._model.families import MODELS
 from emgmm._utils.threads import BLAS

@@ -10,8 +10,12 @@ from conftest import MODEL_NAMES, log_joint, make_blobs
 from numpy.testing import assert_allclose
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.driver import EMOptions, Progress, run_em
-from emgmm._em.mstep import RidgeRegularization, ScaleRegularization, m_step
+from emgmm._em.maximization import m_step
+from emgmm._em.mstep import MStep
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.regularization import RidgeRegularization, ScaleRegularization
+from emgmm._em.state import EMOptions
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import FAMILIES, MODELS
 
@@ -101,13 +105,13 @@ def test_families_are_given_the_covariances_before(soft, name):
     family = replace(MODELS[name], estimate=spy, estimate_inexact=None)
     blocks = ArrayBlocks(X, np.ones(len(X)))
     first = m_step(statistics(family, responsibilities, X), family, 1e-6)
-    options = EMOptions(
-        0.0,
-        3,
+    mstep = MStep.of(
+        family,
         RidgeRegularization(np.full(3, 1e-6)),
         ScaleRegularization(*np.zeros((3, 3))),
     )
-    run_em(blocks, first, family, options, Progress(0, 1))
+    problem = EMProblem(blocks, np.ones(3), mstep, EMOptions(0.0, 3))
+    problem.run(first, Progress(0, 1))
     assert seen[0] is None
     assert seen[1] is first.covariances
     assert len(seen) >= 4 and None not in seen[1:]
