@@ -29,11 +29,13 @@ from ._data.validation import (
     check_map,
     check_something_observed,
 )
+from ._em.checkpoint import checkpoint_of, resumed
 from ._em.mstep import MStep
 from ._em.problem import SINGULAR, Begin, EMProblem
 from ._em.progress import Progress
 from ._em.regularization import RidgeRegularization, ScaleRegularization
-from ._em.state import EMOptions, EMResult
+from ._em.result import EMOptions, EMResult
+from ._em.state import EMState
 from ._em.stepwise import (
     SCHEDULES,
     START_ITER,
@@ -1250,7 +1252,7 @@ class GaussianMixtureEM(
     def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
         """Run EM from every start and publish the best; what is degenerate in it."""
         with BLAS.held():
-            problem = self._problem(rows)
+            problem, starts = self._problem_and_starts(rows)
 
         def published(result: EMResult) -> dict[str, Any]:
             """The attributes that a fit would have if it ended here."""
@@ -1260,10 +1262,12 @@ class GaussianMixtureEM(
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
         with self._kept_if_it_fails(problem, progress):
-            results = problem.runs(self._starts(problem, rows), progress)
+            results = problem.runs(starts, progress)
             with BLAS.held():
                 best = progress.reached = problem.best(results.kept)
                 self._publish(problem.to_be_published(best), rows)
+                if best.state is not None:
+                    self._checkpoint = checkpoint_of(problem, best.state)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
                     if bounds is best.lower_bounds
@@ -1271,6 +1275,18 @@ class GaussianMixtureEM(
                     for bounds in results.lower_bounds
                 ]
                 return problem.defects(problem.numbered(best.mixture))
+
+    def _problem_and_starts(
+        self, rows: RowSource
+    ) -> tuple[EMProblem, Iterable[Callable[[Progress], Parameters | EMState]]]:
+        """What is fitted, and where from: the last fit, if it goes on, or starts."""
+        problem = self._problem(rows)
+        checkpoint = getattr(self, "_checkpoint", None)
+        if self.warm_start and checkpoint and not hasattr(self, "_reached"):
+            last = resumed(problem, self.n_components, checkpoint, vars(self))
+            if last is not None:
+                return last[0], [lambda progress: last[1]]
+        return problem, self._starts(problem, rows)
 
     @contextmanager
     def _kept_if_it_fails(
@@ -1295,7 +1311,9 @@ class GaussianMixtureEM(
     def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
         """What is to be fitted, and how, of rows that are in units already."""
         mstep = self._mstep(ScaleRegularization.to(rows), units)
-        options = EMOptions(self.tol, self.max_iter, self.acceleration is not None)
+        options = EMOptions(
+            self.tol, self.max_iter, self.acceleration is not None, self.warm_start
+        )
         given = self._order_is_given(mstep.family, rows.n_features)
         return EMProblem(rows, units, mstep, options, given)
 
@@ -1529,7 +1547,7 @@ class GaussianMixtureEM(
             setattr(self, name, array)
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
-        self._forget(["_reached"])
+        self._forget(["_reached", "_checkpoint"])
 
     @property
     def _family(self) -> CovarianceFamily:

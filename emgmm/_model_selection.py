@@ -19,7 +19,7 @@ from ._data.base import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
 from ._em.problem import SINGULAR, EMProblem
-from ._em.state import EMResult
+from ._em.result import EMResult
 from ._estep.predict import classification_score, sum_over_rows
 from ._gaussian_mixture import GaussianMixtureEM
 from ._model.families import FAMILIES, MODELS

@@ -156,7 +156,7 @@ def test_growth_by_many_splits_has_few_rounds(monkeypatch):
         sizes.append(n_components)
         return short_run(problem, rows, n_components, n_iter)
 
-    monkeypatch.setattr("emgmm._init.subsample._short_run", counted)
+    monkeypatch.setattr("emgmm._init.split._short_run", counted)
     grown = [shares.shape[1] for shares in _split.growth(problem_of(X, 48), 48)]
     assert grown == list(range(2, 49))
     rounds = [size for size in sizes if size > 2]

@@ -15,7 +15,7 @@ from emgmm._em.mstep import MStep
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
 from emgmm._em.regularization import RidgeRegularization, ScaleRegularization
-from emgmm._em.state import EMOptions
+from emgmm._em.result import EMOptions
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import FAMILIES, MODELS
 

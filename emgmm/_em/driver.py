@@ -6,7 +6,8 @@ from emgmm._data.base import RowSource
 from emgmm._estep.estep import expectation
 
 from .progress import Progress
-from .state import EMResult, EMState
+from .result import EMResult
+from .state import EMState
 
 
 def run_em(
@@ -14,10 +15,11 @@ def run_em(
 ) -> EMResult:
     """Where EM comes to within so many iterations (Dempster, Laird & Rubin 1977).
 
-    One pass over the rows per iteration, and one to begin with: the E-step that ends an
-    iteration scores its mixture.
+    One pass over the rows per iteration, and one to begin with unless the state knows
+    its outcome: the E-step that ends an iteration scores its mixture.
     """
-    state.accept(expectation(rows, state.propose()))
+    if not state.is_scored:
+        state.accept(expectation(rows, state.propose()))
     for _ in range(max_iter):
         proposed = state.propose()
         if state.converged:

@@ -24,7 +24,8 @@ from .driver import run_em
 from .mstep import MStep
 from .progress import Progress
 from .regularization import ENOUGH_EQUAL, VANISHED, VARIANCE_OF_ROUNDING
-from .state import EMOptions, EMResult, EMState
+from .result import EMOptions, EMResult
+from .state import EMState
 
 SINGULAR = (
     "Fitting the mixture model failed because some components have ill-defined "
@@ -103,14 +104,22 @@ class EMProblem:
         mstep = self.mstep.inexact if near else self.mstep
         return mstep.estimate(statistics, near)
 
-    def run(self, start: Parameters, progress: Progress) -> EMResult:
-        """Where EM comes to from a mixture. LinAlgError where it becomes singular."""
-        single = self.rows.dtype == np.float32
+    def run(self, start: Parameters | EMState, progress: Progress) -> EMResult:
+        """Where EM comes to from a mixture, or from the state of an earlier run.
+
+        LinAlgError where it becomes singular.
+        """
+        single, state = self.rows.dtype == np.float32, start
+        if isinstance(state, Parameters):
+            state = EMState(state, self.mstep, self.options, single)
         with BLAS.held():
-            state = EMState(start, self.mstep, self.options, single)
             return run_em(self.rows, state, self.options.max_iter, progress)
 
-    def runs(self, starts: Iterable[Begin], progress: Progress) -> Runs:
+    def runs(
+        self,
+        starts: Iterable[Callable[[Progress], Parameters | EMState]],
+        progress: Progress,
+    ) -> Runs:
         """Results of those starts that do not fail."""
         results, failure = Runs([], []), None
         for number, start in enumerate(starts):

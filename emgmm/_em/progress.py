@@ -9,7 +9,7 @@ from typing import Any
 
 from emgmm._utils.callbacks import Tasks
 
-from .state import EMResult
+from .result import EMResult
 
 
 @dataclass

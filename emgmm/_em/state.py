@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
+from emgmm._model.covariances import Covariances
 from emgmm._model.parameters import Parameters
 
 from .acceleration import EPS, AndersonAcceleration
 from .coordinates import coordinates
 from .mstep import MStep
 from .regularization import DEGENERATE
+from .result import EMOptions, EMResult
 
 # Relative, of a log-likelihood: by more than this it does not fall.
 ROUNDING, ROUNDING_OF_FLOAT32 = 64 * EPS, 1e-7
 WORSE = 10.0  # times as much, by which a mixture is worse than the best
 NOISE_OF_FLOAT32 = 4e-5  # in steps of EM
+SAME = 1e-9  # share of the rows by which counts of the same rows may differ
 NEGLIGIBLE = 1e-3  # share of variances that may be added where steps are lengthened
-
-
-@dataclass(frozen=True)
-class EMOptions:
-    """When EM stops, and whether it takes longer steps than its own."""
-
-    tol: float
-    max_iter: int
-    accelerated: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class EMResult:
-    """Where one run of EM ended.
-
-    ``lower_bounds`` holds the mean log-likelihood of the start and after each
-    iteration, of the best mixture until then (of the last, if ``reg_covar`` is a
-    number): the last entry is that of ``mixture``.
-    """
-
-    mixture: Parameters
-    lower_bounds: list[float]
-    converged: bool
-
-    @property
-    def lower_bound(self) -> float:
-        return self.lower_bounds[-1]
-
-    @property
-    def n_iter(self) -> int:
-        return len(self.lower_bounds) - 1
 
 
 class Step(NamedTuple):
@@ -77,6 +49,7 @@ class EMState:
         self._mstep = mstep.inexact if options.accelerated else mstep
         self._mixture = self._best = start
         self._statistics: Statistics | None = None
+        self._counts = np.zeros(0)
         self._reached = -np.inf
         self._bounds: list[float] = []
         self._anderson = AndersonAcceleration()
@@ -85,11 +58,17 @@ class EMState:
         self._longer: NDArray | None = None
         self._proposed: Step | None = None
         self._at_rest = False
+        self._n_iter_before = 0
 
     @property
     def n_iter(self) -> int:
-        """Iterations so far."""
-        return max(len(self._bounds) - 1, 0)
+        """Iterations so far, with those of the runs that this one goes on from."""
+        return self._n_iter_before + max(len(self._bounds) - 1, 0)
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether the statistics under the mixture that has been reached are known."""
+        return self._statistics is not None
 
     @property
     def converged(self) -> bool:
@@ -101,7 +80,8 @@ class EMState:
     @property
     def result(self) -> EMResult:
         """What is published if EM ends here."""
-        return EMResult(self._best, self._bounds, self.converged)
+        state = self if self._options.resumable else None
+        return EMResult(self._best, self._bounds, self.converged, state)
 
     @np.errstate(all="ignore")
     def look_ahead(self) -> None:
@@ -141,7 +121,7 @@ class EMState:
         """Take in the statistics of the rows under the mixture that was proposed."""
         reached, step = statistics.log_likelihood / statistics.weight, self._proposed
         if step is None:
-            self._statistics, self._reached = statistics, reached
+            self._take_in(statistics, reached)
             self._bounds = [reached]
             return
         falls = self._below(reached, self._reached)
@@ -153,7 +133,7 @@ class EMState:
         else:
             self._anderson.accepted(step.vector, longer=step is not self._own)
             self._mixture, self._mstep, self._own = step.mixture, self._following, None
-            self._statistics, self._reached = statistics, reached
+            self._take_in(statistics, reached)
         self._keep_best()
 
     def conclude(self) -> EMResult:
@@ -162,6 +142,49 @@ class EMState:
             with suppress(np.linalg.LinAlgError):  # of a step that is not taken
                 self.look_ahead()
         return self.result
+
+    def resumes(self, statistics: Statistics) -> bool:
+        """Whether statistics of the mixture are those that an earlier run ended with.
+
+        If so, they are taken in; otherwise there are other rows now.
+        """
+        reached = statistics.log_likelihood / statistics.weight
+        is_same = not (
+            self._below(reached, self._reached) or self._below(self._reached, reached)
+        ) and np.allclose(statistics.counts, self._counts, 0, SAME * statistics.weight)
+        if is_same:
+            self._statistics = statistics
+        return is_same
+
+    def to_values(self) -> dict[str, Any]:
+        """What it takes to go on from here, as plain values."""
+        best = None if self._best is self._mixture else _to_values(self._best)
+        return {
+            "mixture": _to_values(self._mixture),
+            "best": best,
+            "counts": self._counts,
+            "reached": self._reached,
+            "bound": self._bounds[-1],
+            "n_iter": self.n_iter,
+            "at_rest": self._at_rest,
+            "added": self._mstep.added,
+            "acceleration": self._anderson.to_values(),
+        }
+
+    @classmethod
+    def from_values(
+        cls, values: dict[str, Any], mstep: MStep, options: EMOptions, single: bool
+    ) -> Self:
+        """The state with such values; ``resumes`` adds the statistics."""
+        storage, best = mstep.family.storage, values["best"]
+        mixture = _from_values(values["mixture"], storage)
+        state = cls(mixture, replace(mstep, added=values["added"]), options, single)
+        state._best = mixture if best is None else _from_values(best, storage)
+        state._counts, state._reached = values["counts"], values["reached"]
+        state._bounds, state._n_iter_before = [values["bound"]], values["n_iter"]
+        state._at_rest = values["at_rest"] and options.tol > 0
+        state._anderson = AndersonAcceleration.from_values(values["acceleration"])
+        return state
 
     def _lengthened(self) -> Step | None:
         """A step longer than EM's, if there is one that leads to a mixture."""
@@ -181,6 +204,11 @@ class EMState:
         """Whether it is less, by more than rounding, or not a number."""
         rounding = ROUNDING_OF_FLOAT32 if self._single else ROUNDING
         return not bound >= other - margin * rounding * max(abs(other), 1.0)
+
+    def _take_in(self, statistics: Statistics, reached: float) -> None:
+        """Statistics under the mixture from which the next step begins."""
+        self._statistics, self._reached = statistics, reached
+        self._counts = statistics.counts
 
     def _rests(self, reached: float) -> bool:
         """Whether EM ends as its own step has lowered the likelihood to this.
@@ -202,3 +230,16 @@ class EMState:
         else:
             self._best = self._mixture
             self._bounds.append(self._reached)
+
+
+def _to_values(mixture: Parameters) -> tuple[NDArray, ...]:
+    """The arrays of a mixture: weights, means, covariances and their factors."""
+    covariances = mixture.covariances
+    factors = covariances.precisions_cholesky
+    return mixture.weights, mixture.means, covariances.values, factors
+
+
+def _from_values(values: tuple[NDArray, ...], storage: type[Covariances]) -> Parameters:
+    """The mixture of such arrays."""
+    weights, means, covariances, factors = values
+    return Parameters(weights, means, storage(covariances, factors, *means.shape))

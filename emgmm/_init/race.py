@@ -10,7 +10,7 @@ import numpy as np
 
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
-from emgmm._em.state import EMResult
+from emgmm._em.result import EMResult
 
 RACE_NUMBERS = 2**22  # densities of rows that a start computes at most in a race, ...
 RACE_ITER = 200  # ... in so many iterations at most, ...

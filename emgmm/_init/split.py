@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
-from emgmm._em.state import EMResult
+from emgmm._em.result import EMResult
 from emgmm._estep.predict import responsibilities_of
 from emgmm._model.families import MODELS
 from emgmm._model.parameters import Parameters

@@ -11,7 +11,7 @@ from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.base import RowBlocks, RowSource
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
-from emgmm._em.state import EMResult
+from emgmm._em.result import EMResult
 from emgmm._estep.conditional import imputed
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.families import MODELS

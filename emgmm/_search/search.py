@@ -26,7 +26,7 @@ from sklearn.utils.parallel import delayed
 from emgmm._data.base import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
-from emgmm._em.state import EMResult
+from emgmm._em.result import EMResult
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import responsibilities_of
 from emgmm._estep.statistics import Statistics
