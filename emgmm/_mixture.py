@@ -35,22 +35,22 @@ Seed = int | np.random.RandomState | None
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Mixture:
-    """A Gaussian mixture as a distribution: immutable, and known without data.
+    """A Gaussian mixture as a probability distribution, which cannot be modified.
 
-    Fitted estimators have theirs as `mixture_`. What depends on some features only is
-    a mixture too: `marginal`, where nothing is known of the others; `conditional`,
-    where these have known values.
+    Fitted estimators provide theirs as `mixture_`. The distribution of some of the
+    features is a mixture as well: `marginal` returns it where nothing is known about
+    the other features, and `conditional` where their values are known.
 
     Parameters
     ----------
     weights : array-like of shape (n_components,)
-        Weights of the components, with a sum of one.
+        Weights of the components, which sum to one.
     means : array-like of shape (n_components, n_features)
         Means of the components.
     covariances : array-like of shape (n_components, n_features, n_features)
         Covariance matrices of the components.
     feature_names : iterable of str, default=None
-        Names by which features can be chosen, besides by their indices.
+        Names of the features, each different, by which methods can choose them.
 
     Attributes
     ----------
@@ -59,33 +59,35 @@ class Mixture:
     means : ndarray of shape (n_components, n_features)
         Means of the components.
     covariances : ndarray of shape (n_components, n_features, n_features)
-        Covariance matrices of the components, whatever the model.
+        Covariance matrices of the components, in full for every model.
     feature_names : tuple of str or None
-        Names of the features.
+        Names of the features, if they have any.
     n_components, n_features : int
         Numbers of components and of features.
     mean : ndarray of shape (n_features,)
         Mean of the whole mixture.
     covariance : ndarray of shape (n_features, n_features)
-        Covariance of the whole mixture: within components and between them.
+        Covariance of the whole mixture, within components and between them.
 
     Raises
     ------
     ValueError
-        If a shape is wrong, the weights do not sum to one, or a matrix is not
-        symmetric and positive definite.
+        If a shape is wrong, the weights do not sum to one, a covariance matrix is not
+        symmetric and positive definite, or `feature_names` are not different strings,
+        one for each feature.
 
     See Also
     --------
     GaussianMixtureEM.mixture_ : The mixture that an estimator has fitted.
-    GaussianMixtureEM.conditional_mean : Some features from others, for many rows.
+    GaussianMixtureEM.conditional_mean : Predict features from others, for many rows.
 
     Notes
     -----
-    Arrays are read-only copies: nothing that is done to them alters the mixture. Two
-    mixtures are equal (``==``) only if they are the same object; how far others are
-    apart `kl_divergence` tells. Features are chosen by index (from the end if negative,
-    as in numpy) or by name; one of them, or several in a list.
+    The arrays are read-only copies, so the mixture cannot be modified through them.
+    Two mixtures are equal (``==``) only if they are the same object; `kl_divergence`
+    measures how far apart two distributions are. Features are chosen by index
+    (negative ones count from the end, as in NumPy) or by name, one alone or several in
+    a list.
 
     Examples
     --------
@@ -123,7 +125,7 @@ class Mixture:
         _fill(self, parameters, check_names(feature_names, sizes[1]))
 
     def __repr__(self) -> str:
-        """Its sizes, and the names of its features."""
+        """The numbers of components and features, and the names of the features."""
         names = self.feature_names
         named = "" if names is None else f", feature_names={list(names)}"
         sizes = f"n_components={self.n_components}, n_features={self.n_features}"
@@ -162,19 +164,20 @@ class Mixture:
     @property
     def covariance(self) -> NDArray:
         """Covariance of the whole mixture (n_features, n_features)."""
-        with np.errstate(over="ignore"):  # what is too large is infinite
+        with np.errstate(over="ignore"):  # beyond the largest number is infinity
             deviations = self.means - self.mean
             between = (self.weights * deviations.T) @ deviations
             within = np.tensordot(self.weights, self.covariances, axes=1)
             return _read_only(within + between)
 
     def log_density(self, X: ArrayLike) -> NDArray:
-        """Logarithm of the density at each row.
+        """Compute the logarithm of the density at each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows. Of a row with NaN it is the density of what the row has.
+            The rows. NaN is a missing value: the density is then the marginal one of
+            the features that the row has values for.
 
         Returns
         -------
@@ -184,8 +187,8 @@ class Mixture:
         Raises
         ------
         ValueError
-            If `X` is not valid, has another number of features, or columns of other
-            names.
+            If `X` is not valid, has the wrong number of features, or has columns whose
+            names are not `feature_names`.
 
         Examples
         --------
@@ -199,21 +202,21 @@ class Mixture:
     def sample(
         self, n_samples: int = 1, random_state: Seed = None
     ) -> tuple[NDArray, NDArray]:
-        """Draw rows.
+        """Draw random rows from the mixture.
 
         Parameters
         ----------
         n_samples : int, default=1
             Number of rows, at least 1.
         random_state : int, RandomState instance or None, default=None
-            Seed of this draw; None draws from numpy's global state.
+            Seed of the draw; None uses NumPy's global random state.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
             The rows, grouped by component.
         y : ndarray of shape (n_samples,)
-            Component of each row.
+            The component that each row was drawn from.
 
         Raises
         ------
@@ -231,22 +234,22 @@ class Mixture:
         return self._parameters.sample(self._check_n_samples(n_samples), rng)
 
     def marginal(self, features: Features) -> Mixture:
-        """The distribution of some features, whatever the others.
+        """Return the distribution of some features, whatever the others are.
 
         Parameters
         ----------
         features : int, str, or list of int or str
-            Features by index or by name. They are the result's in this order.
+            Features to keep, by index or name, in the order that the result has them.
 
         Returns
         -------
         Mixture
-            Of these features.
+            The mixture of these features.
 
         Raises
         ------
         ValueError
-            If a feature is unknown, or chosen twice, or none is.
+            If a feature does not exist or is chosen twice, or if none is chosen.
 
         Examples
         --------
@@ -261,28 +264,28 @@ class Mixture:
         return make_mixture(self._parameters.marginal(chosen), self._names(chosen))
 
     def conditional(self, features: Features, values: ArrayLike) -> Mixture:
-        """The distribution of the other features, where some have known values.
+        """Return the distribution of the other features, where some have known values.
 
-        Components are weighted by how probable they make the values; their means are
-        on the regressions on the features given.
+        Each component is weighted by how probable it makes the known values, and its
+        mean is what its linear regression on them predicts.
 
         Parameters
         ----------
         features : int, str, or list of int or str
-            Features that are given, by index or by name.
-        values : float or array-like of shape (n_given,)
-            Their values.
+            Features whose values are known, by index or name.
+        values : float or array-like of shape (n_known,)
+            Their values, in the same order.
 
         Returns
         -------
         Mixture
-            Of the other features, in their order here.
+            The mixture of the other features, in their original order.
 
         Raises
         ------
         ValueError
-            If a feature is unknown, or chosen twice, if none or all are, or if there
-            is not one finite value for each.
+            If a feature does not exist or is chosen twice, if none or all are chosen,
+            or if `values` does not have one finite value for each of them.
 
         Examples
         --------
@@ -292,35 +295,36 @@ class Mixture:
         >>> conditional.mean, conditional.covariance
         (array([3.]), array([[2.75]]))
         """
-        given, others = split_features(
+        known, others = split_features(
             features, self.n_features, self.feature_names, "features"
         )
         row = np.atleast_1d(as_numbers(values, "values"))
-        if row.shape != given.shape:
+        if row.shape != known.shape:
             raise ValueError(
-                f"values has the shape {row.shape}, features are {len(given)}: give "
-                "one value for each of them."
+                f"values has the shape {row.shape}, but the number of chosen features "
+                f"is {len(known)}: pass one value for each of them."
             )
-        parameters = Regression.of(self._parameters, given, others).at(row)
+        parameters = Regression.of(self._parameters, known, others).at(row)
         return make_mixture(parameters, self._names(others))
 
     def cdf(self, x: ArrayLike) -> NDArray | np.float64:
-        """Probability of values up to `x`, for a mixture of one feature.
+        """Compute the cumulative distribution function of a mixture of one feature.
 
         Parameters
         ----------
         x : float or array-like of any shape
-            Where to tell it.
+            Points at which to evaluate it.
 
         Returns
         -------
         float or ndarray of the shape of `x`
-            Probabilities; NaN where `x` is NaN, as in SciPy.
+            Probabilities of values up to `x`; NaN where `x` is NaN, as in SciPy.
 
         Raises
         ------
         ValueError
-            If there are several features, or `x` holds something else than numbers.
+            If the mixture has more than one feature, or `x` contains something other
+            than numbers.
 
         Examples
         --------
@@ -333,7 +337,7 @@ class Mixture:
         return cdf(values.ravel(), self._parameters).reshape(values.shape)[()]
 
     def quantile(self, q: ArrayLike) -> NDArray | np.float64:
-        """Value up to which there is a probability `q`, for a mixture of one feature.
+        """Compute quantiles, the inverse of `cdf`, of a mixture of one feature.
 
         Parameters
         ----------
@@ -343,12 +347,13 @@ class Mixture:
         Returns
         -------
         float or ndarray of the shape of `q`
-            Quantiles; minus infinity for 0, infinity for 1.
+            Values that the feature does not exceed with probability `q`: minus
+            infinity for 0, infinity for 1.
 
         Raises
         ------
         ValueError
-            If there are several features, or `q` is not within 0 and 1.
+            If the mixture has more than one feature, or `q` is not between 0 and 1.
 
         Examples
         --------
@@ -361,7 +366,7 @@ class Mixture:
         if (probabilities < 0).any() or (probabilities > 1).any():
             raise ValueError(
                 f"q has values from {probabilities.min():g} to "
-                f"{probabilities.max():g}: give probabilities from 0 to 1."
+                f"{probabilities.max():g}: pass probabilities from 0 to 1."
             )
         out = np.where(probabilities > 0, np.inf, -np.inf)
         within = (probabilities > 0) & (probabilities < 1)
@@ -369,20 +374,21 @@ class Mixture:
         return out[()]
 
     def entropy(self, n_samples: int = 10_000, random_state: Seed = None) -> Estimate:
-        """Differential entropy, by sampling, with its standard error.
+        """Estimate the differential entropy by sampling, with its standard error.
 
-        It is that of the weights, plus the mean of the components', less the mean
-        entropy of the posterior probabilities of components. Only the last is
-        sampled, in fixed shares from the components: with one component, the result
-        is exact, and with components far apart nearly so.
+        The entropy is that of the weights, plus the mean entropy of the components,
+        minus the mean entropy of the components' posterior probabilities. Only the
+        last term is sampled, by rows from every component in proportion to its weight:
+        the result is exact for one component, and nearly exact for components that
+        hardly overlap.
 
         Parameters
         ----------
         n_samples : int, default=10000
-            Number of rows drawn, about; ten at least from each component.
-            With fewer than some 300 the error is itself too uncertain to rely on.
+            Approximate number of rows to draw; at least 10 come from each component.
+            With fewer than about 300, the standard error itself is unreliable.
         random_state : int, RandomState instance or None, default=None
-            Seed of the draw.
+            Seed of the draw; None uses NumPy's global random state.
 
         Returns
         -------
@@ -409,27 +415,27 @@ class Mixture:
     def kl_divergence(
         self, other: Mixture, n_samples: int = 10_000, random_state: Seed = None
     ) -> Estimate:
-        """Kullback-Leibler divergence from `other`, by sampling, with its error.
+        """Estimate the Kullback-Leibler divergence from `other` by sampling.
 
-        The mean of log(p / q) over this distribution p, where q is the other's
-        density. Half of the rows are drawn from either, and every term is zero or
-        more: the result is exactly zero for equal distributions, and its variance is
-        finite.
+        It is the mean of log(p / q) under this mixture, where p is its density and q
+        that of the other. Half of the rows are drawn from each of the two, and no term
+        of the estimate is negative: the result is exactly zero for equal
+        distributions, and its variance is finite.
 
         Parameters
         ----------
         other : Mixture
             A mixture of the same features.
         n_samples : int, default=10000
-            Number of rows drawn, about; ten at least from each component.
-            With fewer than some 300 the error is itself too uncertain to rely on.
+            Approximate number of rows to draw; at least 10 come from each component.
+            With fewer than about 300, the standard error itself is unreliable.
         random_state : int, RandomState instance or None, default=None
-            Seed of the draw.
+            Seed of the draw; None uses NumPy's global random state.
 
         Returns
         -------
         value : float
-            The divergence, in nats; not negative.
+            The divergence, in nats; never negative.
         error : float
             Its standard error.
 
@@ -438,8 +444,8 @@ class Mixture:
         TypeError
             If `other` is not a `Mixture`.
         ValueError
-            If it has other features, or `n_samples` is not a whole number of 1 or
-            more.
+            If it does not have the same features, or `n_samples` is not a whole number
+            of 1 or more.
 
         Examples
         --------
@@ -458,39 +464,41 @@ class Mixture:
         return kl_divergence(self._parameters, other._parameters, n_samples, rng)
 
     def _names(self, features: NDArray) -> tuple[str, ...] | None:
-        """Names of some of the features."""
+        """Names of some of the features; None if they have none."""
         names = self.feature_names
         return None if names is None else tuple(names[index] for index in features)
 
     def _check_n_samples(self, n_samples: int) -> int:
+        """The number of rows to draw, if it is one."""
         return check_n_samples(n_samples, self.n_features)
 
     def _check_one_feature(self, method: str) -> None:
-        """Whether there is an order of values."""
+        """Raise if there are several features, so that values have no order."""
         if self.n_features > 1:
             raise ValueError(
-                f"{method} is for one feature, and there are {self.n_features}: take "
-                f"marginal(feature).{method} or conditional(features, values).{method}."
+                f"{method} needs a mixture of one feature, and this one has "
+                f"{self.n_features}: use marginal(feature).{method} or "
+                f"conditional(features, values).{method}."
             )
 
     def _check_comparable(self, other: Mixture) -> None:
-        """Whether the other is a mixture of the same features."""
+        """Raise if the other is not a mixture of the same features."""
         if not isinstance(other, Mixture):
             raise TypeError(
-                f"other is a {type(other).__name__}: give a Mixture, such as "
+                f"other is a {type(other).__name__}: pass a Mixture, such as "
                 "`mixture_` of a fitted estimator."
             )
         named = self.feature_names is not None and other.feature_names is not None
         same = not named or self.feature_names == other.feature_names
         if other.n_features != self.n_features or not same:
             raise ValueError(
-                f"other={other!r} has other features than {self!r}: give a mixture of "
-                "the same, in the same order (see `marginal`)."
+                f"other={other!r} does not have the features of {self!r}: pass a "
+                "mixture of the same features in the same order (see `marginal`)."
             )
 
 
 def make_mixture(parameters: Parameters, names: Iterable[str] | None) -> Mixture:
-    """The distribution with such parameters, of features with such names."""
+    """The mixture with these parameters, its weights normalised, and these names."""
     mixture, own = Mixture.__new__(Mixture), deepcopy(parameters)
     own = replace(own, weights=own.weights / own.weights.sum())
     _fill(mixture, own, None if names is None else tuple(map(str, names)))
@@ -498,7 +506,7 @@ def make_mixture(parameters: Parameters, names: Iterable[str] | None) -> Mixture
 
 
 def check_X(X: ArrayLike, names: tuple[str, ...] | None, n_features: int) -> NDArray:
-    """Rows (n, d) of float64 or float32, NaN where nothing is known."""
+    """Valid rows (n, d) as float64 or float32, NaN where a value is missing."""
     check_columns(X, names)
     kinds = [np.float64, np.float32]
     rows = validated(
@@ -506,8 +514,8 @@ def check_X(X: ArrayLike, names: tuple[str, ...] | None, n_features: int) -> NDA
     )
     if rows.shape[1] != n_features:
         raise ValueError(
-            f"X has {rows.shape[1]} features, but {n_features} are expected: give one "
-            "column for each."
+            f"X has {rows.shape[1]} features, but {n_features} are expected: pass one "
+            "column for each feature."
         )
     return rows
 
@@ -515,13 +523,13 @@ def check_X(X: ArrayLike, names: tuple[str, ...] | None, n_features: int) -> NDA
 def _fill(
     mixture: Mixture, parameters: Parameters, names: tuple[str, ...] | None
 ) -> None:
-    """Set what can be set only once."""
+    """Set the fields of a mixture, which is frozen."""
     object.__setattr__(mixture, "_parameters", parameters)
     object.__setattr__(mixture, "feature_names", names)
 
 
 def _read_only(array: NDArray) -> NDArray:
-    """A copy, which may be altered only by who insists on it."""
+    """A copy of the array that is marked as read-only."""
     own = array.copy()
     own.flags.writeable = False
     return own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,19 @@ def program(*argv, closed="", **kwargs):
     return subprocess.Popen(command, text=True, env=environment, **kwargs)
 
 
+def assert_same_but_for_rounding(lines, others):
+    """The same words, and the same numbers but for their last digit."""
+    words, numbers = zip(*map(words_and_numbers, (lines, others)), strict=True)
+    assert words[0] == words[1]
+    assert_allclose(*numbers, rtol=2e-3, atol=0.011)
+
+
+def words_and_numbers(lines):
+    number = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+    text = "\n".join(lines)
+    return number.sub("", text).split(), [float(one) for one in number.findall(text)]
+
+
 # What it tells ---------------------------------------------------------------------
 
 
@@ -158,7 +172,7 @@ def test_weights_tell_the_same_as_repeated_rows(run, rows, tmp_path):
     repeated = run(tmp_path / "repeated.npy", *ONE).out.splitlines()
     assert weighted[0].endswith("200 rows, 2 columns, weights of sum 199 (2)")
     assert repeated[0].endswith("199 rows, 2 columns")
-    assert weighted[1:] == repeated[1:]
+    assert_same_but_for_rounding(weighted[1:], repeated[1:])
     assert ["component", "column", "0", "column", "1"] in map(str.split, weighted)
 
 
@@ -654,7 +668,7 @@ def test_what_was_written_is_said(run, data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "broken", ["_outputs.SimpleNamespace", "_analysis.write_rows", "_analysis._draw"]
+    "broken", ["outputs.SimpleNamespace", "analysis.write_rows", "analysis._draw"]
 )
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), ValueError()]
@@ -667,7 +681,7 @@ def test_no_file_is_left_behind_if_one_cannot_be_written(
 
     (tmp_path / "l.csv").write_text("as it was")
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(f"emgmm.{broken}", fail)
+    monkeypatch.setattr(f"emgmm._cli.{broken}", fail)
     names = {"out": "l.csv", "impute": "i.csv", "plot": "fit.png", "save": "m.npz"}
     files = [x for key, name in names.items() for x in (f"--{key}", tmp_path / name)]
     assert main([data, "--columns", "0", *ONE, *map(str, files)]) == 2
@@ -724,7 +738,7 @@ def test_it_runs_as_a_module(data):
 def test_arguments_alone_do_not_import_scikit_learn(argv):
     code = (
         "import sys\n"
-        "from emgmm._command import main\n"
+        "from emgmm._cli.command import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
         "sys.exit(sum(m in sys.modules for m in ('sklearn', 'pandas', 'matplotlib')))"
@@ -836,7 +850,9 @@ def test_an_interrupt_while_modules_are_imported_leaves_no_traceback(data, tmp_p
         "try: os.kill(os.getpid(), signal.SIGINT)\n"
         "except BaseException: raise ImportError('numpy.core failed to import')\n"
     )
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import emgmm._command"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import emgmm._cli.command"
+    )
     argv = [sys.executable, "-c", f"{code} as c; c.run()", data]
     result = subprocess.run(argv, capture_output=True, text=True)
     assert result.returncode == 130

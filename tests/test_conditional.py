@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 import emgmm._estep.conditional as _conditional
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
-from emgmm._estep.conditional import Regression, imputed, told
+from emgmm._estep.conditional import Regression, conditional_moments, imputed
 from emgmm._model.covariances import Full
 from emgmm._model.parameters import Parameters
 
@@ -153,7 +153,9 @@ def test_moments_come_back_in_the_order_of_the_rows(part, monkeypatch):
     monkeypatch.setattr("emgmm._estep.conditional.PART_SIZE", part)
     mixture, X = mixture_of("full"), with_holes(30)
     given, others = np.array([3, 0, 2]), np.array([1])
-    mean, spread = told(X[:, given], mixture, given, others, Regression.covariances)
+    mean, spread = conditional_moments(
+        X[:, given], mixture, given, others, Regression.covariances
+    )
     for i, row in enumerate(X):
         known = np.array([row[0], np.nan, row[2], row[3]])
         expected, covariance = dense_moments(mixture, known)
@@ -285,11 +287,7 @@ def test_features_may_have_names_and_types(search):
     ("arguments", "message"),
     [
         (([[0.0]], [0, 1]), "X has 1 features, but 2 are expected"),
-        (([[0.0]], 4), "given has the feature 4: give indices from -4 to 3"),
-        (([[0.0]], "a"), "given has the feature 'a'"),
-        ((np.zeros((1, 4)), [0, 1, 2, 3]), "are all the features"),
-        (([[0.0, 0.0]], [1, 1]), "give each feature once"),
-        (([[0.0]], []), "given is empty"),
+        ((np.zeros((1, 4)), [0, 1, 2, 3]), "chooses all the features"),
         (([[np.inf]], 0), "infinity"),
     ],
 )

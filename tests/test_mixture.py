@@ -127,22 +127,16 @@ def test_features_have_indices_and_names(mixture):
     assert mixture.conditional("b", 1.0).feature_names == ("a", "c", "d")
 
 
-@pytest.mark.parametrize("features", ["z", 4, -5, 1.0, True, None, [], ["a", 0], [[0]]])
-def test_features_that_are_none_are_refused(mixture, features):
-    with pytest.raises(ValueError, match="^features"):
-        mixture.marginal(features)
-
-
 def test_names_are_unknown_where_there_are_none(mixture):
     nameless = Mixture(mixture.weights, mixture.means, mixture.covariances)
     assert nameless.feature_names is None
     assert nameless.marginal(0).feature_names is None
-    with pytest.raises(ValueError, match="'a': give indices from -4 to 3.$"):
+    with pytest.raises(ValueError, match="'a', which is not a feature"):
         nameless.marginal("a")
 
 
 def test_what_is_given_leaves_something_and_has_values(mixture):
-    with pytest.raises(ValueError, match="all the features"):
+    with pytest.raises(ValueError, match="chooses all the features"):
         mixture.conditional(NAMES, np.zeros(4))
     with pytest.raises(ValueError, match="one value for each"):
         mixture.conditional(["a", "b"], 1.0)
@@ -154,7 +148,7 @@ def test_what_is_given_leaves_something_and_has_values(mixture):
     "names", [["a"], ["a", "a", "b", "c"], [1, 2, 3, 4], "abcd", 4]
 )
 def test_names_are_one_for_each_feature(mixture, names):
-    with pytest.raises(ValueError, match="give 4 different strings"):
+    with pytest.raises(ValueError, match="pass a list of 4 different strings"):
         Mixture(mixture.weights, mixture.means, mixture.covariances, names)
 
 

@@ -114,12 +114,12 @@ def test_components_without_weight_are_not_drawn():
 
 
 def test_only_mixtures_of_the_same_features_are_compared():
-    with pytest.raises(TypeError, match="other is a GaussianMixtureEM: give a Mixture"):
+    with pytest.raises(TypeError, match="other is a GaussianMixtureEM: pass a Mixture"):
         P.kl_divergence(GaussianMixtureEM())
-    with pytest.raises(ValueError, match="has other features than"):
+    with pytest.raises(ValueError, match="does not have the features of"):
         P.kl_divergence(Mixture([1.0], np.ones((1, 3)), [COVARIANCE]))
     x, y = (Mixture([1.0], [[0.0]], [[[1.0]]], [name]) for name in "xy")
-    with pytest.raises(ValueError, match="has other features than"):
+    with pytest.raises(ValueError, match="does not have the features of"):
         x.kl_divergence(y)
     with pytest.raises(ValueError, match="n_samples"):
         P.entropy(0)

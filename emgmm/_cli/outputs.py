@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._persistence import replacing
+from emgmm._utils.files import replacing
 
 from .csv import SWAPPED, TableError, is_number
 from .messages import named_error

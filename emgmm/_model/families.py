@@ -41,8 +41,8 @@ class CovarianceFamily:
     """A named model: how it is stored and how it is estimated.
 
     Where an estimate takes iterations, ``estimate_inexact`` goes only some of the way
-    from its start. It raises the likelihood as long as there is something to be gained: EM
-    comes to the same limit, in about as many iterations.
+    from its start. It raises the likelihood as long as there is something to be gained:
+    EM comes to the same limit, in about as many iterations.
     """
 
     name: str

@@ -86,10 +86,10 @@ def rows_shown(look: PlotOptions, whole: View, panels: list[View]) -> list[str]:
     )
 
 
-def features_shown(drawn: list[int], names: list[str], chosen: bool) -> str | None:
+def features_shown(n_drawn: int, n_features: int, chosen: bool) -> str | None:
     """That only some features are drawn, and by which rule if none were chosen."""
-    some = f"{len(drawn)} of {len(names)} features"
-    if len(drawn) == len(names):
+    some = f"{n_drawn} of {n_features} features"
+    if n_drawn == n_features:
         return None
     return f"{some} drawn" if chosen else f"the {some} that separate components most"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.utils.validation import _get_feature_names
 from emgmm._data.validation import check_sample_weight
 from emgmm._mixture import check_X
 from emgmm._model.families import FAMILIES
+from emgmm._utils.features import Features, check_features
 
 from .captions import (
     entitle,
@@ -143,7 +144,7 @@ class MixtureDisplay:
         estimator: Any,
         X: ArrayLike | None = None,
         *,
-        features: int | str | Sequence[int | str] | None = None,
+        features: Features | None = None,
         sample_weight: ArrayLike | None = None,
         ax: Axes | NDArray | None = None,
         **kwargs: Any,
@@ -205,12 +206,17 @@ class MixtureDisplay:
         mixture = fitted(best_of(estimator), "weights_", "means_", "covariances_")
         weights, means = np.asarray(mixture.weights_), np.asarray(mixture.means_)
         covariances = _dense_covariances(mixture)
+        n_features = means.shape[1]
         names = _names(mixture, X)
-        drawn = _chosen(features, names, (weights, means, covariances))
+        drawn = (
+            _most_separating(weights, means, covariances)
+            if features is None
+            else check_features(features, n_features, names, "features")
+        )
         rows = responsibilities = counts = None
         if X is not None:
             responsibilities = mixture.predict_proba(X)
-            rows = check_X(X, None, means.shape[1])[:, drawn].astype(np.float64)
+            rows = check_X(X, None, n_features)[:, drawn].astype(np.float64)
             if sample_weight is not None:
                 counts = check_sample_weight(sample_weight, len(rows))
         display = cls(
@@ -220,8 +226,10 @@ class MixtureDisplay:
             covariances=covariances[:, drawn][:, :, drawn],
             responsibilities=responsibilities,
             sample_weight=counts,
-            feature_names=[names[feature] for feature in drawn],
-            note=features_shown(drawn, names, features is not None or len(weights) < 2),
+            feature_names=_labels(drawn, names),
+            note=features_shown(
+                len(drawn), n_features, features is not None or len(weights) < 2
+            ),
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -389,9 +397,7 @@ class MixtureDisplay:
         """Label the axes of a panel, where they are at the edge of the matrix."""
         ax, single = self.axes_[panel], len(self.axes_) == 1
         n_features = np.shape(self.means)[1]
-        names = self.feature_names
-        if names is None:
-            names = [f"feature {feature}" for feature in range(n_features)]
+        names = _labels(range(n_features), self.feature_names)
         heights = "uncertainty" if look.kind == "uncertainty" else "density"
         labels = [*(names[feature] for feature in features), heights]
         lowest, leftmost = panel[0] == len(self.axes_) - 1, panel[1] == 0
@@ -433,48 +439,25 @@ def _dense_covariances(mixture: Any) -> NDArray:
     return family.storage(values, values, *shape).dense()  # of factors, none is used
 
 
-def _names(mixture: Any, X: ArrayLike | None) -> list[str]:
-    """Names of all features."""
+def _names(mixture: Any, X: ArrayLike | None) -> list[str] | None:
+    """Names of all features, those of the fit before those of X; None without any."""
     names = getattr(mixture, "feature_names_in_", None)
     if names is None and X is not None:
         names = _get_feature_names(X)
+    return None if names is None else [str(name) for name in names]
+
+
+def _labels(features: Iterable[int], names: Sequence[str] | None) -> list[str]:
+    """What features are called in a picture."""
     if names is None:
-        return [f"feature {feature}" for feature in range(mixture.means_.shape[1])]
-    return [str(name) for name in names]
+        return [f"feature {feature}" for feature in features]
+    return [names[feature] for feature in features]
 
 
-def _chosen(features: Any, names: list[str], mixture: tuple[NDArray, ...]) -> list[int]:
-    """Indices of the features to be drawn."""
-    if features is None:
-        return _most_separating(*mixture)
-    asked = [features] if np.ndim(features) == 0 else features
-    chosen = [_index_of(feature, names) for feature in asked]
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(
-            f"features={features!r} must name one feature or more, each once: give "
-            "their indices or names."
-        )
-    return chosen
-
-
-def _index_of(feature: Any, names: list[str]) -> int:
-    """Index of a feature that is given by index or name."""
-    if isinstance(feature, str) and feature in names:
-        return names.index(feature)
-    if isinstance(feature, (int, np.integer)) and 0 <= feature < len(names):
-        return int(feature)
-    raise ValueError(
-        f"features has {feature!r}, which is none of the {len(names)} features: give "
-        f"indices from 0 to {len(names) - 1}, or names such as {names[0]!r}."
-    )
-
-
-def _most_separating(
-    weights: NDArray, means: NDArray, covariances: NDArray
-) -> list[int]:
+def _most_separating(weights: NDArray, means: NDArray, covariances: NDArray) -> NDArray:
     """The features with the greatest shares of variance between components."""
     within = weights @ np.diagonal(covariances, axis1=1, axis2=2)
     between = weights @ (means - weights @ means) ** 2
     total = within + between
     share = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
-    return sorted(np.argsort(-share, kind="stable")[:MOST_FEATURES].tolist())
+    return np.sort(np.argsort(-share, kind="stable")[:MOST_FEATURES])
