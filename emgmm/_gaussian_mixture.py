@@ -158,10 +158,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts that draw random numbers, and of `sample`.
     warm_start : bool, default=False
-        Start from the parameters of the previous fit, or, if the last one was
-        interrupted or failed after some iterations, from where it had come to. Where
-        these do not fit (other `n_components`, `covariance_type` or number of
-        features), start afresh.
+        Go on from the previous fit. With the same rows and parameters (but `max_iter`
+        and `tol`) the iterations are those of a single fit; otherwise EM starts from
+        the published mixture, or, if the last fit failed or was interrupted, from where
+        that had come to. Where this does not fit (other `n_components`,
+        `covariance_type` or number of features), start afresh.
     verbose : int, default=0
         1 prints the iterations, 2 also times and changes of the log-likelihood.
     verbose_interval : int, default=10
@@ -247,8 +248,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     the next, and so on. Labels, responsibilities and all attributes have these numbers.
     Where the start says which component is which, it keeps its own: with labels,
     responsibilities or a callable, with any of `weights_init`, `means_init` and
-    `precisions_init`, and after a warm start. `partial_fit` numbers components once,
-    when it starts.
+    `precisions_init`, and after a warm start with other rows. `partial_fit` numbers
+    components once, when it starts.
 
     Rows are visited in blocks of a few megabytes, shared between as many threads as
     BLAS may use: `OMP_NUM_THREADS`, `threadpoolctl.threadpool_limits` and joblib's
@@ -621,8 +622,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             with BLAS.held():
                 best = progress.reached = problem.best(results.kept)
                 self._publish(problem.to_be_published(best), rows)
-                if best.state is not None:
-                    self._checkpoint = checkpoint_of(problem, best.state)
+                if self.warm_start:
+                    self._checkpoint = checkpoint_of(problem, best)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
                     if bounds is best.lower_bounds

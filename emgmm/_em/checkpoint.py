@@ -19,6 +19,7 @@ from emgmm._utils.threads import BLAS
 
 from .problem import EMProblem
 from .regularization import RidgeRegularization
+from .result import EMResult
 from .state import EMState
 
 VERSION = 1  # of what a checkpoint holds: others are ignored
@@ -26,11 +27,11 @@ VERSION = 1  # of what a checkpoint holds: others are ignored
 Checkpoint = dict[str, Any]
 
 
-def checkpoint_of(problem: EMProblem, state: EMState) -> Checkpoint:
-    """From where another fit of such a problem may go on."""
-    n_components = len(state.result.mixture.weights)
+def checkpoint_of(problem: EMProblem, result: EMResult) -> Checkpoint:
+    """From where another fit may go on, of a result that holds its state."""
+    summary = _summary(problem, len(result.mixture.weights))
     order = {"order_is_given": problem.order_is_given}
-    return {"problem": _summary(problem, n_components), **order, **state.to_values()}
+    return {"problem": summary, **order, **(result.state or {})}
 
 
 def resumed(
@@ -45,8 +46,8 @@ def resumed(
     to variances, the rows, or the arrays that are ``published`` of the mixture. Whether
     rows are the same is seen by their summary, and then by a pass over them.
     """
-    now = _summary(problem, n_components)
-    if not all(_equal(checkpoint["problem"].get(name), now[name]) for name in now):
+    before, now = checkpoint.get("problem", {}), _summary(problem, n_components)
+    if not all(_equal(before.get(name), value) for name, value in now.items()):
         return None
     problem = replace(problem, order_is_given=checkpoint["order_is_given"])
     single = problem.rows.dtype == np.float32

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from emgmm._model.parameters import Parameters
-
-if TYPE_CHECKING:
-    from .state import EMState
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class EMOptions:
     max_iter: int
     accelerated: bool = True
     resumable: bool = False
-    """Whether results keep the state of their run, from which another may go on."""
+    """Whether results hold what it takes for another run to go on from them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +31,8 @@ class EMResult:
     mixture: Parameters
     lower_bounds: list[float]
     converged: bool
-    state: EMState | None = None
-    """The state of the run, if it is to be resumable."""
+    state: dict[str, Any] | None = None
+    """What it takes to go on from here (``EMState.from_values``), if that is wanted."""
 
     @property
     def lower_bound(self) -> float:

@@ -80,7 +80,7 @@ class EMState:
     @property
     def result(self) -> EMResult:
         """What is published if EM ends here."""
-        state = self if self._options.resumable else None
+        state = self.to_values() if self._options.resumable else None
         return EMResult(self._best, self._bounds, self.converged, state)
 
     @np.errstate(all="ignore")
