@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 import emgmm._em.driver as _em
 from emgmm import DegenerateComponentWarning, GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.driver import Progress
+from emgmm._em.progress import Progress
 
 ACCELERATIONS = ["anderson", None]
 unfinished = pytest.mark.filterwarnings("ignore:Best performing:UserWarning")
@@ -208,9 +208,9 @@ def test_further_starts_differ_and_repeat_with_their_seed(init_params, monkeypat
     X = make_blobs(3, n_samples=200, n_features=2, n_components=5)
     started = []
 
-    def noted(blocks, start, *others):
-        started.append(start.means)
-        return run(blocks, start, *others)
+    def noted(rows, state, *others):
+        started.append(state.propose().means)
+        return run(rows, state, *others)
 
     run = _em.run_em
     monkeypatch.setattr("emgmm._em.problem.run_em", noted)
