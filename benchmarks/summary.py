@@ -209,6 +209,13 @@ SUMMARY = [
         {"rows": "suite", "batch": "100"},
         "within 0.01 after 5",
     ),
+    in_columns(
+        "settings in which an offset of the rows does not change the score",
+        "anchors",
+        "anchors",
+        {"check": "score at an offset, nats a row"},
+        ("emgmm meets it", "scikit-learn meets it"),
+    ),
     in_rows(
         "clusters found, a fifth of the rows at one point",
         "atoms",
