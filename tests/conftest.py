@@ -16,6 +16,7 @@ from emgmm._estep.complete import Quadratic, Whitened
 from emgmm._estep.kernel import DOUBLE, Kernel, Numbers
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
@@ -108,7 +109,7 @@ def statistics_of(
     X: np.ndarray,
     responsibilities: np.ndarray,
     origin: np.ndarray,
-    kind: str,
+    kind: MomentKind,
     log_likelihood: float = 0.0,
     weight: float = 0.0,
 ) -> Statistics:
@@ -120,7 +121,7 @@ def statistics_of(
         "full": full,
         "pooled": full.sum(axis=0, keepdims=True),
         "diagonal": np.diagonal(full, axis1=1, axis2=2),
-    }[kind]
+    }[kind.name]
     counts = responsibilities.sum(axis=0)
     return Statistics(kind, origin, counts, sums, products, log_likelihood, weight)
 

@@ -30,7 +30,7 @@ DATA = Path(__file__).parent / "data"
 
 ALL = frozenset(MODEL_NAMES)
 NONE = frozenset()
-FULL = frozenset(m for m in ALL if MODELS[m].storage.products != "diagonal")
+FULL = frozenset(m for m in ALL if not MODELS[m].storage.moment_kind.of_squares)
 SPHERICAL = frozenset({"EII", "VII"})
 EQUAL = frozenset({"EII", "EEI", "EEE"})  # no width of their own
 # Models whose fits follow the data when the unit of one feature changes.
@@ -329,7 +329,7 @@ def test_tight_clusters_far_apart_are_not_blurred(name, spreads, distance, n_fea
     # What the model makes of the scatter of the rows; common orientations are local
     # optima, and those of the fit are to be one.
     family = MODELS[name]
-    kind = family.storage.products
+    kind = family.storage.moment_kind.name
     if kind == "diagonal":
         scatter = np.diagonal(scatter, axis1=1, axis2=2)
     elif kind == "pooled":
@@ -366,7 +366,7 @@ def test_one_component_is_the_empirical_covariance(name):
     X = make_blobs(2, 300, 3, 3)
     gmm = GaussianMixtureEM(1, covariance_type=name).fit(X)
     expected = np.cov(X.T, bias=True)
-    if MODELS[name].storage.products == "diagonal":
+    if MODELS[name].storage.moment_kind.of_squares:
         expected = np.diag(expected.diagonal())
     if name in SPHERICAL:
         expected = expected.trace() / 3 * np.eye(3)

@@ -17,7 +17,7 @@ def statistics(family, responsibilities, X):
     blocks = ArrayBlocks(X, np.ones(len(X)))
     n_components = responsibilities.shape[1]
     return statistics_of_start(
-        blocks, responsibilities, n_components, family.storage.products
+        blocks, responsibilities, n_components, family.storage.moment_kind
     )
 
 

@@ -368,10 +368,10 @@ def test_float32_rows_give_float32_parameters(iris, searched_few):
     assert_allclose(search.criterion_, searched_few.criterion_, rtol=1e-4)
 
 
-def test_the_share_that_is_done_is_told(iris):
-    told = []
-    GaussianMixtureIC(**FEW)._fit(iris, None, told.append)
-    assert told[-1] == 1.0 and np.all(np.diff(told) > 0) and len(told) > 3
+def test_the_share_that_is_done_is_reported(iris):
+    shares = []
+    GaussianMixtureIC(**FEW)._fit(iris, None, None, shares.append)
+    assert shares[-1] == 1.0 and np.all(np.diff(shares) > 0) and len(shares) > 3
 
 
 ROW = [[5.0, 3.0, 1.5, 0.2], [np.nan, 3.0, 4.0, 1.0]]

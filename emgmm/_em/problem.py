@@ -10,12 +10,12 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowBlocks, RowSource, raised_by_rows
+from emgmm._data.arrays import RowBlocks
+from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
-from emgmm._model.linalg import VARIANCES
 from emgmm._model.parameters import Parameters
 from emgmm._utils.exceptions import Defects
 from emgmm._utils.threads import BLAS
@@ -79,10 +79,10 @@ class EMProblem(Generic[Rows]):
 
     def start(self, rows: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
-        products = self.family.storage.products
+        kind = self.family.storage.moment_kind
         with BLAS.held(), np.errstate(all="ignore"):
             return self.begin(
-                statistics_of_start(self.blocks, rows, n_components, products)
+                statistics_of_start(self.blocks, rows, n_components, kind)
             )
 
     def begin(self, stats: Statistics, like: Parameters | None = None) -> Parameters:
@@ -137,14 +137,15 @@ class EMProblem(Generic[Rows]):
         """Which components (K,) have no width of their own, and few rows."""
         needed = self.family.rows_needed(len(self.units))
         # Whatever the unit of the weights; as repetitions they count.
-        n_rows = max(self.blocks.weight, self.blocks.n_weighted)
+        rows = self.blocks.summary
+        n_rows = max(rows.weight, rows.n_weighted)
         return self.options.scale.degenerate(mixture, n_rows, needed)
 
     def is_flat(self, mixture: Parameters) -> bool:
         """Whether the rows as a whole, as the mixture has them, have no width in some
         direction that is not that of a feature."""
         scale = self.options.scale
-        if self.family.storage.algebra is VARIANCES:
+        if self.family.storage.moment_kind.of_squares:
             return False
         if not scale.collapsed(mixture).any():
             return False
@@ -168,7 +169,8 @@ class EMProblem(Generic[Rows]):
 
     def bounds_of_the_user(self, bounds: Sequence[float] | NDArray) -> NDArray:
         """Mean log-densities of what rows have, in units of the user."""
-        shift = self.blocks.counts @ np.log(self.units) / self.blocks.weight
+        rows = self.blocks.summary
+        shift = rows.counts @ np.log(self.units) / rows.weight
         return np.array(bounds) - shift
 
     def unsupported(self, mixture: Parameters) -> list[str]:
@@ -197,7 +199,7 @@ class EMProblem(Generic[Rows]):
             added = self.options.covar.regularization_ratio(mixture) > NOTHING_ELSE
             collapsed |= added & (rows < ENOUGH_EQUAL)
         collapsed &= ~vanished & ~few
-        nothing = "value of some feature" if self.blocks.incomplete else "row"
+        nothing = "value of some feature" if self.blocks.summary.incomplete else "row"
         found = {
             "next to no width in some direction, and few rows": collapsed,
             f"fewer than {needed} effective rows": few,
