@@ -156,7 +156,7 @@ def test_weights_tell_the_same_as_repeated_rows(run, rows, tmp_path):
     np.save(tmp_path / "repeated.npy", np.repeat(rows, weights, axis=0))
     weighted = run(tmp_path / "weighted.npy", *ONE, "--weights", "2").out.splitlines()
     repeated = run(tmp_path / "repeated.npy", *ONE).out.splitlines()
-    assert weighted[0].endswith("200 rows, 2 columns, weights in column 2 of sum 199")
+    assert weighted[0].endswith("200 rows, 2 columns, weights in column 2 with sum 199")
     assert repeated[0].endswith("199 rows, 2 columns")
     assert weighted[1:] == repeated[1:]
     assert ["component", "column", "0", "column", "1"] in map(str.split, weighted)
@@ -279,7 +279,7 @@ def test_columns_and_weights_may_be_indices(run, data):
     named = run(data, "--columns", ",".join(NAMES), "--weights", "w", *ONE).out
     for columns in ("0,1", "0-1", "alpha,1"):
         printed = run(data, "--columns", columns, "--weights", "2", *ONE).out
-        assert printed == named.replace("column w of sum", "column 2 of sum")
+        assert printed == named.replace("column w with", "column 2 with")
 
 
 def test_decimal_commas_are_read_and_said(run, data, tmp_path):

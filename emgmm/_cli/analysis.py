@@ -216,7 +216,7 @@ def _description(name: str, weights: str | None, table: Table) -> str:
         read += ", decimal commas"
     if table.weights is None:
         return read
-    return f"{read}, weights in column {weights} of sum {table.weights.sum():.10g}"
+    return f"{read}, weights in column {weights} with sum {table.weights.sum():.10g}"
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def _add_fit(parser: _Parser) -> None:
         help="covariance model, or several to choose from: "
         f"{', '.join(FAMILIES)}; default: all",
     )
-    criteria, chooses = ["bic", "icl", "aic"], "criterion of the choice; default: bic"
+    criteria, chooses = ["bic", "icl", "aic"], "criterion to choose by; default: bic"
     add("--criterion", type=str.lower, choices=criteria, help=chooses)
 
 
