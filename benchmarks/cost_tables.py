@@ -80,7 +80,7 @@ def workers_prediction(report):
     (idle, task), _ = tasks_of(report, workers)
     header = ["workers", "n", "chunks", "measured ms", "predicted ms", "ratio"]
     header += [
-        f"tells the tasks' {number(1e3 * idle)} ms + {number(1e3 * task)} ms a chunk"
+        f"used for the tasks' {number(1e3 * idle)} ms + {number(1e3 * task)} ms a chunk"
     ]
     lines = []
     for one in done(workers):

@@ -1,8 +1,9 @@
 """Tables and figures of the results: ``python -m benchmarks.report``.
 
-The tables go to ``benchmarks/results/README.md`` and, where the README or that of the
-benchmarks has markers such as ``<!-- benchmarks:iterations -->`` and
-``<!-- /benchmarks:iterations -->``, between them; never those of a quick run.
+The tables go to ``benchmarks/results/README.md`` and into ``benchmarks/README.md``,
+between markers such as ``<!-- benchmarks:iterations -->`` and
+``<!-- /benchmarks:iterations -->``; never those of a quick run. From that page come the
+short tables of the project's README and the summary (see `benchmarks.summary`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import re
 from pathlib import Path
 
+from .anchors_tables import ANCHORS_TABLES
 from .atoms_tables import ATOMS_TABLES
 from .cases import GROUPS
 from .comparisons import COMPARISONS
@@ -18,13 +20,16 @@ from .cost_tables import COST_TABLES
 from .missing_tables import MISSING_TABLES
 from .scale_tables import SCALE_TABLES
 from .stepwise_tables import STEPWISE_TABLES
+from .summary import short_tables
 from .tables import TABLES, problem_of
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-OTHERS = COMPARISONS | ATOMS_TABLES | MISSING_TABLES | STEPWISE_TABLES | COST_TABLES
+OTHERS = COMPARISONS | ANCHORS_TABLES | ATOMS_TABLES | MISSING_TABLES
+OTHERS |= STEPWISE_TABLES | COST_TABLES
 COMPARED = {group for group, _ in OTHERS.values()}  # whose tables have no times
-PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
+LONG = ROOT / "benchmarks" / "README.md"  # the page with all tables
+SHORT = ROOT / "README.md"
 FIGURE = ROOT / ".github" / "scaling.png"
 
 
@@ -54,11 +59,11 @@ def conditions(report):
     return f"{line}{spread}{quick}"
 
 
-def tables(quick=True):
+def tables(groups=GROUPS, quick=True):
     """Markdown of every table whose results are there; of quick runs only if asked."""
     found = {}
     for name, (group, table) in {**TABLES, **SCALE_TABLES, **OTHERS}.items():
-        report = load(group)
+        report = load(group) if group in groups else None
         if report is not None and (quick or not report["quick"]):
             text = table(report) + failures(report)
             found[name] = f"{text}\n\n{conditions(report)}"
@@ -77,16 +82,26 @@ def replace_marked(path, found):
         path.write_text(text, encoding="utf-8")
 
 
+def printed(found):
+    """Tables one after the other, each under its name."""
+    return "\n".join(f"## {name}\n\n{table}\n" for name, table in found.items())
+
+
+def write_pages():
+    """Put the tables of full runs into the pages, and the short ones made of them."""
+    replace_marked(LONG, tables(quick=False))
+    short = short_tables(LONG.read_text(encoding="utf-8"))
+    for page in (LONG, SHORT):
+        replace_marked(page, short)
+
+
 def main():
     from .figures import draw_scaling
 
-    found = tables()
-    parts = [f"## {name}\n\n{table}\n" for name, table in found.items()]
     RESULTS.mkdir(exist_ok=True)
-    text = "# Results\n\n" + "\n".join(parts)
+    text = "# Results\n\n" + printed(tables())
     (RESULTS / "README.md").write_text(text, encoding="utf-8")
-    for page in PAGES:
-        replace_marked(page, tables(quick=False))
+    write_pages()
     scaling = load("scaling")
     if scaling is not None:
         draw_scaling(scaling, RESULTS / "scaling.png")

@@ -2,8 +2,8 @@
 
 Every case runs in a process of its own. There the libraries take turns, and medians
 count: machines are noisy, and only figures of one run compare. Each group's results,
-with machine and versions, go to ``benchmarks/results/<group>.json``, of which
-``python -m benchmarks.report`` makes tables and figures.
+with machine and versions, go to ``benchmarks/results/<group>.json``, and their tables
+are printed; ``python -m benchmarks.report`` puts them into the pages, with the figures.
 """
 
 from __future__ import annotations
@@ -63,13 +63,20 @@ def run_group(group, quick):
         began = time.perf_counter()
         results.append(run_case(one))
         taken = time.perf_counter() - began
-        print(f"{taken:7.1f} s  {told_of(results[-1])}", file=sys.stderr, flush=True)
+        print(f"{taken:7.1f} s  {named(results[-1])}", file=sys.stderr, flush=True)
     return {"group": group, "quick": quick, **description(), "results": results}
 
 
-def told_of(result):
+def named(result):
     values = [str(value) for value in result["case"].values()]
     return " ".join(values) + (f": {result['error']}" if "error" in result else "")
+
+
+def table_text(groups):
+    """The tables of some groups; the processes of cases do not import their modules."""
+    from .report import printed, tables
+
+    return printed(tables(groups))
 
 
 def main():
@@ -87,10 +94,12 @@ def main():
     if unknown:
         parser.error(f"no such groups: {', '.join(sorted(unknown))}")
     RESULTS.mkdir(exist_ok=True)
-    for group in arguments.groups or GROUPS:
+    groups = arguments.groups or list(GROUPS)
+    for group in groups:
         report = run_group(group, arguments.quick)
         text = json.dumps(report, indent=1)
         (RESULTS / f"{group}.json").write_text(text + "\n", encoding="utf-8")
+    print(table_text(groups))
 
 
 if __name__ == "__main__":

@@ -4,59 +4,40 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
-from dataclasses import fields, replace
-from functools import partial
-from itertools import repeat
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.utils import Tags, check_random_state
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._data.base import NO_ROWS, RowBlocks, RowSource
-from ._data.sources import check_blocks, for_rows, refuse_blocks
+from ._data.base import RowBlocks, RowSource
+from ._data.sources import check_blocks
 from ._data.validation import (
-    check_batch,
     check_enough_rows,
-    check_map,
-    check_something_observed,
 )
 from ._em.driver import EMOptions, EMResult, Progress
 from ._em.mstep import Regularization, RidgeRegularization, ScaleRegularization
-from ._em.problem import SINGULAR, Begin, EMProblem
+from ._em.problem import Begin, EMProblem
 from ._em.stepwise import (
     SCHEDULES,
-    START_ITER,
-    StartBuffer,
     Step,
-    StreamState,
-    rows_to_start,
-    share_of,
 )
-from ._estep.conditional import Regression, conditional_moments, imputed
-from ._estep.kernel import Kernel
 from ._estep.predict import (
-    RowwisePredictor,
-    classification_score,
     log_density,
-    responsibilities,
-    sum_over_rows,
 )
-from ._init.starts import STARTS, check_start
-from ._init.subsample import large_subsample
-from ._init.symmetry import break_symmetry
-from ._mixture import Mixture, check_X, make_mixture
+from ._init.start_options import StartOptions
+from ._init.starts import STARTS
+from ._mixture_methods import mean_of_rows
 from ._model.families import FAMILIES, CovarianceFamily
 from ._model.parameters import Parameters
-from ._model.published import Published, published_arrays
+from ._model.published import published_arrays
 from ._model.validation import (
     check_covariances,
     check_given,
@@ -64,27 +45,20 @@ from ._model.validation import (
     check_weights,
     shape_of_means,
 )
-from ._persistence import naming, read_model, write_model
+from ._partial_fit import OF_STREAM, PartialFit
+from ._persistence import naming, read_model
 from ._sklearn_names import SklearnNames
-from ._utils.callbacks import CallbackSupportMixin, Tasks
+from ._utils.callbacks import Tasks
 from ._utils.exceptions import Defects, warn_of_defects
-from ._utils.features import Features, split_features
-from ._utils.inputs import validated
 from ._utils.threads import BLAS
-from ._utils.validation import Names, Suggesting, check_n_samples, restore_on_error
+from ._utils.validation import Names, restore_on_error
 from .typing import CovarianceType, RowsLike
 
 MOST_STARTS = 2**31 - 1
-OF_FIT = "labels_ converged_ n_iter_ lower_bounds_ lower_bounds_of_starts_".split()
-OF_STREAM = ("n_steps_", "_running", "_gathered")
-"""What a fit publishes that `partial_fit` does not, and the reverse."""
-
 Rows = TypeVar("Rows", bound=RowSource)
 
 
-class GaussianMixtureEM(
-    SklearnNames, Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimator
-):
+class GaussianMixtureEM(SklearnNames, PartialFit):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
@@ -560,626 +534,6 @@ class GaussianMixtureEM(
         """
         return self._fit(X, y, sample_weight)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> Self:
-        """Take in a batch of rows by stepwise EM; batches may come without end.
-
-        Each batch moves the expected statistics of the rows by a share, `step`,
-        towards those of the batch under the mixture so far, and the next mixture is
-        that of the statistics [1]_ [2]_. What is kept is as large as the mixture,
-        however many rows have come. Over several epochs of a fixed data set, shuffle
-        the rows before each.
-
-        The first rows are gathered until there are 20 for each component and feature
-        (and one more: 20 `n_components` (`n_features` + 1); fewer where they would be
-        more than 2^20 numbers), and the estimator is not fitted before. From these a
-        mixture is started as in `fit` (`init_params`, `n_init`), with at most 20
-        iterations. An array `init_params` is for just as many first rows as it has. A
-        large first batch is a better start than several small ones.
-
-        After `fit`, `load` or `from_parameters` a first call goes on from that mixture,
-        as if its rows had come as batches; from `from_parameters`, as if it had as many
-        rows as a start is made of. `fit` forgets batches, and starts afresh. Attributes
-        that are assigned between batches change how the next batch is seen, not what is
-        known of the rows before.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows, one or more. NaN is a missing value, as in `fit`. Parameters are
-            float32 if all rows of the start are.
-        y : Ignored
-            Present by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a weight of 2 means that the row occurs twice. A batch
-            in which no row has a weight changes nothing.
-
-        Returns
-        -------
-        GaussianMixtureEM
-            The estimator itself. If the call fails, it is as it was.
-
-        Raises
-        ------
-        ValueError
-            If the data or an argument are not valid; if `X` has another number of
-            features than before, or `n_components` or `covariance_type` have changed;
-            if `step` gives no share; if a feature has no value at all in the rows for
-            the start; or if a covariance becomes singular because `reg_covar` is a
-            number, and too small.
-
-        References
-        ----------
-        .. [1] O. Cappe and E. Moulines, "On-line expectation-maximization algorithm for
-           latent data models", JRSS B 71 (2009), 593-613.
-           doi:10.1111/j.1467-9868.2009.00698.x
-        .. [2] P. Liang and D. Klein, "Online EM for unsupervised models", NAACL (2009),
-           611-619. doi:10.3115/1620754.1620843
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from emgmm import GaussianMixtureEM
-        >>> rng = np.random.default_rng(0)
-        >>> gmm = GaussianMixtureEM(n_components=2)
-        >>> for _ in range(100):
-        ...     centers = rng.choice([0.0, 10.0], size=(50, 1))
-        ...     gmm = gmm.partial_fit(centers + rng.standard_normal((50, 1)))
-        >>> np.sort(gmm.means_.ravel()).round(1)
-        array([ 0., 10.])
-        >>> gmm.n_samples_seen_
-        5000.0
-        """
-        refuse_blocks(X, "partial_fit")
-        with restore_on_error(self):
-            rows = check_batch(self, X, sample_weight)
-            if rows is None:
-                return self
-            if self.__sklearn_is_fitted__():
-                self._blend(rows)
-            else:
-                self._gather(rows)
-        return self
-
-    def fit_predict(
-        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> NDArray:
-        """Estimate the parameters and return the labels of the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows; NaN is a missing value, as in `fit`.
-        y : Ignored
-            Present by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Most probable component of each row, as `predict` gives it.
-
-        Raises
-        ------
-        ValueError
-            As `fit` does.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> GaussianMixtureEM(n_components=2).fit_predict(X)
-        array([0, 0, 0, 1, 1, 1])
-        """
-        self._fit(X, y, sample_weight)
-        return self.labels_ if hasattr(self, "labels_") else self.predict(X)
-
-    def predict(self, X: RowsLike) -> NDArray:
-        """Most probable component of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. Each row is assigned by what
-            it has.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), or iterator of such
-            Components, from 0 to n_components - 1. For blocks, one array for each;
-            for a Dask array, another.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> gmm.predict([[1.5], [7.0]])
-        array([0, 1])
-        """
-        return for_rows(
-            self, X, RowwisePredictor(self._mixture(), Kernel.labels, np.int64)
-        )
-
-    def predict_proba(self, X: RowsLike) -> NDArray:
-        """Responsibilities: probabilities of the components, given each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. A row with nothing has the
-            weights of the components as its probabilities.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components), or iterator of such
-            Probabilities, with a sum of one in each row. For blocks, one array
-            for each; for a Dask array, another.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> gmm.predict_proba([[1.0], [5.0]]).round(3)
-        array([[1. , 0. ],
-               [0.5, 0.5]])
-        """
-        mixture = self._mixture()
-        telling = RowwisePredictor(
-            mixture, responsibilities, None, (len(mixture.weights),)
-        )
-        return for_rows(self, X, telling)
-
-    def score_samples(self, X: RowsLike) -> NDArray:
-        """Log-density of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. The density is that of what a
-            row has, and its logarithm 0 for a row with nothing.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), or iterator of such
-            Logarithms of the mixture's density, in nats. For blocks, one array
-            for each; for a Dask array, another.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> gmm.score_samples([[1.0], [5.0]]).round(2)
-        array([ -1.41, -12.72])
-        """
-        return for_rows(self, X, RowwisePredictor(self._mixture(), log_density))
-
-    def score(
-        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Mean log-density of a row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value, as in `score_samples`.
-        y : Ignored
-            Present by convention.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row in the mean.
-
-        Returns
-        -------
-        float
-            Mean log-likelihood, in nats; higher is better.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> round(gmm.score(X), 2)
-        -1.91
-        """
-        return self._log_likelihood(X, sample_weight)[0]
-
-    def bic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion on the rows; lower is better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. Rows count in full, whatever
-            they lack.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; their sum stands for the number of rows.
-
-        Returns
-        -------
-        float
-            -2 log-likelihood + (free parameters) log(number of rows).
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> round(gmm.bic(X), 1)
-        31.9
-        """
-        mean, weight = self._log_likelihood(X, sample_weight)
-        return self._bayesian_criterion(mean, weight)
-
-    def aic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike information criterion on the rows; lower is better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value, as in `score_samples`.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a weight of 2 means that the row occurs twice.
-
-        Returns
-        -------
-        float
-            -2 log-likelihood + 2 (free parameters).
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> round(gmm.aic(X), 1)
-        32.9
-        """
-        mean, weight = self._log_likelihood(X, sample_weight)
-        return -2 * mean * weight + 2 * self._n_parameters()
-
-    def icl(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
-        """Integrated complete-data likelihood criterion; lower is better.
-
-        BIC with a penalty for rows that belong to no component clearly:
-        BIC - 2 sum_i log max_k r_ik, with responsibilities r [1]_.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. Rows count in full, whatever
-            they lack.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a weight of 2 means that the row occurs twice.
-
-        Returns
-        -------
-        float
-            The criterion: minus what R's mclust calls ICL.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
-
-        References
-        ----------
-        .. [1] C. Biernacki, G. Celeux and G. Govaert, "Assessing a mixture model for
-           clustering with the integrated completed likelihood", IEEE TPAMI 22
-           (2000), 719-725. doi:10.1109/34.865189
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> round(gmm.icl(X), 1)
-        31.9
-        """
-        # log f(x) + log max_k r_k is the largest of the joint log-densities.
-        mean, weight = self._log_likelihood(X, sample_weight, classification_score)
-        return self._bayesian_criterion(mean, weight)
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> tuple[NDArray, NDArray]:
-        """Draw rows from the mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of rows, at least 1.
-        random_state : int, RandomState instance or None, default=None
-            Seed of this draw. None goes on with the stream that the estimator's own
-            `random_state` began: calls differ from one another, and a script with
-            an int repeats itself as a whole.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            The rows, grouped by component.
-        y : ndarray of shape (n_samples,)
-            Component of each row.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `n_samples` is not a whole number of 1 or more, or `covariances_` have
-            been assigned that are not positive definite.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> rows, components = gmm.sample(100, random_state=0)
-        >>> rows.shape, components.shape
-        ((100, 1), (100,))
-        """
-        mixture = self._published().sampled
-        n_samples = check_n_samples(n_samples, mixture.means.shape[1])
-        return mixture.sample(n_samples, self._sampling_stream(random_state))
-
-    @property
-    def mixture_(self) -> Mixture:
-        """The fitted mixture as a distribution, a `Mixture`; see there."""
-        names = getattr(self, "feature_names_in_", None)
-        return make_mixture(self._published().agreed, names)
-
-    def impute(
-        self,
-        X: ArrayLike,
-        *,
-        draw: bool = False,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> NDArray:
-        """Replace what is missing by what the rest of its row tells of it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows, with NaN where a value is missing. A row may lack every value.
-        draw : bool, default=False
-            False: conditional means under the whole mixture, the best guess of each
-            value (in mean square). True: draws from the conditional distribution,
-            which vary as the values do; several sets of them, analysed one by one,
-            are multiple imputation [1]_. How uncertain the parameters are is not in
-            them: for that, impute by fits to bootstrap samples of the rows.
-        random_state : int, RandomState instance or None, default=None
-            Seed of the draws; only with `draw=True`. None goes on with the
-            estimator's own stream, as in `sample`: calls differ from one another.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-            The rows in their own type of numbers, float64 or float32. What is there
-            stays as it is, bit for bit.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If `X` is not valid, or has another number of features than in `fit`; if
-            there is a `random_state` without `draw`.
-
-        References
-        ----------
-        .. [1] D. B. Rubin, "Multiple Imputation for Nonresponse in Surveys", Wiley
-           (1987). doi:10.1002/9780470316696
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [20, 1], [21, 3], [22, 2], [23, 4]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> gmm.impute([[3.0, np.nan], [np.nan, 2.5]]).round(2)
-        array([[ 3. ,  3.7],
-               [11.5,  2.5]])
-        """
-        mixture = self._published().agreed
-        if random_state is not None and not draw:
-            raise ValueError(
-                f"random_state={random_state!r}, but means draw no random numbers: "
-                "pass draw=True for draws, or leave out random_state."
-            )
-        refuse_blocks(X, "impute")
-        check_map(X)
-        rows = validated(
-            partial(validate_data, self),
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            reset=False,
-        )
-        return imputed(
-            rows, mixture, self._sampling_stream(random_state) if draw else None
-        )
-
-    def conditional_mean(
-        self,
-        X: ArrayLike,
-        given: Features,
-        return_std: bool = False,
-        return_cov: bool = False,
-    ) -> NDArray | tuple[NDArray, ...]:
-        """Predict features from others: their means where those have known values.
-
-        This is regression by a mixture: of each component on a line, and these
-        averaged by how probable each component makes the values given [1]_.
-        `mixture_.conditional` tells the whole distribution, for one row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_given)
-            Values of the features given, in their order. Where one is NaN, the row's
-            others are what is given.
-        given : int, str, or list of int or str
-            Which features the columns are, by index or by name.
-        return_std : bool, default=False
-            Whether to return standard deviations too.
-        return_cov : bool, default=False
-            Whether to return covariances too. At most one of the two.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples, n_features - n_given)
-            Means of the other features, in the order of `fit`.
-        std : ndarray of shape (n_samples, n_features - n_given)
-            Their standard deviations: within components, and between them.
-        cov : ndarray of shape (n_samples, n_features - n_given, n_features - n_given)
-            Their covariances.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        RuntimeError
-            If both standard deviations and covariances are asked for.
-        ValueError
-            If a feature is unknown, or given twice, if none or all are, or if `X` is
-            not valid or has not one column for each.
-
-        References
-        ----------
-        .. [1] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete
-           data via an EM approach", NIPS 6 (1994), 120-127.
-
-        Examples
-        --------
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0, 1], [1, 3], [2, 2], [3, 4], [20, 1], [21, 3], [22, 2], [23, 4]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> mean, std = gmm.conditional_mean([[3.0], [20.0]], given=0, return_std=True)
-        >>> mean.round(2)
-        array([[3.7],
-               [1.3]])
-        >>> std.round(2)
-        array([[0.67],
-               [0.67]])
-        """
-        if return_std and return_cov:
-            raise RuntimeError(
-                "At most one of return_std or return_cov can be requested: the "
-                "diagonals of covariances are squares of standard deviations."
-            )
-        refuse_blocks(X, "conditional_mean")
-        mixture = self._published().agreed
-        names = getattr(self, "feature_names_in_", None)
-        known, others = split_features(given, mixture.means.shape[1], names, "given")
-        columns = None if names is None else names[known]
-        rows = check_X(X, columns, len(known))
-        moments = Regression.deviations if return_std else Regression.mean_alone
-        moments = Regression.covariances if return_cov else moments
-        mean, *spread = conditional_moments(rows, mixture, known, others, moments)
-        return (mean, *spread) if spread else mean
-
-    def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn is told of the estimator: rows may have missing values."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted mixture to a file, for `load`.
-
-        The file is a plain .npz archive, as `numpy.savez` writes it: arrays, and a text
-        in JSON with the rest. It takes its place only when it is whole.
-
-        It holds the parameters, the course of the fit, what `partial_fit` goes on from,
-        the names of the features and the constructor's parameters. It does not hold
-        `lower_bounds_of_starts_` or `labels_` (`predict` gives them again from the
-        rows), nor how far `sample` has come or a fit that was interrupted, nor a
-        callable `init_params` or `step` and a RandomState instance: the loaded
-        estimator has the defaults of these.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to write; a file that is there is replaced, and its mode is kept. No
-            suffix is added.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the constructor's parameters have become invalid since the fit, or
-            attributes have been assigned that `load` would refuse.
-        OSError
-            If the file cannot be written.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> from emgmm import GaussianMixtureEM
-        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
-        >>> gmm = GaussianMixtureEM(n_components=2).fit(X)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     gmm.save(f"{folder}/model.npz")
-        ...     GaussianMixtureEM.load(f"{folder}/model.npz").predict(X)
-        array([0, 0, 0, 1, 1, 1])
-        """
-        published = self._published()
-        self._validate_params()
-        write_model(path, published, self.__dict__, self.get_params(deep=False))
-
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a fitted mixture from a file that `save` has written.
@@ -1288,107 +642,49 @@ class GaussianMixtureEM(
             raise
 
     def _problem(self, rows: Rows) -> EMProblem[Rows]:
-        """What is to be fitted, and how."""
+        """What is to be fitted to rows, and how."""
         family = FAMILIES[self.covariance_type]
         return self._problem_in_units(*rows.in_units(family.by_feature))
 
-    def _problem_in_units(self, blocks: Rows, units: NDArray) -> EMProblem[Rows]:
-        family, scale = FAMILIES[self.covariance_type], ScaleRegularization.to(blocks)
+    def _problem_in_units(self, rows: Rows, units: NDArray) -> EMProblem[Rows]:
+        """The same for rows that are already divided by such units (d,)."""
+        family, scale = FAMILIES[self.covariance_type], ScaleRegularization.to(rows)
         covar = self._regularization(scale, units)
         accelerated = self.acceleration is not None
         options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        given = self._order_is_given(family, blocks.n_features)
-        return EMProblem(blocks, units, covar.bounded(family), options, given)
-
-    def _order_is_given(self, family: CovarianceFamily, n_features: int) -> bool:
-        """Whether the start says which component is which."""
-        inits = self.weights_init, self.means_init, self.precisions_init
-        return (
-            not isinstance(self.init_params, str)
-            or any(init is not None for init in inits)
-            or self._previous_mixture(family, n_features) is not None
-        )
+        order_is_fixed = self._start_options(family, rows.n_features).order_is_fixed
+        return EMProblem(rows, units, covar.bounded(family), options, order_is_fixed)
 
     def _regularization(
         self, scale: ScaleRegularization, units: NDArray
     ) -> Regularization:
-        """What is added to variances, in such units (d,)."""
-        by_scale = isinstance(self.reg_covar, str)
-        return (
-            scale if by_scale else RidgeRegularization(self.reg_covar / units / units)
-        )
+        """What is added to variances, of rows in such units (d,)."""
+        if isinstance(self.reg_covar, str):
+            return scale
+        return RidgeRegularization(self.reg_covar / units / units)
 
     def _starts(
         self, problem: EMProblem[RowSource], rows: RowSource
     ) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
-        n_features = rows.n_features
+        options = self._start_options(problem.family, rows.n_features)
+        return options.starts(problem, rows)
+
+    def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
+        """What the parameters say about where EM starts."""
         known = check_given(
             (self.weights_init, self.means_init, self.precisions_init),
             self.covariance_type,
             (self.n_components, n_features),
         )
-        previous = self._previous_mixture(problem.family, n_features)
-        if previous is None and len(known) == len(fields(Parameters)):
-            previous = Parameters(**known)
-        if previous is not None:
-            in_units = previous.in_units(problem.units)
-
-            def begin(progress: Progress) -> Parameters:
-                return in_units
-
-            yield partial(break_symmetry, problem, begin) if self.max_iter else begin
-            return
-        named = isinstance(self.init_params, str) and not known
-        for start in self._named_or_own_starts(problem, rows):
-            begin = partial(_with_known, start, known, problem.units)
-            as_is = named or not self.max_iter
-            yield begin if as_is else partial(break_symmetry, problem, begin)
-
-    def _named_or_own_starts(
-        self, problem: EMProblem[RowSource], rows: RowSource
-    ) -> Iterator[Begin]:
-        """What makes the mixtures of `init_params`, for each of the `n_init` starts."""
-        start, n_components = self.init_params, self.n_components
-        rng = check_random_state(self.random_state)
-        if isinstance(start, str):
-            first, again = STARTS[start]
-            yield partial(first, problem, n_components, rng)
-            further = partial(again, problem, n_components, rng)
-            yield from repeat(further, self.n_init - 1)
-            return
-
-        own = partial(self._own_start, problem, rows, rng)
-        yield from repeat(own, self.n_init if callable(start) else 1)
-
-    def _own_start(
-        self,
-        problem: EMProblem[RowSource],
-        rows: RowSource,
-        rng: np.random.RandomState,
-        progress: Progress,
-    ) -> Parameters:
-        """The mixture of labels or responsibilities that the user gives or computes."""
-        start, n_components = self.init_params, self.n_components
-        if isinstance(rows, RowBlocks):
-            seen, to_block_order, units = (
-                rows,
-                rows.to_block_order,
-                np.ones(rows.n_features),
-            )
-        elif callable(start):
-            seen, units = large_subsample(problem.blocks, n_components), problem.units
-            problem, to_block_order = problem.of(seen), seen.to_block_order
-        else:
-            labels = check_start(start, np.ones(rows.n_samples), n_components)
-            return problem.start(labels, n_components)
-        weights = _read_only(seen.to_input_order(seen.sample_weight))
-        if callable(start):
-            X = seen.to_input_order(seen.X)
-            X = _read_only(X if (units == 1).all() else X * units)
-            start = start(X, n_components, weights, rng)
-        labels = to_block_order(check_start(start, weights, n_components))
-        return problem.start(labels, n_components)
+        return StartOptions(
+            self.n_components,
+            self.init_params,
+            self.n_init,
+            self.random_state,
+            known,
+            self._previous_mixture(family, n_features),
+        )
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
@@ -1401,224 +697,30 @@ class GaussianMixtureEM(
         if reached is not None:
             fits = reached.means.shape == shape and FAMILIES[model].name == family.name
             return reached if fits else None
-        if not hasattr(self, "weights_"):
+        if not hasattr(self, "weights_") or np.shape(self.means_) != shape:
             return None
-        fits = np.shape(self.means_) == shape and self._family.name == family.name
+        fits = self._published().family.name == family.name
         return self._mixture() if fits else None
 
-    def _publish(self, result: EMResult, blocks: RowSource) -> None:
+    def _publish(self, result: EMResult, rows: RowSource) -> None:
         """Set the attributes of a finished fit."""
-        self._publish_mixture(result.mixture, blocks.float_type)
+        self._publish_mixture(result.mixture, rows.float_type)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
+        self._forget(["labels_", *OF_STREAM])
+        self.lower_bound_ = result.lower_bound
         # Of the parameters as published: float32 rounds them, their order a sum.
-        rounded = blocks.float_type != np.float64
+        rounded = rows.float_type != np.float64
         weights = self.weights_ / self.weights_.sum()
         same = replace(result.mixture, weights=weights)
-        published = self._mixture() if rounded else same
-        if isinstance(blocks, RowBlocks):
-            labels = np.empty(blocks.n_samples, dtype=np.int64)
-            total = sum_over_rows(blocks, published, log_density, labels)
-            self.lower_bound_ = _mean(total)
-            self.labels_ = blocks.to_input_order(labels)
-        else:
-            self._forget(["labels_"])
-            self.lower_bound_ = result.lower_bound
-            if rounded:
-                total = sum_over_rows(blocks, published, log_density)
-                self.lower_bound_ = _mean(total)
+        mixture = self._mixture() if rounded else same
+        if isinstance(rows, RowBlocks):
+            labels = np.empty(rows.n_samples, dtype=np.int64)
+            self.lower_bound_ = mean_of_rows(rows, mixture, log_density, labels)[0]
+            self.labels_ = rows.to_input_order(labels)
+        elif rounded:
+            self.lower_bound_ = mean_of_rows(rows, mixture, log_density)[0]
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
-        self.n_samples_seen_ = blocks.weight
-        self._forget(OF_STREAM)
-
-    def _gather(self, rows: RowBlocks) -> None:
-        """Keep rows until they are enough for a start, and start then."""
-        start, needed = self.init_params, self._rows_to_start()
-        all_count = not isinstance(start, str) and not callable(start)
-        gathered = getattr(self, "_gathered", StartBuffer())
-        enough = (rows.n_samples if all_count else rows.n_weighted) >= needed
-        if gathered.batches or not enough:
-            self._gathered = gathered = gathered.and_of(rows, all_count)
-            if gathered.n_rows < needed:
-                return
-            rows = gathered.rows
-        check_something_observed(self, rows)
-        check_enough_rows(rows, self.n_components)
-        with nullcontext() if callable(start) else BLAS.held():
-            problem = self._problem(rows)
-            n_iter = min(self.max_iter, START_ITER)
-            options = replace(problem.options, max_iter=n_iter)
-            problem = replace(problem, options=options)
-            progress = Progress(self.verbose, self.verbose_interval)
-            results = problem.runs(self._starts(problem, rows), progress)
-        with BLAS.held():
-            best = problem.numbered(problem.best(results.kept).mixture)
-            running = StreamState.begun(problem.blocks, best, problem.units)
-            self._publish_running(running, best.in_units(1 / problem.units), rows)
-
-    def _rows_to_start(self) -> int:
-        """Rows with which `partial_fit` starts."""
-        family, start = FAMILIES[self.covariance_type], self.init_params
-        return rows_to_start(family, self.n_components, self.n_features_in_, start)
-
-    def _blend(self, rows: RowBlocks) -> None:
-        """Take rows in, and publish what follows."""
-        self._check_same_model()
-        with BLAS.held():
-            mixture, running = self._published().agreed, self._running_statistics()
-            number = running.n_steps + 1
-            share = share_of(self.step, running.weight, rows.weight, number)
-            self._publish_running(running.blended(rows, mixture, share), mixture, rows)
-
-    def _check_same_model(self) -> None:
-        """Whether the published mixture is one that the parameters still ask for."""
-        wanted = FAMILIES.get(self.covariance_type)
-        published = self._published()
-        n_components, family = published.sizes[0], published.family
-        if n_components != self.n_components or family is not wanted:
-            raise ValueError(
-                f"n_components={self.n_components} and covariance_type="
-                f"{self.covariance_type!r}, but partial_fit goes on from a mixture of "
-                f"{n_components} components of the model {family.name}: set "
-                "them back, or start afresh, with fit or with a clone."
-            )
-
-    def _running_statistics(self) -> StreamState:
-        """Those that `partial_fit` goes on from, made of the mixture if need be."""
-        if hasattr(self, "_running"):
-            return self._running
-        published = self._published()
-        weight = rows_to_start(published.family, *published.sizes, "")
-        return StreamState.of(
-            published.agreed,
-            getattr(self, "n_samples_seen_", float(weight)),
-            getattr(self, "lower_bound_", np.nan),
-            published.family,
-            0.0 if isinstance(self.reg_covar, str) else self.reg_covar,
-        )
-
-    def _publish_running(
-        self, running: StreamState, before: Parameters, rows: RowBlocks
-    ) -> None:
-        """Set the attributes of what has become of a stream."""
-        covar = self._regularization(running.scale(rows.resolution), running.units)
-        family = covar.bounded(FAMILIES[self.covariance_type])
-        like = before.in_units(running.units)
-        try:
-            with np.errstate(all="ignore"):
-                mixture, _ = covar.step(running.statistics, family.inexact, like, None)
-        except np.linalg.LinAlgError as error:
-            raise ValueError(SINGULAR) from error
-        means = np.asarray(getattr(self, "means_", rows.X))
-        dtype = np.result_type(means, np.float32)
-        self._publish_mixture(mixture.in_units(1 / running.units), dtype)
-        self._forget((*OF_FIT, "_gathered"))
-        self._running = running
-        self.n_samples_seen_, self.n_steps_ = running.weight, running.n_steps
-        self.lower_bound_ = running.statistics.log_likelihood
-
-    def _forget(self, names: Iterable[str]) -> None:
-        """Attributes that do not hold any longer."""
-        for name in names:
-            self.__dict__.pop(name, None)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a mixture; rows may have been gathered for one."""
-        return hasattr(self, "weights_")
-
-    def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
-        """Set the parameters and begin the stream of samples."""
-        for name, array in published_arrays(mixture, dtype).items():
-            setattr(self, name, array)
-        self._fitted_type = self.covariance_type
-        self._stream = (None, None)
-        self._forget(["_reached"])
-
-    @property
-    def _family(self) -> CovarianceFamily:
-        """The family of the published parameters."""
-        return self._published().family
-
-    def _check_fitted(self) -> None:
-        """Whether there is a mixture, and what to do for one."""
-        if not self.__sklearn_is_fitted__() and hasattr(self, "_gathered"):
-            raise NotFittedError(
-                f"This {type(self).__name__} has no mixture yet: partial_fit has "
-                f"gathered {self._gathered.n_rows} of the {self._rows_to_start()} rows "
-                "that it starts with. Call it with more, or call 'fit'."
-            )
-        check_is_fitted(self)
-
-    def _mixture(self) -> Parameters:
-        """The fitted mixture, in float64, from the published parameters."""
-        return self._published().parameters
-
-    def _published(self) -> Published:
-        """What is published of the mixture, or has been assigned by the user."""
-        self._check_fitted()
-        models = (getattr(self, "_fitted_type", None), self.covariance_type)
-        published = Published.of(self, [model for model in models if model])
-        if not hasattr(self, "n_features_in_"):
-            self.n_features_in_ = published.sizes[1]
-        return published
-
-    def _log_likelihood(
-        self,
-        X: RowsLike,
-        sample_weight: ArrayLike | None,
-        score: Callable[..., NDArray] | None = None,
-    ) -> tuple[float, float]:
-        """Mean log-likelihood (or other score) of a row, and the weight of all rows."""
-        mixture = self._mixture()
-        blocks = check_blocks(self, X, sample_weight, reset=False)
-        total = sum_over_rows(blocks, mixture, score or log_density)
-        if not total[1] > 0:
-            raise ValueError(NO_ROWS)
-        return _mean(total), float(total[1])
-
-    def _bayesian_criterion(self, mean: float, weight: float) -> float:
-        """-2 sum + (free parameters) log(weight), of a mean per row."""
-        return -2 * mean * weight + self._n_parameters() * float(np.log(weight))
-
-    def _n_parameters(self) -> int:
-        """Free parameters of weights, means and covariances."""
-        published = self._published()
-        return published.family.n_parameters_of_mixture(*published.sizes)
-
-    def _sampling_stream(
-        self, random_state: int | np.random.RandomState | None
-    ) -> np.random.RandomState:
-        """Where `sample` takes its random numbers from."""
-        own = random_state is None
-        seed = self.random_state if own else random_state
-        if not own or not isinstance(seed, Integral):
-            return check_random_state(seed)
-        begun, stream = getattr(self, "_stream", (None, None))
-        if stream is None or begun != seed:
-            stream = check_random_state(seed)
-            self._stream = (seed, stream)
-        return stream
-
-
-def _with_known(
-    start: Begin, known: dict[str, Any], units: NDArray, progress: Progress
-) -> Parameters:
-    """A start, but for what of the mixture is given, in the units of the user."""
-    made = start(progress)
-    if not known:
-        return made
-    return replace(made.in_units(1 / units), **known).in_units(units)
-
-
-def _read_only(array: NDArray) -> NDArray:
-    """A view through which the array cannot be altered."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _mean(total: NDArray) -> float:
-    """Of a sum and the weight behind it."""
-    return float(total[0] / total[1])
+        self.n_samples_seen_ = rows.weight

@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel
+from sklearn.utils.validation import check_is_fitted
 
 from ._data.base import RowBlocks
 from ._data.sources import check_in_memory
@@ -22,14 +22,14 @@ from ._em.driver import EMResult
 from ._em.problem import SINGULAR, Problem
 from ._estep.predict import classification_score, sum_over_rows
 from ._gaussian_mixture import GaussianMixtureEM
+from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES, MODELS
 from ._model.validation import check_models
 from ._search.search import Fit, ModelSearch
-from ._selected import Selected
-from ._utils.callbacks import CallbackSupportMixin, Stage, Stages, Tasks
+from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.exceptions import warn_of_search
 from ._utils.threads import BLAS
-from ._utils.validation import Names, Suggesting, check_criterion, restore_on_error
+from ._utils.validation import Names, check_criterion, restore_on_error
 from .typing import CovarianceType, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
@@ -41,9 +41,13 @@ CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
 Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
 
 
-class GaussianMixtureIC(
-    Suggesting, Selected, CallbackSupportMixin, ClusterMixin, BaseEstimator
-):
+def _of_best(name: str) -> property:
+    """A read-only attribute of a search: that of the mixture selected."""
+    doc = f"`{name}` of `best_estimator_`."
+    return property(lambda search: getattr(search._fitted(), name), doc=doc)
+
+
+class GaussianMixtureIC(MixtureMethods):
     """Gaussian mixture whose model and number of components a criterion selects.
 
     Fits every covariance model with every number of components to all rows, and keeps
@@ -177,6 +181,17 @@ class GaussianMixtureIC(
         "n_jobs": [Integral, None],
     }
 
+    weights_ = _of_best("weights_")
+    means_ = _of_best("means_")
+    covariances_ = _of_best("covariances_")
+    precisions_ = _of_best("precisions_")
+    precisions_cholesky_ = _of_best("precisions_cholesky_")
+    converged_ = _of_best("converged_")
+    lower_bound_ = _of_best("lower_bound_")
+    lower_bounds_ = _of_best("lower_bounds_")
+    lower_bounds_of_starts_ = _of_best("lower_bounds_of_starts_")
+    n_samples_seen_ = _of_best("n_samples_seen_")
+
     def __init__(
         self,
         n_components: int | ArrayLike = (1, 2, 3, 4, 5, 6, 7, 8, 9),
@@ -244,29 +259,28 @@ class GaussianMixtureIC(
         >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).labels_
         array([0, 0, 0, 1, 1, 1])
         """
-        return self._fit(X, sample_weight, y=y)
+        return self._fit(X, y, sample_weight)
 
-    def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn is told of the estimator: rows may have missing values."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
+    def _fitted(self) -> GaussianMixtureEM:
+        """The mixture selected; NotFittedError if there is none."""
+        check_is_fitted(self)
+        return self.best_estimator_
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(
         self,
         X: ArrayLike,
+        y: Any,
         sample_weight: ArrayLike | None,
-        told: Callable[[float], None] = lambda share: None,
-        y: Any = None,
+        report: Callable[[float], None] = lambda share: None,
     ) -> Self:
-        """Fit and select; `told` is called with the share that is done."""
+        """Fit and select; `report` is called with the share that is done."""
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", None)
         with restore_on_error(self):
             rows = check_in_memory(self, X, sample_weight)
-            candidates = self._candidates(rows, Stages(self.verbose, tasks, told))
+            candidates = self._candidates(rows, Stages(self.verbose, tasks, report))
             self.results_ = _table(candidates, rows)
             self.criterion_ = self._criterion(candidates, rows, sample_weight)
             eligible = _eligible(self.criterion_, candidates)
@@ -288,7 +302,7 @@ class GaussianMixtureIC(
 
     def _publish(self, best: _Candidate, rows: RowBlocks) -> None:
         """Set the attributes of the mixture selected."""
-        self.best_estimator_ = self._fitted(best, rows)
+        self.best_estimator_ = self._estimator_of(best, rows)
         self.best_params_ = SelectedParams(
             n_components=best.size, covariance_type=best.name
         )
@@ -342,7 +356,9 @@ class GaussianMixtureIC(
             random_state=self.random_state,
         )
 
-    def _fitted(self, candidate: _Candidate, rows: RowBlocks) -> GaussianMixtureEM:
+    def _estimator_of(
+        self, candidate: _Candidate, rows: RowBlocks
+    ) -> GaussianMixtureEM:
         """A candidate as an estimator."""
         gmm = self._unfitted(candidate.name, candidate.size)
         gmm.n_features_in_ = self.n_features_in_
@@ -364,7 +380,7 @@ class GaussianMixtureIC(
         values, failure = np.full(len(candidates), np.nan), None
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
-                gmm = self._fitted(candidate, rows)
+                gmm = self._estimator_of(candidate, rows)
                 try:
                     X = rows.to_input_order(rows.X)
                     values[i] = self.criterion(gmm, X, sample_weight)

@@ -5,7 +5,7 @@ compares fourteen models of covariances with one to five components, and selects
 components with ellipses parallel to the axes (VVI). The mixture then tells the cluster
 of each wine, how sure that is, and how probable any other wine would be.
 
-``python examples/plot_overview.py .github`` makes the picture at the top of the README.
+``python .ci/pictures overview`` makes the picture at the top of the README of it.
 """
 
 import sys

@@ -40,9 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "_gaussian_mixture": ESTIMATION
     | {"_mixture", "_mixture_methods", "_partial_fit", "_persistence"}
     | {"_sklearn_names", "typing"},
-    "_selected": {"_gaussian_mixture", "_mixture"},
     "_model_selection": ESTIMATION
-    | {"_gaussian_mixture", "_mixture_methods", "_search", "_selected", "typing"},
+    | {"_gaussian_mixture", "_mixture_methods", "_search", "typing"},
     "_cli": {"_data", "_model", "_utils", "_plotting", "_version"}
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},

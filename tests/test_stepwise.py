@@ -117,15 +117,6 @@ def test_rows_count_in_proportion_to_how_many_came_before():
     assert_allclose(share_of("decreasing", 1e12, 1.0, 1), 2e-12, rtol=1e-9)
 
 
-def test_a_weight_of_two_is_a_row_that_occurs_twice(begun):
-    gmm, X = begun
-    twice = np.repeat(X[:50], 2, axis=0)
-    one = copy.deepcopy(gmm).partial_fit(X[:50], sample_weight=np.full(50, 2.0))
-    other = copy.deepcopy(gmm).partial_fit(twice)
-    assert_same_mixture(one, other)
-    assert one.n_samples_seen_ == other.n_samples_seen_ == 500
-
-
 def test_shares_may_be_a_function_of_the_number_of_the_batch(begun):
     gmm, X = begun
     asked = []
@@ -232,7 +223,7 @@ def test_what_is_kept_does_not_grow(begun):
 
 
 def test_a_large_first_batch_is_not_copied(monkeypatch, blobs):
-    monkeypatch.setattr("emgmm._em.stepwise.Gathered.and_of", None)
+    monkeypatch.setattr("emgmm._em.stepwise.StartBuffer.and_of", None)
     weights = np.r_[np.zeros(50), np.ones(250)]
     one = GaussianMixtureEM(2).partial_fit(blobs, sample_weight=weights)
     assert_same_mixture(one, GaussianMixtureEM(2).partial_fit(blobs[50:]), 1e-7, 1e-8)
