@@ -605,7 +605,7 @@ def test_criteria_are_drawn_by_number_of_components_a_line_for_each_model(search
         assert_array_equal(line.get_ydata(), expected[line.get_label()])
     assert_array_equal(display.best_.get_xydata(), [[3, 6]])
     assert [text.get_text() for text in display.ax_.texts] == ["VVV, 3"]
-    assert display.ax_.get_ylabel() == "BIC (less is better)"
+    assert display.ax_.get_ylabel() == "BIC (lower is better)"
     low, high = display.ax_.get_ylim()
     assert low < 6 and high > 9
 
@@ -626,7 +626,7 @@ def test_criteria_that_are_functions_give_their_names(search):
 
     search.criterion = held_out
     label = CriterionDisplay.from_estimator(search).ax_.get_ylabel()
-    assert label == "held_out (less is better)"
+    assert label == "held_out (lower is better)"
 
 
 def test_a_search_in_which_every_fit_failed_has_no_best():
@@ -653,7 +653,7 @@ def test_what_is_no_search_is_refused(iris, fitted):
     theirs = GaussianMixture(2, random_state=0).fit(iris)
     for wrong in (fitted, GaussianMixtureEM(), theirs, fitted.mixture_, iris):
         name = type(wrong).__name__
-        message = f"search is a {name}.*give a fitted GaussianMixtureIC.*MixtureDisplay"
+        message = f"search is a {name}.*pass a fitted GaussianMixtureIC.*MixtureDisplay"
         with pytest.raises(TypeError, match=message):
             CriterionDisplay.from_estimator(wrong)
     with pytest.raises(NotFittedError):
@@ -840,11 +840,11 @@ def test_the_small_print_names_other_kinds_levels_and_gaps(iris, fitted, gaps):
     uncertain = note_of(draw(fitted, iris, kind="uncertainty"))
     assert "large markers: uncertain rows" in uncertain
     doubt = 1 - 1 / fitted.n_components  # where all are equally probable
-    assert f"lines: uncertainty, {doubt:.2g} at most" in uncertain
+    assert f"lines: uncertainty, at most {doubt:.2g}" in uncertain
     missing = np.isnan(gaps[:, :2]).any(axis=1).sum()
     lacking = note_of(draw(fitted, gaps, features=[0, 1]))
     assert f"{missing} rows lack a value" in lacking
-    assert "a panel shows the rows that have its features" in note_of(
+    assert "each panel shows the rows that have its features" in note_of(
         draw(fitted, gaps)
     )
 
