@@ -386,7 +386,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def __init__(
         self,
-        n_components: int = 1,
+        n_components: int = 3,
         *,
         covariance_type: CovarianceType = "full",
         tol: float = 1e-3,
