@@ -273,7 +273,7 @@ def _make_running(attributes: Values, model: str) -> None:
     _check_types(attributes, STREAM)
     if not math.isfinite(attributes["lower_bound_"]):
         raise ValueError("lower_bound_ is not finite")
-    kind = FAMILIES[model].storage.products
+    kind = FAMILIES[model].storage.moment_kind
     attributes["_running"] = StreamState.from_values(attributes, kind)
     for name in OF_VALUES:
         del attributes[PREFIX + name]

@@ -1,4 +1,4 @@
-"""What all tests share: small data sets and the names of the models."""
+"""What all tests share: small data sets, the names of the models, and processes."""
 
 from __future__ import annotations
 
@@ -6,19 +6,45 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from joblib import cpu_count
 from sklearn.datasets import load_iris
+from threadpoolctl import threadpool_limits
 
 from emgmm import Mixture
 from emgmm._estep.complete import Quadratic, Whitened
 from emgmm._estep.kernel import DOUBLE, Kernel, Numbers
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
 COVARIANCE_TYPES = sorted(FAMILIES)
 MODEL_NAMES = list(MODELS)
 SCIKIT_LEARN_TYPES = ["full", "tied", "diag", "spherical"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share the whole suite among as many processes as there are cores.
+
+    Of pytest-xdist, where it is installed, and unless ``-n`` says otherwise (0: none).
+    Tests that are named run in one process, where they start sooner.
+    """
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if whole and getattr(config.option, "numprocesses", 0) is None:
+        config.option.numprocesses = cpu_count()
+    if getattr(config.option, "dist", None) == "no" and config.option.numprocesses:
+        config.option.dist = "worksteal"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread of BLAS in each of several processes; tests of threads ask for more.
+
+    Not by the environment, which programs that tests start would inherit.
+    """
+    if hasattr(config, "workerinput"):
+        threadpool_limits(1)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +105,7 @@ def statistics_of(
     X: np.ndarray,
     responsibilities: np.ndarray,
     origin: np.ndarray,
-    kind: str,
+    kind: MomentKind,
     log_likelihood: float = 0.0,
     weight: float = 0.0,
 ) -> Statistics:
@@ -91,7 +117,7 @@ def statistics_of(
         "full": full,
         "pooled": full.sum(axis=0, keepdims=True),
         "diagonal": np.diagonal(full, axis1=1, axis2=2),
-    }[kind]
+    }[kind.name]
     counts = responsibilities.sum(axis=0)
     return Statistics(kind, origin, counts, sums, products, log_likelihood, weight)
 

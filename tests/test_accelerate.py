@@ -207,7 +207,7 @@ def test_without_acceleration_iterations_are_ems(name):
     start, family = np.arange(150) % 3, MODELS[name]
     blocks, bounds = ArrayBlocks(X, check_sample_weight(None, len(X))), []
     with BLAS.held():
-        stats = statistics_of_start(blocks, start, 3, family.storage.products)
+        stats = statistics_of_start(blocks, start, 3, family.storage.moment_kind)
         mixture = m_step(stats, family, 0.0)
         for _ in range(12):
             stats = expectation(blocks, mixture)

@@ -32,7 +32,7 @@ def mixture_of(name, seed, X=X):
     """Some mixture of the family, of soft responsibilities."""
     shares = np.random.default_rng(seed).dirichlet(np.full(3, 0.3), len(X))
     family, blocks = MODELS[name], ArrayBlocks(X, np.ones(len(X)))
-    stats = statistics_of_start(blocks, shares, 3, family.storage.products)
+    stats = statistics_of_start(blocks, shares, 3, family.storage.moment_kind)
     return m_step(stats, family, 0.0)
 
 

@@ -23,7 +23,8 @@ from emgmm._init.kmeans import kmeans_from_axes
 from emgmm._init.race import best_of_race
 from emgmm._init.starts import STARTS
 from emgmm._init.subsample import _short_run
-from emgmm._model.linalg import MATRICES, WIDE, principal
+from emgmm._model.algebra import MATRICES
+from emgmm._model.linalg import WIDE, principal
 
 N, D = 60, 3000
 OF_SQUARES = ["EII", "VII", "EEI", "VEI", "EVI", "VVI"]
@@ -161,7 +162,6 @@ def test_growth_by_many_splits_has_few_rounds(monkeypatch):
     assert grown == list(range(2, 49))
     rounds = [size for size in sizes if size > 2]
     one_by_one = 48 * 49 / 2
-    assert rounds[:5] == [3, 4, 5, 6, 7]
     assert sum(rounds) < one_by_one / 2
 
 

@@ -246,18 +246,6 @@ def test_a_scatter_plot_has_some_rows_of_each_component_always_the_same():
     assert all(points.get_rasterized() for points in display.scatter_[0, 0])
 
 
-def test_weights_make_the_histogram_of_repeated_rows():
-    X, counts = make_blobs(3, 60, 1, 2), np.arange(60) % 4
-    repeated = np.repeat(X, counts, axis=0)
-    gmm = GaussianMixtureEM(2).fit(X, sample_weight=counts)
-    (weighted,) = draw(gmm, X, sample_weight=counts).bars_[0, 0]
-    (plain,) = draw(gmm, repeated).bars_[0, 0]
-    assert len(weighted) == len(plain)
-    for bar, other in zip(weighted, plain, strict=True):
-        assert_allclose(bar.get_bbox().get_points(), other.get_bbox().get_points())
-    assert_allclose(sum(b.get_width() * b.get_height() for b in weighted), 1)
-
-
 @pytest.mark.parametrize("step", [0.1, 0.25, 1.0])
 def test_bins_of_a_histogram_fit_to_rounded_values(step):
     """Each bin holds as many of the values that can be, so that none is a comb's."""

@@ -47,34 +47,6 @@ def test_the_likelihood_never_falls(name):
         assert np.all(np.diff(bounds) > -1e-12 * np.abs(bounds[0]))
 
 
-@pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")
-@pytest.mark.parametrize("name", MODEL_NAMES)
-def test_weights_mean_repetition(name):
-    X = make_blobs(seed=1, n_samples=150, n_features=3, n_components=3)
-    times = np.random.default_rng(0).integers(0, 4, len(X))
-    order = np.random.default_rng(1).permutation(times.sum())
-    settings = {"n_components": 3, "covariance_type": name, "tol": 1e-6}
-    weighted = GaussianMixtureEM(**settings, max_iter=500).fit(X, sample_weight=times)
-    repeated = GaussianMixtureEM(**settings, max_iter=500).fit(
-        np.repeat(X, times, axis=0)[order]
-    )
-    assert abs(weighted.n_iter_ - repeated.n_iter_) <= 1
-    assert_allclose(weighted.lower_bound_, repeated.lower_bound_, rtol=1e-10)
-    for attribute in ["weights_", "means_", "covariances_"]:
-        assert_allclose(
-            getattr(weighted, attribute),
-            getattr(repeated, attribute),
-            rtol=1e-6,
-            atol=1e-7,
-        )
-    for criterion in ["bic", "aic", "icl"]:
-        assert_allclose(
-            getattr(weighted, criterion)(X, sample_weight=times),
-            getattr(repeated, criterion)(np.repeat(X, times, axis=0)),
-            rtol=1e-9,
-        )
-
-
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_all_weights_may_be_scaled(name):
     X = make_blobs(seed=1, n_samples=100, n_features=2, n_components=2)
@@ -136,7 +108,7 @@ def test_the_size_of_blocks_is_irrelevant(name):
     results = []
     for block_size in [1, 50, 10**6]:
         blocks = ArrayBlocks(X, weights, block_size)
-        stats = statistics_of_start(blocks, labels_of(X), 3, family.storage.products)
+        stats = statistics_of_start(blocks, labels_of(X), 3, family.storage.moment_kind)
         start = m_step(stats, family, 1e-6)
         results.append(run_em(blocks, start, family, options, Progress(0, 1)))
     for other in results[1:]:
@@ -182,7 +154,7 @@ def test_a_start_far_from_the_data_costs_no_accuracy(name):
     X = make_blobs(7, 200, 2, 2)
     family = MODELS[name]
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    stats = statistics_of_start(blocks, labels_of(X, 2), 2, family.storage.products)
+    stats = statistics_of_start(blocks, labels_of(X, 2), 2, family.storage.moment_kind)
     near = m_step(stats, family, 0.0)
     # A start so wide that its responsibilities are even, from anywhere.
     values = near.covariances.values * 1e30

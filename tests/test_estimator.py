@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import tracemalloc
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import adjusted_rand_score
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from emgmm import DegenerateComponentWarning, GaussianMixtureEM, GaussianMixtureIC
@@ -242,10 +242,10 @@ BAD_PARAMETERS = {
 
 def assert_unchanged_by(error, match, gmm, *args, **kwargs):
     """The call fails as expected, and the estimator is what it was before."""
-    before = {name: repr(value) for name, value in vars(gmm).items()}
+    before = deepcopy(vars(gmm))
     with pytest.raises(error, match=f"(?s){match}"):
         gmm.fit(*args, **kwargs)
-    assert {name: repr(value) for name, value in vars(gmm).items()} == before
+    assert_equal(vars(gmm), before)
 
 
 @pytest.mark.parametrize("rows, match", BAD_ROWS.values(), ids=BAD_ROWS)
@@ -455,15 +455,13 @@ def test_the_default_start_needs_no_seed(iris):
     assert_array_equal(fits[0].means_, fits[1].means_)
 
 
-# What scikit-learn gets wrong, and what its users rely on -------------------------
+# What users rely on ---------------------------------------------------------------
 
 
 def test_lower_bound_is_the_score_of_the_published_parameters(iris):
     gmm = GaussianMixtureEM(3, tol=1e-2).fit(iris)
     assert gmm.lower_bound_ == gmm.score(iris) == gmm.lower_bounds_[-1]
     assert len(gmm.lower_bounds_) == gmm.n_iter_
-    theirs = GaussianMixture(3, tol=1e-2, random_state=0).fit(iris)
-    assert theirs.lower_bound_ < theirs.score(iris)
     weights = np.linspace(0, 1, 150)
     gmm.fit(iris, sample_weight=weights)
     assert gmm.lower_bound_ == gmm.score(iris, sample_weight=weights)

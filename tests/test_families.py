@@ -37,7 +37,7 @@ def in_layout(scatter, family):
         "diagonal": np.diagonal(scatter, axis1=1, axis2=2),
         "full": scatter,
         "pooled": scatter.sum(axis=0, keepdims=True),
-    }[family.storage.products]
+    }[family.storage.moment_kind.name]
 
 
 def estimate(family, counts, scatter, start=None):

@@ -59,26 +59,6 @@ def test_an_offset_changes_no_label(start):
     assert_array_equal(run(start, X + 2.0**40), run(start, X))
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_rows_of_weight_zero_are_as_good_as_absent(start):
-    X = make_blobs(seed=4, n_samples=200, n_features=2, n_components=3)
-    weights = np.ones(200)
-    weights[150:] = 0.0
-    X[150:] *= 1000.0
-    rows = run(start, X, weights=weights)
-    if rows.ndim == 1:
-        assert_array_equal(np.unique(rows[:150]), [0, 1, 2])
-
-
-def test_the_first_kmeans_sees_only_the_weighted_distribution():
-    X = make_blobs(seed=5, n_samples=150, n_features=3, n_components=4)
-    times = np.random.default_rng(0).integers(0, 4, 150)
-    order = np.random.default_rng(1).permutation(times.sum())
-    weighted = run(kmeans_from_axes, X, 4, weights=times.astype(float))
-    repeated = run(kmeans_from_axes, np.repeat(X, times, axis=0)[order], 4)
-    assert_array_equal(repeated, np.repeat(weighted, times)[order])
-
-
 def test_the_first_kmeans_draws_nothing():
     X = make_blobs(seed=5, n_samples=150, n_features=3, n_components=4)
     assert_array_equal(run(kmeans_from_axes, X, 4, seed=1), run(kmeans_from_axes, X, 4))

@@ -115,7 +115,7 @@ def lattice_problem(n_features):
 
 
 def of_storage(family, scatter):
-    kind = family.storage.products
+    kind = family.storage.moment_kind.name
     if kind == "diagonal":
         return np.diagonal(scatter, axis1=1, axis2=2)
     return scatter.sum(axis=0, keepdims=True) if kind == "pooled" else scatter

@@ -9,7 +9,7 @@ from copy import copy
 
 import numpy as np
 import pytest
-from conftest import MODEL_NAMES, make_blobs
+from conftest import MODEL_NAMES
 from numpy.testing import assert_allclose, assert_array_equal, assert_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -144,25 +144,6 @@ def test_processes_change_nothing(iris, searched_few, n_jobs):
     shared = GaussianMixtureIC(**FEW, n_jobs=n_jobs).fit(iris)
     assert_array_equal(searched_few.criterion_, shared.criterion_)
     assert_array_equal(searched_few.labels_, shared.labels_)
-
-
-def test_a_weight_is_a_repetition(rng):
-    X = make_blobs(0, n_samples=80, n_features=2, n_components=3)
-    weights = rng.integers(0, 4, len(X))
-    weighted = GaussianMixtureIC(**FEW).fit(X, sample_weight=weights)
-    repeated = GaussianMixtureIC(**FEW).fit(np.repeat(X, weights, axis=0))
-    assert_allclose(weighted.criterion_, repeated.criterion_, rtol=1e-6)
-    assert weighted.best_params_ == repeated.best_params_
-
-
-def test_a_weight_is_a_repetition_of_rows_that_a_component_needs(iris):
-    weights = np.random.default_rng(2).integers(0, 4, len(iris))
-    given = {"n_components": [1, 2, 3], "covariance_type": ["VVV", "VEV"]}
-    weighted = GaussianMixtureIC(**given).fit(iris, sample_weight=weights)
-    repeated = GaussianMixtureIC(**given).fit(np.repeat(iris, weights, axis=0))
-    for name in ("eligible", "failure"):
-        assert_array_equal(weighted.results_[name], repeated.results_[name])
-    assert weighted.best_params_ == repeated.best_params_
 
 
 def test_rows_of_one_distribution_are_not_split_by_chance():

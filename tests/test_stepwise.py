@@ -117,15 +117,6 @@ def test_rows_count_in_proportion_to_how_many_came_before():
     assert_allclose(share_of("decreasing", 1e12, 1.0, 1), 2e-12, rtol=1e-9)
 
 
-def test_a_weight_of_two_is_a_row_that_occurs_twice(begun):
-    gmm, X = begun
-    twice = np.repeat(X[:50], 2, axis=0)
-    one = copy.deepcopy(gmm).partial_fit(X[:50], sample_weight=np.full(50, 2.0))
-    other = copy.deepcopy(gmm).partial_fit(twice)
-    assert_same_mixture(one, other)
-    assert one.n_samples_seen_ == other.n_samples_seen_ == 500
-
-
 def test_shares_may_be_a_function_of_the_number_of_the_batch(begun):
     gmm, X = begun
     asked = []

@@ -164,8 +164,7 @@ class ScaleRegularization:
 
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
         variances = mixture.covariances.variances
-        pooled = mixture.covariances.products == "pooled"
-        shares = np.ones(1) if pooled else mixture.weights
+        shares = np.minimum(mixture.covariances.moment_kind.pool(mixture.weights), 1.0)
         least = self._least(variances, mixture.weights @ variances, shares)
         return mixture.covariances.regularization_ratio(least)
 

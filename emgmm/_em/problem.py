@@ -15,7 +15,6 @@ from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
-from emgmm._model.linalg import VARIANCES
 from emgmm._model.parameters import Parameters
 from emgmm._utils.exceptions import Defects
 from emgmm._utils.threads import BLAS
@@ -79,10 +78,10 @@ class EMProblem(Generic[Rows]):
 
     def start(self, rows: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
-        products = self.family.storage.products
+        kind = self.family.storage.moment_kind
         with BLAS.held(), np.errstate(all="ignore"):
             return self.begin(
-                statistics_of_start(self.blocks, rows, n_components, products)
+                statistics_of_start(self.blocks, rows, n_components, kind)
             )
 
     def begin(self, stats: Statistics, like: Parameters | None = None) -> Parameters:
@@ -144,7 +143,7 @@ class EMProblem(Generic[Rows]):
         """Whether the rows as a whole, as the mixture has them, have no width in some
         direction that is not that of a feature."""
         scale = self.options.scale
-        if self.family.storage.algebra is VARIANCES:
+        if self.family.storage.moment_kind.of_squares:
             return False
         if not scale.collapsed(mixture).any():
             return False

@@ -22,6 +22,7 @@ from emgmm._data.summary import Chunk, joined
 from emgmm._estep.estep import expectation
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 
 from .mstep import ScaleRegularization
@@ -149,7 +150,7 @@ class StreamState:
         own = mixture.in_units(units)
         counts, covariances = own.weights, own.covariances
         statistics = Statistics(
-            covariances.products,
+            covariances.moment_kind,
             own.means,
             counts,
             np.zeros_like(own.means),
@@ -199,12 +200,11 @@ class StreamState:
         return {PREFIX + name: value for name, value in (arrays | about).items()}
 
     @classmethod
-    def from_values(cls, values: dict[str, Any], kind: str) -> Self:
+    def from_values(cls, values: dict[str, Any], kind: MomentKind) -> Self:
         """Of those values, and what is published; ValueError if they do not fit."""
         own = {name: values[PREFIX + name] for name in OF_VALUES}
         K, d = values["means_"].shape
-        square = {"diagonal": (K, d), "full": (K, d, d), "pooled": (1, d, d)}[kind]
-        shapes = [(K, d), (K,), (K, d), square, (d,), (d,)]
+        shapes = [(K, d), (K,), (K, d), kind.shape(K, d), (d,), (d,)]
         names = *OF_STATISTICS, "units", "steps"
         for name, shape in zip(names, shapes, strict=True):
             array = own[name]

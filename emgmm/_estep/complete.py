@@ -27,13 +27,6 @@ from .statistics import MAX_CANCELLATION, Statistics
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 QUADRATIC_SIZE = 600_000
 MAX_ROWS = 2**15
-# Forming d^2 / 2 features pays where d is small, or enough components share them and
-# they fit into a cache.
-FEW_FEATURES, MOST_FEATURES = 16, 64
-MAX_FEATURES_PER_COMPONENT = 5
-# A triangle is multiplied in slabs of rows, each without its zeros on the right.
-SLAB = 12
-MAX_SLABS = 4
 
 
 class Quadratic(Kernel):
@@ -72,7 +65,7 @@ class Quadratic(Kernel):
     @property
     def second(self) -> SecondOrder:
         """Of the storage. Its functions have no names: they stay where they are."""
-        return SECOND_ORDER[self.mixture.covariances.products]
+        return SECOND_ORDER[self.mixture.covariances.moment_kind]
 
     def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
         return Whitened(self.mixture, DOUBLE, self.workspace, origin)
@@ -85,9 +78,7 @@ class Quadratic(Kernel):
     def is_accurate(self) -> bool:
         """Whether it is the faster one, and its rounding within the bound."""
         n_components, n_features = self.shifts.shape
-        shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
-        many = n_features > min(shared, MOST_FEATURES)
-        if many and self.mixture.covariances.products == "full":
+        if n_features > self.second.most(n_components):
             return False
         covariances, limit = self.mixture.covariances, self.numbers.max_rounding
         # Mostly it is enough that kappa <= max_k |P_k| |a_k|^2, which is soon bounded.
@@ -100,8 +91,9 @@ class Quadratic(Kernel):
     @cached_property
     def theta(self) -> NDArray:
         n_components, d = self.shifts.shape
-        precisions = _precisions(self.mixture.covariances)
-        linear = _times(self.shifts, precisions)
+        covariances = self.mixture.covariances
+        precisions = covariances.precisions_by_component
+        linear = covariances.algebra.apply_factor(self.shifts, precisions)
         theta = np.empty((n_components, 1 + d + self.second.size(d)))
         theta[:, 0] = self.constants - 0.5 * np.vecdot(linear, self.shifts)
         theta[:, 1 : 1 + d] = linear
@@ -125,7 +117,7 @@ class Quadratic(Kernel):
 
     def features(self, X: NDArray) -> NDArray:
         # Where one block holds all rows, the last pass may have left them.
-        kind = self.mixture.covariances.products
+        kind = self.mixture.covariances.moment_kind
         how = kind, self.dtype, self.origin.tobytes()
         kept = self.workspace.kept("features", X, how)
         if kept is not None:
@@ -136,7 +128,7 @@ class Quadratic(Kernel):
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
         self.second.fill(features, self)
-        if kind != "pooled":  # those depend on the mixture
+        if self.second.of_rows_alone:
             self.workspace.keep("features", X, how)
         return features
 
@@ -161,7 +153,7 @@ class Quadratic(Kernel):
             rounded = self.theta - self.rounded_theta
             log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
         return Statistics(
-            self.mixture.covariances.products,
+            self.mixture.covariances.moment_kind,
             np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
             moments[:, 0],
             moments[:, 1 : 1 + d],
@@ -171,25 +163,11 @@ class Quadratic(Kernel):
         )
 
 
-def _precisions(covariances: Covariances) -> NDArray:
-    """Precisions: their diagonals (K, d), or matrices (K, d, d) or (1, d, d)."""
-    if covariances.products == "diagonal":
-        return covariances.factors**2
-    precisions = covariances.precisions
-    return precisions.reshape(-1, *precisions.shape[-2:])
-
-
-def _times(vectors: NDArray, precisions: NDArray) -> NDArray:
-    """v_k P_k of vectors (K, d)."""
-    if precisions.ndim == 2:
-        return vectors * precisions
-    return (vectors[:, None, :] @ precisions)[:, 0]
-
-
 def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> float:
     """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k."""
     a = np.abs(offsets) + np.sqrt(covariances.variances)
-    kappa = np.vecdot(_times(a, np.abs(_precisions(covariances))), a)
+    precisions = np.abs(covariances.precisions_by_component)
+    kappa = np.vecdot(covariances.algebra.apply_factor(a, precisions), a)
     return numbers.eps * float(kappa.max())
 
 
@@ -219,7 +197,7 @@ class Whitened(Kernel):
     ) -> None:
         """With sums about an origin (K, d), by default the means."""
         super().__init__(mixture, numbers, workspace)
-        kind, means = mixture.covariances.products, mixture.means
+        kind, means = mixture.covariances.moment_kind, mixture.means
         origin = means if origin is None else origin
         # In float64 the rows minus a mean are as exact as the rows.
         base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
@@ -250,8 +228,8 @@ class Whitened(Kernel):
     @cached_property
     def factors(self) -> NDArray:
         """U_k' / sqrt(2), so that squares are halved."""
-        factors = np.sqrt(0.5) * self.mixture.covariances.factors
-        factors = factors[:, :, None] if factors.ndim == 2 else factors.mT
+        covariances = self.mixture.covariances
+        factors = covariances.algebra.transpose(np.sqrt(0.5) * covariances.factors)
         return np.ascontiguousarray(factors, dtype=self.dtype)
 
     @property
@@ -264,28 +242,17 @@ class Whitened(Kernel):
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.constants), features.shape[1])
         out = self.workspace.array("log_joint", shape, self.dtype)
+        whiten = self.mixture.covariances.algebra.whiten_blocks
         for group in self.deviations.groups(features):
             means = self.mixture.means[group]
             shape = (len(means), *features.shape)
             vectors = self.workspace.array("vectors", shape, self.dtype)
             self.deviations.write(features, means, vectors)
-            whitened = self._whiten(self.factors[group], vectors)
+            whitened = whiten(self.factors[group], vectors, self.workspace)
             np.multiply(whitened, whitened, out=whitened)
             np.add.reduce(whitened, axis=1, out=out[group])
         constants = self.constants.astype(self.dtype)
         return np.subtract(constants[:, None], out, out=out)
-
-    def _whiten(self, factors: NDArray, vectors: NDArray) -> NDArray:
-        """Diagonals (g, d, 1) or lower triangles (g, d, d) times vectors (g, d, n)."""
-        if factors.shape[2] == 1:
-            return np.multiply(factors, vectors, out=vectors)
-        out = self.workspace.array("whitened", vectors.shape, self.dtype)
-        d = vectors.shape[1]
-        bounds = np.linspace(0, d, min(-(-d // SLAB), MAX_SLABS) + 1).astype(int)
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
-            slab = factors[:, low:high, :high]
-            np.matmul(slab, vectors[:, :high], out=out[:, low:high])
-        return out
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         return self.deviations.moments(features, responsibilities)

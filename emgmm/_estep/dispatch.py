@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import TypeVar
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource, raised_by_rows
+from emgmm._model.moment_kinds import DIAGONAL, FULL, POOLED, MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
 from .complete import Quadratic, Whitened
 from .kernel import DOUBLE, SINGLE, Kernel
+from .missing_exact import ExactDiagonalKernel, ExactMissingKernel
 from .missing_fast import MANY_FEATURES, MANY_ROWS, DiagonalKernel, PatternKernel
 from .missing_rowwise import RowwiseKernel
 
@@ -52,17 +54,35 @@ def choose_incomplete(
     mixture: Parameters, blocks: RowSource, center: NDArray
 ) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near a center (d,)."""
-    workspace = blocks.workspace
-    if mixture.covariances.products == "diagonal":
-        alone = DiagonalKernel(mixture, workspace, center)
-        return alone if alone.is_accurate else alone.fallback_kernel()
+    kernels = MISSING[mixture.covariances.moment_kind](mixture, blocks, center)
+    return next(kernel for kernel in kernels if kernel.is_accurate)
+
+
+def _of_squares(
+    mixture: Parameters, blocks: RowSource, center: NDArray
+) -> Iterator[Kernel]:
+    """Kernels for diagonal covariances, the fastest first, the most accurate last."""
+    yield DiagonalKernel(mixture, blocks.workspace, center)
+    yield ExactDiagonalKernel(mixture, blocks.workspace)
+
+
+def _of_products(
+    mixture: Parameters, blocks: RowSource, center: NDArray
+) -> Iterator[Kernel]:
+    """Kernels for matrices, the fastest for such rows first, the most accurate last."""
     many = blocks.n_samples > MANY_ROWS * blocks.n_patterns
     if many and len(center) <= MANY_FEATURES:
-        swept = PatternKernel(mixture, workspace, center)
-        if swept.is_accurate:
-            return swept
-    by_row = RowwiseKernel(mixture, workspace)
-    return by_row if by_row.is_accurate else by_row.fallback_kernel()
+        yield PatternKernel(mixture, blocks.workspace, center)
+    yield RowwiseKernel(mixture, blocks.workspace)
+    yield ExactMissingKernel(mixture, blocks.workspace)
+
+
+MISSING: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
+    DIAGONAL: _of_squares,
+    FULL: _of_products,
+    POOLED: _of_products,
+}
+"""Kernels of rows with missing values, for each kind of second moments."""
 
 
 def choose_kernel(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
-from emgmm._utils.matmul import contract, diagonal_squares, squares
+from emgmm._utils.matmul import contract
 
 from .dispatch import _kernel, _within_reach, weighted_sum
 from .kernel import DOUBLE, Kernel, Sums
@@ -50,91 +52,101 @@ def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
 
 
 def statistics_of_start(
-    blocks: RowSource, start: NDArray, n_components: int, products: str
+    blocks: RowSource, start: NDArray, n_components: int, kind: MomentKind
 ) -> Statistics:
-    """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
-    if blocks.incomplete:
-        return _statistics_of_incomplete_start(blocks, start, n_components, products)
-    center = blocks.center
-    first = blocks.sum(
-        partial(_first_moments, n_components=n_components, center=center), start
-    )
-    origin = center + (first[1:] / np.where(first[0] > 0, first[0], 1.0)).T
-    base = np.zeros_like(center)
-    deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.workspace)
-    rows = deviations.rows if start.ndim == 2 else None
-    sums = blocks.sum(partial(_second_moments, deviations=deviations), start, rows=rows)
-    return deviations.statistics(sums, blocks.weight)
-
-
-def _statistics_of_incomplete_start(
-    blocks: RowSource, start: NDArray, n_components: int, products: str
-) -> Statistics:
-    """Of rows with missing values, which are expected where the component's are.
+    """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K).
 
     No covariances are known yet: what is missing is taken to be independent of the
     rest, with mean and variance of what the component has of that feature.
     """
-    center, workspace = blocks.center, blocks.workspace
+    means = _means_of_incomplete if blocks.incomplete else _means_of_complete
+    origin, missing = means(blocks, start, n_components)
+    base, workspace = np.zeros_like(blocks.center), blocks.workspace
+    deviations = Deviations(kind, origin, base, DOUBLE.dtype, workspace)
+    # Few rows belong to a component by labels; deviations are taken of these alone.
+    if start.ndim == 1 or blocks.incomplete:
+        sums = blocks.sum(partial(_moments_of_members, kind, origin), start)
+    else:
+        moments = partial(_moments_of_all, deviations)
+        sums = blocks.sum(moments, start, rows=deviations.rows)
+    diagonals = kind.diagonals(kind.second(sums.moments))
+    diagonals += missing  # of a view
+    return deviations.statistics(sums, blocks.weight)
 
-    def of_features(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
-        features = observed_features(X, center, workspace)
-        return contract(features, _weighted(start, n_components, sample_weight))
 
-    sums = blocks.sum(of_features, start).T
+def _means_of_complete(
+    blocks: RowSource, start: NDArray, n_components: int
+) -> tuple[NDArray, NDArray | float]:
+    """Means (K, d), and expected squares of what is missing: nothing."""
+    features = partial(_centered, center=blocks.center)
+    sums = _sums_of_features(blocks, start, n_components, features)
+    counts, first = sums[:, :1], sums[:, 1:]
+    return blocks.center + first / np.where(counts > 0, counts, 1.0), 0.0
+
+
+def _means_of_incomplete(
+    blocks: RowSource, start: NDArray, n_components: int
+) -> tuple[NDArray, NDArray | float]:
+    """Means (K, d) of what is there, and expected squares about them (K, d), added up,
+    of what is missing."""
+    features = partial(
+        observed_features, origin=blocks.center, workspace=blocks.workspace
+    )
+    sums = _sums_of_features(blocks, start, n_components, features)
     counts, present, first, second = divided(sums)
     seen, number = present > 0, np.where(present > 0, present, 1.0)
     shifts = np.where(seen, first / number, 0.0)
     variances = np.where(seen, second / number - shifts**2, blocks.variances)
-
-    squares_of = _SQUARES[products]
-
-    def of_squares(X: NDArray, sample_weight: NDArray, start: NDArray) -> Sums:
-        weights = _weighted(start, n_components, sample_weight)
-        moments = []
-        for origin, weight in zip(center + shifts, weights, strict=True):
-            rows = np.flatnonzero(weight)
-            moments.append(squares_of(np.nan_to_num(X[rows] - origin), weight[rows]))
-        return Sums(0.0, np.stack(moments))
-
-    moments = blocks.sum(of_squares, start).moments
-    diagonal = products == "diagonal"
-    diagonals = moments[:, 1] if diagonal else np.einsum("kii->ki", moments)
-    diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)  # of a view
-    origin = center + shifts
-    deviations = Deviations(products, origin, center, DOUBLE.dtype, workspace)
-    return deviations.statistics(Sums(0.0, moments), blocks.weight)
+    return blocks.center + shifts, (counts - present) * np.maximum(variances, 0.0)
 
 
-def _first_moments(
+def _sums_of_features(
+    blocks: RowSource,
+    start: NDArray,
+    n_components: int,
+    features: Callable[[NDArray], NDArray],
+) -> NDArray:
+    """Weighted sums (K, F) of features (F, n) of the rows."""
+
+    def of_block(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
+        return contract(features(X), _weighted(start, n_components, sample_weight))
+
+    return blocks.sum(of_block, start).T
+
+
+def _centered(X: NDArray, center: NDArray) -> NDArray:
+    """[1, x - center], shape (1 + d, n)."""
+    features = np.ones((1 + X.shape[1], len(X)))
+    np.subtract(X.T, center[:, None], out=features[1:])
+    return features
+
+
+def _moments_of_all(
+    deviations: Deviations, X: NDArray, sample_weight: NDArray, start: NDArray
+) -> Sums:
+    """What one block of complete rows and their responsibilities add."""
+    weighted = _weighted(start, len(deviations.origin), sample_weight)
+    return Sums(0.0, deviations.moments(deviations.features(X), weighted))
+
+
+def _moments_of_members(
+    kind: MomentKind,
+    origin: NDArray,
     X: NDArray,
     sample_weight: NDArray,
     start: NDArray,
-    n_components: int,
-    center: NDArray,
-) -> NDArray:
-    """Weights of the components, and weighted sums about the center, (1 + d, K)."""
-    rows = np.ones((1 + X.shape[1], len(X)))
-    np.subtract(X.T, center[:, None], out=rows[1:])
-    return contract(rows, _weighted(start, n_components, sample_weight))
-
-
-def _second_moments(
-    X: NDArray, sample_weight: NDArray, start: NDArray, deviations: Deviations
 ) -> Sums:
-    """What one block of rows and their starting labels or responsibilities add."""
-    if start.ndim == 2:
-        weighted = _weighted(start, len(deviations.origin), sample_weight)
-        return Sums(0.0, deviations.moments(deviations.features(X), weighted))
-    squares_of, moments = _SQUARES[deviations.kind], []
-    for k, origin in enumerate(deviations.origin):
-        rows = np.flatnonzero(start == k)
-        moments.append(squares_of(X[rows] - origin, sample_weight[rows]))
+    """What one block adds, from the rows that have a weight in a component; values
+    that are missing are taken to be at the origin."""
+    moments = []
+    for mean, weights in zip(
+        origin, _weighted(start, len(origin), sample_weight), strict=True
+    ):
+        rows = np.flatnonzero(weights)
+        vectors = X[rows] - mean
+        np.copyto(vectors, 0.0, where=np.isnan(vectors))
+        moments.append(kind.moments(vectors, weights[rows]))
     return Sums(0.0, np.stack(moments))
-
-
-_SQUARES = {"diagonal": diagonal_squares, "full": squares, "pooled": squares}
-"""Kinds of products: deviations and weights of rows to their moments."""
 
 
 def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:

@@ -10,13 +10,19 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from emgmm._model.moment_kinds import DIAGONAL, FULL, POOLED, MomentKind
 from emgmm._utils.matmul import multiply
 
 from .kernel import Kernel
 
+# Forming d^2 / 2 features pays where d is small, or enough components share them and
+# they fit into a cache.
+FEW_FEATURES, MOST_FEATURES = 16, 64
+MAX_FEATURES_PER_COMPONENT = 5
+
 
 class SecondOrder(NamedTuple):
-    """The features of second order of one kind of products."""
+    """The features of second order for one kind of second moments."""
 
     size: Callable[[int], int]
     """Their number for d features."""
@@ -26,6 +32,10 @@ class SecondOrder(NamedTuple):
     """Precisions to the coefficients of -0.5 z'Pz, shape (..., size) or ()."""
     products: Callable[[NDArray, int], NDArray | None]
     """Their sums (..., size) to products of the kind; None: the scatter of all rows."""
+    most: Callable[[int], float]
+    """Numbers of components to the number of features up to which they are fast."""
+    of_rows_alone: bool = True
+    """Whether they are the same for every mixture, given the origin."""
 
 
 def _fill_products(features: NDArray, kernel: Kernel) -> None:
@@ -93,23 +103,33 @@ def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
     return flat.reshape(*sums.shape[:-1], n_features, n_features)
 
 
-SECOND_ORDER = {
-    "diagonal": SecondOrder(
+def _most_of_products(n_components: int) -> float:
+    """The most features of which all products pay."""
+    shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
+    return min(shared, MOST_FEATURES)
+
+
+SECOND_ORDER: dict[MomentKind, SecondOrder] = {
+    DIAGONAL: SecondOrder(
         lambda d: d,
         _fill_squares,
         lambda precisions: -0.5 * precisions,
         lambda sums, d: sums,
+        lambda n_components: np.inf,
     ),
-    "full": SecondOrder(
+    FULL: SecondOrder(
         lambda d: d * (d + 1) // 2,
         _fill_products,
         _product_coefficients,
         _unpack_products,
+        _most_of_products,
     ),
-    "pooled": SecondOrder(
+    POOLED: SecondOrder(
         lambda d: 1,
         _fill_distance,
         lambda precisions: -0.5,
         lambda sums, d: None,
+        lambda n_components: np.inf,
+        of_rows_alone=False,
     ),
 }

@@ -90,6 +90,11 @@ class Kernel(ABC):
         """Sums are exact while means are nearer to their origin, in variances."""
 
     @property
+    def is_accurate(self) -> bool:
+        """Whether its rounding is within the bound, near where it is made for."""
+        return True
+
+    @property
     def unlimited(self) -> bool:
         """Whether no other kernel reaches rows that this one does not."""
         return False

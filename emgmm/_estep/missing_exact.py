@@ -10,7 +10,7 @@ that lack the same features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +41,6 @@ class Incomplete(Kernel):
         self.origin = mixture.means if origin is None else origin
         self.shifts = mixture.means - self.origin
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> Incomplete:
-        kind = self.mixture.covariances.products
-        return EXACT[kind](self.mixture, self.workspace, origin)
-
     @cached_property
     def log_weights(self) -> NDArray:
         """log w_k - ``reference``."""
@@ -53,11 +49,10 @@ class Incomplete(Kernel):
     @cached_property
     def precisions(self) -> NDArray:
         """Matrices (K, d, d), or (1, d, d) if they are the same."""
-        precisions = self.mixture.covariances.precisions
-        return precisions.reshape(-1, *precisions.shape[-2:])
+        return self.mixture.covariances.precisions_by_component
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
-        kind = self.mixture.covariances.products
+        kind = self.mixture.covariances.moment_kind
         # The sums of an empty component are zero about any origin: its mean stays.
         occupied = sums.moments[:, :1, 0] > 0
         origin = np.where(occupied, self.origin, self.mixture.means)
@@ -156,8 +151,11 @@ class _Exact(FromMeans):
     def unlimited(self) -> bool:
         return True
 
+    def fallback_kernel(self, origin: NDArray | None = None) -> Self:
+        return type(self)(self.mixture, self.workspace, origin)
 
-class _Scaled(_Exact):
+
+class ExactDiagonalKernel(_Exact):
     """For diagonal covariances."""
 
     def features(self, X: NDArray) -> Rows:
@@ -248,11 +246,3 @@ class ExactMissingKernel(_Exact):
                 observed[:, s] = own @ own.mT
             total += self.completed(observed, features.missing[patterns], given)
         return total
-
-
-EXACT: dict[str, type[_Exact]] = {
-    "diagonal": _Scaled,
-    "full": ExactMissingKernel,
-    "pooled": ExactMissingKernel,
-}
-"""Kinds of products, and the kernel that is accurate wherever rows are."""

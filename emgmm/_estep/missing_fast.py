@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emgmm._data.patterns import bounds_of_patterns
 from emgmm._model.conditioning import Conditioned, from_precisions
+from emgmm._model.moment_kinds import FULL
 from emgmm._model.parameters import LOG_2_PI, Parameters
 from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import contract, multiply
@@ -20,13 +21,18 @@ from emgmm._utils.threads import Workspace
 from .complete import MAX_ROWS, QUADRATIC_SIZE
 from .features import SECOND_ORDER
 from .kernel import DOUBLE
-from .missing_exact import Incomplete, rounding
+from .missing_exact import (
+    ExactDiagonalKernel,
+    ExactMissingKernel,
+    Incomplete,
+    rounding,
+)
 
 PATTERNS_SIZE = 2**22  # numbers in what belongs to the patterns of a block, at most
 MIN_ROWS = 64
 # What is computed for each pattern pays with many rows of each, and few features.
 MANY_ROWS, MANY_FEATURES = 64, 32
-PRODUCTS = SECOND_ORDER["full"]
+PRODUCTS = SECOND_ORDER[FULL]
 
 
 class _Fast(Incomplete):
@@ -72,6 +78,9 @@ class PatternKernel(_Fast):
     Cost: per row that of ``Quadratic``; per pattern and component m^3 / 3 + 2 m d^2
     multiplications, and d^3 in a product of matrices of all patterns.
     """
+
+    def fallback_kernel(self, origin: NDArray | None = None) -> ExactMissingKernel:
+        return ExactMissingKernel(self.mixture, self.workspace, origin)
 
     @property
     def rows(self) -> int:
@@ -149,6 +158,9 @@ class DiagonalKernel(_Fast):
 
     Cost per row: 6 d K multiplications with additions in two products of matrices.
     """
+
+    def fallback_kernel(self, origin: NDArray | None = None) -> ExactDiagonalKernel:
+        return ExactDiagonalKernel(self.mixture, self.workspace, origin)
 
     @property
     def rows(self) -> int:

@@ -11,7 +11,7 @@ from emgmm._data.patterns import bounds_of_patterns
 from emgmm._model.parameters import LOG_2_PI
 
 from .kernel import DOUBLE
-from .missing_exact import FromMeans, rounding
+from .missing_exact import ExactMissingKernel, FromMeans, rounding
 
 ROOTS_SIZE, FEWEST_ROWS = 2**22, 64  # of a block: numbers in factors; rows
 
@@ -49,6 +49,9 @@ class RowwiseKernel(FromMeans):
     block, and 2 m^2; per pattern and component m^3. Rounding: eps times the condition
     of P, wherever the rows are.
     """
+
+    def fallback_kernel(self, origin: NDArray | None = None) -> ExactMissingKernel:
+        return ExactMissingKernel(self.mixture, self.workspace, origin)
 
     @property
     def rows(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._utils.threads import Workspace
 
 from .kernel import Sums
@@ -34,7 +35,7 @@ class Deviations:
     are near the origins. In float32 rows are taken about ``base`` first.
     """
 
-    kind: str
+    kind: MomentKind
     origin: NDArray
     base: NDArray
     dtype: np.dtype
@@ -66,13 +67,12 @@ class Deviations:
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
         d, n = features.shape
-        if self.kind != "diagonal":
+        if not self.kind.of_squares:
             members = _members(responsibilities)
             most = min(members.size // 2, max(WHITENED_SIZE // d, 2 * n))
             if np.count_nonzero(members) <= most:
                 return self._moments_of(members, features, responsibilities)
-        size = 2 if self.kind == "diagonal" else 1 + d
-        total = np.empty((len(self.origin), size, 1 + d))
+        total = np.empty((len(self.origin), *self.kind.moments_shape(d)))
         for group in self.groups(features):
             weights = responsibilities[group, None]
             shape = (len(weights), 1 + d, n)
@@ -81,11 +81,7 @@ class Deviations:
             self.write(features, self.origin[group], vectors[:, 1:])
             roots = np.sqrt(weights)
             vectors *= roots
-            if self.kind == "diagonal":
-                total[group, 0] = (vectors @ roots.mT)[..., 0]
-                total[group, 1] = np.einsum("kdn,kdn->kd", vectors, vectors)
-            else:
-                total[group] = vectors @ vectors.mT
+            total[group] = self.kind.stacked_moments(vectors, roots)
         return total
 
     def _moments_of(
@@ -112,10 +108,7 @@ class Deviations:
 
     def statistics(self, sums: Sums, weight: float) -> Statistics:
         counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
-        diagonal = self.kind == "diagonal"
-        products = sums.moments[:, 1 if diagonal else slice(1, None), 1:]
-        if self.kind == "pooled":
-            products = products.sum(axis=0, keepdims=True)
+        products = self.kind.products(sums.moments)
         return Statistics(
             self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
         )

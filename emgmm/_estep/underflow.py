@@ -37,12 +37,9 @@ def _limits_of_complete(X: NDArray, mixture: Parameters) -> NDArray:
     factors, log_det = mixture.covariances.factors, mixture.covariances.log_det
     factors = factors / np.abs(factors).max()
     directions = X / np.abs(X).max(axis=1, keepdims=True)
-    if factors.ndim == 2:
-        whitened = directions * factors[:, None]
-        means = mixture.means * factors
-    else:
-        whitened = directions @ factors
-        means = (mixture.means[:, None] @ factors)[:, 0]
+    algebra = mixture.covariances.algebra
+    whitened = algebra.apply_to_rows(directions, factors)
+    means = algebra.apply_factor(mixture.means, factors)
     distances = np.vecdot(whitened, whitened)
     nearest = distances == distances.min(axis=0)
     along = np.where(nearest, (whitened @ means[:, :, None])[..., 0], -np.inf)

@@ -219,7 +219,9 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     part = replace(problem.of(rows), options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
     rounding = part.options.scale.rounding
-    for labels in halves(completed(part), rounding, problem.family.storage.of_squares):
+    for labels in halves(
+        completed(part), rounding, problem.family.storage.moment_kind.of_squares
+    ):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
             gain = rows.weight * (result.lower_bound - alone.lower_bound)

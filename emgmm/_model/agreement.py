@@ -15,7 +15,7 @@ from emgmm._utils.validation import shaped
 
 from .covariances import Covariances
 from .families import FAMILIES
-from .linalg import VARIANCES, inverse_triangles, upper_triangles
+from .linalg import inverse_triangles
 from .validation import (
     FAMILY_TOL,
     SYMMETRY_TOL,
@@ -42,31 +42,13 @@ def upper(factors: NDArray, storage: type[Covariances]) -> NDArray:
 
     Factors that are of this form already are returned as they are.
     """
-    if storage.algebra is VARIANCES:
-        triangles = diagonals = np.abs(factors)
-    else:
-        triangles = _triangles(factors)
-        diagonals = np.diagonal(triangles, axis1=-2, axis2=-1)
-    if not diagonals.all():
+    triangles = storage.algebra.to_upper(factors)
+    if not storage.algebra.is_upper(triangles):
         raise ValueError(
             "precisions_cholesky_ is singular: assign factors that can be inverted, "
             "such as np.linalg.cholesky of precisions."
         )
     return triangles
-
-
-def _triangles(factors: NDArray) -> NDArray:
-    """Upper triangles R with R R' = A A', of A (..., d, d)."""
-    if _is_upper(factors):
-        return factors
-    triangles = upper_triangles(factors[..., ::-1, :].mT).mT
-    return np.ascontiguousarray(triangles[..., ::-1, ::-1])
-
-
-def _is_upper(factors: NDArray) -> bool:
-    """Whether matrices are upper triangular with a positive diagonal."""
-    positive = (np.diagonal(factors, axis1=-2, axis2=-1) > 0).all()
-    return bool(positive and not np.tril(factors, -1).any())
 
 
 def check_mixture(published: dict[str, NDArray], model: str) -> None:
@@ -97,8 +79,7 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
 def _covariances(factors: NDArray, model: str, sizes: tuple[int, int]) -> Covariances:
     """The covariances that predictions are computed with."""
     storage = FAMILIES[model].storage
-    of_variances = storage.algebra is VARIANCES
-    if not ((factors > 0).all() if of_variances else _is_upper(factors)):
+    if not storage.algebra.is_upper(factors):
         raise ValueError(
             "precisions_cholesky_ is not upper triangular with a positive diagonal"
         )
@@ -119,7 +100,7 @@ def agree(covariances: Covariances, values: NDArray, eps: float) -> bool:
     off = np.abs(values - covariances.values) / scale
     if (off <= SYMMETRY_TOL).all():
         return True
-    if covariances.algebra is VARIANCES:
+    if covariances.algebra.inverts_exactly:
         return False
     uneven = float((np.abs(values - values.mT) / scale).max())  # rounding, as it shows
     if not uneven <= MOST_UNEVEN:
@@ -176,13 +157,6 @@ def _slack_of_form(covariances: Covariances, model: str, eps: float) -> float:
     units = np.sqrt(covariances.variances)
     if not FAMILIES[model].by_feature:
         units = np.ones_like(units)
-    condition = _conditions(covariances, units).max()
+    condition = covariances.algebra.conditions(covariances.factors, units).max()
     relative = (eps + np.finfo(np.float64).eps * condition) * condition
     return FAMILY_TOL + ROUNDING * covariances.n_features * float(relative)
-
-
-def _conditions(covariances: Covariances, units: NDArray) -> NDArray:
-    """Conditions (K,) of the factors, for rows in such units (K, d)."""
-    if covariances.algebra is VARIANCES:
-        return np.ones(covariances.n_components)
-    return np.linalg.cond(covariances.factors * units[:, :, None])

@@ -50,12 +50,11 @@ def _bounded(
         values = estimate(counts, scatter, start)
         if storage.are_bounded(values, least):
             return values
-    sizes = counts if len(scatter) == len(counts) else counts.sum(keepdims=True)
-    sizes = sizes.reshape(-1, *[1] * (scatter.ndim - 1))
+    kind = storage.moment_kind
+    sizes = kind.pool(counts).reshape(-1, *[1] * (scatter.ndim - 1))
     # Without any scatter of their own, shares of a volume or shape are undefined.
-    ridge = LEAST_SHARE * least
-    own = scatter / sizes + (ridge if scatter.ndim == 2 else np.diag(ridge))
-    if scatter.ndim == 3 and len(least) > WIDE:
+    own = scatter / sizes + kind.from_variances(LEAST_SHARE * least)
+    if not kind.of_squares and len(least) > WIDE:
         return estimate(counts, sizes * (own + _bound_of_narrow(own, least)), start)
     added = np.zeros_like(own)
     for kept in [0.0] * MAX_ADDITIONS + [1.0] * MAX_GROWTH:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .linalg import MATRICES, gram, inverse_triangles, lower_cholesky
+from .algebra import MATRICES
+from .linalg import gram, inverse_triangles, lower_cholesky
 
 
 class Conditioned(NamedTuple):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from emgmm._utils.cached import cached_property
 
-from .linalg import MATRICES, VARIANCES, Algebra
+from .algebra import MATRICES, VARIANCES, Algebra
+from .moment_kinds import DIAGONAL, FULL, POOLED, MomentKind
 
 NEAR = 0.02  # ratio of variances above which it is computed, not bounded
 
@@ -40,10 +41,8 @@ class Covariances(ABC):
     )
 
     algebra: ClassVar[Algebra]
-    products: ClassVar[str]
-    """Which second moments the E-step must sum: a key of ``OUTER``."""
-    of_squares: ClassVar[bool] = False
-    """Whether these are squares of features, without their products."""
+    moment_kind: ClassVar[MomentKind]
+    """Which second moments the E-step must sum."""
     by_feature: ClassVar[bool] = True
     """Whether features have variances of their own."""
 
@@ -197,6 +196,12 @@ class Covariances(ABC):
         """Values of the covariances that have such coordinates, to first order."""
         return self.algebra.from_tangent(self.values, self.inverse_factors, coordinates)
 
+    @property
+    @abstractmethod
+    def precisions_by_component(self) -> NDArray:
+        """Precisions as vectors of components are multiplied by them: diagonals (K, d),
+        or matrices (K, d, d), or (1, d, d) if they are the same."""
+
     @cached_property
     def inverse_factors(self) -> NDArray:
         """L' of covariance = L L', in the layout of ``values``."""
@@ -216,8 +221,7 @@ class Spherical(Covariances):
     """One variance per component, shape (K,)."""
 
     algebra = VARIANCES
-    products = "diagonal"
-    of_squares = True
+    moment_kind = DIAGONAL
     by_feature = False
 
     @staticmethod
@@ -238,6 +242,10 @@ class Spherical(Covariances):
         return np.broadcast_to(
             self.precisions_cholesky[:, None], (self.n_components, self.n_features)
         )
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.factors**2
 
     @property
     def variances(self) -> NDArray:
@@ -269,8 +277,7 @@ class Diagonal(Covariances):
     """One variance per component and feature, shape (K, d)."""
 
     algebra = VARIANCES
-    products = "diagonal"
-    of_squares = True
+    moment_kind = DIAGONAL
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -279,6 +286,10 @@ class Diagonal(Covariances):
     @property
     def factors(self) -> NDArray:
         return self.precisions_cholesky
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.factors**2
 
     @property
     def variances(self) -> NDArray:
@@ -303,7 +314,7 @@ class Tied(Covariances):
     """One matrix shared by all components, shape (d, d)."""
 
     algebra = MATRICES
-    products = "pooled"
+    moment_kind = POOLED
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -316,6 +327,10 @@ class Tied(Covariances):
     def factors(self) -> NDArray:
         shape = (self.n_components, self.n_features, self.n_features)
         return np.broadcast_to(self.precisions_cholesky, shape)
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.precisions[None]
 
     @property
     def variances(self) -> NDArray:
@@ -349,7 +364,7 @@ class Full(Covariances):
     """One matrix per component, shape (K, d, d)."""
 
     algebra = MATRICES
-    products = "full"
+    moment_kind = FULL
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -358,6 +373,10 @@ class Full(Covariances):
     @property
     def factors(self) -> NDArray:
         return self.precisions_cholesky
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.precisions
 
     @property
     def variances(self) -> NDArray:

@@ -18,9 +18,9 @@ from emgmm._utils.threads import BLAS
 from emgmm._utils.validation import as_numbers, shaped
 
 from .agreement import MIXTURE, agree, are_inverse, eps_of, upper
+from .algebra import MATRICES, VARIANCES
 from .covariances import Covariances
 from .families import FAMILIES, CovarianceFamily
-from .linalg import MATRICES, VARIANCES
 from .parameters import Parameters
 from .validation import shape_of_means
 

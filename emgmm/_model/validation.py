@@ -12,7 +12,6 @@ from emgmm._utils.validation import as_numbers, did_you_mean, shaped
 
 from .covariances import Covariances
 from .families import FAMILIES, CovarianceFamily
-from .linalg import MATRICES, VARIANCES
 
 # What the rounding of float32 parameters must pass.
 WEIGHT_SUM_TOL = 1e-6
@@ -107,18 +106,17 @@ def check_covariances(
     noun, build = MATRICES_OF[argument]
     label = f"{covariance_type} {noun}"
     numbers = shaped(given, argument, label, family.storage.shape(*sizes))
-    if family.storage.algebra is VARIANCES:
-        wanted, lacking = "positive", f"its smallest value is {numbers.min():.6g}"
-    else:
-        wanted, lacking = "symmetric, positive-definite", _what_is_lacking(numbers)
+    algebra = family.storage.algebra
+    symmetric = algebra.are_symmetric(numbers, SYMMETRY_TOL)
     try:
-        if lacking == ASYMMETRIC:
+        if not symmetric:
             raise np.linalg.LinAlgError(ASYMMETRIC)
         covariances = getattr(family.storage, build)(numbers, *sizes)
     except np.linalg.LinAlgError as error:
+        smallest = f"its smallest {algebra.least_name} is {algebra.least(numbers):.6g}"
         raise ValueError(
-            f"The parameter '{label}' should be {wanted}, but {lacking}: correct "
-            f"{argument}."
+            f"The parameter '{label}' should be {algebra.form}, but "
+            f"{smallest if symmetric else ASYMMETRIC}: correct {argument}."
         ) from error
     check_form(covariances, argument, covariance_type, FAMILY_TOL)
     return covariances
@@ -134,14 +132,6 @@ def check_form(
             "stands for (volume, shape, orientation: Equal, Variable or Identity): "
             "correct it, or give a more general covariance_type, such as 'full'."
         )
-
-
-def _what_is_lacking(matrices: NDArray) -> str:
-    """Why matrices are not symmetric and positive definite, if they are not."""
-    scale = MATRICES.scale_of(matrices)
-    if (np.abs(matrices - matrices.mT) > SYMMETRY_TOL * scale).any():
-        return ASYMMETRIC
-    return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
 
 
 def _belongs(

@@ -33,6 +33,7 @@ from emgmm._init.split import common_starts
 from emgmm._init.subsample import subsample
 from emgmm._model.families import MODELS
 from emgmm._model.linalg import WIDE
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters, are_near
 from emgmm._utils.callbacks import Stage, silent
 from emgmm._utils.threads import BLAS
@@ -58,7 +59,7 @@ class RaceSchedule(NamedTuple):
 AMONG_STARTS = RaceSchedule(first=2, kept=4, further=5, finishing=3)
 AMONG_MODELS = RaceSchedule(first=0, kept=3, further=5, finishing=2)
 
-View = tuple[bool, str]
+View = tuple[bool, MomentKind]
 """Which units rows are in, and which products statistics have."""
 
 
@@ -207,11 +208,13 @@ class _Levels:
 
 def _of_squares(problems: dict[str, Problem]) -> bool:
     """Whether no model needs products of features."""
-    return all(problem.family.storage.of_squares for problem in problems.values())
+    return all(
+        problem.family.storage.moment_kind.of_squares for problem in problems.values()
+    )
 
 
 def _view(problem: Problem) -> View:
-    return problem.family.by_feature, problem.family.storage.products
+    return problem.family.by_feature, problem.family.storage.moment_kind
 
 
 def _race(
@@ -255,8 +258,8 @@ def _less_one(problem: Problem, mixture: Parameters) -> list[Parameters]:
     for k in range(len(mixture.weights)):
         others = np.delete(responsibilities, k, axis=1) + FAINT
         others /= others.sum(axis=1, keepdims=True)
-        products = problem.family.storage.products
-        stats = statistics_of_start(problem.blocks, others, n_components, products)
+        kind = problem.family.storage.moment_kind
+        stats = statistics_of_start(problem.blocks, others, n_components, kind)
         with suppress(np.linalg.LinAlgError):
             begun.append(problem.begin(stats, mixture))
     best = _distinct(problem, _iterated(problem, begun, 0))[:LESS_ONE]
