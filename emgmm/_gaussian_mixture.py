@@ -361,6 +361,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     array([0, 1])
     """
 
+    __module__ = "emgmm"
+
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "covariance_type": [Names(FAMILIES)],

@@ -170,6 +170,8 @@ class GaussianMixtureIC(MixtureMethods):
     561.7
     """
 
+    __module__ = "emgmm"
+
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "covariance_type": [Names(["all", *FAMILIES]), "array-like"],
