@@ -155,7 +155,7 @@ def _slack_of_form(covariances: Covariances, model: str, eps: float) -> float:
     have units of their own, but the model mixes them, it sees the condition as it is.
     """
     units = np.sqrt(covariances.variances)
-    if not FAMILIES[model].by_feature:
+    if not FAMILIES[model].scale_equivariant:
         units = np.ones_like(units)
     condition = covariances.algebra.conditions(covariances.factors, units).max()
     relative = (eps + np.finfo(np.float64).eps * condition) * condition

@@ -43,7 +43,7 @@ class Covariances(ABC):
     algebra: ClassVar[Algebra]
     moment_kind: ClassVar[MomentKind]
     """Which second moments the E-step must sum."""
-    by_feature: ClassVar[bool] = True
+    has_variances_of_features: ClassVar[bool] = True
     """Whether features have variances of their own."""
 
     @staticmethod
@@ -222,7 +222,7 @@ class Spherical(Covariances):
 
     algebra = VARIANCES
     moment_kind = DIAGONAL
-    by_feature = False
+    has_variances_of_features = False
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:

@@ -25,14 +25,14 @@ TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
 # Orientations --------------------------------------------------------------------
 
 
-def _axes(
+def unrotated(
     rule: Rule, counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
     """I: the coordinates as they are; ``scatter`` holds diagonals already."""
     return rule(counts, scatter)
 
 
-def _own(
+def own_orientations(
     rule: Rule, counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
     """V: the eigenvectors of each component's scatter, eigenvalues in one order."""
@@ -40,7 +40,7 @@ def _own(
     return _compose(orientations, rule(counts, eigenvalues))
 
 
-def _common(
+def common_orientation(
     rule: Rule,
     counts: NDArray,
     scatter: NDArray,

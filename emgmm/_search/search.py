@@ -214,7 +214,7 @@ def _of_squares(problems: dict[str, Problem]) -> bool:
 
 
 def _view(problem: Problem) -> View:
-    return problem.family.by_feature, problem.family.storage.moment_kind
+    return problem.family.scale_equivariant, problem.family.storage.moment_kind
 
 
 def _race(
