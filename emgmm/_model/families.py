@@ -4,10 +4,10 @@ Every matrix is Sigma_k = lambda_k D_k A_k D_k' with volume lambda_k, shape A_k
 (diagonal, determinant 1) and orientation D_k, and a family's name says in that
 order whether each is Equal in all components, Variable, or the Identity (Celeux &
 Govaert 1995, doi:10.1016/0031-3203(94)00125-6). So a family is made of two
-functions: its orientation finds coordinates in which the scatter is as good as
-diagonal, and its rule turns that diagonal into variances lambda_k A_k. Where shape and
-orientation have the same letter, D_k A_k D_k' is a matrix as free as any, and a formula
-for it does without either.
+functions: its orientation finds axes along which the scatter is summed up, and its rule
+turns the sums into variances lambda_k A_k. Where shape and orientation have the same
+letter, D_k A_k D_k' is any matrix of determinant 1, for which there is a formula
+without axes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounded import Estimate, bounded
+from .bounded import EstimateFunction, bounded
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
 from .orientation import (
     MAX_ROUNDS_INEXACT,
@@ -56,7 +56,7 @@ class CovarianceFamily:
 
     name: str
     storage: type[Covariances]
-    estimate: Estimate
+    estimate: EstimateFunction
     shared: Count
     """Free parameters that all covariances have in common."""
     own: Count
@@ -65,7 +65,7 @@ class CovarianceFamily:
     """Whether fits follow the data where a single feature is multiplied by a number."""
     free_matrices: bool = False
     """Whether correlations and the ratios of variances are a component's own."""
-    estimate_inexact: Estimate | None = None
+    estimate_inexact: EstimateFunction | None = None
 
     @property
     def inexact(self) -> CovarianceFamily:
