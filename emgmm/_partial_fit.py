@@ -140,7 +140,9 @@ class PartialFit(MixtureMethods):
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
         gathered = getattr(self, "_gathered", StartBuffer())
-        enough = (rows.n_samples if all_count else rows.n_weighted) >= needed
+        enough = (
+            rows.summary.n_samples if all_count else rows.summary.n_weighted
+        ) >= needed
         if gathered.batches or not enough:
             self._gathered = gathered = gathered.and_of(rows, all_count)
             if gathered.n_rows < needed:
@@ -171,7 +173,9 @@ class PartialFit(MixtureMethods):
         with BLAS.held():
             mixture, running = self._published().agreed, self._running_statistics()
             number = running.n_steps + 1
-            share = share_of(self.step, running.weight, rows.weight, number)
+            share = share_of(
+                self.step, running.weight, rows.summary.weight, number
+            )
             self._publish_running(running.blended(rows, mixture, share), mixture, rows)
 
     def _check_same_model(self) -> None:
@@ -205,7 +209,9 @@ class PartialFit(MixtureMethods):
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of what has become of a stream."""
-        covar = self._regularization(running.scale(rows.resolution), running.units)
+        covar = self._regularization(
+            running.scale(rows.summary.resolution), running.units
+        )
         family = covar.bounded(FAMILIES[self.covariance_type])
         like = before.in_units(running.units)
         try:

@@ -176,7 +176,7 @@ class EMState:
         self._mixture, self._stats = start, expectation(blocks, start)
         self._reached = self._stats.log_likelihood / self._stats.weight
         self._best, self._bounds = start, [self._reached]
-        self._single = blocks.dtype == np.float32
+        self._single = blocks.summary.compute_dtype == np.float32
         self._secants = AndersonAcceleration()
         self._added: NDArray | None = None
         self._following, self._own = start, np.zeros(0)

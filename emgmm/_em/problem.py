@@ -10,7 +10,8 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowBlocks, RowSource, raised_by_rows
+from emgmm._data.arrays import RowBlocks
+from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._estep.statistics import Statistics
@@ -136,7 +137,8 @@ class EMProblem(Generic[Rows]):
         """Which components (K,) have no width of their own, and few rows."""
         needed = self.family.rows_needed(len(self.units))
         # Whatever the unit of the weights; as repetitions they count.
-        n_rows = max(self.blocks.weight, self.blocks.n_weighted)
+        rows = self.blocks.summary
+        n_rows = max(rows.weight, rows.n_weighted)
         return self.options.scale.degenerate(mixture, n_rows, needed)
 
     def is_flat(self, mixture: Parameters) -> bool:
@@ -167,7 +169,8 @@ class EMProblem(Generic[Rows]):
 
     def bounds_of_the_user(self, bounds: Sequence[float] | NDArray) -> NDArray:
         """Mean log-densities of what rows have, in units of the user."""
-        shift = self.blocks.counts @ np.log(self.units) / self.blocks.weight
+        rows = self.blocks.summary
+        shift = rows.counts @ np.log(self.units) / rows.weight
         return np.array(bounds) - shift
 
     def unsupported(self, mixture: Parameters) -> list[str]:
@@ -196,7 +199,7 @@ class EMProblem(Generic[Rows]):
             added = self.options.covar.regularization_ratio(mixture) > NOTHING_ELSE
             collapsed |= added & (rows < ENOUGH_EQUAL)
         collapsed &= ~vanished & ~few
-        nothing = "value of some feature" if self.blocks.incomplete else "row"
+        nothing = "value of some feature" if self.blocks.summary.incomplete else "row"
         found = {
             "next to no width in some direction, and few rows": collapsed,
             f"fewer than {needed} effective rows": few,

@@ -41,7 +41,7 @@ def best_of_race(
 def _raced(problem: Problem, results: list[EMResult]) -> list[EMResult]:
     """Results that have gone on to where EM ends, if that costs little: before, a
     plateau looks like an end, and one that is behind may come to be ahead."""
-    densities = problem.blocks.n_samples * len(results[0].mixture.weights)
+    densities = problem.blocks.summary.n_samples * len(results[0].mixture.weights)
     n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
     if len(results) == 1 or not n_iter:
         return results

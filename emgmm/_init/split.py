@@ -82,7 +82,8 @@ def _best(
 ) -> Parameters:
     """The best start of a clustering of standardised features and of others."""
     blocks = problem.blocks
-    if blocks.n_weighted * blocks.n_features <= VERY_MANY:
+    rows = blocks.summary
+    if rows.n_weighted * rows.n_features <= VERY_MANY:
         return _best_of_sample(problem, n_components, rng, clustering, *others)
     many = problem.of(large_subsample(blocks, n_components))
     start = _best_of_sample(many, n_components, rng, clustering, *others)
@@ -110,7 +111,8 @@ def _best_of_sample(
     with BLAS.held(), np.errstate(all="ignore"):
         sample = problem.of(subsample(problem.blocks, n_components))
         if n_components == 1:
-            return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
+            labels = np.zeros(len(sample.blocks.X), dtype=np.intp)
+            return sample.start(labels, 1)
         rows = standardized(completed(sample), problem.options.scale.rounding)
         labels = clustering(rows, n_components, rng)
         grown = [*_succeeding(others, sample, n_components)]
@@ -208,7 +210,7 @@ def _chosen(splits: dict[int, Split], most: int) -> list[Split]:
 
 def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> Split:
     """The best of some splits in two; no gain where there are too few rows."""
-    X, weights = problem.blocks.X, problem.blocks.sample_weight * responsibilities
+    X, weights = problem.blocks.X, problem.blocks.weights * responsibilities
     members = np.flatnonzero(responsibilities > MEMBER)
     share = np.full(len(X), 0.5)
     best = Split(component, -np.inf, share)
@@ -224,7 +226,7 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
     ):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
-            gain = rows.weight * (result.lower_bound - alone.lower_bound)
+            gain = rows.summary.weight * (result.lower_bound - alone.lower_bound)
             better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
             if better and not part.defects(result.mixture).components:
                 share = share.copy()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import RowBlocks, RowSource
+from emgmm._data.arrays import ArrayBlocks, RowBlocks
+from emgmm._data.base import RowSource
 from emgmm._em.driver import EMResult, Progress
 from emgmm._em.problem import Problem
 from emgmm._estep.conditional import imputed
@@ -35,7 +35,7 @@ def completed(problem: Problem) -> ArrayBlocks:
     if isinstance(blocks, ArrayBlocks):
         return blocks
     alone = problem.of_family(FREE[problem.family.storage])
-    rows = np.zeros(blocks.n_samples, dtype=np.intp)
+    rows = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = _short_run(alone, rows, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
 
@@ -44,7 +44,7 @@ def subsample(
     blocks: RowSource, n_components: int, n_rows: int = SAMPLE_ROWS
 ) -> RowBlocks:
     """All rows that have a weight, or some (so many at least) where they are more."""
-    n_features = blocks.n_features
+    n_features = blocks.summary.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
     return blocks.sample(limit)

@@ -36,7 +36,7 @@ class Parameters:
         return Parameters(self.weights, self.means / units, covariances)
 
     def in_canonical_order(self) -> Parameters:
-        """The mixture with components by descending weight; those of equal weight by the
+        """The mixture, components by descending weight; those of equal weight by the
         mean of the first feature, of the second, and so on, then by variances."""
         weights, means = self.weights, self.means
         variances = self.covariances.variances

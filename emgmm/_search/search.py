@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
-from emgmm._data.base import RowBlocks
+from emgmm._data.arrays import RowBlocks
 from emgmm._em.driver import EMResult, Progress
 from emgmm._em.problem import Problem
 from emgmm._estep.estep import statistics_of_start
@@ -92,7 +92,7 @@ class ModelSearch:
 
     def fits(self, sizes: list[int]) -> dict[tuple[str, int], Fit]:
         """Of every model with every number of components, for which there are rows."""
-        weighted = int(np.count_nonzero(self.reference_model.blocks.sample_weight))
+        weighted = self.reference_model.blocks.summary.n_weighted
         most: int = min(max(sizes) + BEYOND, weighted)
         steps = sorted({*sizes, most}, reverse=True)
         n_stages = len(steps) + 2
