@@ -506,7 +506,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _problem(self, rows: RowSource) -> EMProblem:
         """What is to be fitted to rows, and how."""
         family = FAMILIES[self.covariance_type]
-        return self._problem_in_units(*rows.in_units(family.by_feature))
+        return self._problem_in_units(*rows.in_units(family.scale_equivariant))
 
     def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
         """The same for rows that are already divided by such units (d,)."""

@@ -307,7 +307,7 @@ class GaussianMixtureIC(MixtureMethods):
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
         def problem(name: CovarianceType) -> EMProblem:
-            view = views[FAMILIES[name].by_feature]
+            view = views[FAMILIES[name].scale_equivariant]
             return self._unfitted(name)._problem_in_units(*view)
 
         names = self._names(rows.X.shape[1])

@@ -215,7 +215,7 @@ def _of_squares(problems: dict[str, EMProblem]) -> bool:
 
 
 def _view(problem: EMProblem) -> View:
-    return problem.family.by_feature, problem.family.storage.moment_kind
+    return problem.family.scale_equivariant, problem.family.storage.moment_kind
 
 
 def _race(
