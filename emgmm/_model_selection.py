@@ -18,8 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
-from ._em.driver import EMResult
-from ._em.problem import SINGULAR, Problem
+from ._em.problem import SINGULAR, EMProblem
+from ._em.result import EMResult
 from ._estep.predict import classification_score, sum_over_rows
 from ._gaussian_mixture import GaussianMixtureEM
 from ._mixture_methods import MixtureMethods
@@ -306,12 +306,12 @@ class GaussianMixtureIC(MixtureMethods):
             raise ValueError(refused[min(sizes)])
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
-        def problem(name: CovarianceType) -> Problem:
+        def problem(name: CovarianceType) -> EMProblem:
             view = views[FAMILIES[name].by_feature]
             return self._unfitted(name)._problem_in_units(*view)
 
         names = self._names(rows.X.shape[1])
-        problems: dict[str, Problem] = {name: problem(name) for name in names}
+        problems: dict[str, EMProblem] = {name: problem(name) for name in names}
         with Parallel(n_jobs=self.n_jobs) as parallel:
             fits = ModelSearch(
                 problems, problem(REFERENCE_MODEL), parallel, stage
@@ -403,7 +403,7 @@ class _Candidate(NamedTuple):
 def _candidate(
     name: CovarianceType,
     size: int,
-    problem: Problem,
+    problem: EMProblem,
     fit: Fit | None,
     refused: dict[int, str],
 ) -> _Candidate:

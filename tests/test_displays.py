@@ -28,6 +28,7 @@ from emgmm._plotting.style import COLORS, marked, style_of
 # Old matplotlib with new dependencies of its own is told of deprecations.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 KINDS = ["classification", "uncertainty", "density"]
+PARAMETERS = ["weights", "means", "covariances"]
 
 
 @pytest.fixture(autouse=True)
@@ -410,8 +411,13 @@ def test_float32_rows_and_parameters_are_drawn(iris):
     X = iris[:, :3].astype(np.float32)
     gmm = GaussianMixtureEM(2).fit(X)
     assert gmm.means_.dtype == np.float32
+    twin = GaussianMixtureEM.from_parameters(
+        *(getattr(gmm, f"{name}_").astype(float) for name in PARAMETERS)
+    )
     for kind in KINDS:
-        draw(gmm, X, kind=kind)
+        single, double = draw(gmm, X, kind=kind), draw(twin, X.astype(float), kind=kind)
+        for ax, other in zip(single.axes_.flat, double.axes_.flat, strict=True):
+            assert_allclose(ax.dataLim.get_points(), other.dataLim.get_points(), 1e-3)
 
 
 def test_features_are_chosen_by_index_or_name(iris):
@@ -833,7 +839,8 @@ def test_the_small_print_names_other_kinds_levels_and_gaps(iris, fitted, gaps):
     assert note == "contours enclose 90% of the probability; 2 of 4 features drawn"
     uncertain = note_of(draw(fitted, iris, kind="uncertainty"))
     assert "large markers: uncertain rows" in uncertain
-    assert "lines: uncertainty, 0.67 at most" in uncertain
+    doubt = 1 - 1 / fitted.n_components  # where all are equally probable
+    assert f"lines: uncertainty, {doubt:.2g} at most" in uncertain
     missing = np.isnan(gaps[:, :2]).any(axis=1).sum()
     lacking = note_of(draw(fitted, gaps, features=[0, 1]))
     assert f"{missing} rows lack a value" in lacking

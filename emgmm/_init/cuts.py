@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.resolution import as_keys
-from emgmm._em.mstep import ENOUGH_EQUAL
+from emgmm._em.regularization import ENOUGH_EQUAL
 from emgmm._model.linalg import WIDE, principal
 from emgmm._utils.matmul import diagonal_squares, squares
 from emgmm._utils.ties import TIE, ranks, settled

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.arrays import ArrayBlocks, RowBlocks
-from emgmm._data.base import RowSource
-from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import Problem
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._data.base import RowBlocks, RowSource
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.result import EMResult
 from emgmm._estep.conditional import imputed
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.families import MODELS
@@ -29,9 +30,9 @@ FREE = {
 }
 
 
-def completed(problem: Problem) -> ArrayBlocks:
+def completed(problem: EMProblem) -> ArrayBlocks:
     """The rows, with what is missing where one Gaussian of all rows expects it."""
-    blocks = problem.blocks
+    blocks = problem.sample
     if isinstance(blocks, ArrayBlocks):
         return blocks
     alone = problem.of_family(FREE[problem.family.storage])
@@ -56,7 +57,7 @@ def large_subsample(blocks: RowSource, n_components: int) -> RowBlocks:
 
 
 def _short_run(
-    problem: Problem, rows: NDArray, n_components: int, n_iter: int
+    problem: EMProblem, rows: NDArray, n_components: int, n_iter: int
 ) -> EMResult:
     """Some iterations of EM from labels or responsibilities."""
     options = replace(problem.options, max_iter=n_iter, tol=0.0)
