@@ -104,9 +104,9 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts that draw random numbers, and of `sample`.
     warm_start : bool, default=False
-        Whether to go on from the previous fit, or from where it was interrupted: with
-        the same rows and parameters, exactly as one longer fit would. If the previous
-        mixture has another shape or model, the fit starts afresh.
+        Whether to continue the previous fit, or one that was interrupted. On the same
+        rows, ten fits with `max_iter=1` are one with `max_iter=10`. If the numbers of
+        components or features or the model have changed, the fit starts afresh.
     verbose : int, default=0
         1 prints the iterations, 2 also times and changes of the log-likelihood.
     verbose_interval : int, default=10
@@ -171,8 +171,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     Notes
     -----
     Components are numbered by descending weight after a start by name. Other starts
-    (arrays, functions, `*_init`, the previous fit) say which component is which, and
-    keep their numbers.
+    (arrays, functions, `*_init`, a previous fit to other rows) say which component is
+    which, and keep their numbers.
 
     NaN in `X` is a missing value: EM maximises the likelihood of what is observed [3]_.
     `X` may also be an iterable of blocks of rows, a function that returns one, a
