@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,9 +22,13 @@ from ._data.sources import check_blocks
 from ._data.validation import (
     check_enough_rows,
 )
-from ._em.driver import EMOptions, EMResult, Progress
-from ._em.mstep import Regularization, RidgeRegularization, ScaleRegularization
+from ._em.checkpoint import checkpoint_of, resumed
+from ._em.mstep import MStep
 from ._em.problem import Begin, EMProblem
+from ._em.progress import Progress
+from ._em.regularization import RidgeRegularization, ScaleRegularization
+from ._em.result import EMOptions, EMResult
+from ._em.state import EMState
 from ._em.stepwise import (
     SCHEDULES,
     Step,
@@ -55,7 +59,6 @@ from ._utils.validation import Names, restore_on_error
 from .typing import CovarianceType, RowsLike
 
 MOST_STARTS = 2**31 - 1
-Rows = TypeVar("Rows", bound=RowSource)
 
 
 class GaussianMixtureEM(SklearnNames, PartialFit):
@@ -155,10 +158,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts that draw random numbers, and of `sample`.
     warm_start : bool, default=False
-        Start from the parameters of the previous fit, or, if the last one was
-        interrupted or failed after some iterations, from where it had come to. Where
-        these do not fit (other `n_components`, `covariance_type` or number of
-        features), start afresh.
+        Go on from the previous fit. With the same rows and parameters (but `max_iter`
+        and `tol`) the iterations are those of a single fit; otherwise EM starts from
+        the published mixture, or, if the last fit failed or was interrupted, from where
+        that had come to. Where this does not fit (other `n_components`,
+        `covariance_type` or number of features), start afresh.
     verbose : int, default=0
         1 prints the iterations, 2 also times and changes of the log-likelihood.
     verbose_interval : int, default=10
@@ -244,8 +248,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     the next, and so on. Labels, responsibilities and all attributes have these numbers.
     Where the start says which component is which, it keeps its own: with labels,
     responsibilities or a callable, with any of `weights_init`, `means_init` and
-    `precisions_init`, and after a warm start. `partial_fit` numbers components once,
-    when it starts.
+    `precisions_init`, and after a warm start with other rows. `partial_fit` numbers
+    components once, when it starts.
 
     Rows are visited in blocks of a few megabytes, shared between as many threads as
     BLAS may use: `OMP_NUM_THREADS`, `threadpoolctl.threadpool_limits` and joblib's
@@ -604,7 +608,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
         """Run EM from every start and publish the best; what is degenerate in it."""
         with BLAS.held():
-            problem = self._problem(rows)
+            problem, starts = self._problem_and_starts(rows)
 
         def published(result: EMResult) -> dict[str, Any]:
             """The attributes that a fit would have if it ended here."""
@@ -614,10 +618,12 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
         with self._kept_if_it_fails(problem, progress):
-            results = problem.runs(self._starts(problem, rows), progress)
+            results = problem.runs(starts, progress)
             with BLAS.held():
                 best = progress.reached = problem.best(results.kept)
                 self._publish(problem.to_be_published(best), rows)
+                if self.warm_start:
+                    self._checkpoint = checkpoint_of(problem, best)
                 self.lower_bounds_of_starts_ = [
                     self.lower_bounds_
                     if bounds is best.lower_bounds
@@ -626,9 +632,21 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
                 ]
                 return problem.defects(problem.numbered(best.mixture))
 
+    def _problem_and_starts(
+        self, rows: RowSource
+    ) -> tuple[EMProblem, Iterable[Callable[[Progress], Parameters | EMState]]]:
+        """What is fitted, and where from: where the last fit ended, or the starts."""
+        problem = self._problem(rows)
+        checkpoint = getattr(self, "_checkpoint", None)
+        if self.warm_start and checkpoint and not hasattr(self, "_reached"):
+            last = resumed(problem, self.n_components, checkpoint, vars(self))
+            if last is not None:
+                return last[0], [lambda progress: last[1]]
+        return problem, self._starts(problem, rows)
+
     @contextmanager
     def _kept_if_it_fails(
-        self, problem: EMProblem[RowSource], progress: Progress
+        self, problem: EMProblem, progress: Progress
     ) -> Iterator[None]:
         """Keep where EM has come to, for `warm_start`, if the block raises."""
         try:
@@ -637,37 +655,35 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             if progress.reached is not None:
                 reached = problem.to_be_published(progress.reached).mixture
                 with suppress(ValueError):  # no fit that goes on could be published
-                    published_arrays(reached, problem.blocks.float_type)
+                    published_arrays(reached, problem.rows.summary.dtype)
                     self._reached = (self.covariance_type, reached)
             raise
 
-    def _problem(self, rows: Rows) -> EMProblem[Rows]:
+    def _problem(self, rows: RowSource) -> EMProblem:
         """What is to be fitted to rows, and how."""
         family = FAMILIES[self.covariance_type]
         return self._problem_in_units(*rows.in_units(family.by_feature))
 
-    def _problem_in_units(self, rows: Rows, units: NDArray) -> EMProblem[Rows]:
+    def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
         """The same for rows that are already divided by such units (d,)."""
-        family, scale = FAMILIES[self.covariance_type], ScaleRegularization.to(rows)
-        covar = self._regularization(scale, units)
-        accelerated = self.acceleration is not None
-        options = EMOptions(self.tol, self.max_iter, covar, scale, accelerated)
-        order_is_fixed = self._start_options(family, rows.n_features).order_is_fixed
-        return EMProblem(rows, units, covar.bounded(family), options, order_is_fixed)
+        mstep = self._mstep(ScaleRegularization.to(rows), units)
+        options = EMOptions(
+            self.tol, self.max_iter, self.acceleration is not None, self.warm_start
+        )
+        start_options = self._start_options(mstep.family, rows.summary.n_features)
+        return EMProblem(rows, units, mstep, options, start_options.order_is_fixed)
 
-    def _regularization(
-        self, scale: ScaleRegularization, units: NDArray
-    ) -> Regularization:
-        """What is added to variances, of rows in such units (d,)."""
+    def _mstep(self, scale: ScaleRegularization, units: NDArray) -> MStep:
+        """The M-step of the model, for rows in such units (d,)."""
+        family = FAMILIES[self.covariance_type]
         if isinstance(self.reg_covar, str):
-            return scale
-        return RidgeRegularization(self.reg_covar / units / units)
+            return MStep.of(family, scale, scale)
+        ridge = RidgeRegularization(self.reg_covar / units / units)
+        return MStep.of(family, ridge, scale)
 
-    def _starts(
-        self, problem: EMProblem[RowSource], rows: RowSource
-    ) -> Iterator[Begin]:
+    def _starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
-        options = self._start_options(problem.family, rows.n_features)
+        options = self._start_options(problem.family, rows.summary.n_features)
         return options.starts(problem, rows)
 
     def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
@@ -704,18 +720,18 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def _publish(self, result: EMResult, rows: RowSource) -> None:
         """Set the attributes of a finished fit."""
-        self._publish_mixture(result.mixture, rows.float_type)
+        self._publish_mixture(result.mixture, rows.summary.dtype)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
         self._forget(["labels_", *OF_STREAM])
         self.lower_bound_ = result.lower_bound
         # Of the parameters as published: float32 rounds them, their order a sum.
-        rounded = rows.float_type != np.float64
+        rounded = rows.summary.dtype != np.float64
         weights = self.weights_ / self.weights_.sum()
         same = replace(result.mixture, weights=weights)
         mixture = self._mixture() if rounded else same
         if isinstance(rows, RowBlocks):
-            labels = np.empty(rows.n_samples, dtype=np.int64)
+            labels = np.empty(rows.summary.n_samples, dtype=np.int64)
             self.lower_bound_ = mean_of_rows(rows, mixture, log_density, labels)[0]
             self.labels_ = rows.to_input_order(labels)
         elif rounded:
@@ -723,4 +739,4 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
-        self.n_samples_seen_ = rows.weight
+        self.n_samples_seen_ = rows.summary.weight

@@ -15,11 +15,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
-from ._data.base import RowBlocks
+from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
-from ._em.driver import EMResult
-from ._em.problem import SINGULAR, Problem
+from ._em.problem import SINGULAR, EMProblem
+from ._em.result import EMResult
 from ._estep.predict import classification_score, sum_over_rows
 from ._gaussian_mixture import GaussianMixtureEM
 from ._mixture_methods import MixtureMethods
@@ -318,12 +318,12 @@ class GaussianMixtureIC(MixtureMethods):
             raise ValueError(refused[min(sizes)])
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
-        def problem(name: CovarianceType) -> Problem:
+        def problem(name: CovarianceType) -> EMProblem:
             view = views[FAMILIES[name].by_feature]
             return self._unfitted(name)._problem_in_units(*view)
 
         names = self._names(rows.X.shape[1])
-        problems: dict[str, Problem] = {name: problem(name) for name in names}
+        problems: dict[str, EMProblem] = {name: problem(name) for name in names}
         with Parallel(n_jobs=self.n_jobs) as parallel:
             fits = ModelSearch(
                 problems, problem(REFERENCE_MODEL), parallel, stage
@@ -415,7 +415,7 @@ class _Candidate(NamedTuple):
 def _candidate(
     name: CovarianceType,
     size: int,
-    problem: Problem,
+    problem: EMProblem,
     fit: Fit | None,
     refused: dict[int, str],
 ) -> _Candidate:
@@ -440,7 +440,7 @@ def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
     with BLAS.held():
         sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
-    penalty = n_parameters * np.log(rows.weight)
+    penalty = n_parameters * np.log(rows.summary.weight)
     return {
         "covariance_type": np.array([c.name for c in candidates], dtype=object),
         "n_components": np.array([c.size for c in candidates]),
@@ -462,7 +462,7 @@ def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, flo
         return np.nan, np.nan
     mixture = candidate.result.mixture
     classified = sum_over_rows(rows, mixture, classification_score)[0]
-    return candidate.result.lower_bound * rows.weight, float(classified)
+    return candidate.result.lower_bound * rows.summary.weight, float(classified)
 
 
 def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:

@@ -17,8 +17,7 @@ import emgmm._init.split as _split
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.validation import check_batch
-from emgmm._data.weights import ones
-from emgmm._em.driver import Progress
+from emgmm._em.progress import Progress
 from emgmm._init.kmeans import kmeans_from_axes
 from emgmm._init.race import best_of_race
 from emgmm._init.starts import STARTS
@@ -106,7 +105,7 @@ def test_clusters_that_only_many_features_tell_apart_are_found(model, start):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_axes_of_wide_rows_cut_as_those_of_their_products(weighted, monkeypatch):
     X = make_blobs(5, n_samples=400, n_features=6, n_components=5)
-    weights = np.random.default_rng(0).uniform(0, 2, 400) if weighted else ones(400)
+    weights = np.random.default_rng(0).uniform(0, 2, 400) if weighted else None
     blocks = ArrayBlocks(X, weights)
     labels = kmeans_from_axes(blocks, 7, None)
     monkeypatch.setattr("emgmm._init.kmeans.WIDE", 1)
@@ -118,7 +117,7 @@ def test_halves_by_features_are_those_by_matrices_where_features_are_independent
 ):
     X = np.random.default_rng(0).uniform(-1, 1, (4096, 1))
     rounding = np.zeros(1)
-    blocks = ArrayBlocks(X, ones(len(X)))
+    blocks = ArrayBlocks(X)
     of_matrices = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
     monkeypatch.setattr("emgmm._init.cuts.WIDE", 0)
     of_variances = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
@@ -157,7 +156,7 @@ def test_growth_by_many_splits_has_few_rounds(monkeypatch):
         sizes.append(n_components)
         return short_run(problem, rows, n_components, n_iter)
 
-    monkeypatch.setattr("emgmm._init.subsample._short_run", counted)
+    monkeypatch.setattr("emgmm._init.split._short_run", counted)
     grown = [shares.shape[1] for shares in _split.growth(problem_of(X, 48), 48)]
     assert grown == list(range(2, 49))
     rounds = [size for size in sizes if size > 2]
@@ -226,7 +225,7 @@ def colours(seed, side=64):
 def test_a_fit_does_not_end_below_where_its_candidates_would(seed):
     X = colours(seed)
     problem = problem_of(X, 5, "full")
-    rows = _split.standardized(problem.blocks, problem.options.scale.rounding)
+    rows = _split.standardized(problem.rows, problem.mstep.scale.rounding)
     labels = kmeans_from_axes(rows, 5, None)
     *_, grown = _split.growth(problem, 5)
     ends = [
@@ -240,7 +239,7 @@ def test_all_rows_decide_where_a_sample_leaves_it_in_doubt(monkeypatch):
     """What looks a little better on the sample is far from where the others are."""
     X = make_blobs(3, n_samples=3000, n_features=2, n_components=3)
     problem, sample = problem_of(X, 3), problem_of(X[:200], 3)
-    labels = kmeans_from_axes(sample.blocks, 3, None)
+    labels = kmeans_from_axes(sample.rows, 3, None)
     right = sample.run(sample.start(labels, 3), QUIET)
     moved = replace(right.mixture, means=right.mixture.means + 0.3)
     monkeypatch.setattr("emgmm._init.race.RACE_ITER", 0)

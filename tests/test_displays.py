@@ -28,6 +28,7 @@ from emgmm._plotting.style import COLORS, marked, style_of
 # Old versions of matplotlib use deprecated functions of their dependencies.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 KINDS = ["classification", "uncertainty", "density"]
+PARAMETERS = ["weights", "means", "covariances"]
 
 
 @pytest.fixture(autouse=True)
@@ -410,9 +411,18 @@ def test_float32_rows_and_parameters_are_drawn(iris):
     X = iris[:, :2].astype(np.float32)
     gmm = GaussianMixtureEM(2).fit(X)
     assert gmm.means_.dtype == np.float32
+    twin = GaussianMixtureEM.from_parameters(
+        *(getattr(gmm, f"{name}_").astype(float) for name in PARAMETERS)
+    )
     for kind in KINDS:
         for features in (0, [0, 1]):
-            draw(gmm, X, kind=kind, features=features)
+            chosen = {"kind": kind, "features": features}
+            single, double = (
+                draw(gmm, X, **chosen),
+                draw(twin, X.astype(float), **chosen),
+            )
+            limits = [each.ax_.dataLim.get_points() for each in (single, double)]
+            assert_allclose(*limits, 1e-3)
 
 
 def test_features_are_chosen_by_index_or_name(iris):
@@ -837,7 +847,8 @@ def test_the_small_print_names_other_kinds_levels_and_gaps(iris, fitted, gaps):
     three = [0, 1, 2]
     uncertain = note_of(draw(fitted, iris, kind="uncertainty", features=three))
     assert "large markers: uncertain rows" in uncertain
-    assert "lines: uncertainty, at most 0.67" in uncertain
+    greatest = 1 - 1 / fitted.n_components  # where all are equally probable
+    assert f"lines: uncertainty, at most {greatest:.2g}" in uncertain
     missing = np.isnan(gaps[:, :2]).any(axis=1).sum()
     lacking = note_of(draw(fitted, gaps, features=[0, 1]))
     assert f"{missing} rows lack a value" in lacking

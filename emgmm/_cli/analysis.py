@@ -90,9 +90,10 @@ def _summary(args: argparse.Namespace, fitted: Fitted) -> str:
     return summary(fitted, _width(), args.verbose)
 
 
-def _check_something_observed(name: str, table: Table, weights: NDArray) -> None:
+def _check_something_observed(name: str, table: Table, weights: NDArray | None) -> None:
     """Raise if a column has no value in any row of positive weight."""
-    empty = np.isnan(table.X).all(axis=0, where=(weights > 0)[:, None])
+    counted = np.True_ if weights is None else (weights > 0)[:, None]
+    empty = np.isnan(table.X).all(axis=0, where=counted)
     if empty.any():
         names = [each for each, bad in zip(table.names, empty, strict=True) if bad]
         row = "row" if table.weights is None else "row of positive weight"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.weights import ones
+from emgmm._data.weights import unit_weights
 from emgmm._model.linalg import WIDE, principal
 from emgmm._utils.matmul import contract, multiply, squares
 from emgmm._utils.ties import TIE, first_of_greatest, settled
@@ -55,7 +55,7 @@ def nearest_to_random_rows(
     blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Labels of the nearest among rows drawn with probabilities by weight."""
-    X, probabilities = blocks.X, blocks.sample_weight / blocks.weight
+    X, probabilities = blocks.X, blocks.weights / blocks.summary.weight
     chosen = rng.choice(len(X), n_components, replace=False, p=probabilities)
     return _assign(blocks, X[chosen].astype(np.float64))
 
@@ -95,17 +95,17 @@ def _assign(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Index of the nearest center for each row."""
     labels = _no_labels(blocks, len(centers))
     nearest = _Nearest(blocks, centers)
-    blocks.sum(nearest.label, labels, rows=nearest.rows)
+    blocks.sum(nearest.label, labels, block_length=nearest.rows)
     return labels
 
 
 def _lloyd(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Labels of weighted k-means from given centers (Lloyd's algorithm)."""
     labels = _no_labels(blocks, len(centers))
-    limit = LLOYD_TOL * blocks.variances.mean()
+    limit = LLOYD_TOL * blocks.summary.variances.mean()
     for _ in range(MAX_LLOYD_ITER):
         nearest = _Nearest(blocks, centers)
-        sums = blocks.sum(nearest.sum, labels, rows=nearest.rows)
+        sums = blocks.sum(nearest.sum, labels, block_length=nearest.rows)
         moved = nearest.means(sums)
         if ((moved - centers) ** 2).sum() <= limit:
             break
@@ -121,13 +121,14 @@ class _Nearest:
     """
 
     def __init__(self, blocks: ArrayBlocks, centers: NDArray) -> None:
-        self.origin = blocks.center
+        self.origin = blocks.summary.center
         self.shifted = centers - self.origin
         self.theta = np.empty((len(centers), 1 + centers.shape[1]))
         self.theta[:, 0] = -0.5 * np.vecdot(self.shifted, self.shifted)
         self.theta[:, 1:] = self.shifted
         # A row half-way between two centers belongs to the first.
-        self.margin = HALF_WAY * (blocks.variances.sum() - 2 * self.theta[:, 0].min())
+        variance = blocks.summary.variances.sum()
+        self.margin = HALF_WAY * (variance - 2 * self.theta[:, 0].min())
         self.rows = LLOYD_SIZE // (2 * len(centers) + centers.shape[1])
         self.rows = max(self.rows, len(centers))
         self.array = blocks.workspace.array
@@ -176,17 +177,18 @@ def _split_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
 
     Su & Dy 2007, doi:10.3233/IDA-2007-11402.
     """
-    if len(blocks.center) > WIDE:
+    if blocks.summary.n_features > WIDE:
         return _split_wide(blocks, n_components)
     labels = _no_labels(blocks, n_components)
-    clusters = [Moments(blocks.weight, blocks.center, blocks.scatter)]
-    rows = max(LLOYD_SIZE // len(blocks.center), 1)
+    whole = blocks.summary
+    clusters = [Moments(whole.weight, whole.center, whole.scatter)]
+    rows = max(LLOYD_SIZE // whole.n_features, 1)
     while len(clusters) < n_components:
         widths = [cluster.scatter.trace() for cluster in clusters]
         widest = first_of_greatest(widths)
         cluster, cut = clusters[widest], _cut(clusters[widest])
         divide = partial(_divide, cut=cut, names=(widest, len(clusters)))
-        beyond = blocks.sum(divide, labels, rows=rows)
+        beyond = blocks.sum(divide, labels, block_length=rows)
         whole = np.zeros_like(beyond)
         whole[0, 0], whole[1:, 1:] = cluster.weight, cluster.scatter
         clusters[widest] = _moments(cluster.mean, whole - beyond)
@@ -201,7 +203,7 @@ def _split_wide(blocks: ArrayBlocks, n_components: int) -> NDArray:
         widths = [cluster.width for cluster in clusters]
         widest = widths.index(max(widths))
         rows, deviations = clusters[widest].rows, clusters[widest].deviations(blocks)
-        roots = np.sqrt(blocks.sample_weight[rows])[:, None]
+        roots = np.sqrt(blocks.weights[rows])[:, None]
         length, axis = principal(deviations * roots, AXIS_TOL)
         margin = TIE * length / max(clusters[widest].weight, 1e-300) ** 0.5
         beyond = deviations @ settled(np.ones(1), axis[:, None])[:, 0] > margin
@@ -223,7 +225,7 @@ class _Cluster(NamedTuple):
         cls, blocks: ArrayBlocks, rows: NDArray, otherwise: NDArray | None = None
     ) -> _Cluster:
         """Where the rows have no weight, their mean is another."""
-        weights, point = blocks.sample_weight[rows], blocks.center
+        weights, point = blocks.weights[rows], blocks.summary.center
         weight = float(weights.sum())
         if not weight > 0:
             return cls(rows, 0.0, point if otherwise is None else otherwise, 0.0)
@@ -279,13 +281,13 @@ def _plus_plus(
     blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Centers chosen by greedy k-means++ from the rows, or from a sample of them."""
-    X, sample_weight = blocks.X, blocks.sample_weight
+    X, sample_weight = blocks.X, blocks.weights
     usable = np.flatnonzero(sample_weight > 0)
     limit = max(SEED_SAMPLE // X.shape[1], 2 * n_components)
     if len(usable) > limit:
         share = sample_weight[usable] / sample_weight[usable].sum()
         usable = rng.choice(usable, limit, replace=True, p=share)
-        sample_weight = ones(len(X))
+        sample_weight = unit_weights(len(X))
     origin = X[usable[0]].astype(np.float64)
     centers, _ = kmeans_plusplus(
         X[usable] - origin,

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from emgmm._data.base import RowSource
-from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import EMProblem, Problem
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.result import EMResult
 
 RACE_NUMBERS = 2**22  # densities of rows that a start computes at most in a race, ...
 RACE_ITER = 200  # ... in so many iterations at most, ...
@@ -21,7 +21,7 @@ IN_DOUBT = 1e-3, 0.05
 
 
 def best_of_race(
-    sample: Problem, problem: EMProblem[RowSource], results: list[EMResult]
+    sample: EMProblem, problem: EMProblem, results: list[EMResult]
 ) -> EMResult:
     """The best of results of a sample, and where that is in doubt, of all rows."""
     results = _raced(sample, results)
@@ -32,16 +32,16 @@ def best_of_race(
         for other in results
         if other is best or least < abs(best.lower_bound - other.lower_bound) < most
     ]
-    if len(close) == 1 or sample.blocks is problem.blocks:
+    if len(close) == 1 or sample.rows is problem.rows:
         return best
     scored = [*_gone_on(problem, close, 0)]
     return problem.best(scored) if scored else best
 
 
-def _raced(problem: Problem, results: list[EMResult]) -> list[EMResult]:
+def _raced(problem: EMProblem, results: list[EMResult]) -> list[EMResult]:
     """Results that have gone on to where EM ends, if that costs little: before, a
     plateau looks like an end, and one that is behind may come to be ahead."""
-    densities = problem.blocks.n_samples * len(results[0].mixture.weights)
+    densities = problem.rows.summary.n_samples * len(results[0].mixture.weights)
     n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
     if len(results) == 1 or not n_iter:
         return results
@@ -49,7 +49,7 @@ def _raced(problem: Problem, results: list[EMResult]) -> list[EMResult]:
 
 
 def _gone_on(
-    problem: EMProblem[RowSource], results: list[EMResult], n_iter: int
+    problem: EMProblem, results: list[EMResult], n_iter: int
 ) -> Iterator[EMResult]:
     """Where so many iterations lead to from results, unless that is singular."""
     tol = max(problem.options.tol, RACE_TOL)

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import RowSource
-from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import EMProblem, Problem
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.result import EMResult
 from emgmm._estep.predict import responsibilities_of
 from emgmm._model.families import MODELS
 from emgmm._model.parameters import Parameters
@@ -50,7 +50,7 @@ EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 
 
 def split(
-    problem: EMProblem[RowSource],
+    problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
@@ -61,7 +61,7 @@ def split(
 
 
 def split_again(
-    problem: EMProblem[RowSource],
+    problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
@@ -70,26 +70,26 @@ def split_again(
     return _best(problem, n_components, rng, kmeans)
 
 
-Run = Callable[[Problem, int], EMResult]
+Run = Callable[[EMProblem, int], EMResult]
 
 
 def _best(
-    problem: EMProblem[RowSource],
+    problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     clustering: Start,
     *others: Run,
 ) -> Parameters:
     """The best start of a clustering of standardised features and of others."""
-    blocks = problem.blocks
-    if blocks.n_weighted * blocks.n_features <= VERY_MANY:
+    blocks = problem.rows
+    if blocks.summary.n_weighted * blocks.summary.n_features <= VERY_MANY:
         return _best_of_sample(problem, n_components, rng, clustering, *others)
     many = problem.of(large_subsample(blocks, n_components))
     start = _best_of_sample(many, n_components, rng, clustering, *others)
     return _gone_on(many, start)
 
 
-def _gone_on(problem: Problem, start: Parameters) -> Parameters:
+def _gone_on(problem: EMProblem, start: Parameters) -> Parameters:
     """Where EM leads to, unless a component loses its width there."""
     options = replace(problem.options, max_iter=MORE_ITER)
     with suppress(np.linalg.LinAlgError):
@@ -101,17 +101,19 @@ def _gone_on(problem: Problem, start: Parameters) -> Parameters:
 
 
 def _best_of_sample(
-    problem: EMProblem[RowSource],
+    problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     clustering: Start,
     *others: Run,
 ) -> Parameters:
     with BLAS.held(), np.errstate(all="ignore"):
-        sample = problem.of(subsample(problem.blocks, n_components))
+        sample = problem.of(subsample(problem.rows, n_components))
         if n_components == 1:
-            return sample.start(np.zeros(sample.blocks.n_samples, dtype=np.intp), 1)
-        rows = standardized(completed(sample), problem.options.scale.rounding)
+            return sample.start(
+                np.zeros(sample.rows.summary.n_samples, dtype=np.intp), 1
+            )
+        rows = standardized(completed(sample), problem.mstep.scale.rounding)
         labels = clustering(rows, n_components, rng)
         grown = [*_succeeding(others, sample, n_components)]
         # Alone, a start has nothing to be compared with.
@@ -124,7 +126,7 @@ def _best_of_sample(
 
 
 def _succeeding(
-    runs: Iterable[Run], problem: Problem, n_components: int
+    runs: Iterable[Run], problem: EMProblem, n_components: int
 ) -> Iterator[EMResult]:
     """Results of those that are not singular."""
     for run in runs:
@@ -133,7 +135,7 @@ def _succeeding(
 
 
 def _clustered(
-    labels: NDArray, problem: Problem, n_components: int, n_iter: int
+    labels: NDArray, problem: EMProblem, n_components: int, n_iter: int
 ) -> EMResult:
     """Components that begin as clusters."""
     return _short_run(problem, labels, n_components, n_iter)
@@ -147,7 +149,7 @@ class Split(NamedTuple):
     share: NDArray
 
 
-def _grown(problem: Problem, n_components: int, progress: Progress) -> EMResult:
+def _grown(problem: EMProblem, n_components: int, progress: Progress) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
     free = problem.of_family(FREE[problem.family.storage])
     *_, responsibilities = growth(free, n_components, progress)
@@ -155,7 +157,7 @@ def _grown(problem: Problem, n_components: int, progress: Progress) -> EMResult:
 
 
 def growth(
-    problem: Problem, n_components: int, progress: Progress | None = None
+    problem: EMProblem, n_components: int, progress: Progress | None = None
 ) -> Iterator[NDArray]:
     """Responsibilities of 2 components, 3, ..., each until the next is asked for;
     LinAlgError if none can be split.
@@ -163,11 +165,11 @@ def growth(
     One is split in each round where that is cheap, and else a share of them, so that
     all rounds together cost about as much as a fixed number of iterations with all.
     """
-    shape = (len(problem.blocks.X), n_components)
+    shape = (problem.rows.summary.n_samples, n_components)
     responsibilities = np.zeros(shape, order="F")
     responsibilities[:, 0] = 1.0
     splits: dict[int, Split] = {}
-    at_once = len(problem.blocks.X) * n_components**2 > CHEAP
+    at_once = problem.rows.summary.n_samples * n_components**2 > CHEAP
     size = 1
     while size < n_components:
         # Only the parts of what was split last are new; others have hardly changed.
@@ -187,7 +189,7 @@ def growth(
             grown = _short_run(problem, responsibilities[:, :size], size, GROW_ITER)
             if progress:
                 progress.grown(grown, n_components)
-            found = responsibilities_of(problem.blocks, grown.mixture)
+            found = responsibilities_of(problem.sample, grown.mixture)
             responsibilities[:, :size] = found
 
 
@@ -206,25 +208,25 @@ def _chosen(splits: dict[int, Split], most: int) -> list[Split]:
     return chosen
 
 
-def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> Split:
+def _best_split(problem: EMProblem, component: int, responsibilities: NDArray) -> Split:
     """The best of some splits in two; no gain where there are too few rows."""
-    X, weights = problem.blocks.X, problem.blocks.sample_weight * responsibilities
+    X, weights = problem.sample.X, problem.sample.weights * responsibilities
     members = np.flatnonzero(responsibilities > MEMBER)
     share = np.full(len(X), 0.5)
     best = Split(component, -np.inf, share)
     if len(members) < 2 * (X.shape[1] + 1):
         return best
-    rows = problem.blocks.take(members, weights[members])
+    rows = problem.sample.take(members, weights[members])
     options = replace(problem.options, accelerated=False)
     part = replace(problem.of(rows), options=options)
     alone = _short_run(part, np.zeros(len(members), dtype=np.intp), 1, 0)
-    rounding = part.options.scale.rounding
+    rounding = part.mstep.scale.rounding
     for labels in halves(
         completed(part), rounding, problem.family.storage.moment_kind.of_squares
     ):
         with suppress(np.linalg.LinAlgError):
             result = _short_run(part, labels, 2, SPLIT_ITER)
-            gain = rows.weight * (result.lower_bound - alone.lower_bound)
+            gain = rows.summary.weight * (result.lower_bound - alone.lower_bound)
             better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
             if better and not part.defects(result.mixture).components:
                 share = share.copy()
@@ -234,7 +236,7 @@ def _best_split(problem: Problem, component: int, responsibilities: NDArray) -> 
 
 
 def common_starts(
-    reference_model: Problem, n_components: int, names: list[str]
+    reference_model: EMProblem, n_components: int, names: list[str]
 ) -> dict[int, list[NDArray]]:
     """Labels or responsibilities, for up to so many components.
 
@@ -243,7 +245,7 @@ def common_starts(
     """
     starts: dict[int, list[NDArray]]
     starts = {size: [] for size in range(2, n_components + 1)}
-    starts[1] = [np.zeros(len(reference_model.blocks.X), dtype=np.intp)]
+    starts[1] = [np.zeros(reference_model.rows.summary.n_samples, dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
             grown = growth(reference_model.of_family(MODELS[name]), n_components)
@@ -257,9 +259,9 @@ def common_starts(
     return starts
 
 
-def _views_to_cluster(problem: Problem, of_matrices: bool) -> list[ArrayBlocks]:
+def _views_to_cluster(problem: EMProblem, of_matrices: bool) -> list[ArrayBlocks]:
     """Rows with standardised features, and at covariance I."""
-    rows, rounding = completed(problem), problem.options.scale.rounding
+    rows, rounding = completed(problem), problem.mstep.scale.rounding
     views = [standardized(rows, rounding)]
     # Few rows at covariance I are all as far from each other: rounding would choose.
     if of_matrices and rows.X.shape[1] > 1:

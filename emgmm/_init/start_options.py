@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from emgmm._data.base import RowBlocks, RowSource
-from emgmm._em.driver import Progress
 from emgmm._em.problem import Begin, EMProblem
+from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 
 from .starts import STARTS, check_start
@@ -51,7 +51,7 @@ class StartOptions:
             return Parameters(**self.known)
         return self.previous
 
-    def starts(self, problem: EMProblem[RowSource], rows: RowSource) -> Iterator[Begin]:
+    def starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
         if self.mixture is not None:
             mixture = self.mixture.in_units(problem.units)
@@ -65,9 +65,7 @@ class StartOptions:
             whole = partial(_with_known, start, self.known, problem.units)
             yield _separated(problem, whole) if self.order_is_fixed else whole
 
-    def _of_init_params(
-        self, problem: EMProblem[RowSource], rows: RowSource
-    ) -> Iterator[Begin]:
+    def _of_init_params(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """The starts of `init_params`, of which an array is one."""
         rng = check_random_state(self.random_state)
         if isinstance(self.init_params, str):
@@ -84,45 +82,45 @@ class StartOptions:
     def _passed(
         self,
         start: ArrayLike,
-        problem: EMProblem[RowSource],
+        problem: EMProblem,
         rows: RowSource,
         progress: Progress,
     ) -> Parameters:
         """The mixture of labels or responsibilities that the user passes."""
         if isinstance(rows, RowBlocks):
             return self._mixture_of(start, problem, rows)
-        start = check_start(start, np.ones(rows.n_samples), self.n_components)
+        start = check_start(start, np.ones(rows.summary.n_samples), self.n_components)
         return problem.start(start, self.n_components)
 
     def _computed(
         self,
         function: Callable[..., ArrayLike],
-        problem: EMProblem[RowSource],
+        problem: EMProblem,
         rows: RowSource,
         rng: np.random.RandomState,
         progress: Progress,
     ) -> Parameters:
         """The mixture of the labels or responsibilities that a callable returns."""
-        seen, units = rows, np.ones(rows.n_features)
+        seen, units = rows, np.ones(rows.summary.n_features)
         if not isinstance(seen, RowBlocks):
-            seen = large_subsample(problem.blocks, self.n_components)
+            seen = large_subsample(problem.rows, self.n_components)
             problem, units = problem.of(seen), problem.units
         X = seen.to_input_order(seen.X)
         X = _read_only(X if (units == 1).all() else X * units)
-        weights = _read_only(seen.to_input_order(seen.sample_weight))
+        weights = _read_only(seen.to_input_order(seen.weights))
         start = function(X, self.n_components, weights, rng)
         return self._mixture_of(start, problem, seen)
 
     def _mixture_of(
-        self, start: ArrayLike, problem: EMProblem[RowSource], rows: RowBlocks
+        self, start: ArrayLike, problem: EMProblem, rows: RowBlocks
     ) -> Parameters:
         """The mixture of labels or responsibilities of rows, in their input order."""
-        weights = rows.to_input_order(rows.sample_weight)
+        weights = rows.to_input_order(rows.weights)
         start = check_start(start, weights, self.n_components)
         return problem.start(rows.to_block_order(start), self.n_components)
 
 
-def _separated(problem: EMProblem[RowSource], start: Begin) -> Begin:
+def _separated(problem: EMProblem, start: Begin) -> Begin:
     """The start with its equal components moved apart, if there are iterations."""
     return (
         partial(break_symmetry, problem, start) if problem.options.max_iter else start

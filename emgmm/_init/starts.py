@@ -8,9 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from emgmm._data.base import RowSource
-from emgmm._em.driver import Progress
 from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 from emgmm._model.validation import WEIGHT_SUM_TOL
 from emgmm._utils.threads import BLAS
@@ -74,21 +73,19 @@ def _check_none_empty(counts: NDArray) -> None:
 
 def from_rows(
     start: Start,
-    problem: EMProblem[RowSource],
+    problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
     """The mixture of the labels or responsibilities of all rows, or of many."""
     with BLAS.held(), np.errstate(all="ignore"):
-        sample = problem.of(large_subsample(problem.blocks, n_components))
+        sample = problem.of(large_subsample(problem.rows, n_components))
         rows = start(completed(sample), n_components, rng)
         return sample.start(rows, n_components)
 
 
-Begin = Callable[
-    [EMProblem[RowSource], int, np.random.RandomState, Progress], Parameters
-]
+Begin = Callable[[EMProblem, int, np.random.RandomState, Progress], Parameters]
 
 STARTS: dict[str, tuple[Begin, Begin]] = {
     "split": (split, split_again),

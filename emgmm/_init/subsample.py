@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.base import RowBlocks, RowSource
-from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import Problem
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.result import EMResult
 from emgmm._estep.conditional import imputed
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.families import MODELS
@@ -29,13 +30,13 @@ FREE = {
 }
 
 
-def completed(problem: Problem) -> ArrayBlocks:
+def completed(problem: EMProblem) -> ArrayBlocks:
     """The rows, with what is missing where one Gaussian of all rows expects it."""
-    blocks = problem.blocks
+    blocks = problem.sample
     if isinstance(blocks, ArrayBlocks):
         return blocks
     alone = problem.of_family(FREE[problem.family.storage])
-    rows = np.zeros(blocks.n_samples, dtype=np.intp)
+    rows = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = _short_run(alone, rows, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
 
@@ -44,7 +45,7 @@ def subsample(
     blocks: RowSource, n_components: int, n_rows: int = SAMPLE_ROWS
 ) -> RowBlocks:
     """All rows that have a weight, or some (so many at least) where they are more."""
-    n_features = blocks.n_features
+    n_features = blocks.summary.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
     return blocks.sample(limit)
@@ -56,7 +57,7 @@ def large_subsample(blocks: RowSource, n_components: int) -> RowBlocks:
 
 
 def _short_run(
-    problem: Problem, rows: NDArray, n_components: int, n_iter: int
+    problem: EMProblem, rows: NDArray, n_components: int, n_iter: int
 ) -> EMResult:
     """Some iterations of EM from labels or responsibilities."""
     options = replace(problem.options, max_iter=n_iter, tol=0.0)

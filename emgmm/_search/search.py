@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from sklearn.utils.parallel import delayed
 
 from emgmm._data.base import RowBlocks
-from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import Problem
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.result import EMResult
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import responsibilities_of
 from emgmm._estep.statistics import Statistics
@@ -85,14 +86,14 @@ class ModelSearch:
     does; every part of the search runs within a `stage`.
     """
 
-    problems: dict[str, Problem]
-    reference_model: Problem
+    problems: dict[str, EMProblem]
+    reference_model: EMProblem
     parallel: Callable[[Iterable[Any]], Any]
     stage: Stage = silent
 
     def fits(self, sizes: list[int]) -> dict[tuple[str, int], Fit]:
         """Of every model with every number of components, for which there are rows."""
-        weighted = int(np.count_nonzero(self.reference_model.blocks.sample_weight))
+        weighted = self.reference_model.rows.summary.n_weighted
         most: int = min(max(sizes) + BEYOND, weighted)
         steps = sorted({*sizes, most}, reverse=True)
         n_stages = len(steps) + 2
@@ -113,8 +114,8 @@ class ModelSearch:
     def _on_a_sample(self, n_components: int) -> _Levels:
         samples: dict[int, RowBlocks] = {}
 
-        def of_sample(problem: Problem) -> Problem:
-            blocks = problem.blocks
+        def of_sample(problem: EMProblem) -> EMProblem:
+            blocks = problem.rows
             if id(blocks) not in samples:
                 samples[id(blocks)] = subsample(blocks, n_components, SAMPLE_ROWS)
             return problem.of(samples[id(blocks)])
@@ -122,7 +123,7 @@ class ModelSearch:
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
         reference_model = of_sample(self.reference_model)
         with BLAS.held(), np.errstate(all="ignore"):
-            grown = self._grown(reference_model.blocks.X.shape[1])
+            grown = self._grown(reference_model.rows.summary.n_features)
             starts = common_starts(reference_model, n_components, grown)
         return _Levels(problems, reference_model, starts, self.parallel)
 
@@ -136,7 +137,7 @@ class ModelSearch:
     def _on_all_rows(
         self, found: dict[tuple[str, int], Fit], level: _Levels
     ) -> dict[tuple[str, int], Fit]:
-        if level.reference_model.blocks is self.reference_model.blocks:
+        if level.reference_model.rows is self.reference_model.rows:
             return found
         tasks = [
             delayed(_go_on)(self.problems[key[0]], fit) for key, fit in found.items()
@@ -148,8 +149,8 @@ class ModelSearch:
 class _Levels:
     """All models with a number of components, on a sample of the rows."""
 
-    problems: dict[str, Problem]
-    reference_model: Problem
+    problems: dict[str, EMProblem]
+    reference_model: EMProblem
     starts: dict[int, list[NDArray]]
     parallel: Callable[[Iterable[Any]], Any]
 
@@ -194,31 +195,31 @@ class _Levels:
         if fit.result is None:
             return None
         problem, mixture = self.problems[name], fit.result.mixture
-        rows = responsibilities_of(problem.blocks, mixture)
+        rows = responsibilities_of(problem.sample, mixture)
         statistics = self._statistics(rows, rows.shape[1])
         return Start(statistics, mixture.in_units(1 / problem.units))
 
     def _statistics(self, rows: NDArray, size: int) -> dict[View, Statistics]:
-        views = {_view(problem): problem.blocks for problem in self.problems.values()}
+        views = {_view(problem): problem.rows for problem in self.problems.values()}
         return {
             view: statistics_of_start(blocks, rows, size, view[1])
             for view, blocks in views.items()
         }
 
 
-def _of_squares(problems: dict[str, Problem]) -> bool:
+def _of_squares(problems: dict[str, EMProblem]) -> bool:
     """Whether no model needs products of features."""
     return all(
         problem.family.storage.moment_kind.of_squares for problem in problems.values()
     )
 
 
-def _view(problem: Problem) -> View:
+def _view(problem: EMProblem) -> View:
     return problem.family.by_feature, problem.family.storage.moment_kind
 
 
 def _race(
-    problem: Problem,
+    problem: EMProblem,
     rules: RaceSchedule,
     starts: list[Start],
     larger: Fit | None,
@@ -242,7 +243,7 @@ def _race(
     return Fit(best, before + perf_counter() - began)
 
 
-def _begin(problem: Problem, starts: list[Start]) -> Iterator[Parameters]:
+def _begin(problem: EMProblem, starts: list[Start]) -> Iterator[Parameters]:
     view = _view(problem)
     for start in starts:
         like = start.like and start.like.in_units(problem.units)
@@ -250,16 +251,16 @@ def _begin(problem: Problem, starts: list[Start]) -> Iterator[Parameters]:
             yield problem.begin(start.statistics[view], like)
 
 
-def _less_one(problem: Problem, mixture: Parameters) -> list[Parameters]:
+def _less_one(problem: EMProblem, mixture: Parameters) -> list[Parameters]:
     """Mixtures of a component less, whose rows go to the others: the best of them."""
-    responsibilities = responsibilities_of(problem.blocks, mixture)
+    responsibilities = responsibilities_of(problem.sample, mixture)
     n_components = len(mixture.weights) - 1
     begun = []
     for k in range(len(mixture.weights)):
         others = np.delete(responsibilities, k, axis=1) + FAINT
         others /= others.sum(axis=1, keepdims=True)
         kind = problem.family.storage.moment_kind
-        stats = statistics_of_start(problem.blocks, others, n_components, kind)
+        stats = statistics_of_start(problem.rows, others, n_components, kind)
         with suppress(np.linalg.LinAlgError):
             begun.append(problem.begin(stats, mixture))
     best = _distinct(problem, _iterated(problem, begun, 0))[:LESS_ONE]
@@ -267,17 +268,17 @@ def _less_one(problem: Problem, mixture: Parameters) -> list[Parameters]:
 
 
 def _iterated(
-    problem: Problem, mixtures: Iterable[Parameters], n_iter: int
+    problem: EMProblem, mixtures: Iterable[Parameters], n_iter: int
 ) -> Iterator[EMResult]:
     """Some iterations of plain EM from each mixture."""
     options = replace(problem.options, max_iter=n_iter, tol=0.0, accelerated=False)
-    short = replace(problem, family=problem.family.inexact, options=options)
+    short = replace(problem, mstep=problem.mstep.inexact, options=options)
     for mixture in mixtures:
         with suppress(np.linalg.LinAlgError):
             yield short.run(mixture, Progress(0, 1))
 
 
-def _distinct(problem: Problem, results: Iterable[EMResult]) -> list[EMResult]:
+def _distinct(problem: EMProblem, results: Iterable[EMResult]) -> list[EMResult]:
     """The best first; of those that have come to the same, the first."""
     distinct: list[tuple[tuple[bool, float], EMResult]] = []
     for result in results:
@@ -291,7 +292,7 @@ def _distinct(problem: Problem, results: Iterable[EMResult]) -> list[EMResult]:
     return [result for _, result in distinct]
 
 
-def _hopeful(problem: Problem, result: EMResult, best: EMResult) -> bool:
+def _hopeful(problem: EMProblem, result: EMResult, best: EMResult) -> bool:
     """Whether a result may become better than the best, which is at its end."""
     sound, best_sound = problem.ranking_key(result)[0], problem.ranking_key(best)[0]
     if sound != best_sound:
@@ -315,7 +316,7 @@ def _elsewhere(own: Start | None, ends: Iterable[Start | None]) -> list[Start]:
 
 
 def _better(
-    problem: Problem, best: EMResult | None, start: EMResult
+    problem: EMProblem, best: EMResult | None, start: EMResult
 ) -> EMResult | None:
     """What a start leads to, if that is better by more than where fits stop."""
     try:
@@ -330,7 +331,7 @@ def _better(
     return result if sound else best
 
 
-def _go_on(problem: Problem, fit: Fit) -> Fit:
+def _go_on(problem: EMProblem, fit: Fit) -> Fit:
     """A fit of a sample, fitted to all rows."""
     if fit.result is None:
         return fit
