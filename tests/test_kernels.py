@@ -19,7 +19,6 @@ from emgmm._estep.estep import e_step, expectation
 from emgmm._estep.kernel import DOUBLE, SINGLE
 from emgmm._estep.moments import _members
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
-from emgmm._model.moment_kinds import FULL
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
