@@ -60,7 +60,7 @@ def seconds_of_row(problem, repeats):
     gmm = GaussianMixtureEM.from_parameters(
         problem.weights, problem.means, 4 * problem.covariances, problem.model
     )
-    mixture, blocks = gmm._mixture(), ArrayBlocks(problem.X, np.broadcast_to(1.0, n))
+    mixture, blocks = gmm._mixture(), ArrayBlocks(problem.X)
     times = []
     for _ in range(1 + 2 * repeats):
         began = time.perf_counter()

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.dask import of_dask
+from emgmm._data.dask import rows_of_dask
 from emgmm._estep.estep import expectation
 
 from .clock import summary
@@ -30,7 +30,7 @@ def workers(one):
     """Seconds and bytes of a pass, beside those of a pass over rows in memory."""
     rows = rows_of(one)
     mixture = mixture_of(one)
-    in_memory = ArrayBlocks(rows.compute(), np.broadcast_to(1.0, one["n"]))
+    in_memory = ArrayBlocks(rows.compute())
     times = {"in memory": passes(in_memory, mixture, one)}
     with threadpool_limits(1):
         times["in memory, one thread"] = passes(in_memory, mixture, one)
@@ -44,7 +44,7 @@ def workers(one):
         stack.enter_context(Client(stack.enter_context(cluster)))
         persisted = rows.persist()
         wait(persisted)
-        blocks = of_dask(GaussianMixtureEM(), persisted, None, True)
+        blocks = rows_of_dask(GaussianMixtureEM(), persisted, None, True)
         times["emgmm"], moved = counted(lambda: expectation(blocks, mixture), one)
         times["nothing"], of_nothing = counted(lambda: blocks.visit(nothing), one)
         gained = expectation(blocks, mixture).log_likelihood

@@ -17,7 +17,8 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 
-from ._data.base import RowBlocks, RowSource
+from ._data.arrays import RowBlocks
+from ._data.base import RowSource
 from ._data.sources import check_blocks
 from ._data.validation import (
     check_enough_rows,
@@ -656,7 +657,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             if progress.reached is not None:
                 reached = problem.to_be_published(progress.reached).mixture
                 with suppress(ValueError):  # no fit that goes on could be published
-                    published_arrays(reached, problem.rows.float_type)
+                    published_arrays(reached, problem.rows.summary.dtype)
                     self._reached = (self.covariance_type, reached)
             raise
 
@@ -671,7 +672,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         options = EMOptions(
             self.tol, self.max_iter, self.acceleration is not None, self.warm_start
         )
-        start_options = self._start_options(mstep.family, rows.n_features)
+        start_options = self._start_options(mstep.family, rows.summary.n_features)
         return EMProblem(rows, units, mstep, options, start_options.order_is_fixed)
 
     def _mstep(self, scale: ScaleRegularization, units: NDArray) -> MStep:
@@ -684,7 +685,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def _starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
-        options = self._start_options(problem.family, rows.n_features)
+        options = self._start_options(problem.family, rows.summary.n_features)
         return options.starts(problem, rows)
 
     def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
@@ -721,18 +722,18 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def _publish(self, result: EMResult, rows: RowSource) -> None:
         """Set the attributes of a finished fit."""
-        self._publish_mixture(result.mixture, rows.float_type)
+        self._publish_mixture(result.mixture, rows.summary.dtype)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
         self._forget(["labels_", *OF_STREAM])
         self.lower_bound_ = result.lower_bound
         # Of the parameters as published: float32 rounds them, their order a sum.
-        rounded = rows.float_type != np.float64
+        rounded = rows.summary.dtype != np.float64
         weights = self.weights_ / self.weights_.sum()
         same = replace(result.mixture, weights=weights)
         mixture = self._mixture() if rounded else same
         if isinstance(rows, RowBlocks):
-            labels = np.empty(rows.n_samples, dtype=np.int64)
+            labels = np.empty(rows.summary.n_samples, dtype=np.int64)
             self.lower_bound_ = mean_of_rows(rows, mixture, log_density, labels)[0]
             self.labels_ = rows.to_input_order(labels)
         elif rounded:
@@ -740,4 +741,4 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]
-        self.n_samples_seen_ = rows.weight
+        self.n_samples_seen_ = rows.summary.weight

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
-from ._data.base import RowBlocks
+from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
 from ._em.defects import defects, unsupported
@@ -441,7 +441,7 @@ def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
     with BLAS.held():
         sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
-    penalty = n_parameters * np.log(rows.weight)
+    penalty = n_parameters * np.log(rows.summary.weight)
     return {
         "covariance_type": np.array([c.name for c in candidates], dtype=object),
         "n_components": np.array([c.size for c in candidates]),
@@ -463,7 +463,7 @@ def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, flo
         return np.nan, np.nan
     mixture = candidate.result.mixture
     classified = sum_over_rows(rows, mixture, classification_score)[0]
-    return candidate.result.lower_bound * rows.weight, float(classified)
+    return candidate.result.lower_bound * rows.summary.weight, float(classified)
 
 
 def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:

@@ -13,7 +13,8 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from ._data.base import RowBlocks, RowSource
+from ._data.arrays import RowBlocks
+from ._data.base import RowSource
 from ._data.sources import refuse_blocks
 from ._data.validation import (
     check_batch,
@@ -141,7 +142,8 @@ class PartialFit(MixtureMethods):
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
         gathered = getattr(self, "_gathered", StartBuffer())
-        enough = (rows.n_samples if all_count else rows.n_weighted) >= needed
+        seen = rows.summary
+        enough = (seen.n_samples if all_count else seen.n_weighted) >= needed
         if gathered.batches or not enough:
             self._gathered = gathered = gathered.and_of(rows, all_count)
             if gathered.n_rows < needed:
@@ -172,7 +174,7 @@ class PartialFit(MixtureMethods):
         with BLAS.held():
             mixture, running = self._published().agreed, self._running_statistics()
             number = running.n_steps + 1
-            share = share_of(self.step, running.weight, rows.weight, number)
+            share = share_of(self.step, running.weight, rows.summary.weight, number)
             self._publish_running(running.blended(rows, mixture, share), mixture, rows)
 
     def _check_same_model(self) -> None:
@@ -206,7 +208,9 @@ class PartialFit(MixtureMethods):
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of what has become of a stream."""
-        mstep = self._mstep(running.scale(rows.resolution), running.units).inexact
+        mstep = self._mstep(
+            running.scale(rows.summary.resolution), running.units
+        ).inexact
         near = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):

@@ -16,7 +16,6 @@ from sklearn.base import clone
 from sklearn.utils import check_array
 
 from ._data.arrays import ArrayBlocks
-from ._data.weights import ones
 from ._estep.kernel import Kernel
 from ._estep.predict import RowwisePredictor
 from ._model.parameters import Parameters
@@ -111,7 +110,7 @@ def _log_joint(X: ArrayLike, mixture: Parameters) -> NDArray:
     """log w_k + log N(x; mean_k, covariance_k) of each row, shape (n, K)."""
     rows = check_array(X, dtype=[np.float64, np.float32])
     telling = RowwisePredictor(mixture, _rows_of_log_joint, None, mixture.weights.shape)
-    return telling(ArrayBlocks(rows, ones(len(rows))))
+    return telling(ArrayBlocks(rows))
 
 
 def _rows_of_log_joint(kernel: Kernel, log_joint: NDArray) -> NDArray:

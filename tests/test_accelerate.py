@@ -12,7 +12,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.validation import check_sample_weight
 from emgmm._em.acceleration import MEMORY, AndersonAcceleration
 from emgmm._em.maximization import m_step
 from emgmm._estep.estep import expectation, statistics_of_start
@@ -205,7 +204,7 @@ def test_em_ends_at_the_same_optimum_in_fewer_passes(name):
 def test_without_acceleration_iterations_are_ems(name):
     X = make_blobs(1, n_samples=150, n_features=3, n_components=3)
     start, family = np.arange(150) % 3, MODELS[name]
-    blocks, bounds = ArrayBlocks(X, check_sample_weight(None, len(X))), []
+    blocks, bounds = ArrayBlocks(X), []
     with BLAS.held():
         stats = statistics_of_start(blocks, start, 3, family.storage.moment_kind)
         mixture = m_step(stats, family, 0.0)

@@ -9,8 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from threadpoolctl import threadpool_limits
 
-from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import MAX_GROUPS
+from emgmm._data.arrays import MAX_GROUPS, ArrayBlocks
 
 
 @pytest.mark.parametrize("block_size", [1, 5, 7, 10**6])
@@ -44,15 +43,21 @@ def test_functions_are_given_the_rows_themselves(order, dtype):
     blocks.map(lambda rows: rows[:, :2], out)
     assert_array_equal(out, X[:, :2])
     assert blocks.sum(lambda rows, weights: [rows.base is not None])
-    assert_allclose(blocks.scatter, (X - X.mean(0)).T @ (X - X.mean(0)), rtol=1e-5)
+    scatter = (X - X.mean(0)).T @ (X - X.mean(0))
+    assert_allclose(blocks.summary.scatter, scatter, rtol=1e-5)
+
+
+def compute_dtype(X, weights):
+    return ArrayBlocks(X, weights).summary.compute_dtype
 
 
 def test_float32_rows_with_weights_beyond_its_range_are_summed_in_float64():
     X = np.zeros((3, 1), np.float32)
     for weights in [[1.0, 1e30, 1.0], [1.0, 0.0, 1e-30]]:
-        assert ArrayBlocks(X, np.array(weights)).dtype == np.float64
-    assert ArrayBlocks(X, np.array([1.0, 0.0, 2.0])).dtype == np.float32
-    assert ArrayBlocks(X.astype(float), np.ones(3)).dtype == np.float64
+        assert compute_dtype(X, np.array(weights)) == np.float64
+    assert compute_dtype(X, np.array([1.0, 0.0, 2.0])) == np.float32
+    assert compute_dtype(X, None) == np.float32
+    assert compute_dtype(X.astype(float), np.ones(3)) == np.float64
 
 
 def test_the_center_is_the_weighted_mean_at_any_offset():
@@ -60,10 +65,10 @@ def test_the_center_is_the_weighted_mean_at_any_offset():
     X = rng.normal(size=(1000, 2))
     weights = rng.uniform(size=1000)
     expected = np.average(X, axis=0, weights=weights)
-    assert_allclose(ArrayBlocks(X, weights).center, expected, rtol=1e-12)
-    shifted = ArrayBlocks(X + 2.0**40, weights, block_size=64).center - 2.0**40
+    assert_allclose(ArrayBlocks(X, weights).summary.center, expected, rtol=1e-12)
+    shifted = ArrayBlocks(X + 2.0**40, weights, block_size=64).summary.center
     assert_allclose(
-        shifted,
+        shifted - 2.0**40,
         np.average((X + 2.0**40) - 2.0**40, axis=0, weights=weights),
         atol=2.0**-12,
     )
@@ -91,7 +96,7 @@ def test_a_memory_map_is_read_block_by_block(tmp_path):
     path = tmp_path / "rows.dat"
     np.memmap(path, np.float32, "w+", shape=(500_000, 4))[:] = 1.0
     X = np.memmap(path, np.float32, "r", shape=(500_000, 4))
-    blocks = ArrayBlocks(X, np.broadcast_to(1.0, len(X)))
+    blocks = ArrayBlocks(X)
     tracemalloc.start()
     total = blocks.sum(lambda rows, weights: weights @ rows)
     peak = tracemalloc.get_traced_memory()[1]

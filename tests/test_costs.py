@@ -17,7 +17,6 @@ import emgmm._init.split as _split
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.validation import check_batch
-from emgmm._data.weights import ones
 from emgmm._em.progress import Progress
 from emgmm._init.kmeans import kmeans_from_axes
 from emgmm._init.race import best_of_race
@@ -106,7 +105,7 @@ def test_clusters_that_only_many_features_tell_apart_are_found(model, start):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_axes_of_wide_rows_cut_as_those_of_their_products(weighted, monkeypatch):
     X = make_blobs(5, n_samples=400, n_features=6, n_components=5)
-    weights = np.random.default_rng(0).uniform(0, 2, 400) if weighted else ones(400)
+    weights = np.random.default_rng(0).uniform(0, 2, 400) if weighted else None
     blocks = ArrayBlocks(X, weights)
     labels = kmeans_from_axes(blocks, 7, None)
     monkeypatch.setattr("emgmm._init.principal_axes.WIDE", 1)
@@ -118,7 +117,7 @@ def test_halves_by_features_are_those_by_matrices_where_features_are_independent
 ):
     X = np.random.default_rng(0).uniform(-1, 1, (4096, 1))
     rounding = np.zeros(1)
-    blocks = ArrayBlocks(X, ones(len(X)))
+    blocks = ArrayBlocks(X)
     of_matrices = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
     monkeypatch.setattr("emgmm._init.cuts.WIDE", 0)
     of_variances = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}

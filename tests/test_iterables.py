@@ -28,7 +28,7 @@ CUTS = [0, 0, 1, 7, 150, 151, 151, 400]
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """A hundred rows of three features in a chunk."""
-    monkeypatch.setattr("emgmm._data.iterables.CHUNK_SIZE", 300)
+    monkeypatch.setattr("emgmm._data.chunks.CHUNK_SIZE", 300)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def mapped(X, folder):
 @pytest.fixture
 def large(monkeypatch, rows, tmp_path):
     """A memory map that is taken for a large one."""
-    monkeypatch.setattr("emgmm._data.iterables.MAPPED", 0)
+    monkeypatch.setattr("emgmm._data.maps.LARGE", 0)
     return mapped(rows, tmp_path)
 
 
@@ -197,18 +197,24 @@ def test_a_callable_start_sees_a_sample_in_the_users_units(rows, small_samples):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
-def test_a_pass_tells_of_rows_what_is_told_of_them_in_memory(prepare, dtype, rows):
+def test_the_summary_of_blocks_is_that_of_the_rows_in_memory(prepare, dtype, rows):
     X, weights = prepare(rows).astype(dtype), weights_of(rows)
     pairs = list(zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True))
-    outside = check_blocks(GaussianMixtureEM(), pairs, None, reset=True)
-    inside = check_blocks(GaussianMixtureEM(), X, weights, reset=True)
-    sums = ["counts", "weight", "center", "variances", "sizes"]
+    outside = check_blocks(GaussianMixtureEM(), pairs, None, reset=True).summary
+    inside = check_blocks(GaussianMixtureEM(), X, weights, reset=True).summary
+    sums = ["counts", "weight", "center", "variances", "scales"]
     if not inside.incomplete:  # of gaps the diagonal alone is defined
         sums += ["scatter"]
     for name in ["n_samples", "n_weighted", "n_complete", "greatest_weight", *sums]:
         one, other = getattr(outside, name), getattr(inside, name)
         assert_allclose(one, other, rtol=1e-5, atol=1e-3, err_msg=name)
-    for name in ["n_features", "incomplete", "equally_weighted", "dtype", "float_type"]:
+    for name in [
+        "n_features",
+        "incomplete",
+        "equally_weighted",
+        "compute_dtype",
+        "dtype",
+    ]:
         assert getattr(outside, name) == getattr(inside, name), name
 
 
@@ -540,11 +546,14 @@ def test_columns_that_change_places_between_passes_are_refused(rows):
 
 def test_what_needs_rows_in_memory_refuses_blocks(rows):
     gmm = GaussianMixtureEM(2).fit(rows)
-    with pytest.raises(ValueError, match="impute takes rows in memory, got <gen"):
+    with pytest.raises(
+        ValueError,
+        match="impute needs .* but X is an iterable of bl",
+    ):
         gmm.impute(block for block in [rows])
-    with pytest.raises(ValueError, match="conditional_mean takes rows in memory"):
+    with pytest.raises(ValueError, match="conditional_mean needs rows in memory"):
         gmm.conditional_mean([rows[:, :1]] * 2, given=0)
-    with pytest.raises(ValueError, match="GaussianMixtureIC.fit takes rows in memory"):
+    with pytest.raises(ValueError, match="GaussianMixtureIC.fit needs rows in memory"):
         GaussianMixtureIC().fit([rows, rows])
 
 
@@ -573,7 +582,7 @@ def test_a_small_map_is_rows_in_memory(rows, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="files in use cannot be truncated")
 @pytest.mark.parametrize("least", [0, 2**26])
 def test_a_truncated_map_is_refused(least, large, tmp_path, monkeypatch):
-    monkeypatch.setattr("emgmm._data.iterables.MAPPED", least)
+    monkeypatch.setattr("emgmm._data.maps.LARGE", least)
     gmm = GaussianMixtureEM(3).fit(large)
     with open(tmp_path / "X.npy", "r+b") as file:
         file.truncate(5000)
@@ -598,8 +607,8 @@ def test_a_truncated_map_is_refused_as_a_block_and_as_a_batch(rows, tmp_path):
 
 
 def test_little_of_a_map_is_in_memory_at_a_time(monkeypatch, tmp_path):
-    monkeypatch.setattr("emgmm._data.iterables.CHUNK_SIZE", 2**14)
-    monkeypatch.setattr("emgmm._data.iterables.MAPPED", 0)
+    monkeypatch.setattr("emgmm._data.chunks.CHUNK_SIZE", 2**14)
+    monkeypatch.setattr("emgmm._data.maps.LARGE", 0)
     X = np.random.default_rng(0).integers(-99, 99, (400_000, 4)).astype(np.int16)
     X[::2] += 500
     gmm, X = GaussianMixtureEM(2, tol=1.0).fit(X[:1000]), mapped(X, tmp_path)
@@ -614,7 +623,7 @@ def test_little_of_a_map_is_in_memory_at_a_time(monkeypatch, tmp_path):
 
 
 def test_little_of_many_blocks_is_in_memory_at_a_time(monkeypatch):
-    monkeypatch.setattr("emgmm._data.iterables.CHUNK_SIZE", 2**16)
+    monkeypatch.setattr("emgmm._data.chunks.CHUNK_SIZE", 2**16)
 
     def blocks():
         rng = np.random.default_rng(0)

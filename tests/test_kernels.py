@@ -57,7 +57,8 @@ def both(mixture, origin, numbers=DOUBLE):
 
 def statistics_by(kernel, X, weights, rows=None):
     blocks = ArrayBlocks(X, weights)
-    sums = blocks.sum(lambda X, w: e_step(X, w, kernel), rows=rows or kernel.rows)
+    length = rows or kernel.rows
+    sums = blocks.sum(lambda X, w: e_step(X, w, kernel), block_length=length)
     return kernel.statistics(sums, blocks)
 
 
@@ -301,7 +302,7 @@ def pairs_apart(kappa, n_samples=60, correlation=0.5):
 def test_statistics_are_exact_on_either_side_of_the_switch(kappa):
     mixture, X = pairs_apart(kappa)
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Workspace())
+    chosen = choose_kernel(mixture, blocks.summary.center, FLOAT64, Workspace())
     if kappa <= 1e4:
         assert isinstance(chosen, Quadratic)
     if kappa >= 1e6:
@@ -345,7 +346,7 @@ def test_the_quadratic_kernel_is_wrong_where_it_does_not_suit():
     mixture, X = pairs_apart(1e10)
     blocks = ArrayBlocks(X, np.ones(len(X)))
     exact = exact_statistics(X, mixture)
-    kernel = quadratic(mixture, blocks.center)
+    kernel = quadratic(mixture, blocks.summary.center)
     assert not kernel.is_accurate
     stats = statistics_by(kernel, X, np.ones(len(X)))
     assert np.max(np.abs(stats.counts / exact[1] - 1)) > 1e-9

@@ -123,7 +123,7 @@ def dense_statistics(mixture, X, sample_weight):
 
 
 def statistics_with(kernel, blocks):
-    sums = blocks.sum(partial(e_step, kernel=kernel), rows=kernel.rows)
+    sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
     return kernel.statistics(sums, blocks)
 
 
@@ -163,7 +163,7 @@ def test_expected_statistics_are_those_of_a_dense_computation(storage):
     blocks = IncompleteBlocks.of(X, weights)
     zero = np.zeros_like(mixture.means)
     log_likelihood, sums = dense_statistics(mixture, X, weights)
-    for kernel in kernels_of(mixture, blocks.center):
+    for kernel in kernels_of(mixture, blocks.summary.center):
         stats = statistics_with(kernel, blocks).about(zero)
         assert_allclose(stats.log_likelihood, log_likelihood, rtol=1e-12)
         assert_allclose(stats.counts, sums[:, 0, 0], rtol=1e-11)
@@ -177,9 +177,9 @@ def test_statistics_are_the_same_in_one_block_and_in_many(storage):
     mixture = mixture_of(storage)
     X, weights = rows_of(mixture, 9000)
     blocks = IncompleteBlocks.of(X, weights)
-    for kernel in kernels_of(mixture, blocks.center):
-        whole = e_step(blocks.X, blocks.sample_weight, kernel)
-        parts = blocks.sum(partial(e_step, kernel=kernel), rows=301)
+    for kernel in kernels_of(mixture, blocks.summary.center):
+        whole = e_step(blocks.X, blocks.weights, kernel)
+        parts = blocks.sum(partial(e_step, kernel=kernel), block_length=301)
         assert_allclose(parts.moments, whole.moments, rtol=1e-10, atol=1e-9)
         assert_allclose(parts.log_likelihood, whole.log_likelihood, rtol=1e-12)
 
@@ -191,7 +191,7 @@ def test_of_complete_rows_the_statistics_are_the_usual_ones(storage):
     weights = np.random.default_rng(0).random(len(X))
     usual = expectation(ArrayBlocks(X, weights), mixture)
     blocks = IncompleteBlocks.of(X, weights)
-    for kernel in kernels_of(mixture, blocks.center):
+    for kernel in kernels_of(mixture, blocks.summary.center):
         stats = statistics_with(kernel, blocks).about(usual.origin)
         assert_allclose(stats.counts, usual.counts, rtol=1e-11)
         assert_allclose(stats.sums, usual.sums, rtol=1e-10, atol=1e-8)
@@ -207,14 +207,14 @@ def test_the_kernel_follows_the_number_of_rows_for_a_pattern(share, n_features, 
     mixture = mixture_of(Full, n_features=n_features)
     X, _ = mixture.sample(2000, np.random.RandomState(0))
     blocks = IncompleteBlocks.of(holes(X, share), np.ones(len(X)))
-    assert type(choose_incomplete(mixture, blocks, blocks.center)) is kind
+    assert type(choose_incomplete(mixture, blocks, blocks.summary.center)) is kind
     thin = mixture.covariances.values.copy()
     thin[:, 0, :] = thin[:, :, 0] = (1 - 1e-13) * thin[:, 1, :]
     thin[:, 0, 1] = thin[:, 1, 0] = (1 - 1e-13) * thin[:, 1, 1]
     thin[:, 0, 0] = thin[:, 1, 1]
     covariances = Full.from_values(thin, 3, n_features)
     flat = Parameters(mixture.weights, mixture.means, covariances)
-    assert choose_incomplete(flat, blocks, blocks.center).unlimited
+    assert choose_incomplete(flat, blocks, blocks.summary.center).unlimited
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -627,12 +627,12 @@ def test_rounding_is_bounded_whatever_the_kernel(noise, share):
     blocks = IncompleteBlocks.of(holes(X, share), np.ones(len(X)))
     exact = exact_kernel(mixture)
     truth = exact.log_joint(exact.features(blocks.X)) + exact.reference
-    fast = kernels_of(mixture, blocks.center)[1:]
+    fast = kernels_of(mixture, blocks.summary.center)[1:]
     suited = [kernel for kernel in fast if kernel.is_accurate]
     assert suited == fast or noise < 1
     for kernel in suited:
         found = kernel.log_joint(kernel.features(blocks.X)) + kernel.reference
         assert np.abs(found - truth).max() < 30 * DOUBLE.max_rounding
-    chosen = choose_incomplete(mixture, blocks, blocks.center)
+    chosen = choose_incomplete(mixture, blocks, blocks.summary.center)
     found = chosen.log_joint(chosen.features(blocks.X)) + chosen.reference
     assert np.abs(found - truth).max() < 30 * DOUBLE.max_rounding

@@ -14,7 +14,6 @@ from sklearn.metrics import adjusted_rand_score
 import emgmm._em.driver as _em
 from emgmm import DegenerateComponentWarning, GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.weights import ones
 from emgmm._em.progress import Progress
 
 ACCELERATIONS = ["anderson", None]
@@ -242,7 +241,7 @@ def test_more_starts_are_never_worse(name):
 @unfinished
 def test_only_results_that_may_be_the_best_are_kept():
     X = make_blobs(0, n_samples=100, n_features=2, n_components=3)
-    problem = gmm_of(max_iter=2)._problem(ArrayBlocks(X, ones(len(X))))
+    problem = gmm_of(max_iter=2)._problem(ArrayBlocks(X))
     rng = np.random.RandomState(0)
     labels = [rng.permutation(labels_of(X)) for _ in range(60)]
     starts = [lambda progress, rows=rows: problem.start(rows, 3) for rows in labels]

@@ -304,7 +304,7 @@ def test_a_batch_without_weight_changes_nothing(begun):
 def test_a_batch_is_one_array(blobs):
     for given in ([blobs, blobs], iter([blobs]), lambda: iter([blobs])):
         for gmm in (GaussianMixtureEM(3), GaussianMixtureEM(3).fit(blobs)):
-            with pytest.raises(ValueError, match="partial_fit takes rows in memory"):
+            with pytest.raises(ValueError, match="partial_fit needs rows in memory"):
                 gmm.partial_fit(given)
 
 

@@ -82,9 +82,10 @@ def _summary(args: argparse.Namespace, fitted: Fitted) -> str:
     return summary(fitted, _width(), args.verbose)
 
 
-def _check_something_observed(name: str, table: Table, weights: NDArray) -> None:
+def _check_something_observed(name: str, table: Table, weights: NDArray | None) -> None:
     """Every column needs a value in some row that counts."""
-    empty = np.isnan(table.X).all(axis=0, where=(weights > 0)[:, None])
+    counted = np.True_ if weights is None else (weights > 0)[:, None]
+    empty = np.isnan(table.X).all(axis=0, where=counted)
     if empty.any():
         names = [each for each, bad in zip(table.names, empty, strict=True) if bad]
         rows = "rows" if table.weights is None else "rows of positive weight"

@@ -1,210 +1,247 @@
-"""Rows that are not all in memory, visited chunk by chunk."""
+"""Chunks of rows, and the sums of one pass over them that make a summary."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._utils.cached import cached_property
-from emgmm._utils.threads import Workspace
 
-from .base import NO_ROWS, RowBlocks, scatter_of
+from .arrays import RowBlocks
 from .missing import blocks_of
-from .resolution import known_steps, steps_of
-from .scaling import (
-    are_moderate,
-    resolution_of,
-    sizes_of,
-    type_of_sums,
-    units_of,
-    variances_of,
-)
-from .summary import Chunk, Summary, summary_of
-from .weights import positions, systematic_sample
+from .resolution import known_steps, rows_to_look_at, steps_of
+from .summary import Summary, scatter_about
+from .weights import unit_weights
+
+CHUNK_SIZE = 2**22  # numbers
+ROWS_OF_CHUNK = 2**8  # that are kept to see to what values are rounded
+WIDE = 64  # rows that are compared side by side, because short loops take long
 
 
-@dataclass(frozen=True, eq=False)
-class ChunkedRows(ABC):
-    """Rows of which only a chunk is in memory at a time.
+def chunk_length(n_features: int) -> int:
+    """Rows in a chunk, where that is not the user's choice."""
+    return max(CHUNK_SIZE // n_features, 1)
 
-    A first pass summarises them; further ones see the same rows in the same order.
-    """
 
-    units: NDArray | None = field(default=None, kw_only=True)
-    workspace: Workspace = field(default_factory=Workspace, kw_only=True)
-    _samples: dict[int, RowBlocks] = field(
-        default_factory=dict, kw_only=True, init=False
-    )
+class Chunk(NamedTuple):
+    """Some rows (n, d) in memory, and their weights (n,) if they have any."""
 
-    @abstractmethod
-    def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
-        """Add function(chunk, *what each holds for it) over the chunks, in order; None
-        if there are none. Where nothing is given for each, before the first pass too.
-        """
-
-    @abstractmethod
-    def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
-        """What a function tells of each row, in their order."""
-
-    def _visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
-        if self.units is None:
-            return self.visit(function, *each)
-        return self.visit(partial(_in_units, function, self.units), *each)
-
-    @cached_property
-    def summary(self) -> Summary:
-        """What a first pass tells. ValueError where there is no row with a weight."""
-        summary = self._visit(summary_of)
-        if summary is None or not summary.n_weighted:
-            raise ValueError(NO_ROWS)
-        return summary
-
-    def sum(
-        self, function: Callable[..., Any], *aligned: NDArray, rows: int | None = None
-    ) -> Any:
-        of_chunk = partial(_sum_of_chunk, function, rows, self.incomplete)
-        return self._visit(of_chunk, *map(self._by_chunk, aligned))
-
-    def accumulate(self, function: Callable[..., Any], *aligned: NDArray) -> Any:
-        total = self._visit(partial(_of_chunk, function), *map(self._by_chunk, aligned))
-        if total is None:
-            raise ValueError(NO_ROWS)
-        return total
-
-    def _by_chunk(self, aligned: NDArray) -> list[NDArray]:
-        """The parts of an array that belong to the rows of each chunk."""
-        return np.split(aligned, np.cumsum(self.summary.n_rows)[:-1])
-
-    def sample(self, size: int) -> RowBlocks:
-        if size not in self._samples:  # further starts see the same
-            self._samples[size] = self._sampled(size)
-        return self._samples[size]
-
-    def _sampled(self, size: int) -> RowBlocks:
-        chosen: list[NDArray | None]
-        if self.n_weighted > size:
-            within = positions(self.weight, size)
-            until = np.cumsum(self.summary.totals)
-            parts = np.split(within, np.searchsorted(within, until[:-1]))
-            begins = np.concatenate([[0.0], until[:-1]])
-            chosen = [part - begin for part, begin in zip(parts, begins, strict=True)]
-        else:
-            chosen = [None] * len(self.summary.n_rows)
-        taken = self._visit(_taken, chosen)
-        X, weights = (np.concatenate(parts) for parts in zip(*taken, strict=True))
-        return blocks_of(X, weights, self.incomplete)
-
-    def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
-        varying = ~np.isnan(self.steps)  # what is constant has no size
-        if are_moderate(self.sizes[varying], self.weight):
-            return self, np.ones(self.n_features)
-        extremes = np.abs([self.summary.least, self.summary.greatest])
-        units = units_of(varying * np.fmax.reduce(extremes), by_feature, self.weight)
-        return replace(self, units=units, workspace=Workspace()), units
-
-    @property
-    def n_samples(self) -> int:
-        return sum(self.summary.n_rows)
-
-    @property
-    def n_weighted(self) -> int:
-        return self.summary.n_weighted
-
-    @property
-    def n_features(self) -> int:
-        return len(self.summary.center)
-
-    @property
-    def n_patterns(self) -> int:
-        return self.summary.n_patterns
-
-    @property
-    def n_complete(self) -> int:
-        return self.summary.n_complete
+    X: NDArray
+    sample_weight: NDArray | None = None
 
     @property
     def incomplete(self) -> bool:
-        return self.summary.incomplete
+        """Whether a value is missing (NaN)."""
+        return bool(np.isnan(self.X.min(initial=np.inf)))
 
     @property
-    def equally_weighted(self) -> bool:
-        return self.summary.equally_weighted
+    def weights(self) -> NDArray:
+        """Weights (n,) of the rows: ones, not stored, where none were passed."""
+        if self.sample_weight is None:
+            return unit_weights(len(self.X))
+        return self.sample_weight
 
     @property
-    def greatest_weight(self) -> float:
-        return self.summary.weights[1]
-
-    @property
-    def counts(self) -> NDArray:
-        return self.summary.counts
-
-    @property
-    def float_type(self) -> np.dtype:
-        return np.dtype(np.float32 if self.summary.single else np.float64)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return type_of_sums(self.float_type, *self.summary.weights)
-
-    @property
-    def resolution(self) -> float:
-        return resolution_of(self.float_type)
-
-    @cached_property
-    def steps(self) -> NDArray:
-        summary = self.summary
-        return known_steps(steps_of(summary.rows), summary.least, summary.greatest)
+    def blocks(self) -> RowBlocks:
+        """The rows in blocks, sorted by missing pattern."""
+        return blocks_of(self.X, self.sample_weight, self.incomplete)
 
     @property
     def weight(self) -> float:
-        return float(np.sum(self.summary.totals))
+        """Sum of the weights."""
+        if self.sample_weight is None:
+            return float(len(self.X))
+        return float(self.sample_weight.sum())
+
+    def rows(self, rows: slice) -> Chunk:
+        """Some of the rows."""
+        weights = self.sample_weight
+        return Chunk(self.X[rows], None if weights is None else weights[rows])
+
+    def copy(self) -> Chunk:
+        """A copy that does not change with the arrays."""
+        weights = self.sample_weight
+        return Chunk(self.X.copy(), None if weights is None else weights.copy())
+
+
+def joined(parts: list[Chunk]) -> Chunk:
+    """One chunk of consecutive rows."""
+    if len(parts) == 1:
+        return parts[0]
+    X = np.concatenate([part.X for part in parts])
+    if all(part.sample_weight is None for part in parts):
+        return Chunk(X)
+    return Chunk(X, np.concatenate([part.weights for part in parts]))
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkSums:
+    """Sums, extremes and moments of chunks; those of more chunks add.
+
+    Moments are merged without cancellation: Chan, Golub & LeVeque 1983,
+    doi:10.1080/00031305.1983.10483115.
+    """
+
+    n_rows: tuple[int, ...]
+    """Of each chunk."""
+    totals: tuple[float, ...]
+    """Sums of the weights of each chunk."""
+    n_weighted: int
+    n_complete: int
+    n_patterns: int
+    counts: NDArray
+    center: NDArray
+    squares: NDArray
+    kept: NDArray
+    """A few rows of each chunk, of many chunks of some, for ``steps_of``."""
+    least: NDArray
+    greatest: NDArray
+    weight_range: tuple[float, float]
+    equally_weighted: bool
+    incomplete: bool
+    dtype: np.dtype
+
+    def __add__(self, other: ChunkSums) -> ChunkSums:
+        counts = self.counts + other.counts
+        share = other.counts / np.where(counts > 0, counts, 1.0)
+        with np.errstate(all="ignore"):  # what overflows, ``in_units`` mends
+            shift = other.center - self.center
+            between = np.sqrt(self.counts * share) * shift
+            center = self.center + share * shift
+            squares = self.squares + other.squares + between**2
+        least, greatest = zip(self.weight_range, other.weight_range, strict=True)
+        return ChunkSums(
+            self.n_rows + other.n_rows,
+            self.totals + other.totals,
+            self.n_weighted + other.n_weighted,
+            self.n_complete + other.n_complete,
+            self.n_patterns + other.n_patterns,
+            counts,
+            center,
+            squares,
+            _some(np.concatenate([self.kept, other.kept])),
+            np.fmin(self.least, other.least),
+            np.fmax(self.greatest, other.greatest),
+            (min(least), max(greatest)),
+            self.equally_weighted and other.equally_weighted,
+            self.incomplete or other.incomplete,
+            np.promote_types(self.dtype, other.dtype),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkSummary(Summary):
+    """Summary of rows in chunks, from the sums of a first pass."""
+
+    sums: ChunkSums
+    sum_rows: Callable[..., Any]
+    """Another pass: the sum of function(rows, weights) over all blocks."""
+
+    @property
+    def n_samples(self) -> int:
+        return sum(self.sums.n_rows)
+
+    @property
+    def n_features(self) -> int:
+        return len(self.sums.center)
+
+    @property
+    def n_weighted(self) -> int:
+        return self.sums.n_weighted
+
+    @property
+    def n_complete(self) -> int:
+        return self.sums.n_complete
+
+    @property
+    def n_patterns(self) -> int:
+        return self.sums.n_patterns
+
+    @property
+    def incomplete(self) -> bool:
+        return self.sums.incomplete
+
+    @property
+    def equally_weighted(self) -> bool:
+        return self.sums.equally_weighted
+
+    @cached_property
+    def weight(self) -> float:
+        return float(np.sum(self.sums.totals))
+
+    @property
+    def weight_range(self) -> tuple[float, float]:
+        return self.sums.weight_range
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.sums.dtype
+
+    @property
+    def counts(self) -> NDArray:
+        return self.sums.counts
 
     @property
     def center(self) -> NDArray:
-        return self.summary.center
+        return self.sums.center
+
+    @property
+    def squares(self) -> NDArray:
+        return self.sums.squares
 
     @cached_property
     def scatter(self) -> NDArray:
-        return scatter_of(self)
+        return scatter_about(self.center, self.sum_rows)
 
     @property
-    def variances(self) -> NDArray:
-        return variances_of(self.summary.squares, self.counts)
+    def extremes(self) -> tuple[NDArray, NDArray]:
+        return self.sums.least, self.sums.greatest
 
-    @property
-    def sizes(self) -> NDArray:
-        return sizes_of(self.center, self.variances)
-
-
-def _in_units(
-    function: Callable[..., Any], units: NDArray, chunk: Chunk, *own: Any
-) -> Any:
-    return function(Chunk(chunk.X / units, chunk.sample_weight), *own)
+    @cached_property
+    def steps(self) -> NDArray:
+        return known_steps(steps_of(self.sums.kept), *self.extremes)
 
 
-def _sum_of_chunk(
-    function: Callable[..., Any],
-    rows: int | None,
-    incomplete: bool,
-    chunk: Chunk,
-    *own: NDArray,
-) -> Any:
-    blocks = blocks_of(*chunk, incomplete)
-    return blocks.sum(function, *map(blocks.to_block_order, own), rows=rows)
+def sums_of_chunk(chunk: Chunk) -> ChunkSums:
+    """The sums of one chunk, which may have no rows."""
+    X, blocks = chunk.X, chunk.blocks
+    summary = blocks.summary
+    counts = center = squares = np.zeros(X.shape[1])
+    if summary.n_weighted:
+        with np.errstate(all="ignore"):
+            counts, center, squares = summary.counts, summary.center, summary.squares
+    return ChunkSums(
+        (len(X),),
+        (summary.weight,),
+        summary.n_weighted,
+        summary.n_complete,
+        summary.n_patterns,
+        counts,
+        center,
+        squares,
+        blocks.sample(ROWS_OF_CHUNK).X,
+        _over_rows(np.fmin, X),
+        _over_rows(np.fmax, X),
+        summary.weight_range,
+        summary.equally_weighted,
+        summary.incomplete,
+        summary.dtype,
+    )
 
 
-def _of_chunk(function: Callable[..., Any], chunk: Chunk, *own: NDArray) -> Any:
-    blocks = chunk.blocks
-    return function(blocks, *map(blocks.to_block_order, own))
+def _some(rows: NDArray) -> NDArray:
+    """The rows, or every second of them if they are too many."""
+    return rows if len(rows) <= rows_to_look_at(rows.shape[1]) else rows[::2]
 
 
-def _taken(chunk: Chunk, within: NDArray | None) -> list[tuple[NDArray, NDArray]]:
-    """Rows at positions within the weights of a chunk, and how often each was met."""
-    rows, times = systematic_sample(chunk.sample_weight, within)
-    return [(chunk.X[rows], times)]
+def _over_rows(extreme: np.ufunc, X: NDArray) -> NDArray:
+    """The least or the greatest value (d,) of each feature that is not missing."""
+    n_rows, n_features = X.shape
+    even = n_rows - n_rows % WIDE
+    wide = X[:even].reshape(-1, WIDE * n_features)
+    best = extreme.reduce(wide, axis=0, initial=np.nan).reshape(WIDE, n_features)
+    return extreme.reduce(np.concatenate([best, X[even:]]), axis=0)

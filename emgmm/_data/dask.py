@@ -14,16 +14,21 @@ from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from emgmm._utils.cached import cached_property
-from emgmm._utils.inputs import as_rows, validated
+from emgmm._utils.inputs import as_rows
 
-from .base import RowBlocks
-from .chunks import ChunkedRows
-from .summary import Chunk
-from .validation import check_same_weight, check_sample_weight, named
+from .arrays import RowBlocks
+from .chunks import Chunk
+from .out_of_core import ChunkedRows
+from .validation import (
+    check_chunk,
+    check_n_features,
+    check_same_weight,
+    check_sample_weight,
+    named,
+)
 
 FAN_IN = 8  # sums that are added at a time
 FEW = 2  # chunks for each thread, up to which Dask sends tasks where data are
@@ -128,7 +133,7 @@ class DaskRows(ChunkedRows):
 
     @property
     def _places(self) -> list[Place]:
-        starts, known = self._starts, vars(self).get("summary")
+        starts, known = self._starts, self.sums_so_far
         n_features = repeat(self.X.shape[1])
         seen = (repeat(None),) * 2 if known is None else (known.n_rows, known.totals)
         return list(map(Place, range(len(starts)), starts, n_features, *seen))
@@ -202,15 +207,8 @@ def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
     """A chunk as floating-point numbers, with weights; looked at closely once."""
     seen = place.n_rows is not None
     with named(place.number, place.start):
-        X = validated(
-            check_array,
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_min_samples=0,
-            ensure_all_finite=False if seen else "allow-nan",
-        )
-        if X.shape[1] != place.n_features:
-            raise ValueError(f"{X.shape[1]} features instead of {place.n_features}.")
+        X = check_chunk(X, False if seen else "allow-nan")
+        check_n_features(X, place.n_features)
         if seen and len(X) != place.n_rows:
             raise ValueError(
                 f"{len(X)} rows, which had {place.n_rows} when it was first computed: "
@@ -242,14 +240,17 @@ def _told_of_chunk(X: Any, telling: Callable[..., NDArray], block_id: Any) -> ND
     return telling(X, block_id[0])
 
 
-def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> DaskRows | None:
-    """The rows of a Dask array or dataframe; None if X is none."""
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask collection."""
     if not hasattr(X, "__dask_graph__"):  # so that Dask need not be imported
-        return None
+        return False
     from dask import is_dask_collection
 
-    if not is_dask_collection(X):
-        return None
+    return is_dask_collection(X)
+
+
+def rows_of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> DaskRows:
+    """The rows of a Dask array or dataframe."""
     like = _without_rows(X)
     if like is None:
         raise ValueError(
@@ -259,7 +260,7 @@ def of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> DaskRows
     as_rows(like)
     validate_data(estimator, like, reset=reset, skip_check_array=True)
     columns = list(getattr(like, "columns", []))
-    like = check_array(like, dtype=[np.float64, np.float32], ensure_min_samples=0)
+    like = check_chunk(like, True)
     if not _is_array(X):  # its chunks stay dataframes until they are looked at
         X = X.map_partitions(_of_columns, columns, meta=like, enforce_metadata=False)
     X = _in_rows(X)

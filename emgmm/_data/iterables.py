@@ -1,4 +1,4 @@
-"""Rows from iterables of blocks, and from memory maps too large to keep much of."""
+"""Rows of iterables of blocks."""
 
 from __future__ import annotations
 
@@ -6,47 +6,46 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, count
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from emgmm._utils.inputs import validated
+from .arrays import RowBlocks
+from .base import RAISED
+from .chunks import Chunk, chunk_length, joined
+from .out_of_core import ChunkedRows
+from .validation import (
+    check_chunk,
+    check_map,
+    check_n_features,
+    check_same_weight,
+    check_sample_weight,
+    named,
+)
 
-from .base import RAISED, RowBlocks
-from .chunks import ChunkedRows
-from .summary import Chunk, joined
-from .validation import check_map, check_same_weight, check_sample_weight, named
-
-# Bytes of a memory map from which on only a chunk of it is looked at at a time.
-MAPPED = 2**26
-CHUNK_SIZE = 2**22  # numbers in a chunk
-
-# What has one of these is rows, not blocks of them.
+# X with one of these attributes is a table, not an iterable of blocks.
 ARRAY_LIKE = ("__array__", "__array_interface__", "__dataframe__", "shape")
 
 END = object()  # of blocks
 
-Begin = Callable[[], Iterable[Any]]
-"""Begins a pass over blocks of rows, or pairs of a block and its weights."""
+Blocks = Callable[[], Iterable[Any]]
+"""Returns an iterable of blocks of rows, or of pairs (block, weights)."""
 
 
 @dataclass(frozen=True, eq=False)
 class IterableRows(ChunkedRows):
-    """Rows in blocks of any sizes, of which every pass makes chunks of equal ones."""
+    """Rows in blocks of any lengths, of which every pass makes chunks of equal ones."""
 
-    begin: Begin
+    blocks: Blocks
     estimator: Any
-    """By whose names and number of features the first blocks are checked."""
+    """Its feature names and number of features are those of every block."""
     reset: bool
-    """Whether they are those of the first block."""
-    mapped: int | None = None
-    """Number of the rows of a map, of which one look at the numbers is enough."""
+    """Whether the first block sets them."""
     errors: Any = field(default_factory=np.geterr)
-    """How NumPy treats them where the blocks are made: as when they were given."""
+    """NumPy's treatment of floating-point errors where the user's code runs."""
 
     def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
         total = None
@@ -55,112 +54,89 @@ class IterableRows(ChunkedRows):
             total = value if total is None else total + value
         return total
 
-    def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
-        """What is told of the rows of a map; or of every block, one after the other."""
-        parts = self._told_of_blocks(function)
-        if self.mapped is None:
-            return parts
-        first = next(parts)
-        out = np.empty((self.mapped, *first.shape[1:]), first.dtype)
-        start = 0
-        for part in chain([first], parts):
-            out[start : start + len(part)] = part
-            start += len(part)
-        return out
-
-    def _told_of_blocks(
+    def predict_rows(
         self, function: Callable[[RowBlocks], NDArray]
     ) -> Iterator[NDArray]:
+        """An iterator of what function(RowBlocks) returns for each block."""
         for chunk in self._checked():
             yield function(chunk.blocks)
 
-    @property
-    def _known(self) -> bool:
-        """Whether there was a first pass."""
-        return "summary" in vars(self)
-
     def _chunks(self) -> Iterator[Chunk]:
-        """Chunks of as many rows each, but for the last."""
-        begun: list[Chunk] = []
-        lacking = 0
+        """Chunks of equal lengths, except the last."""
+        parts: list[Chunk] = []
+        missing = 0
         for chunk in self._checked():
-            size = max(CHUNK_SIZE // chunk.X.shape[1], 1)
+            length = chunk_length(chunk.X.shape[1])
             start = 0
             while start < len(chunk.X):
-                lacking = lacking or size
-                part = chunk.rows(slice(start, start + lacking))
+                missing = missing or length
+                part = chunk.rows(slice(start, start + missing))
                 start += len(part.X)
-                lacking -= len(part.X)
-                if lacking:
-                    # What the user may write the next block into is not to be kept.
-                    begun.append(part.copy())
+                missing -= len(part.X)
+                if missing:
+                    # The user may write the next block into the same array.
+                    parts.append(part.copy())
                     continue
-                yield joined([*begun, part])
-                begun = []
-        if begun:
-            yield joined(begun)
+                yield joined([*parts, part])
+                parts = []
+        if parts:
+            yield joined(parts)
 
     def _checked(self) -> Iterator[Chunk]:
-        """The user's blocks."""
+        """The user's blocks, which must be those of the first pass."""
         n_rows, weight = 0, 0.0
-        for number, block in enumerate(_told_where(self.begin, self.errors)):
+        first = self.summary if self.sums_so_far else None
+        for number, block in enumerate(_noted_blocks(self.blocks, self.errors)):
             with named(number, n_rows):
                 chunk = self._check(number, *_pair(block))
             n_rows += len(chunk.X)
             weight += chunk.weight
-            if self._known and n_rows > self.n_samples:
+            if first and n_rows > first.n_samples:
                 break
             yield chunk
-        if self._known and n_rows != self.n_samples:
-            more = "more" if n_rows > self.n_samples else n_rows
+        if first and n_rows != first.n_samples:
+            more = "more" if n_rows > first.n_samples else n_rows
             raise ValueError(
-                f"X gave {self.n_samples} rows when it was first iterated over, and "
+                f"X gave {first.n_samples} rows when it was first iterated over, and "
                 f"{more} later: give an iterable (or a callable that returns an "
                 "iterator) of the same rows each time, or call partial_fit on each "
                 "block."
             )
-        if self._known:
-            check_same_weight("X", weight, self.weight)
+        if first:
+            check_same_weight("X", weight, first.weight)
 
     def _check(self, number: int, block: Any, sample_weight: Any) -> Chunk:
         """A block as floating-point numbers, with weights."""
         check_map(block)
-        dtype = self.float_type if self._known else [np.float64, np.float32]
-        complete = self._known and not self.incomplete
-        X = validated(
-            check_array,
-            block,
-            dtype=dtype,
-            ensure_min_samples=0,
-            ensure_all_finite=not (self._known and self.mapped)
-            and (True if complete else "allow-nan"),
-            estimator=self.estimator,
-        )
-        if self._known and X.shape[1] != self.n_features:
-            raise ValueError(f"{X.shape[1]} features instead of {self.n_features}.")
-        first = self.reset and number == 0 and not self._known
-        validate_data(self.estimator, block, reset=first, skip_check_array=True)
+        seen = self.sums_so_far
+        finite = "allow-nan" if seen is None or seen.incomplete else True
+        X = check_chunk(block, finite, seen.dtype if seen else None, self.estimator)
+        if seen:
+            check_n_features(X, len(seen.center))
+        reset = self.reset and number == 0 and seen is None
+        validate_data(self.estimator, block, reset=reset, skip_check_array=True)
         return Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
 
 
 def _pair(block: Any) -> tuple[Any, Any]:
-    """A block of rows and its weights."""
+    """A block of rows, and its weights or None."""
     return block if _is_pair(block) else (block, None)
 
 
 def _is_pair(block: Any) -> bool:
+    """Whether a block is a pair of rows and weights."""
     return isinstance(block, tuple) and len(block) == 2 and np.ndim(block[0]) == 2
 
 
-def _told_where(begin: Begin, errors: Any) -> Iterator[Any]:
-    """The blocks; what is raised in between goes on, with a note where."""
+def _noted_blocks(blocks: Blocks, errors: Any) -> Iterator[Any]:
+    """The blocks; exceptions from the user's code get a note that says where."""
     with np.errstate(**errors), _noted("a pass over it was to begin"):
-        blocks = begin()
-        iterator = iter(blocks) if isinstance(blocks, Iterable) else None
+        iterable = blocks()
+        iterator = iter(iterable) if isinstance(iterable, Iterable) else None
     if iterator is None:
         raise ValueError(
-            f"X() returned {blocks!r:.60}: give a callable that returns an iterator of "
-            "blocks of rows."
+            f"X() returned {iterable!r:.60}: give a callable that returns an iterator "
+            "of blocks of rows."
         )
     for number in count():
         with np.errstate(**errors), _noted(f"its block {number} was asked for"):
@@ -172,7 +148,7 @@ def _told_where(begin: Begin, errors: Any) -> Iterator[Any]:
 
 @contextmanager
 def _noted(where: str) -> Iterator[None]:
-    """Add to what the user's code raises where it did."""
+    """A context whose exceptions get a note that says where they were raised."""
     try:
         yield
     except Exception as error:
@@ -182,20 +158,11 @@ def _noted(where: str) -> Iterator[None]:
         raise
 
 
-def iterated(
+def rows_of_iterable(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
-) -> IterableRows | None:
-    """The rows of an iterable of blocks, or of a large memory map; None if X is none.
-
-    To be fitted to (``reset``), it must be possible to iterate over it again.
-    """
-    if check_map(X) and X.ndim == 2 and X.nbytes > MAPPED:
-        weights = None
-        if sample_weight is not None:
-            weights = check_sample_weight(sample_weight, len(X))
-        return IterableRows(partial(_slices, X, weights), estimator, reset, len(X))
-    if not is_iterable_of_blocks(X):
-        return None
+) -> IterableRows:
+    """The rows of an iterable of blocks, which a fit (``reset``) must be able to
+    iterate over again."""
     if sample_weight is not None:
         raise ValueError(
             "sample_weight is given beside an iterable of blocks: let it yield pairs "
@@ -211,7 +178,8 @@ def iterated(
 
 
 def is_iterable_of_blocks(X: Any) -> bool:
-    """Whether it yields blocks of rows, or returns what does; arrays do not."""
+    """Whether X yields blocks of rows, or is a callable that returns such an iterable;
+    arrays, dataframes and lists of rows are not."""
     if callable(X) or isinstance(X, Iterator):
         return True
     if any(hasattr(X, name) for name in ARRAY_LIKE) or isinstance(X, str | bytes):
@@ -224,13 +192,5 @@ def is_iterable_of_blocks(X: Any) -> bool:
 
 
 def _is_used_up(X: Any) -> bool:
-    """Whether it would be after a pass."""
+    """Whether X can be iterated over only once."""
     return not callable(X) and (isinstance(X, Iterator) or iter(X) is iter(X))
-
-
-def _slices(X: NDArray, sample_weight: NDArray | None) -> Iterator[Any]:
-    """Chunks of a memory map."""
-    size = max(CHUNK_SIZE // X.shape[1], 1)
-    for start in range(0, len(X), size):
-        rows = slice(start, start + size)
-        yield X[rows] if sample_weight is None else (X[rows], sample_weight[rows])

@@ -1,65 +1,82 @@
-"""Rows that users pass, wherever they are: what is summed and told of them."""
+"""The sources of rows: what users may pass as X, and how its rows are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from .base import RowBlocks, RowSource
-from .chunks import ChunkedRows
-from .dask import of_dask
-from .iterables import is_iterable_of_blocks, iterated
-from .validation import check_rows, check_something_observed, check_total_weight
+from .arrays import RowBlocks
+from .base import RowSource
+from .dask import is_dask, rows_of_dask
+from .iterables import is_iterable_of_blocks, rows_of_iterable
+from .maps import is_large_map, rows_of_map
+from .out_of_core import ChunkedRows
+from .validation import check_first_pass, check_rows
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of X, and how its rows are read."""
+
+    kind: str
+    """What to call such an X in messages."""
+    accepts: Callable[[Any], bool]
+    read: Callable[[Any, Any, Any, bool], RowBlocks | ChunkedRows]
+    """The rows of (estimator, X, sample_weight, reset), to be fitted to (reset) or to
+    be scored."""
+    is_array: bool
+    """Whether X can also be read as one array."""
+
+
+SOURCES = (
+    Source("a Dask collection", is_dask, rows_of_dask, False),
+    Source("a large memory map", is_large_map, rows_of_map, True),
+    Source("an iterable of blocks", is_iterable_of_blocks, rows_of_iterable, False),
+    Source("an array", lambda X: True, check_rows, True),
+)
+"""The first that accepts X reads it."""
+
+
+def source_of(X: Any) -> Source:
+    """The source of rows for X."""
+    return next(source for source in SOURCES if source.accepts(X))
 
 
 def check_blocks(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
 ) -> RowSource:
-    """Rows in memory, or visited where they are; to be fitted to, or else scored."""
-    outside = out_of_core(estimator, X, sample_weight, reset)
-    if outside is None:
-        return check_rows(estimator, X, sample_weight, reset)
-    if reset:
-        if outside.n_samples < 2:
-            raise ValueError(
-                "Found array with 1 sample(s) while a minimum of 2 is required: give X "
-                "more rows."
-            )
-        check_total_weight(outside.weight)
-        check_something_observed(estimator, outside)
-    return outside
-
-
-def out_of_core(
-    estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
-) -> ChunkedRows | None:
-    """Rows that are not all in memory; None if they are."""
-    rows = of_dask(estimator, X, sample_weight, reset)
-    return rows or iterated(estimator, X, sample_weight, reset)
+    """The rows of X, in memory or wherever they are; to be fitted to, or scored."""
+    rows = source_of(X).read(estimator, X, sample_weight, reset)
+    if reset and not isinstance(rows, RowBlocks):
+        check_first_pass(estimator, rows)
+    return rows
 
 
 def for_rows(estimator: Any, X: Any, function: Callable[[RowBlocks], NDArray]) -> Any:
-    """An array of what is told of each row; for blocks, an iterator of such arrays."""
-    outside = out_of_core(estimator, X, None, False)
-    if outside is None:
-        return function(check_rows(estimator, X, None, reset=False))
-    return outside.predict_rows(function)
+    """What function(RowBlocks) returns for the rows of X, as their source returns it:
+    an array, an iterator of arrays for blocks, or a Dask array."""
+    rows = source_of(X).read(estimator, X, None, False)
+    return (
+        function(rows) if isinstance(rows, RowBlocks) else rows.predict_rows(function)
+    )
 
 
 def check_in_memory(
     estimator: Any, X: Any, sample_weight: ArrayLike | None = None
 ) -> RowBlocks:
-    """Rows to be fitted to that must be in memory."""
+    """The rows of X, to be fitted to, all in memory."""
     refuse_blocks(X, f"{type(estimator).__name__}.fit")
     return check_rows(estimator, X, sample_weight, reset=True)
 
 
 def refuse_blocks(X: Any, what: str) -> None:
-    """Refuse blocks and collections where whole arrays are needed."""
-    if is_iterable_of_blocks(X) or hasattr(X, "__dask_graph__"):
+    """ValueError if X cannot be read as one array, which the caller needs."""
+    source = source_of(X)
+    if not source.is_array:
         raise ValueError(
-            f"{what} takes rows in memory, got {X!r:.60}: give it an array, one block "
-            "after the other or a sample."
+            f"{what} needs rows in memory, but X is {source.kind}, {X!r:.60}: pass an "
+            "array, such as one block at a time or a sample."
         )

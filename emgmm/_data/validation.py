@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from emgmm._utils.inputs import as_rows, columns_named
+from emgmm._utils.inputs import as_rows, columns_named, validated
 from emgmm._utils.validation import as_numbers
 
-from .arrays import ArrayBlocks
-from .base import RowBlocks, RowSource
+from .arrays import ArrayBlocks, RowBlocks
+from .base import RowSource
 from .missing import IncompleteBlocks
-from .weights import are_ones, ones
 
 # Numbers of components, and how many of them can be compared.
 MOST_COMPONENTS, MOST_SIZES = 2**31 - 1, 10_000
@@ -70,7 +70,7 @@ def check_batch(
     """A batch of the rows of a stream, one or more; None if none has a weight."""
     first = not hasattr(estimator, "n_features_in_")
     rows = check_rows(estimator, X, sample_weight, reset=first, whole=False)
-    if rows.n_weighted:
+    if rows.summary.n_weighted:
         return rows
     for name in ("n_features_in_", "feature_names_in_") if first else ():
         vars(estimator).pop(name, None)
@@ -97,7 +97,7 @@ def check_map(X: Any) -> bool:
 
 def check_something_observed(estimator: Any, blocks: RowSource) -> None:
     """Every feature needs a value in some row that counts."""
-    empty = np.flatnonzero(blocks.counts == 0)
+    empty = np.flatnonzero(blocks.summary.counts == 0)
     if empty.size:
         names = getattr(estimator, "feature_names_in_", None)
         named = [repr(str(names[j])) if names is not None else str(j) for j in empty]
@@ -110,13 +110,13 @@ def check_something_observed(estimator: Any, blocks: RowSource) -> None:
 
 def check_sample_weight(
     sample_weight: ArrayLike | None, n_samples: int, whole: bool = True
-) -> NDArray:
-    """Weights of the rows (n,) as float64; ones, not stored, where none are given.
+) -> NDArray | None:
+    """Weights of the rows (n,) as float64; None where none are given.
 
     Of some rows, not the whole, all may be zero.
     """
     if sample_weight is None:
-        return ones(n_samples)
+        return None
     weights = weights_of_rows(sample_weight, n_samples)
     if not whole and not weights.any():
         return weights
@@ -133,8 +133,6 @@ def check_sample_weight(
 def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
     """Weights of rows (n,), each 0 or more."""
     weights = as_numbers(sample_weight, "sample_weight", copy=False)
-    if are_ones(weights):  # they look so, but may be of any value
-        weights = weights.copy()
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}: give "
@@ -147,6 +145,37 @@ def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
             f"row {index}. Give weights of 0 or more."
         )
     return weights
+
+
+def check_chunk(
+    X: Any, finite: bool | str, dtype: np.dtype | None = None, estimator: Any = None
+) -> NDArray:
+    """Rows of a chunk, which may be none, as floating-point numbers."""
+    return validated(
+        check_array,
+        X,
+        dtype=dtype or [np.float64, np.float32],
+        ensure_min_samples=0,
+        ensure_all_finite=finite,
+        estimator=estimator,
+    )
+
+
+def check_n_features(X: NDArray, n_features: int) -> None:
+    """ValueError if a chunk has another number of features than the first."""
+    if X.shape[1] != n_features:
+        raise ValueError(f"{X.shape[1]} features instead of {n_features}.")
+
+
+def check_first_pass(estimator: Any, rows: RowSource) -> None:
+    """ValueError unless rows outside memory, here first read, are enough for a fit."""
+    if rows.summary.n_samples < 2:
+        raise ValueError(
+            "Found array with 1 sample(s) while a minimum of 2 is required: give X "
+            "more rows."
+        )
+    check_total_weight(rows.summary.weight)
+    check_something_observed(estimator, rows)
 
 
 @contextmanager
@@ -179,7 +208,7 @@ def check_total_weight(total: float) -> None:
 
 def check_enough_rows(blocks: RowSource, n_components: int) -> None:
     """Every component needs a row of its own to start from."""
-    n_samples, n_weighted = blocks.n_samples, blocks.n_weighted
+    n_samples, n_weighted = blocks.summary.n_samples, blocks.summary.n_weighted
     if n_samples < n_components:
         raise ValueError(
             f"Expected n_samples >= n_components but got n_components = "

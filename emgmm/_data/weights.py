@@ -1,38 +1,39 @@
-"""Weights of rows: ones that are not stored, and rows chosen evenly by them."""
+"""Weights of rows, and systematic samples of rows by weight."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .summary import Summary
 
-def ones(n_rows: int) -> NDArray:
-    """Weights of rows (n,) that were given none, not stored."""
+
+def unit_weights(n_rows: int) -> NDArray:
+    """Weights of one (n,), which take no memory."""
     return np.broadcast_to(np.float64(1.0), n_rows)
 
 
-def are_ones(weights: NDArray) -> bool:
-    """Whether they are those."""
-    return weights.strides == (0,)
-
-
-def positions(weight: float, size: int) -> NDArray:
-    """One position in each of so many equal parts of the weight, ascending."""
+def positions(summary: Summary, size: int) -> NDArray | None:
+    """Positions of a systematic sample within the cumulative weight, ascending: one in
+    each of ``size`` equal parts; None if there are no more rows than that."""
+    if summary.n_weighted <= size:
+        return None
     parts = np.arange(size) + np.random.RandomState(0).uniform(size=size)
-    return parts * (weight / size)
+    return parts * (summary.weight / size)
 
 
 def systematic_sample(
-    weights: NDArray, within: NDArray | None
+    n_rows: int, weights: NDArray | None, positions: NDArray | None
 ) -> tuple[NDArray, NDArray]:
-    """Indices of rows at positions within their weights, and how often each was met; or
-    of all that have a weight, and these."""
-    if within is None:
+    """Indices and weights of sampled rows: those in whose part of the cumulative weight
+    positions fall, and how many; without positions, all rows of positive weight."""
+    if positions is None:
+        weights = unit_weights(n_rows) if weights is None else weights
         rows = np.flatnonzero(weights)
         return rows, weights[rows]
-    if are_ones(weights):
-        chosen = within.astype(np.intp)
+    if weights is None:
+        chosen = positions.astype(np.intp)
     else:
-        chosen = np.searchsorted(np.cumsum(weights), within, side="right")
-    rows, times = np.unique(np.minimum(chosen, len(weights) - 1), return_counts=True)
+        chosen = np.searchsorted(np.cumsum(weights), positions, side="right")
+    rows, times = np.unique(np.minimum(chosen, n_rows - 1), return_counts=True)
     return rows, times.astype(np.float64)

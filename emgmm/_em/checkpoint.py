@@ -50,10 +50,10 @@ def resumed(
     if not all(_equal(before.get(name), value) for name, value in now.items()):
         return None
     problem = replace(problem, order_is_given=checkpoint["order_is_given"])
-    single = problem.rows.dtype == np.float32
+    single = problem.rows.summary.compute_dtype == np.float32
     state = EMState.from_values(checkpoint, problem.mstep, problem.options, single)
     mixture = problem.to_be_published(state.result).mixture
-    arrays = published_arrays(mixture, problem.rows.float_type)
+    arrays = published_arrays(mixture, problem.rows.summary.dtype)
     if not all(_equal(published.get(name), array) for name, array in arrays.items()):
         return None
     at = state.propose()
@@ -66,7 +66,7 @@ def resumed(
 
 def _summary(problem: EMProblem, n_components: int) -> dict[str, Any]:
     """What the course of EM depends on, but for the start, ``tol`` and the rows."""
-    rows, covar = problem.rows, problem.mstep.regularization
+    rows, covar = problem.rows.summary, problem.mstep.regularization
     ridge = covar.amounts if isinstance(covar, RidgeRegularization) else None
     return {
         "version": VERSION,

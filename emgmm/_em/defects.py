@@ -55,7 +55,7 @@ def defects(problem: EMProblem, mixture: Parameters) -> Defects:
     """What is wrong with components of the mixture, or with the rows, in words."""
     found = defective_components(problem, mixture)
     needed = problem.family.rows_regular(len(problem.units))
-    nothing = "value of some feature" if problem.rows.incomplete else "row"
+    nothing = "value of some feature" if problem.rows.summary.incomplete else "row"
     texts = {
         "next to no width in some direction, and few rows": found.collapsed,
         f"fewer than {needed} effective rows": found.few,

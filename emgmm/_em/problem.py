@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowBlocks, RowSource, raised_by_rows
+from emgmm._data.arrays import RowBlocks
+from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
@@ -100,7 +101,7 @@ class EMProblem:
 
         LinAlgError where it becomes singular.
         """
-        single, state = self.rows.dtype == np.float32, start
+        single, state = self.rows.summary.compute_dtype == np.float32, start
         if isinstance(state, Parameters):
             state = EMState(state, self.mstep, self.options, single)
         with BLAS.held():
@@ -153,7 +154,8 @@ class EMProblem:
         """Which components (K,) have no width of their own, and few rows."""
         needed = self.family.rows_needed(len(self.units))
         # Whatever the unit of the weights; as repetitions they count.
-        n_rows = max(self.rows.weight, self.rows.n_weighted)
+        rows = self.rows.summary
+        n_rows = max(rows.weight, rows.n_weighted)
         return self.mstep.scale.degenerate(mixture, n_rows, needed)
 
     def numbered(self, mixture: Parameters) -> Parameters:
@@ -171,5 +173,6 @@ class EMProblem:
 
     def bounds_of_the_user(self, bounds: Sequence[float] | NDArray) -> NDArray:
         """Mean log-densities of what rows have, in units of the user."""
-        shift = self.rows.counts @ np.log(self.units) / self.rows.weight
+        rows = self.rows.summary
+        shift = rows.counts @ np.log(self.units) / rows.weight
         return np.array(bounds) - shift

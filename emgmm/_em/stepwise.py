@@ -16,9 +16,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowBlocks
-from emgmm._data.scaling import sizes_of, units_of
-from emgmm._data.summary import Chunk, joined
+from emgmm._data.arrays import RowBlocks
+from emgmm._data.chunks import Chunk, joined
+from emgmm._data.scaling import scales_of, units_of
 from emgmm._estep.estep import expectation
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
@@ -89,8 +89,8 @@ class StartBuffer:
 
     def and_of(self, batch: RowBlocks, all_count: bool) -> StartBuffer:
         """Those of a batch too, of which only some may count."""
-        chunk = Chunk(batch.to_input_order(batch.X), batch.sample_weight)
-        if not batch.equally_weighted:
+        chunk = Chunk(batch.to_input_order(batch.X))
+        if batch.sample_weight is not None:
             weights = batch.to_input_order(batch.sample_weight)
             kept = all_count | (weights > 0)
             chunk = Chunk(chunk.X[kept], weights[kept])
@@ -132,8 +132,9 @@ class StreamState:
     def begun(cls, rows: RowBlocks, mixture: Parameters, units: NDArray) -> Self:
         """With the first rows and a mixture, both in units."""
         statistics = _expected(rows, mixture, units)
-        about = rows.weight, rows.n_complete, rows.incomplete
-        return cls(statistics, units, rows.steps, *about)
+        seen = rows.summary
+        about = seen.weight, seen.n_complete, seen.incomplete
+        return cls(statistics, units, seen.steps, *about)
 
     @classmethod
     def of(
@@ -145,7 +146,7 @@ class StreamState:
         added: NDArray | float,
     ) -> Self:
         """With a mixture, and what was added to its variances: its own statistics."""
-        sizes = sizes_of(mixture.means, mixture.covariances.variances)
+        sizes = scales_of(mixture.means, mixture.covariances.variances)
         units = units_of(sizes.max(axis=0), family.by_feature)
         own = mixture.in_units(units)
         counts, covariances = own.weights, own.covariances
@@ -184,10 +185,10 @@ class StreamState:
         return replace(
             self,
             statistics=blend,
-            steps=np.fmin(self.steps, blocks.steps),
-            weight=self.weight + rows.weight,
-            n_complete=self.n_complete + rows.n_complete,
-            incomplete=self.incomplete or rows.incomplete,
+            steps=np.fmin(self.steps, blocks.summary.steps),
+            weight=self.weight + rows.summary.weight,
+            n_complete=self.n_complete + rows.summary.n_complete,
+            incomplete=self.incomplete or rows.summary.incomplete,
             n_steps=self.n_steps + 1,
         )
 
@@ -235,7 +236,7 @@ class StreamState:
         center = shares @ means
         variances = statistics.squares.sum(axis=0) / total
         variances += shares @ (means - center) ** 2
-        sizes = sizes_of(center, np.maximum(variances, 0.0))
+        sizes = scales_of(center, np.maximum(variances, 0.0))
         n_complete = self.n_complete if self.incomplete else None
         return ScaleRegularization.of(
             sizes, self._known_steps(variances), resolution, n_complete
@@ -250,6 +251,7 @@ class StreamState:
 def _expected(rows: RowBlocks, mixture: Parameters, units: NDArray) -> Statistics:
     """Expected statistics of unit weight, their log-likelihood in the user's units."""
     statistics = expectation(rows, mixture)
-    shift = float(rows.counts @ np.log(units))  # densities are of what rows have
+    # Densities are of what rows have.
+    shift = float(rows.summary.counts @ np.log(units))
     shifted = replace(statistics, log_likelihood=statistics.log_likelihood - shift)
     return replace(shifted * (1 / statistics.weight), weight=1.0)

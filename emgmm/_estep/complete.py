@@ -144,8 +144,9 @@ class Quadratic(Kernel):
         d, moments = len(self.origin), sums.moments.T
         products = self.second.products(moments[:, 1 + d :], d)
         if products is None:
-            shift = blocks.center - self.origin
-            products = (blocks.scatter + blocks.weight * np.outer(shift, shift))[None]
+            rows = blocks.summary
+            shift = rows.center - self.origin
+            products = (rows.scatter + rows.weight * np.outer(shift, shift))[None]
         # The sums of an empty component are zero about any origin: its mean stays.
         occupied = moments[:, :1] > 0
         log_likelihood = sums.log_likelihood
@@ -159,7 +160,7 @@ class Quadratic(Kernel):
             moments[:, 1 : 1 + d],
             products,
             log_likelihood,
-            blocks.weight,
+            blocks.summary.weight,
         )
 
 
@@ -258,4 +259,4 @@ class Whitened(Kernel):
         return self.deviations.moments(features, responsibilities)
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
-        return self.deviations.statistics(sums, blocks.weight)
+        return self.deviations.statistics(sums, blocks.summary.weight)

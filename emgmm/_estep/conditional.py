@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.patterns import each_pattern, order_by_pattern
-from emgmm._data.weights import ones
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS, Workspace
 
@@ -57,7 +56,7 @@ class Regression:
         if not n_features:
             return np.tile(weights / weights.sum(), (n_samples, 1))
         if rows.size * len(weights) > FEW:
-            blocks = ArrayBlocks(rows, ones(n_samples))
+            blocks = ArrayBlocks(rows)
             return responsibilities_of(blocks, self.known)
         with np.errstate(all="ignore"):
             kernel = Whitened(self.known, DOUBLE, Workspace())

@@ -27,7 +27,7 @@ def _kernel(
     mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
 ) -> Kernel:
     """The fastest kernel for such rows that is accurate, where they are near (d,)."""
-    if blocks.incomplete:
+    if blocks.summary.incomplete:
         return choose_incomplete(mixture, blocks, near)
     return choose_kernel(mixture, near, dtype, blocks.workspace)
 
@@ -70,7 +70,7 @@ def _of_products(
     mixture: Parameters, blocks: RowSource, center: NDArray
 ) -> Iterator[Kernel]:
     """Kernels for matrices, the fastest for such rows first, the most accurate last."""
-    many = blocks.n_samples > MANY_ROWS * blocks.n_patterns
+    many = blocks.summary.n_samples > MANY_ROWS * blocks.summary.n_patterns
     if many and len(center) <= MANY_FEATURES:
         yield PatternKernel(mixture, blocks.workspace, center)
     yield RowwiseKernel(mixture, blocks.workspace)

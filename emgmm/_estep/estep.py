@@ -38,12 +38,13 @@ def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
     """
 
     def visit(kernel: Kernel) -> tuple[Statistics, bool]:
-        sums = blocks.sum(partial(e_step, kernel=kernel), rows=kernel.rows)
+        sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
         stats = kernel.statistics(sums, blocks)
         return stats, stats.cancels(kernel.max_cancellation)
 
     with np.errstate(all="ignore"):
-        kernel = _kernel(mixture, blocks, blocks.center, blocks.dtype)
+        rows = blocks.summary
+        kernel = _kernel(mixture, blocks, rows.center, rows.compute_dtype)
         stats, cancels = _within_reach(visit, kernel)
         if not cancels:
             return stats
@@ -59,29 +60,29 @@ def statistics_of_start(
     No covariances are known yet: what is missing is taken to be independent of the
     rest, with mean and variance of what the component has of that feature.
     """
-    means = _means_of_incomplete if blocks.incomplete else _means_of_complete
+    means = _means_of_incomplete if blocks.summary.incomplete else _means_of_complete
     origin, missing = means(blocks, start, n_components)
-    base, workspace = np.zeros_like(blocks.center), blocks.workspace
+    base, workspace = np.zeros_like(blocks.summary.center), blocks.workspace
     deviations = Deviations(kind, origin, base, DOUBLE.dtype, workspace)
     # Few rows belong to a component by labels; deviations are taken of these alone.
-    if start.ndim == 1 or blocks.incomplete:
+    if start.ndim == 1 or blocks.summary.incomplete:
         sums = blocks.sum(partial(_moments_of_members, kind, origin), start)
     else:
         moments = partial(_moments_of_all, deviations)
-        sums = blocks.sum(moments, start, rows=deviations.rows)
+        sums = blocks.sum(moments, start, block_length=deviations.rows)
     diagonals = kind.diagonals(kind.second(sums.moments))
     diagonals += missing  # of a view
-    return deviations.statistics(sums, blocks.weight)
+    return deviations.statistics(sums, blocks.summary.weight)
 
 
 def _means_of_complete(
     blocks: RowSource, start: NDArray, n_components: int
 ) -> tuple[NDArray, NDArray | float]:
     """Means (K, d), and expected squares of what is missing: nothing."""
-    features = partial(_centered, center=blocks.center)
+    features = partial(_centered, center=blocks.summary.center)
     sums = _sums_of_features(blocks, start, n_components, features)
     counts, first = sums[:, :1], sums[:, 1:]
-    return blocks.center + first / np.where(counts > 0, counts, 1.0), 0.0
+    return blocks.summary.center + first / np.where(counts > 0, counts, 1.0), 0.0
 
 
 def _means_of_incomplete(
@@ -90,14 +91,16 @@ def _means_of_incomplete(
     """Means (K, d) of what is there, and expected squares about them (K, d), added up,
     of what is missing."""
     features = partial(
-        observed_features, origin=blocks.center, workspace=blocks.workspace
+        observed_features, origin=blocks.summary.center, workspace=blocks.workspace
     )
     sums = _sums_of_features(blocks, start, n_components, features)
     counts, present, first, second = divided(sums)
     seen, number = present > 0, np.where(present > 0, present, 1.0)
     shifts = np.where(seen, first / number, 0.0)
-    variances = np.where(seen, second / number - shifts**2, blocks.variances)
-    return blocks.center + shifts, (counts - present) * np.maximum(variances, 0.0)
+    variances = np.where(seen, second / number - shifts**2, blocks.summary.variances)
+    return blocks.summary.center + shifts, (counts - present) * np.maximum(
+        variances, 0.0
+    )
 
 
 def _sums_of_features(

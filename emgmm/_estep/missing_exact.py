@@ -57,7 +57,7 @@ class Incomplete(Kernel):
         occupied = sums.moments[:, :1, 0] > 0
         origin = np.where(occupied, self.origin, self.mixture.means)
         deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.workspace)
-        return deviations.statistics(sums, blocks.weight)
+        return deviations.statistics(sums, blocks.summary.weight)
 
     def completed(
         self, observed: NDArray, missing: NDArray, given: Conditioned

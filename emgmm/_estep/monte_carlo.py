@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, expit
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.summary import Chunk
-from emgmm._data.weights import ones
+from emgmm._data.chunks import Chunk
 from emgmm._model.parameters import LOG_2_PI, Parameters
 
 from .predict import RowwisePredictor, log_density, responsibilities_of
@@ -60,7 +59,7 @@ class Strata(NamedTuple):
 
 def log_densities(X: NDArray, mixture: Parameters) -> NDArray:
     """Logarithms (n,) of the mixture's density, of what a row has if it lacks some."""
-    return RowwisePredictor(mixture, log_density)(Chunk(X, ones(len(X))).blocks)
+    return RowwisePredictor(mixture, log_density)(Chunk(X).blocks)
 
 
 def entropy(
@@ -76,7 +75,7 @@ def entropy(
     n_features = mixture.means.shape[1]
     own = 0.5 * (n_features * (1 + LOG_2_PI) + mixture.covariances.log_det)
     strata = Strata.of(mixture, n_samples, rng)
-    rows = ArrayBlocks(strata.rows, ones(len(strata.rows)))
+    rows = ArrayBlocks(strata.rows)
     posterior = responsibilities_of(rows, mixture)
     left = strata.mean(entr(posterior).sum(axis=1))
     escaped = min(

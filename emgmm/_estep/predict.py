@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowBlocks, RowSource
+from emgmm._data.arrays import RowBlocks
+from emgmm._data.base import RowSource
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
@@ -34,7 +35,7 @@ def for_each_row(
             values = function(kernel, log_joint)
             return values.astype(out.dtype, copy=False)
 
-        return blocks.map(of_block, out, rows=kernel.rows)
+        return blocks.map(of_block, out, block_length=kernel.rows)
 
     return _visit_with_any(mixture, blocks, visit)
 
@@ -51,8 +52,8 @@ class RowwisePredictor:
     """Of what is told of one row."""
 
     def __call__(self, blocks: RowBlocks) -> NDArray:
-        dtype = blocks.float_type if self.dtype is None else self.dtype
-        out = np.empty((blocks.n_samples, *self.shape), dtype=dtype)
+        dtype = blocks.X.dtype if self.dtype is None else self.dtype
+        out = np.empty((len(blocks.X), *self.shape), dtype=dtype)
         return blocks.to_input_order(
             for_each_row(blocks, self.mixture, self.function, out)
         )
@@ -90,9 +91,10 @@ def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
 def weight_of_components(blocks: RowSource, mixture: Parameters) -> NDArray:
     """Weights (K,) of the rows that components hold; of those with a value of the
     feature of which fewest have one."""
-    if not blocks.incomplete:
-        return mixture.weights * blocks.weight
-    return blocks.greatest_weight * _shares(blocks, mixture)[0].min(axis=1)
+    rows = blocks.summary
+    if not rows.incomplete:
+        return mixture.weights * rows.weight
+    return rows.greatest_weight * _shares(blocks, mixture)[0].min(axis=1)
 
 
 def effective_rows(blocks: RowSource, mixture: Parameters) -> NDArray:
@@ -101,8 +103,9 @@ def effective_rows(blocks: RowSource, mixture: Parameters) -> NDArray:
     (sum w r)^2 / sum w^2 r, whatever the scale of the weights; of the rows with a value
     of the feature of which fewest have one.
     """
-    if blocks.equally_weighted and not blocks.incomplete:
-        return mixture.weights * blocks.n_samples
+    rows = blocks.summary
+    if rows.equally_weighted and not rows.incomplete:
+        return mixture.weights * rows.n_samples
     total, squares = _shares(blocks, mixture)
     return (total**2 / np.where(squares > 0, squares, 1.0)).min(axis=1)
 
@@ -110,7 +113,8 @@ def effective_rows(blocks: RowSource, mixture: Parameters) -> NDArray:
 def _shares(blocks: RowSource, mixture: Parameters) -> NDArray:
     """Sums of w r and w^2 r (2, K, d or 1) over the rows with a value of a feature, for
     weights w relative to the greatest."""
-    greatest, incomplete = blocks.greatest_weight, blocks.incomplete
+    rows = blocks.summary
+    greatest, incomplete = rows.greatest_weight, rows.incomplete
 
     def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
         log_joint = kernel.log_joint(kernel.features(X))
@@ -150,7 +154,7 @@ def _sum_with_any(
     """Sum of function(kernel, rows, weights, *aligned rows)."""
 
     def visit(kernel: Kernel) -> NDArray:
-        return blocks.sum(partial(function, kernel), *aligned, rows=kernel.rows)
+        return blocks.sum(partial(function, kernel), *aligned, block_length=kernel.rows)
 
     return _visit_with_any(mixture, blocks, visit)
 

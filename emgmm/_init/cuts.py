@@ -28,12 +28,13 @@ def standardized(blocks: ArrayBlocks, rounding: NDArray) -> ArrayBlocks:
     So are features of which ``rounding`` (d,) makes most of the variance, as flags,
     unless all are: they say little of where clusters are.
     """
-    variances = blocks.variances
+    variances = blocks.summary.variances
     informative = (variances > 0) & (variances > MOSTLY * rounding)
     if not informative.any():
         informative = variances > 0
     scales = np.where(informative, np.sqrt(variances), np.inf)
-    return ArrayBlocks((blocks.X - blocks.center) / scales, blocks.sample_weight)
+    X = (blocks.X - blocks.summary.center) / scales
+    return ArrayBlocks(X, blocks.sample_weight)
 
 
 def halves(
@@ -44,7 +45,7 @@ def halves(
 
     ``rounding`` (d,) are variances that halves have at least.
     """
-    wide = blocks.n_features > WIDE and of_squares
+    wide = blocks.summary.n_features > WIDE and of_squares
     ways = _halves_of_variances if wide else _halves_of_matrices
     return ways(blocks, rounding)
 
@@ -85,7 +86,7 @@ def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDA
     Across the principal axis; across the features of least and of greatest kurtosis,
     weighted as directions are; the inner from the outer half; equal rows from others.
     """
-    weights = blocks.sample_weight / blocks.weight
+    weights = blocks.weights / blocks.summary.weight
     X = standardized(blocks, rounding).X
     roots, radii = np.sqrt(weights)[:, None], np.vecdot(X, X)
     if not radii.any():  # all rows are equal
@@ -108,11 +109,11 @@ def _atoms(blocks: ArrayBlocks) -> list[NDArray]:
     )
     if len(first) == len(which):
         return []
-    shares = np.bincount(which, blocks.sample_weight) / blocks.weight
+    shares = np.bincount(which, blocks.weights) / blocks.summary.weight
     # The first of the rows, of equal shares, in whatever order the keys are.
     greatest = np.flatnonzero(shares >= (1 - TIE) * shares.max())
     atom = greatest[first[greatest].argmin()]
-    several = shares[atom] * blocks.n_samples >= ENOUGH_EQUAL
+    several = shares[atom] * blocks.summary.n_samples >= ENOUGH_EQUAL
     return [which == atom] if several else []
 
 
@@ -136,7 +137,7 @@ def _most_promising(
 
 def _share_of(rounding: NDArray, blocks: ArrayBlocks) -> NDArray:
     """The share (d,) of rounding in the variances of the features."""
-    variances = blocks.variances
+    variances = blocks.summary.variances
     return rounding / np.where(variances > 0, variances, 1.0)
 
 
@@ -145,7 +146,7 @@ def whitened(
 ) -> tuple[NDArray, NDArray, NDArray]:
     """Shares of the rows (n,), and the rows at covariance I, principal axis last; the
     map (d, r) to them from rows that are standardised."""
-    weights = blocks.sample_weight / blocks.weight
+    weights = blocks.weights / blocks.summary.weight
     standard = standardized(blocks, rounding).X.astype(np.float64)
     correlations = standard.T @ (standard * weights[:, None])
     eigenvalues, axes = np.linalg.eigh(correlations)

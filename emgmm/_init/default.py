@@ -60,7 +60,7 @@ def _best(
 ) -> Parameters:
     """The best start of a clustering of standardised features, and of components split
     one after the other if their progress is to be shown."""
-    rows = problem.rows
+    rows = problem.rows.summary
     if rows.n_weighted * rows.n_features <= VERY_MANY:
         return _best_of_sample(problem, n_components, rng, clustering, growing)
     many = with_large_subsample(problem, n_components)
@@ -88,7 +88,7 @@ def _best_of_sample(
     with BLAS.held(), np.errstate(all="ignore"):
         sample = with_subsample(problem, n_components)
         if n_components == 1:
-            return sample.start(np.zeros(sample.rows.n_samples, dtype=np.intp), 1)
+            return sample.start(np.zeros(len(sample.sample.X), dtype=np.intp), 1)
         rows = standardized(completed(sample), problem.mstep.scale.rounding)
         labels = clustering(rows, n_components, rng)
         splits = [partial(_grown, sample, n_components, growing)] if growing else []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import kmeans_plusplus
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.weights import ones
+from emgmm._data.weights import unit_weights
 from emgmm._utils.matmul import contract, multiply
 
 from .principal_axes import BLOCK_NUMBERS, centers_along_axes, no_labels
@@ -52,7 +52,7 @@ def nearest_to_random_rows(
     blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Labels of the nearest among rows drawn with probabilities by weight."""
-    X, probabilities = blocks.X, blocks.sample_weight / blocks.weight
+    X, probabilities = blocks.X, blocks.weights / blocks.summary.weight
     chosen = rng.choice(len(X), n_components, replace=False, p=probabilities)
     return _assign(blocks, X[chosen].astype(np.float64))
 
@@ -70,17 +70,17 @@ def _assign(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Index of the nearest center for each row."""
     labels = no_labels(blocks, len(centers))
     nearest = _Nearest(blocks, centers)
-    blocks.sum(nearest.label, labels, rows=nearest.rows)
+    blocks.sum(nearest.label, labels, block_length=nearest.rows)
     return labels
 
 
 def _lloyd(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
     """Labels of weighted k-means from given centers (Lloyd's algorithm)."""
     labels = no_labels(blocks, len(centers))
-    limit = LLOYD_TOL * blocks.variances.mean()
+    limit = LLOYD_TOL * blocks.summary.variances.mean()
     for _ in range(MAX_LLOYD_ITER):
         nearest = _Nearest(blocks, centers)
-        sums = blocks.sum(nearest.sum, labels, rows=nearest.rows)
+        sums = blocks.sum(nearest.sum, labels, block_length=nearest.rows)
         moved = nearest.means(sums)
         if ((moved - centers) ** 2).sum() <= limit:
             break
@@ -96,13 +96,14 @@ class _Nearest:
     """
 
     def __init__(self, blocks: ArrayBlocks, centers: NDArray) -> None:
-        self.origin = blocks.center
+        self.origin = blocks.summary.center
         self.shifted = centers - self.origin
         self.theta = np.empty((len(centers), 1 + centers.shape[1]))
         self.theta[:, 0] = -0.5 * np.vecdot(self.shifted, self.shifted)
         self.theta[:, 1:] = self.shifted
         # A row half-way between two centers belongs to the first.
-        self.margin = HALF_WAY * (blocks.variances.sum() - 2 * self.theta[:, 0].min())
+        variance = blocks.summary.variances.sum()
+        self.margin = HALF_WAY * (variance - 2 * self.theta[:, 0].min())
         self.rows = BLOCK_NUMBERS // (2 * len(centers) + centers.shape[1])
         self.rows = max(self.rows, len(centers))
         self.array = blocks.workspace.array
@@ -143,13 +144,13 @@ def _plus_plus(
     blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
     """Centers chosen by greedy k-means++ from the rows, or from a sample of them."""
-    X, sample_weight = blocks.X, blocks.sample_weight
+    X, sample_weight = blocks.X, blocks.weights
     usable = np.flatnonzero(sample_weight > 0)
     limit = max(SEED_SAMPLE // X.shape[1], 2 * n_components)
     if len(usable) > limit:
         share = sample_weight[usable] / sample_weight[usable].sum()
         usable = rng.choice(usable, limit, replace=True, p=share)
-        sample_weight = ones(len(X))
+        sample_weight = unit_weights(len(X))
     origin = X[usable[0]].astype(np.float64)
     centers, _ = kmeans_plusplus(
         X[usable] - origin,

@@ -35,17 +35,18 @@ class Moments(NamedTuple):
 
 def centers_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
     """Centers by dividing the widest cluster at its mean, across its principal axis."""
-    if len(blocks.center) > WIDE:
+    if blocks.summary.n_features > WIDE:
         return _centers_of_wide(blocks, n_components)
     labels = no_labels(blocks, n_components)
-    clusters = [Moments(blocks.weight, blocks.center, blocks.scatter)]
-    rows = max(BLOCK_NUMBERS // len(blocks.center), 1)
+    rows = blocks.summary
+    clusters = [Moments(rows.weight, rows.center, rows.scatter)]
+    length = max(BLOCK_NUMBERS // rows.n_features, 1)
     while len(clusters) < n_components:
         widths = [cluster.scatter.trace() for cluster in clusters]
         widest = first_of_greatest(widths)
         cluster, plane = clusters[widest], _middle(clusters[widest])
         divide = partial(_divide, plane=plane, names=(widest, len(clusters)))
-        beyond = blocks.sum(divide, labels, rows=rows)
+        beyond = blocks.sum(divide, labels, block_length=length)
         whole = np.zeros_like(beyond)
         whole[0, 0], whole[1:, 1:] = cluster.weight, cluster.scatter
         clusters[widest] = _moments(cluster.mean, whole - beyond)
@@ -60,7 +61,7 @@ def _centers_of_wide(blocks: ArrayBlocks, n_components: int) -> NDArray:
         widths = [cluster.width for cluster in clusters]
         widest = widths.index(max(widths))
         rows, deviations = clusters[widest].rows, clusters[widest].deviations(blocks)
-        roots = np.sqrt(blocks.sample_weight[rows])[:, None]
+        roots = np.sqrt(blocks.weights[rows])[:, None]
         length, axis = principal(deviations * roots, AXIS_TOL)
         margin = TIE * length / max(clusters[widest].weight, 1e-300) ** 0.5
         beyond = deviations @ settled(np.ones(1), axis[:, None])[:, 0] > margin
@@ -82,7 +83,7 @@ class _Cluster(NamedTuple):
         cls, blocks: ArrayBlocks, rows: NDArray, otherwise: NDArray | None = None
     ) -> _Cluster:
         """The cluster of some rows, with another mean if these have no weight."""
-        weights, point = blocks.sample_weight[rows], blocks.center
+        weights, point = blocks.weights[rows], blocks.summary.center
         weight = float(weights.sum())
         if not weight > 0:
             return cls(rows, 0.0, point if otherwise is None else otherwise, 0.0)

@@ -39,7 +39,7 @@ def best_of_race(
 def _gone_on(problem: EMProblem, results: list[EMResult]) -> list[EMResult]:
     """Results that have gone on to where EM ends, if that costs little: before, a
     plateau looks like an end, and one that is behind may come to be ahead."""
-    densities = problem.rows.n_samples * len(results[0].mixture.weights)
+    densities = problem.rows.summary.n_samples * len(results[0].mixture.weights)
     n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
     if len(results) == 1 or not n_iter:
         return results

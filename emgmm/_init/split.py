@@ -52,11 +52,11 @@ def growth(
     One is split in each round where that is cheap, and else a share of them, so that
     all rounds together cost about as much as a fixed number of iterations with all.
     """
-    shape = (problem.rows.n_samples, n_components)
+    shape = (len(problem.sample.X), n_components)
     responsibilities = np.zeros(shape, order="F")
     responsibilities[:, 0] = 1.0
     splits: dict[int, Split] = {}
-    at_once = problem.rows.n_samples * n_components**2 > CHEAP
+    at_once = len(problem.sample.X) * n_components**2 > CHEAP
     size = 1
     while size < n_components:
         # Only the parts of what was split last are new; others have hardly changed.
@@ -97,7 +97,7 @@ def _chosen(splits: dict[int, Split], most: int) -> list[Split]:
 
 def _best_split(problem: EMProblem, component: int, responsibilities: NDArray) -> Split:
     """The best of some splits in two; no gain where there are too few rows."""
-    X, weights = problem.sample.X, problem.sample.sample_weight * responsibilities
+    X, weights = problem.sample.X, problem.sample.weights * responsibilities
     members = np.flatnonzero(responsibilities > MEMBER)
     share = np.full(len(X), 0.5)
     best = Split(component, -np.inf, share)
@@ -113,7 +113,7 @@ def _best_split(problem: EMProblem, component: int, responsibilities: NDArray) -
     ):
         with suppress(np.linalg.LinAlgError):
             result = run_from(part, labels, 2, SPLIT_ITER)
-            gain = rows.weight * (result.lower_bound - alone.lower_bound)
+            gain = rows.summary.weight * (result.lower_bound - alone.lower_bound)
             better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
             if better and not defective_components(part, result.mixture).any:
                 share = share.copy()

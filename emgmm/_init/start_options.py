@@ -90,7 +90,7 @@ class StartOptions:
         """The mixture of labels or responsibilities that the user passes."""
         if isinstance(rows, RowBlocks):
             return self._mixture_of(start, problem, rows)
-        start = check_start(start, np.ones(rows.n_samples), self.n_components)
+        start = check_start(start, np.ones(rows.summary.n_samples), self.n_components)
         return problem.start(start, self.n_components)
 
     def _computed(
@@ -102,13 +102,13 @@ class StartOptions:
         progress: Progress,
     ) -> Parameters:
         """The mixture of the labels or responsibilities that a callable returns."""
-        seen, units = rows, np.ones(rows.n_features)
+        seen, units = rows, np.ones(rows.summary.n_features)
         if not isinstance(seen, RowBlocks):
             problem = with_large_subsample(problem, self.n_components)
             seen, units = problem.sample, problem.units
         X = seen.to_input_order(seen.X)
         X = _read_only(X if (units == 1).all() else X * units)
-        weights = _read_only(seen.to_input_order(seen.sample_weight))
+        weights = _read_only(seen.to_input_order(seen.weights))
         start = function(X, self.n_components, weights, rng)
         return self._mixture_of(start, problem, seen)
 
@@ -116,7 +116,7 @@ class StartOptions:
         self, start: ArrayLike, problem: EMProblem, rows: RowBlocks
     ) -> Parameters:
         """The mixture of labels or responsibilities of rows, in their input order."""
-        weights = rows.to_input_order(rows.sample_weight)
+        weights = rows.to_input_order(rows.weights)
         start = check_start(start, weights, self.n_components)
         return problem.start(rows.to_block_order(start), self.n_components)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import RowBlocks, RowSource
+from emgmm._data.arrays import ArrayBlocks, RowBlocks
+from emgmm._data.base import RowSource
 from emgmm._em.problem import EMProblem
 from emgmm._estep.conditional import imputed
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
@@ -31,7 +31,7 @@ def subsample(
     blocks: RowSource, n_components: int, n_rows: int = SAMPLE_ROWS
 ) -> RowBlocks:
     """All rows that have a weight, or some (so many at least) where they are more."""
-    n_features = blocks.n_features
+    n_features = blocks.summary.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
     return blocks.sample(limit)
@@ -53,6 +53,6 @@ def completed(problem: EMProblem) -> ArrayBlocks:
     if isinstance(blocks, ArrayBlocks):
         return blocks
     alone = problem.of_family(FREE[problem.family.storage])
-    together = np.zeros(blocks.n_samples, dtype=np.intp)
+    together = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = run_from(alone, together, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)

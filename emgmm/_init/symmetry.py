@@ -42,11 +42,11 @@ def _centers(problem: EMProblem, mixture: Parameters, equal: NDArray) -> NDArray
     sample = with_subsample(problem, len(mixture.weights))
     rows = completed(sample)
     shares = responsibilities_of(sample.sample, mixture)[:, equal].sum(axis=1)
-    own = ArrayBlocks(rows.X, rows.sample_weight * shares)
+    own = ArrayBlocks(rows.X, rows.weights * shares)
     standard = standardized(own, problem.mstep.scale.rounding)
     labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
     labels = labels.astype(np.intp)
-    weights = np.eye(len(equal))[:, labels] * own.sample_weight
+    weights = np.eye(len(equal))[:, labels] * own.weights
     counts = weights.sum(axis=1, keepdims=True)
     centers = mixture.means[equal]
     np.divide(weights @ own.X, counts, out=centers, where=counts > 0)

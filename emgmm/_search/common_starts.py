@@ -26,7 +26,7 @@ def common_starts(
     """
     starts: dict[int, list[NDArray]]
     starts = {size: [] for size in range(2, n_components + 1)}
-    starts[1] = [np.zeros(problem.rows.n_samples, dtype=np.intp)]
+    starts[1] = [np.zeros(len(problem.sample.X), dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
             grown = growth(problem.of_family(MODELS[name]), n_components)

@@ -1,5 +1,7 @@
-"""All models with one number of components: they begin from the same starts, and then
-from what the others have found."""
+"""All models with one number of components, fitted from the same starts.
+
+Then each begins from what the others have found.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.parallel import delayed
 
-from emgmm._data.base import RowBlocks
+from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.subsample import subsample
 from emgmm._model.linalg import WIDE
@@ -50,7 +50,7 @@ class ModelSearch:
 
     def fits(self, sizes: list[int]) -> dict[tuple[str, int], Fit]:
         """Of every model with every number of components, for which there are rows."""
-        weighted = self.reference_model.rows.n_weighted
+        weighted = self.reference_model.rows.summary.n_weighted
         most: int = min(max(sizes) + BEYOND, weighted)
         steps = sorted({*sizes, most}, reverse=True)
         n_stages = len(steps) + 2
@@ -80,7 +80,7 @@ class ModelSearch:
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
         reference_model = of_sample(self.reference_model)
         with BLAS.held(), np.errstate(all="ignore"):
-            grown = self._grown(reference_model.rows.n_features)
+            grown = self._grown(reference_model.rows.summary.n_features)
             starts = common_starts(reference_model, n_components, grown)
         return Levels(problems, reference_model, starts, self.parallel)
 
