@@ -2,7 +2,7 @@
 
 Petals of one iris species are all about as long; those of the other two vary five times
 as much. A kernel estimate has one bandwidth for all of them: wide enough for these, it
-blurs the narrow peak. A mixture gives each its own width, and is told by a few numbers
+blurs the narrow peak. A mixture gives each its own width, and takes only a few numbers
 (BIC selects how many components). What decides is the density of rows that were not in
 the fit: more is better, in nats a row. Where the density is no mixture of few
 Gaussians, kernels may well win.

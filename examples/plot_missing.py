@@ -4,7 +4,7 @@ Two long clusters cross. The greater a, the more often b is missing, at random
 otherwise. To drop rows with gaps is to drop those of great a: one cluster comes out too
 light, and both are cut off. Means in the gaps draw a line that is no cluster, and a
 mixture finds it. NaN left as it is gives nearly the clusters of complete data, as each
-row is scored by what it has: rows without b tell of a.
+row is scored by what it has: rows without b still count for a.
 """
 
 import sys

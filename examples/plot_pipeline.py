@@ -5,7 +5,7 @@ what `score` returns: more is better. Use it where new rows are to be predicted,
 tune the mixture only: densities of rows that were transformed otherwise do not compare.
 BIC asks which mixture the rows come from; use it where components mean something. It
 takes all rows at once and needs no folds: its penalty stands for what held-out rows
-would tell. BIC as a score of GridSearchCV would punish parameters twice.
+would show. BIC as a score of GridSearchCV would punish parameters twice.
 """
 
 import sys

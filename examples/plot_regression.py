@@ -1,11 +1,11 @@
 """Regression with two branches: the elbow of an arm from where the hand is.
 
 The distance of the hand from the shoulder follows from the angle of the elbow; but the
-same distance has two angles, elbow up or down. Regression tells their mean: an arm that
+same distance has two angles, elbow up or down. Regression gives their mean: an arm that
 is nearly straight, with the hand far from where it should be (Bishop, "Mixture density
 networks", Aston University NCRG/94/004, 1994). A mixture of distance and angle keeps
 both: its conditional distribution, given a distance, has a component on each branch.
-Where the mean is what is wanted, `conditional_mean` tells it, and how wide the rest is.
+Where the mean is what is wanted, `conditional_mean` gives it, and how wide the rest is.
 """
 
 import sys

@@ -28,6 +28,7 @@ from emgmm._plotting.style import COLORS, marked, style_of
 # Old matplotlib with new dependencies of its own is told of deprecations.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 KINDS = ["classification", "uncertainty", "density"]
+PARAMETERS = ["weights", "means", "covariances"]
 
 
 @pytest.fixture(autouse=True)
@@ -410,8 +411,13 @@ def test_float32_rows_and_parameters_are_drawn(iris):
     X = iris[:, :3].astype(np.float32)
     gmm = GaussianMixtureEM(2).fit(X)
     assert gmm.means_.dtype == np.float32
+    twin = GaussianMixtureEM.from_parameters(
+        *(getattr(gmm, f"{name}_").astype(float) for name in PARAMETERS)
+    )
     for kind in KINDS:
-        draw(gmm, X, kind=kind)
+        single, double = draw(gmm, X, kind=kind), draw(twin, X.astype(float), kind=kind)
+        for ax, other in zip(single.axes_.flat, double.axes_.flat, strict=True):
+            assert_allclose(ax.dataLim.get_points(), other.dataLim.get_points(), 1e-3)
 
 
 def test_features_are_chosen_by_index_or_name(iris):
@@ -567,7 +573,7 @@ def test_gaps_are_what_is_lacking_at_the_last_iteration_of_the_kept_start(plt):
 
 def test_a_fit_without_iterations_is_drawn(iris):
     parameters = {"weights_init": [1.0], "means_init": [[0.0]]}
-    gmm = GaussianMixtureEM(max_iter=0, precisions_init=[[[1.0]]], **parameters).fit(
+    gmm = GaussianMixtureEM(1, max_iter=0, precisions_init=[[[1.0]]], **parameters).fit(
         iris[:, :1]
     )
     for kind in ("log-likelihood", "gap"):
@@ -599,7 +605,7 @@ def test_criteria_are_drawn_by_number_of_components_a_line_for_each_model(search
         assert_array_equal(line.get_ydata(), expected[line.get_label()])
     assert_array_equal(display.best_.get_xydata(), [[3, 6]])
     assert [text.get_text() for text in display.ax_.texts] == ["VVV, 3"]
-    assert display.ax_.get_ylabel() == "BIC (less is better)"
+    assert display.ax_.get_ylabel() == "BIC (lower is better)"
     low, high = display.ax_.get_ylim()
     assert low < 6 and high > 9
 
@@ -620,7 +626,7 @@ def test_criteria_that_are_functions_give_their_names(search):
 
     search.criterion = held_out
     label = CriterionDisplay.from_estimator(search).ax_.get_ylabel()
-    assert label == "held_out (less is better)"
+    assert label == "held_out (lower is better)"
 
 
 def test_a_search_in_which_every_fit_failed_has_no_best():
@@ -647,7 +653,7 @@ def test_what_is_no_search_is_refused(iris, fitted):
     theirs = GaussianMixture(2, random_state=0).fit(iris)
     for wrong in (fitted, GaussianMixtureEM(), theirs, fitted.mixture_, iris):
         name = type(wrong).__name__
-        message = f"search is a {name}.*give a fitted GaussianMixtureIC.*MixtureDisplay"
+        message = f"search is a {name}.*pass a fitted GaussianMixtureIC.*MixtureDisplay"
         with pytest.raises(TypeError, match=message):
             CriterionDisplay.from_estimator(wrong)
     with pytest.raises(NotFittedError):
@@ -833,11 +839,12 @@ def test_the_small_print_names_other_kinds_levels_and_gaps(iris, fitted, gaps):
     assert note == "contours enclose 90% of the probability; 2 of 4 features drawn"
     uncertain = note_of(draw(fitted, iris, kind="uncertainty"))
     assert "large markers: uncertain rows" in uncertain
-    assert "lines: uncertainty, 0.67 at most" in uncertain
+    doubt = 1 - 1 / fitted.n_components  # where all are equally probable
+    assert f"lines: uncertainty, at most {doubt:.2g}" in uncertain
     missing = np.isnan(gaps[:, :2]).any(axis=1).sum()
     lacking = note_of(draw(fitted, gaps, features=[0, 1]))
     assert f"{missing} rows lack a value" in lacking
-    assert "a panel shows the rows that have its features" in note_of(
+    assert "each panel shows the rows that have its features" in note_of(
         draw(fitted, gaps)
     )
 

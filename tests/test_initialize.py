@@ -72,7 +72,7 @@ def test_the_first_kmeans_draws_nothing():
 
 @pytest.mark.parametrize("start", [kmeans_from_axes, kmeans])
 def test_kmeans_is_as_good_as_scikit_learns(start):
-    """Within a tenth of its sum of squares, on blobs that are apart."""
+    """Within a fifth of its sum of squares, on blobs that overlap."""
     for seed in range(5):
         X = make_blobs(seed=seed, n_samples=500, n_features=2, n_components=4)
         labels = run(start, X, 4)
@@ -81,7 +81,7 @@ def test_kmeans_is_as_good_as_scikit_learns(start):
         reference = min(
             KMeans(4, n_init=1, random_state=i).fit(X).inertia_ for i in range(3)
         )
-        assert inertia <= 1.25 * reference
+        assert inertia <= 1.2 * reference
 
 
 def test_kmeans_goes_on_until_its_centers_hardly_move():

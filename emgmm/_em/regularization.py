@@ -142,7 +142,7 @@ class ScaleRegularization:
         added: NDArray | None,
     ) -> tuple[Parameters, NDArray | None]:
         constant = self.constant
-        if not family.storage.by_feature and not constant.all():
+        if not family.storage.has_variances_of_features and not constant.all():
             constant = np.zeros(1)  # of the variance that features share
         if added is None:
             with suppress(np.linalg.LinAlgError):

@@ -28,7 +28,7 @@ class CommonStart(NamedTuple):
 
 def statistics_kind(problem: EMProblem) -> StatisticsKind:
     """The kind of statistics that a problem needs."""
-    return problem.family.by_feature, problem.family.storage.moment_kind
+    return problem.family.scale_equivariant, problem.family.storage.moment_kind
 
 
 def statistics_of_all_kinds(
