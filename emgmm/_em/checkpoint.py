@@ -50,10 +50,10 @@ def resumed(
     if not all(_equal(before.get(name), value) for name, value in now.items()):
         return None
     problem = replace(problem, order_is_given=checkpoint["order_is_given"])
-    single = problem.rows.compute_dtype == np.float32
+    single = problem.rows.summary.compute_dtype == np.float32
     state = EMState.from_values(checkpoint, problem.mstep, problem.options, single)
     mixture = problem.to_be_published(state.result).mixture
-    arrays = published_arrays(mixture, problem.rows.dtype)
+    arrays = published_arrays(mixture, problem.rows.summary.dtype)
     if not all(_equal(published.get(name), array) for name, array in arrays.items()):
         return None
     at = state.propose()
