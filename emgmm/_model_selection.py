@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
+from ._em.defects import defects, unsupported
 from ._em.problem import SINGULAR, EMProblem
 from ._em.result import EMResult
 from ._estep.predict import classification_score, sum_over_rows
@@ -414,12 +415,12 @@ def _candidate(
         return _Candidate(name, size, n_parameters, seconds, against=failure)
     with BLAS.held():
         mixture = problem.numbered(fit.result.mixture)
-        defects = problem.defects(mixture)
-        against = (*defects.texts, *problem.unsupported(mixture))
-        sound = not defects.flat and problem.ranking_key(fit.result)[0]
+        found = defects(problem, mixture)
+        against = (*found.texts, *unsupported(problem, mixture))
+        sound = not found.flat and problem.ranking_key(fit.result)[0]
     result = problem.to_be_published(fit.result)
     return _Candidate(
-        name, size, n_parameters, seconds, result, sound, against, defects.flat
+        name, size, n_parameters, seconds, result, sound, against, found.flat
     )
 
 

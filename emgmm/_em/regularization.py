@@ -108,13 +108,9 @@ class ScaleRegularization:
     @classmethod
     def to(cls, blocks: RowSource) -> ScaleRegularization:
         """For rows: what is beyond their resolution is no variance of theirs."""
-        n_complete = blocks.summary.n_complete if blocks.summary.incomplete else None
-        return cls.of(
-            blocks.summary.scales,
-            blocks.summary.steps,
-            blocks.summary.resolution,
-            n_complete,
-        )
+        rows = blocks.summary
+        n_complete = rows.n_complete if rows.incomplete else None
+        return cls.of(rows.scales, rows.steps, rows.resolution, n_complete)
 
     @classmethod
     def of(
