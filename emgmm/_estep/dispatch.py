@@ -23,7 +23,7 @@ from .missing_rowwise import RowwiseKernel
 Result = TypeVar("Result")
 
 
-def _kernel(
+def kernel_for(
     mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
 ) -> Kernel:
     """The fastest kernel for such rows that is accurate, where they are near (d,)."""
@@ -32,7 +32,7 @@ def _kernel(
     return choose_kernel(mixture, near, dtype, blocks.workspace)
 
 
-def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
+def with_fallback(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
     """Visit the rows with a kernel, or with one that reaches rows however far."""
     try:
         return visit(kernel)

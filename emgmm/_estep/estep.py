@@ -13,7 +13,7 @@ from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.matmul import contract
 
-from .dispatch import _kernel, _within_reach, weighted_sum
+from .dispatch import kernel_for, weighted_sum, with_fallback
 from .kernel import DOUBLE, Kernel, Sums
 from .missing_fast import divided, observed_features
 from .moments import Deviations
@@ -38,14 +38,16 @@ def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
     """
 
     def visit(kernel: Kernel) -> tuple[Statistics, bool]:
-        sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
+        sums = blocks.sum(
+            partial(e_step, kernel=kernel), block_length=kernel.block_length
+        )
         stats = kernel.statistics(sums, blocks)
         return stats, stats.cancels(kernel.max_cancellation)
 
     with np.errstate(all="ignore"):
         rows = blocks.summary
-        kernel = _kernel(mixture, blocks, rows.center, rows.compute_dtype)
-        stats, cancels = _within_reach(visit, kernel)
+        kernel = kernel_for(mixture, blocks, rows.center, rows.compute_dtype)
+        stats, cancels = with_fallback(visit, kernel)
         if not cancels:
             return stats
         # Rare: a mean jumped by many of the component's own standard deviations.
@@ -69,7 +71,7 @@ def statistics_of_start(
         sums = blocks.sum(partial(_moments_of_members, kind, origin), start)
     else:
         moments = partial(_moments_of_all, deviations)
-        sums = blocks.sum(moments, start, block_length=deviations.rows)
+        sums = blocks.sum(moments, start, block_length=deviations.block_length)
     diagonals = kind.diagonals(kind.second(sums.moments))
     diagonals += missing  # of a view
     return deviations.statistics(sums, blocks.summary.weight)

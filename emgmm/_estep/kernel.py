@@ -16,7 +16,7 @@ from emgmm._utils.threads import Workspace
 from .statistics import Statistics
 
 
-class Numbers(NamedTuple):
+class FloatFormat(NamedTuple):
     """A type of numbers, and how far it is trusted."""
 
     dtype: np.dtype
@@ -29,8 +29,8 @@ class Numbers(NamedTuple):
     """Half of the largest exponent."""
 
 
-DOUBLE = Numbers(np.dtype(np.float64), 2.0**-52, 1e-10, 2.0**-970, 354.0)
-SINGLE = Numbers(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0)
+DOUBLE = FloatFormat(np.dtype(np.float64), 2.0**-52, 1e-10, 2.0**-970, 354.0)
+SINGLE = FloatFormat(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +74,20 @@ class Kernel(ABC):
     """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (K,)."""
 
     def __init__(
-        self, mixture: Parameters, numbers: Numbers, workspace: Workspace
+        self, mixture: Parameters, float_format: FloatFormat, workspace: Workspace
     ) -> None:
-        self.mixture, self.numbers, self.workspace = mixture, numbers, workspace
-        self.dtype = numbers.dtype
+        self.mixture, self.float_format, self.workspace = (
+            mixture,
+            float_format,
+            workspace,
+        )
+        self.dtype = float_format.dtype
         n_features = mixture.means.shape[1]
         halves = 0.5 * (n_features * LOG_2_PI + mixture.covariances.log_det)
         log_peaks = np.log(mixture.weights) - halves
-        self.reference = max(log_peaks.tolist()) - min(n_features / 2, numbers.span)
+        self.reference = max(log_peaks.tolist()) - min(
+            n_features / 2, float_format.span
+        )
         self.constants = log_peaks - self.reference
 
     @property
@@ -106,7 +112,7 @@ class Kernel(ABC):
 
     @property
     @abstractmethod
-    def rows(self) -> int:
+    def block_length(self) -> int:
         """Rows of a block."""
 
     @abstractmethod
@@ -136,7 +142,9 @@ class Kernel(ABC):
         np.exp(log_joint, out=responsibilities)
         np.add.reduce(responsibilities, axis=0, out=total)
         # Nor may a weight divided by the total overflow.
-        least = self.numbers.smallest_total * max(1.0, np.asarray(sample_weight).max())
+        least = self.float_format.smallest_total * max(
+            1.0, np.asarray(sample_weight).max()
+        )
         if total.min() > least and total.max() < np.inf:
             np.log(total, out=log_density)
         else:

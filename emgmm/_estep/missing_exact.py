@@ -30,7 +30,7 @@ from .statistics import MAX_CANCELLATION, Statistics
 CONDITIONED_SIZE = 2**19  # numbers in the factors of some patterns
 
 
-class Incomplete(Kernel):
+class MissingKernel(Kernel):
     """Of rows with missing values; its sums are expected ones of complete rows."""
 
     def __init__(
@@ -59,8 +59,8 @@ class Incomplete(Kernel):
         deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.workspace)
         return deviations.statistics(sums, blocks.summary.weight)
 
-    def completed(
-        self, observed: NDArray, missing: NDArray, given: Conditioned
+    def completed_moments(
+        self, observed: NDArray, missing: NDArray, conditioned: Conditioned
     ) -> NDArray:
         """Expected sums of complete rows, (K, 1 + d, 1 + d), from those of what each
         pattern has, (K, S, 1 + d, 1 + d) with zeros beside it.
@@ -68,14 +68,14 @@ class Incomplete(Kernel):
         Deviations v from the origin that are missing have the mean T [1, v], given the
         others: T O T' is to be added up, and the covariances that are left.
         """
-        shifts, slopes = self.shifts[:, None], given.slopes
+        shifts, slopes = self.shifts[:, None], conditioned.slopes
         maps = np.empty(observed.shape)  # transposes of T
         maps[:] = np.eye(observed.shape[-1])
         maps[..., 1:, 1:] += slopes.mT
         maps[..., 0, 1:] = shifts * missing - (slopes @ shifts[..., None])[..., 0]
         observed = observed @ maps
         # Its rows of what is missing are zero, and have room for what is left.
-        observed[..., 1:, 1:] += observed[..., :1, :1] * given.left
+        observed[..., 1:, 1:] += observed[..., :1, :1] * conditioned.left
         shape = (len(observed), -1, observed.shape[-1])
         total = maps.reshape(shape).mT @ observed.reshape(shape)
         return 0.5 * (total + total.mT)  # rounding knows no symmetry
@@ -106,22 +106,22 @@ def rounding(covariances: Covariances, shifts: NDArray | float) -> float:
     return DOUBLE.eps * float(((offsets * roots).sum(axis=1) ** 2).max())
 
 
-class Rows(NamedTuple):
+class ObservedRows(NamedTuple):
     """Rows of a block, and which of their values are missing."""
 
     values: NDArray
     """As they are, (d, n)."""
-    absent: NDArray
+    missing: NDArray
     """Which are missing, (d, n)."""
 
     def minus(self, origins: NDArray, out: NDArray) -> NDArray:
         """x - o_k, or 0 where x is missing, into (K, d, n)."""
         np.subtract(self.values, origins[:, :, None], out=out)
-        np.copyto(out, 0.0, where=self.absent)
+        np.copyto(out, 0.0, where=self.missing)
         return out
 
 
-class FromMeans(Incomplete):
+class AboutMeans(MissingKernel):
     """With deviations of the rows from every mean, wherever these are."""
 
     @property
@@ -129,22 +129,22 @@ class FromMeans(Incomplete):
         return MAX_CANCELLATION
 
     @property
-    def rows(self) -> int:
+    def block_length(self) -> int:
         return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
 
-    def values(self, X: NDArray) -> Rows:
+    def values(self, X: NDArray) -> ObservedRows:
         """The rows of a block, by columns."""
         values = self.workspace.array("rows", X.shape[::-1], self.dtype)
         values[:] = X.T
-        return Rows(values, np.isnan(values))
+        return ObservedRows(values, np.isnan(values))
 
-    def deviations(self, rows: Rows, origins: NDArray) -> NDArray:
+    def deviations(self, rows: ObservedRows, origins: NDArray) -> NDArray:
         """x - o_k, or 0 where x is missing, (K, d, n)."""
         shape = (len(origins), *rows.values.shape)
         return rows.minus(origins, self.workspace.array("vectors", shape, self.dtype))
 
 
-class _Exact(FromMeans):
+class _Exact(AboutMeans):
     """Rounding is that of the deviations."""
 
     @property
@@ -158,21 +158,21 @@ class _Exact(FromMeans):
 class ExactDiagonalKernel(_Exact):
     """For diagonal covariances."""
 
-    def features(self, X: NDArray) -> Rows:
+    def features(self, X: NDArray) -> ObservedRows:
         return self.values(X)
 
-    def log_joint(self, features: Rows) -> NDArray:
+    def log_joint(self, features: ObservedRows) -> NDArray:
         factors = self.mixture.covariances.factors
         scaled = self.deviations(features, self.mixture.means)
         scaled *= factors[:, :, None]
         alone = np.log(factors) - 0.5 * LOG_2_PI
-        out = alone @ ~features.absent + self.log_weights[:, None]
+        out = alone @ ~features.missing + self.log_weights[:, None]
         out -= 0.5 * (scaled * scaled).sum(axis=1)
         return out
 
-    def moments(self, features: Rows, responsibilities: NDArray) -> NDArray:
+    def moments(self, features: ObservedRows, responsibilities: NDArray) -> NDArray:
         """Shape (K, 2, 1 + d)."""
-        present = responsibilities @ ~features.absent.T
+        present = responsibilities @ ~features.missing.T
         vectors = self.deviations(features, self.origin)
         shares = responsibilities[:, :, None]
         first = (vectors @ shares)[..., 0]
@@ -185,7 +185,7 @@ class ExactDiagonalKernel(_Exact):
 class Patterned(NamedTuple):
     """Rows of a block, and their patterns."""
 
-    rows: Rows
+    rows: ObservedRows
     bounds: NDArray
     """Where patterns begin, and where the last ends, (S + 1,)."""
     missing: NDArray
@@ -202,10 +202,10 @@ class ExactMissingKernel(_Exact):
 
     def features(self, X: NDArray) -> Patterned:
         rows = self.values(X)
-        bounds = bounds_of_patterns(rows.absent)
-        return Patterned(rows, bounds, rows.absent[:, bounds[:-1]].T)
+        bounds = bounds_of_patterns(rows.missing)
+        return Patterned(rows, bounds, rows.missing[:, bounds[:-1]].T)
 
-    def _given(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
+    def _conditioned(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
         """What is made of the mixture by some patterns after the other: few enough of
         them at a time, though it has to be made again for the sums."""
         factors = self.mixture.covariances.precisions_cholesky
@@ -218,12 +218,12 @@ class ExactMissingKernel(_Exact):
     def log_joint(self, features: Patterned) -> NDArray:
         vectors = self.deviations(features.rows, self.mixture.means)
         out = np.empty((len(vectors), vectors.shape[2]))
-        for patterns, given in self._given(features.missing):
+        for patterns, conditioned in self._conditioned(features.missing):
             observed = (~features.missing[patterns]).sum(axis=1)
-            constants = 0.5 * (given.log_det - LOG_2_PI * observed)
+            constants = 0.5 * (conditioned.log_det - LOG_2_PI * observed)
             constants = constants + self.log_weights[:, None]
             for s, rows in enumerate(features.slices(patterns)):
-                whitened = given.marginal[:, s] @ vectors[:, :, rows]
+                whitened = conditioned.marginal[:, s] @ vectors[:, :, rows]
                 np.multiply(whitened, whitened, out=whitened)
                 squares = whitened.sum(axis=1)
                 out[:, rows] = constants[:, s, None] - 0.5 * squares
@@ -238,11 +238,13 @@ class ExactMissingKernel(_Exact):
         features.rows.minus(self.origin, vectors[:, 1:])
         vectors *= np.sqrt(responsibilities)[:, None]
         total = np.zeros((n_components, 1 + d, 1 + d))
-        for patterns, given in self._given(features.missing):
+        for patterns, conditioned in self._conditioned(features.missing):
             slices = features.slices(patterns)
             observed = np.empty((n_components, len(slices), 1 + d, 1 + d))
             for s, rows in enumerate(slices):
                 own = vectors[:, :, rows]
                 observed[:, s] = own @ own.mT
-            total += self.completed(observed, features.missing[patterns], given)
+            total += self.completed_moments(
+                observed, features.missing[patterns], conditioned
+            )
         return total

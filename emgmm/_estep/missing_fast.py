@@ -24,7 +24,7 @@ from .kernel import DOUBLE
 from .missing_exact import (
     ExactDiagonalKernel,
     ExactMissingKernel,
-    Incomplete,
+    MissingKernel,
     rounding,
 )
 
@@ -35,7 +35,7 @@ MANY_ROWS, MANY_FEATURES = 64, 32
 PRODUCTS = SECOND_ORDER[FULL]
 
 
-class _Fast(Incomplete):
+class _AboutCenter(MissingKernel):
     """Linear in features of rows about a center; rounding grows with distance."""
 
     def __init__(
@@ -65,10 +65,10 @@ class Patterns(NamedTuple):
     """Of each pattern."""
     missing: NDArray
     """Which features they lack, (S, d)."""
-    given: Conditioned
+    conditioned: Conditioned
 
 
-class PatternKernel(_Fast):
+class PatternKernel(_AboutCenter):
     """Quadratic features, with a Theta of its own for each pattern.
 
     Of precisions P = [[P_oo, P_om], [P_mo, P_mm]], o observed and m missing, one has
@@ -83,7 +83,7 @@ class PatternKernel(_Fast):
         return ExactMissingKernel(self.mixture, self.workspace, origin)
 
     @property
-    def rows(self) -> int:
+    def block_length(self) -> int:
         n_components, d = self.mixture.means.shape
         size = 1 + d + PRODUCTS.size(d) + 2 * n_components
         most = PATTERNS_SIZE // (n_components * (1 + d) ** 2)
@@ -102,8 +102,8 @@ class PatternKernel(_Fast):
         bounds = bounds_of_patterns(absent)
         missing = absent[:, bounds[:-1]].T
         rows = list(map(slice, bounds[:-1], bounds[1:]))
-        given = from_precisions(self.precisions, missing)
-        return Patterns(features, rows, missing, given)
+        conditioned = from_precisions(self.precisions, missing)
+        return Patterns(features, rows, missing, conditioned)
 
     def log_joint(self, features: Patterns) -> NDArray:
         shape = (len(self.constants), features.features.shape[1])
@@ -126,15 +126,15 @@ class PatternKernel(_Fast):
 
     def _theta(self, patterns: Patterns) -> NDArray:
         """Coefficients of the features, for each pattern, shape (K, S, F)."""
-        d, given = len(self.center), patterns.given
+        d, conditioned = len(self.center), patterns.conditioned
         shifts = self.shifts[:, None] * ~patterns.missing
-        linear = (given.marginal @ shifts[..., None])[..., 0]
-        constants = given.log_det - LOG_2_PI * (~patterns.missing).sum(axis=1)
+        linear = (conditioned.marginal @ shifts[..., None])[..., 0]
+        constants = conditioned.log_det - LOG_2_PI * (~patterns.missing).sum(axis=1)
         theta = np.empty((*linear.shape[:2], 1 + d + PRODUCTS.size(d)))
         theta[..., 0] = 0.5 * (constants - np.vecdot(linear, shifts))
         theta[..., 0] += self.log_weights[:, None]
         theta[..., 1 : 1 + d] = linear
-        theta[..., 1 + d :] = PRODUCTS.coefficients(given.marginal)
+        theta[..., 1 + d :] = PRODUCTS.coefficients(conditioned.marginal)
         return theta
 
     def moments(self, features: Patterns, responsibilities: NDArray) -> NDArray:
@@ -150,10 +150,10 @@ class PatternKernel(_Fast):
         observed = np.empty((*shape[:2], 1 + d, 1 + d))
         observed[..., 0, :] = observed[..., 0] = sums[..., : 1 + d]
         observed[..., 1:, 1:] = PRODUCTS.products(sums[..., 1 + d :], d)
-        return self.completed(observed, features.missing, features.given)
+        return self.completed_moments(observed, features.missing, features.conditioned)
 
 
-class DiagonalKernel(_Fast):
+class DiagonalKernel(_AboutCenter):
     """For diagonal covariances: features [1, 1 or 0, z, z^2], and no pattern matters.
 
     Cost per row: 6 d K multiplications with additions in two products of matrices.
@@ -163,7 +163,7 @@ class DiagonalKernel(_Fast):
         return ExactDiagonalKernel(self.mixture, self.workspace, origin)
 
     @property
-    def rows(self) -> int:
+    def block_length(self) -> int:
         n_components, d = self.mixture.means.shape
         rows = QUADRATIC_SIZE // (1 + 3 * d + 2 * n_components)
         return min(max(rows, MIN_ROWS), MAX_ROWS)

@@ -11,12 +11,12 @@ from emgmm._data.patterns import bounds_of_patterns
 from emgmm._model.parameters import LOG_2_PI
 
 from .kernel import DOUBLE
-from .missing_exact import ExactMissingKernel, FromMeans, rounding
+from .missing_exact import AboutMeans, ExactMissingKernel, rounding
 
 ROOTS_SIZE, FEWEST_ROWS = 2**22, 64  # of a block: numbers in factors; rows
 
 
-class Lacking(NamedTuple):
+class MissingPart(NamedTuple):
     """Patterns of a block that lack as many features, and what is left of these."""
 
     patterns: NDArray
@@ -35,10 +35,10 @@ class Filled(NamedTuple):
     log_joint: NDArray
     bounds: NDArray
     """Where patterns begin, and where the last ends, (S + 1,)."""
-    lacking: list[Lacking]
+    parts: list[MissingPart]
 
 
-class RowwiseKernel(FromMeans):
+class RowwiseKernel(AboutMeans):
     """What is missing is solved for, row by row.
 
     With deviations v from a mean, zero where they are missing, and y = P v for all rows
@@ -54,10 +54,10 @@ class RowwiseKernel(FromMeans):
         return ExactMissingKernel(self.mixture, self.workspace, origin)
 
     @property
-    def rows(self) -> int:
+    def block_length(self) -> int:
         n_components, d = self.origin.shape
         most = ROOTS_SIZE // (n_components * d**2)
-        return min(super().rows, max(most, FEWEST_ROWS))
+        return min(super().block_length, max(most, FEWEST_ROWS))
 
     @property
     def is_accurate(self) -> bool:
@@ -70,18 +70,18 @@ class RowwiseKernel(FromMeans):
         solved = self.workspace.array("whitened", deviations.shape, self.dtype)
         np.matmul(self.precisions, deviations, out=solved)
         squares = np.vecdot(deviations.swapaxes(1, 2), solved.swapaxes(1, 2))
-        bounds = bounds_of_patterns(rows.absent)
-        missing = rows.absent[:, bounds[:-1]].T
+        bounds = bounds_of_patterns(rows.missing)
+        missing = rows.missing[:, bounds[:-1]].T
         numbers, of_rows = missing.sum(axis=1), np.diff(bounds)
         log_det = np.repeat(-self.mixture.covariances.log_det[:, None], len(missing), 1)
         log_det -= LOG_2_PI * (~missing).sum(axis=1)
-        lacking = []
+        parts = []
         for number in np.unique(numbers[numbers > 0]):
             patterns = np.flatnonzero(numbers == number)
             lacked = np.nonzero(missing[patterns])[1].reshape(-1, number)
             roots, of_part = self._roots(lacked)
             log_det[:, patterns] -= of_part
-            lacking.append(Lacking(patterns, lacked, roots))
+            parts.append(MissingPart(patterns, lacked, roots))
             # The rows of these patterns, and which of them each has.
             which = np.repeat(np.arange(len(patterns)), of_rows[patterns])
             chosen = np.flatnonzero(np.repeat(numbers == number, of_rows))[:, None]
@@ -92,7 +92,7 @@ class RowwiseKernel(FromMeans):
             squares[:, chosen[:, 0]] -= np.vecdot(half, half)
         log_joint = np.repeat(0.5 * log_det + self.log_weights[:, None], of_rows, 1)
         log_joint -= 0.5 * squares
-        return Filled(deviations, log_joint, bounds, lacking)
+        return Filled(deviations, log_joint, bounds, parts)
 
     def _roots(self, lacked: NDArray) -> tuple[NDArray, NDArray]:
         """Inverses of the factors of P_mm of some patterns (s, m), and log det P_mm."""
@@ -107,7 +107,7 @@ class RowwiseKernel(FromMeans):
 
     def moments(self, features: Filled, responsibilities: NDArray) -> NDArray:
         """Shape (K, 1 + d, 1 + d)."""
-        deviations, _, bounds, lacking = features
+        deviations, _, bounds, parts = features
         n_components, d, n = deviations.shape
         vectors = self.workspace.array("filled", (n_components, 1 + d, n), self.dtype)
         vectors[:, 0] = 1.0
@@ -115,7 +115,7 @@ class RowwiseKernel(FromMeans):
         vectors *= np.sqrt(responsibilities)[:, None]
         total = vectors @ vectors.mT
         counts = np.add.reduceat(responsibilities, bounds[:-1], axis=1)
-        for patterns, lacked, roots in lacking:
+        for patterns, lacked, roots in parts:
             entries = (lacked[:, :, None] * d + lacked[:, None]).ravel()
             weighted = (roots.mT @ roots) * counts[:, patterns, None, None]
             for k, own in enumerate(weighted):

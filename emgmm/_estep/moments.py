@@ -42,7 +42,7 @@ class Deviations:
     workspace: Workspace
 
     @property
-    def rows(self) -> int:
+    def block_length(self) -> int:
         rows = max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
         rows = min(rows, max(MOST_NUMBERS // self.origin.shape[1], 1))
         return rows * 8 // self.dtype.itemsize  # as many bytes of float32

@@ -14,7 +14,7 @@ from emgmm._data.base import RowSource
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
-from .dispatch import Result, _kernel, _within_reach, weighted_sum
+from .dispatch import Result, kernel_for, weighted_sum, with_fallback
 from .kernel import DOUBLE, Kernel
 from .underflow import settle
 
@@ -35,7 +35,7 @@ def for_each_row(
             values = function(kernel, log_joint)
             return values.astype(out.dtype, copy=False)
 
-        return blocks.map(of_block, out, block_length=kernel.rows)
+        return blocks.map(of_block, out, block_length=kernel.block_length)
 
     return _visit_with_any(mixture, blocks, visit)
 
@@ -154,7 +154,9 @@ def _sum_with_any(
     """Sum of function(kernel, rows, weights, *aligned rows)."""
 
     def visit(kernel: Kernel) -> NDArray:
-        return blocks.sum(partial(function, kernel), *aligned, block_length=kernel.rows)
+        return blocks.sum(
+            partial(function, kernel), *aligned, block_length=kernel.block_length
+        )
 
     return _visit_with_any(mixture, blocks, visit)
 
@@ -168,5 +170,5 @@ def _visit_with_any(
     """
     with BLAS.held(), np.errstate(all="ignore"):
         mean = mixture.weights @ mixture.means
-        kernel = _kernel(mixture, blocks, mean, DOUBLE.dtype)
-        return _within_reach(visit, kernel)
+        kernel = kernel_for(mixture, blocks, mean, DOUBLE.dtype)
+        return with_fallback(visit, kernel)
