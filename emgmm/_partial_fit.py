@@ -13,16 +13,18 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from ._data.base import RowBlocks, RowSource
+from ._data.arrays import RowBlocks
+from ._data.base import RowSource
 from ._data.sources import refuse_blocks
 from ._data.validation import (
     check_batch,
     check_enough_rows,
     check_something_observed,
 )
-from ._em.driver import Progress
-from ._em.mstep import Regularization, ScaleRegularization
+from ._em.mstep import MStep
 from ._em.problem import SINGULAR, Begin, EMProblem
+from ._em.progress import Progress
+from ._em.regularization import ScaleRegularization
 from ._em.stepwise import (
     START_ITER,
     StartBuffer,
@@ -45,12 +47,12 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 class PartialFit(MixtureMethods):
     """What GaussianMixtureEM does with rows that come in batches.
 
-    `_problem`, `_starts` and `_regularization` are what a fit is made of, too.
+    `_problem`, `_starts` and `_mstep` are what a fit is made of, too.
     """
 
-    _problem: Callable[[RowBlocks], EMProblem[RowBlocks]]
-    _starts: Callable[[EMProblem[RowSource], RowSource], Iterator[Begin]]
-    _regularization: Callable[[ScaleRegularization, NDArray], Regularization]
+    _problem: Callable[[RowBlocks], EMProblem]
+    _starts: Callable[[EMProblem, RowSource], Iterator[Begin]]
+    _mstep: Callable[[ScaleRegularization, NDArray], MStep]
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -140,9 +142,8 @@ class PartialFit(MixtureMethods):
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
         gathered = getattr(self, "_gathered", StartBuffer())
-        enough = (
-            rows.summary.n_samples if all_count else rows.summary.n_weighted
-        ) >= needed
+        seen = rows.summary
+        enough = (seen.n_samples if all_count else seen.n_weighted) >= needed
         if gathered.batches or not enough:
             self._gathered = gathered = gathered.and_of(rows, all_count)
             if gathered.n_rows < needed:
@@ -159,7 +160,7 @@ class PartialFit(MixtureMethods):
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
             best = problem.numbered(problem.best(results.kept).mixture)
-            running = StreamState.begun(problem.blocks, best, problem.units)
+            running = StreamState.begun(problem.sample, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
     def _rows_to_start(self) -> int:
@@ -173,9 +174,7 @@ class PartialFit(MixtureMethods):
         with BLAS.held():
             mixture, running = self._published().agreed, self._running_statistics()
             number = running.n_steps + 1
-            share = share_of(
-                self.step, running.weight, rows.summary.weight, number
-            )
+            share = share_of(self.step, running.weight, rows.summary.weight, number)
             self._publish_running(running.blended(rows, mixture, share), mixture, rows)
 
     def _check_same_model(self) -> None:
@@ -209,14 +208,13 @@ class PartialFit(MixtureMethods):
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of what has become of a stream."""
-        covar = self._regularization(
+        mstep = self._mstep(
             running.scale(rows.summary.resolution), running.units
-        )
-        family = covar.bounded(FAMILIES[self.covariance_type])
-        like = before.in_units(running.units)
+        ).inexact
+        near = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):
-                mixture, _ = covar.step(running.statistics, family.inexact, like, None)
+                mixture = mstep.estimate(running.statistics, near)
         except np.linalg.LinAlgError as error:
             raise ValueError(SINGULAR) from error
         means = np.asarray(getattr(self, "means_", rows.X))
@@ -233,7 +231,7 @@ class PartialFit(MixtureMethods):
             setattr(self, name, array)
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
-        self._forget(["_reached"])
+        self._forget(["_reached", "_checkpoint"])
 
     def _forget(self, names: Iterable[str]) -> None:
         """Attributes that do not hold any longer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,16 +27,19 @@ SCIKIT_LEARN_TYPES = ["full", "tied", "diag", "spherical"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Share the whole suite among as many processes as there are cores.
+    """Share the modules out among as many processes as there are cores.
 
-    Of pytest-xdist, where it is installed, and unless ``-n`` says otherwise (0: none).
-    Tests that are named run in one process, where they start sooner.
+    They are pytest-xdist's, where it is installed. ``-n 0`` or ``-p no:xdist`` keeps
+    all tests in one process, as does naming some of them, which then start sooner.
     """
-    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
-    if whole and getattr(config.option, "numprocesses", 0) is None:
-        config.option.numprocesses = cpu_count()
-    if getattr(config.option, "dist", None) == "no" and config.option.numprocesses:
-        config.option.dist = "worksteal"
+    option = config.option
+    shares = hasattr(option, "numprocesses") and not hasattr(config, "workerinput")
+    if not shares or option.usepdb:
+        return
+    if option.numprocesses is None and all(map(os.path.isdir, config.args)):
+        option.numprocesses = cpu_count()
+    if option.numprocesses and option.dist == "no":
+        option.dist, option.loadscopereorder = "loadfile", False
 
 
 def pytest_configure(config: pytest.Config) -> None:

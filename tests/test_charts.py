@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.coordinates import coordinates, retract
-from emgmm._em.mstep import m_step
+from emgmm._em.maximization import m_step
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS
 from emgmm._model.parameters import Parameters

@@ -10,8 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.driver import EMOptions, Progress, run_em
-from emgmm._em.mstep import RidgeRegularization, ScaleRegularization, m_step
+from emgmm._em.maximization import m_step
+from emgmm._em.mstep import MStep
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.regularization import RidgeRegularization, ScaleRegularization
+from emgmm._em.result import EMOptions
 from emgmm._estep.estep import expectation, statistics_of_start
 from emgmm._model.families import MODELS
 
@@ -104,13 +108,15 @@ def test_the_size_of_blocks_is_irrelevant(name):
         RidgeRegularization(np.full(3, 1e-6)),
         ScaleRegularization(*np.zeros((3, 3))),
     )
-    family, options = MODELS[name], EMOptions(0.0, 10, covar, scale)
+    family, options = MODELS[name], EMOptions(0.0, 10)
+    mstep = MStep.of(family, covar, scale)
     results = []
     for block_size in [1, 50, 10**6]:
         blocks = ArrayBlocks(X, weights, block_size)
         stats = statistics_of_start(blocks, labels_of(X), 3, family.storage.moment_kind)
         start = m_step(stats, family, 1e-6)
-        results.append(run_em(blocks, start, family, options, Progress(0, 1)))
+        problem = EMProblem(blocks, np.ones(3), mstep, options)
+        results.append(problem.run(start, Progress(0, 1)))
     for other in results[1:]:
         assert_allclose(other.lower_bounds, results[0].lower_bounds, rtol=1e-11)
         assert_allclose(other.mixture.means, results[0].mixture.means, rtol=1e-8)

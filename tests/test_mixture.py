@@ -219,7 +219,7 @@ def test_arrays_that_it_was_made_of_are_not_its_own(rows):
 
 
 def test_it_stays_as_it_was_when_the_estimator_changes(rows):
-    gmm = fitted()
+    gmm = copy.deepcopy(fitted())
     mixture = gmm.mixture_
     before = mixture.log_density(rows)
     gmm.means_ += 1.0

@@ -8,7 +8,7 @@ from conftest import MODEL_NAMES, log_joint, make_blobs
 from numpy.testing import assert_allclose
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.mstep import m_step
+from emgmm._em.maximization import m_step
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import FAMILIES, MODELS
 

@@ -16,8 +16,8 @@ from conftest import log_joint
 import emgmm._gaussian_mixture
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.driver import Progress
-from emgmm._em.mstep import m_step
+from emgmm._em.maximization import m_step
+from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS
 

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._data.resolution import steps_of
-from emgmm._em.mstep import VARIANCE_OF_ROUNDING
+from emgmm._em.regularization import VARIANCE_OF_ROUNDING
 from emgmm._model.families import MODELS
 
 RNG = np.random.default_rng(0)

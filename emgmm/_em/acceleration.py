@@ -7,6 +7,8 @@ the identity if nothing were missing, so that EM's own step is its gradient ther
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +55,11 @@ class AndersonAcceleration:
         if not np.isfinite(square):
             self._steps, self._changes, self.gain = [], [], np.inf
             return None
-        if len(self._steps) > len(self._changes):
+        is_new = len(self._steps) > len(self._changes)
+        if is_new:
             self._changes.append(residual - self._residual)
         self._residual = residual
-        extra = self._newton(residual) if self._steps else None
+        extra = self._newton(residual, is_new) if self._steps else None
         self.gain = self._estimate(square) if square > noise**2 else 0.0
         return None if extra is None else self._trusted(square**0.5, residual, extra)
 
@@ -77,14 +80,28 @@ class AndersonAcceleration:
         self._steps, self._changes = [], []
         self._radius = NARROW * float(np.sqrt(step @ step))
 
+    def to_values(self) -> dict[str, Any]:
+        """All that has been learnt, as plain values."""
+        return {name: copy(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """The acceleration that has learnt what another had."""
+        made = cls()
+        vars(made).update({name: copy(value) for name, value in values.items()})
+        return made
+
     def _estimate(self, square: float) -> float:
         """What is still to be gained, by a margin."""
         least = min(1.0, *self._least) if self._least else UNKNOWN_CURVATURE
         margin = CAUTION * 10.0 ** max(3 - len(self._least), 0)
         return margin * 0.5 * square / least if least > 0 else np.inf
 
-    def _newton(self, residual: NDArray) -> NDArray:
-        """What to add to EM's step, in the space of the last steps."""
+    def _newton(self, residual: NDArray, is_new: bool) -> NDArray:
+        """What to add to EM's step, in the space of the last steps.
+
+        ``is_new`` says whether their least curvature is not yet among the last ones.
+        """
         steps, changes = np.array(self._steps), np.array(self._changes)
         lengths = np.sqrt(np.vecdot(steps, steps))[:, None]
         steps /= lengths
@@ -95,7 +112,8 @@ class AndersonAcceleration:
         steps, changes = basis @ steps, basis @ changes  # now orthonormal
         curvature = -(steps @ changes.T)
         curvatures, axes = np.linalg.eigh(0.5 * (curvature + curvature.T))
-        self._least.append(float(curvatures[0]))
+        if is_new:
+            self._least.append(float(curvatures[0]))
         lengths = axes.T @ (steps @ residual)
         lengths /= np.maximum(np.abs(curvatures), 1 / MAX_STRETCH)
         return (axes @ lengths) @ (steps + changes)

@@ -25,7 +25,7 @@ from emgmm._model.families import CovarianceFamily
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 
-from .mstep import ScaleRegularization
+from .regularization import ScaleRegularization
 
 # Of "decreasing": a row that came when the weight of all was u counts in proportion to
 # u. Then batches cut in two count as they did whole, early rows, seen by a mixture that

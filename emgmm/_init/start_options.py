@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from emgmm._data.base import RowBlocks, RowSource
-from emgmm._em.driver import Progress
 from emgmm._em.problem import Begin, EMProblem
+from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 
-from .starts import STARTS, check_start
-from .subsample import large_subsample
+from .assignments import check_start
+from .starts import STARTS
+from .subsample import with_large_subsample
 from .symmetry import break_symmetry
 
 
@@ -51,7 +52,7 @@ class StartOptions:
             return Parameters(**self.known)
         return self.previous
 
-    def starts(self, problem: EMProblem[RowSource], rows: RowSource) -> Iterator[Begin]:
+    def starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """What makes the mixtures that EM starts from, one after the other."""
         if self.mixture is not None:
             mixture = self.mixture.in_units(problem.units)
@@ -65,9 +66,7 @@ class StartOptions:
             whole = partial(_with_known, start, self.known, problem.units)
             yield _separated(problem, whole) if self.order_is_fixed else whole
 
-    def _of_init_params(
-        self, problem: EMProblem[RowSource], rows: RowSource
-    ) -> Iterator[Begin]:
+    def _of_init_params(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """The starts of `init_params`, of which an array is one."""
         rng = check_random_state(self.random_state)
         if isinstance(self.init_params, str):
@@ -84,7 +83,7 @@ class StartOptions:
     def _passed(
         self,
         start: ArrayLike,
-        problem: EMProblem[RowSource],
+        problem: EMProblem,
         rows: RowSource,
         progress: Progress,
     ) -> Parameters:
@@ -97,7 +96,7 @@ class StartOptions:
     def _computed(
         self,
         function: Callable[..., ArrayLike],
-        problem: EMProblem[RowSource],
+        problem: EMProblem,
         rows: RowSource,
         rng: np.random.RandomState,
         progress: Progress,
@@ -105,8 +104,8 @@ class StartOptions:
         """The mixture of the labels or responsibilities that a callable returns."""
         seen, units = rows, np.ones(rows.summary.n_features)
         if not isinstance(seen, RowBlocks):
-            seen = large_subsample(problem.blocks, self.n_components)
-            problem, units = problem.of(seen), problem.units
+            problem = with_large_subsample(problem, self.n_components)
+            seen, units = problem.sample, problem.units
         X = seen.to_input_order(seen.X)
         X = _read_only(X if (units == 1).all() else X * units)
         weights = _read_only(seen.to_input_order(seen.weights))
@@ -114,7 +113,7 @@ class StartOptions:
         return self._mixture_of(start, problem, seen)
 
     def _mixture_of(
-        self, start: ArrayLike, problem: EMProblem[RowSource], rows: RowBlocks
+        self, start: ArrayLike, problem: EMProblem, rows: RowBlocks
     ) -> Parameters:
         """The mixture of labels or responsibilities of rows, in their input order."""
         weights = rows.to_input_order(rows.weights)
@@ -122,7 +121,7 @@ class StartOptions:
         return problem.start(rows.to_block_order(start), self.n_components)
 
 
-def _separated(problem: EMProblem[RowSource], start: Begin) -> Begin:
+def _separated(problem: EMProblem, start: Begin) -> Begin:
     """The start with its equal components moved apart, if there are iterations."""
     return (
         partial(break_symmetry, problem, start) if problem.options.max_iter else start
