@@ -1,10 +1,10 @@
-"""Kernels of rows in which values are missing, accurate for any mixture.
+"""Kernels of rows with missing values, accurate for any mixture.
 
-Values are missing at random. Of a row the E-step then needs, for each component, the
-expectations of x and xx' given what the row has (Ghahramani & Jordan 1994, "Supervised
-learning from incomplete data via an EM approach", NIPS 6). These follow from sums over
-the observed features alone: with regressions on those, which all rows have in common
-that lack the same features.
+Values are missing at random. The E-step then needs, for each row and component, the
+expectations of x and xx' conditional on the observed values (Ghahramani & Jordan 1994,
+"Supervised learning from incomplete data via an EM approach", NIPS 6). They follow from
+sums over the observed features and from regressions on these, which are the same for
+all rows with the same pattern of missing values.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from .kernel import DOUBLE, Kernel, Sums
 from .moments import MIN_ROWS, WHITENED_SIZE, Deviations
 from .statistics import MAX_CANCELLATION, Statistics
 
-CONDITIONED_SIZE = 2**19  # numbers in the factors of some patterns
+CONDITIONED_SIZE = 2**19  # numbers in the matrices conditioned at a time
 
 
 class MissingKernel(Kernel):
-    """Of rows with missing values; its sums are expected ones of complete rows."""
+    """Base of kernels of rows with missing values: sums are those expected of complete
+    rows."""
 
     def __init__(
         self, mixture: Parameters, workspace: Workspace, origin: NDArray | None = None
@@ -53,7 +54,7 @@ class MissingKernel(Kernel):
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         kind = self.mixture.covariances.moment_kind
-        # The sums of an empty component are zero about any origin: its mean stays.
+        # The sums of an empty component are zero about any origin: it keeps its mean.
         occupied = sums.moments[:, :1, 0] > 0
         origin = np.where(occupied, self.origin, self.mixture.means)
         deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.workspace)
@@ -62,11 +63,11 @@ class MissingKernel(Kernel):
     def completed_moments(
         self, observed: NDArray, missing: NDArray, conditioned: Conditioned
     ) -> NDArray:
-        """Expected sums of complete rows, (K, 1 + d, 1 + d), from those of what each
-        pattern has, (K, S, 1 + d, 1 + d) with zeros beside it.
+        """Expected moments of complete rows (K, 1 + d, 1 + d), from those of observed
+        features for each pattern (K, S, 1 + d, 1 + d), padded with zeros.
 
-        Deviations v from the origin that are missing have the mean T [1, v], given the
-        others: T O T' is to be added up, and the covariances that are left.
+        Conditional on the observed deviations v from the origin, complete ones have the
+        mean T [1, v]: the moments are sums of T O T' and of conditional covariances.
         """
         shifts, slopes = self.shifts[:, None], conditioned.slopes
         maps = np.empty(observed.shape)  # transposes of T
@@ -74,18 +75,18 @@ class MissingKernel(Kernel):
         maps[..., 1:, 1:] += slopes.mT
         maps[..., 0, 1:] = shifts * missing - (slopes @ shifts[..., None])[..., 0]
         observed = observed @ maps
-        # Its rows of what is missing are zero, and have room for what is left.
-        observed[..., 1:, 1:] += observed[..., :1, :1] * conditioned.left
+        # Its rows of missing features are zero: conditional covariances go there.
+        observed[..., 1:, 1:] += observed[..., :1, :1] * conditioned.covariances
         shape = (len(observed), -1, observed.shape[-1])
         total = maps.reshape(shape).mT @ observed.reshape(shape)
-        return 0.5 * (total + total.mT)  # rounding knows no symmetry
+        return 0.5 * (total + total.mT)  # rounding breaks the symmetry
 
     def completed_squares(
         self, counts: NDArray, present: NDArray, first: NDArray, second: NDArray
     ) -> NDArray:
-        """Expected sums (K, 2, 1 + d) for diagonal products, from counts of rows (K, 1)
-        and of values (K, d), and the sums of these and of their squares: what is
-        missing depends on nothing."""
+        """Expected moments (K, 2, 1 + d) of complete rows of independent features, from
+        the counts of rows (K, 1) and of observed values (K, d), and the sums of these
+        values and of their squares."""
         absent = counts - present
         total = np.zeros((len(first), 2, 1 + first.shape[1]))
         total[:, 0, :1] = counts
@@ -96,10 +97,11 @@ class MissingKernel(Kernel):
 
 
 def rounding(covariances: Covariances, shifts: NDArray | float) -> float:
-    """Bound on that of log-densities from precisions, at means so far from an origin.
+    """Bound on the rounding error of log-densities computed from precisions, for means
+    at ``shifts`` (K, d) from the origin.
 
-    As for complete rows, whatever the pattern: precisions of marginals have smaller
-    diagonals, which bound the rest of them.
+    The bound for complete rows holds for every pattern: precisions of marginals have
+    smaller diagonals, which bound their other entries.
     """
     offsets = np.abs(shifts) + np.sqrt(covariances.variances)
     roots = np.sqrt((covariances.factors**2).reshape(*offsets.shape, -1).sum(axis=-1))
@@ -110,19 +112,19 @@ class ObservedRows(NamedTuple):
     """Rows of a block, and which of their values are missing."""
 
     values: NDArray
-    """As they are, (d, n)."""
+    """The rows themselves, transposed, (d, n)."""
     missing: NDArray
-    """Which are missing, (d, n)."""
+    """Which values are missing, (d, n)."""
 
     def minus(self, origins: NDArray, out: NDArray) -> NDArray:
-        """x - o_k, or 0 where x is missing, into (K, d, n)."""
+        """x - o_k, or 0 where x is missing, written into ``out`` (K, d, n)."""
         np.subtract(self.values, origins[:, :, None], out=out)
         np.copyto(out, 0.0, where=self.missing)
         return out
 
 
 class AboutMeans(MissingKernel):
-    """With deviations of the rows from every mean, wherever these are."""
+    """Base of kernels that take deviations of the rows from every mean."""
 
     @property
     def max_cancellation(self) -> float:
@@ -133,7 +135,7 @@ class AboutMeans(MissingKernel):
         return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
 
     def values(self, X: NDArray) -> ObservedRows:
-        """The rows of a block, by columns."""
+        """The rows of a block with their missing values marked."""
         values = self.workspace.array("rows", X.shape[::-1], self.dtype)
         values[:] = X.T
         return ObservedRows(values, np.isnan(values))
@@ -145,7 +147,7 @@ class AboutMeans(MissingKernel):
 
 
 class _Exact(AboutMeans):
-    """Rounding is that of the deviations."""
+    """Base of kernels that are accurate for any mixture and any rows."""
 
     @property
     def unlimited(self) -> bool:
@@ -183,22 +185,22 @@ class ExactDiagonalKernel(_Exact):
 
 
 class Patterned(NamedTuple):
-    """Rows of a block, and their patterns."""
+    """Rows of a block, and their patterns of missing values."""
 
     rows: ObservedRows
     bounds: NDArray
-    """Where patterns begin, and where the last ends, (S + 1,)."""
+    """Indices of the first row of each pattern, and the number of rows, (S + 1,)."""
     missing: NDArray
-    """Which features they lack, (S, d)."""
+    """Which features are missing in each pattern, (S, d)."""
 
     def slices(self, patterns: slice) -> list[slice]:
-        """The rows of each of some patterns."""
+        """The rows of each pattern in a slice of the patterns."""
         starts, stops = self.bounds[:-1][patterns], self.bounds[1:][patterns]
         return list(map(slice, starts, stops))
 
 
 class ExactMissingKernel(_Exact):
-    """For matrices: what is observed of a row is whitened by its pattern's factor."""
+    """For matrices: observed values are whitened by the factor of their pattern."""
 
     def features(self, X: NDArray) -> Patterned:
         rows = self.values(X)
@@ -206,8 +208,8 @@ class ExactMissingKernel(_Exact):
         return Patterned(rows, bounds, rows.missing[:, bounds[:-1]].T)
 
     def _conditioned(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
-        """What is made of the mixture by some patterns after the other: few enough of
-        them at a time, though it has to be made again for the sums."""
+        """Slices of the patterns, and the matrices conditioned on what these observe:
+        few patterns at a time, although they are computed again for the moments."""
         factors = self.mixture.covariances.precisions_cholesky
         factors = factors.reshape(-1, *factors.shape[-2:])
         size = max(CONDITIONED_SIZE // factors.size, 1)

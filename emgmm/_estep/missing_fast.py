@@ -1,6 +1,6 @@
-"""Fast kernels of rows in which values are missing: all patterns of a block at once.
+"""Fast kernels of rows with missing values: all patterns of a block at once.
 
-``choose_incomplete`` takes one of them where it is safe, else the accurate one.
+``choose_incomplete`` takes one of them where it is accurate.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from .missing_exact import (
     rounding,
 )
 
-PATTERNS_SIZE = 2**22  # numbers in what belongs to the patterns of a block, at most
+PATTERNS_SIZE = 2**22  # most numbers in the matrices for the patterns of a block
 MIN_ROWS = 64
-# What is computed for each pattern pays with many rows of each, and few features.
+# Rows for each pattern, and features, up to which matrices for each pattern are fast.
 MANY_ROWS, MANY_FEATURES = 64, 32
 PRODUCTS = SECOND_ORDER[FULL]
 
 
 class _AboutCenter(MissingKernel):
-    """Linear in features of rows about a center; rounding grows with distance."""
+    """Base of kernels that are linear in features of rows about a center, from which
+    the rounding error grows."""
 
     def __init__(
         self, mixture: Parameters, workspace: Workspace, center: NDArray
@@ -51,20 +52,20 @@ class _AboutCenter(MissingKernel):
 
     @property
     def is_accurate(self) -> bool:
-        """Whether its rounding is within the bound."""
+        """Whether its rounding error is accepted."""
         covariances = self.mixture.covariances
         return rounding(covariances, self.shifts) < DOUBLE.max_rounding
 
 
 class Patterns(NamedTuple):
-    """A block in quadratic features, and what its patterns make of the mixture."""
+    """Quadratic features of a block, and the mixture conditioned on its patterns."""
 
     features: NDArray
     """[1, z, z_i z_j] with z = x - c, or 0 where x is missing, shape (F, n)."""
     rows: list[slice]
-    """Of each pattern."""
+    """The rows of each pattern."""
     missing: NDArray
-    """Which features they lack, (S, d)."""
+    """Which features are missing in each pattern, (S, d)."""
     conditioned: Conditioned
 
 
@@ -73,7 +74,8 @@ class PatternKernel(_AboutCenter):
 
     Of precisions P = [[P_oo, P_om], [P_mo, P_mm]], o observed and m missing, one has
     P_oo - P_om P_mm^-1 P_mo, the precisions of what is observed; the slopes
-    -P_mm^-1 P_mo of the regressions of x_m on x_o; and P_mm^-1, the covariances left.
+    -P_mm^-1 P_mo of the regressions of x_m on x_o; and P_mm^-1, the conditional
+    covariances of x_m.
 
     Cost: per row that of ``Quadratic``; per pattern and component m^3 / 3 + 2 m d^2
     multiplications, and d^3 in a product of matrices of all patterns.
@@ -118,8 +120,8 @@ class PatternKernel(_AboutCenter):
 
     @property
     def _own_features(self) -> int:
-        """How many features components have coefficients of their own for: not of the
-        products, if precisions are the same."""
+        """Number of features with coefficients that differ between components: without
+        the products if components share their precisions."""
         d = len(self.center)
         products = PRODUCTS.size(d) if len(self.precisions) > 1 else 0
         return 1 + d + products
@@ -145,7 +147,7 @@ class PatternKernel(_AboutCenter):
         for s, rows in enumerate(features.rows):
             own, block = responsibilities[:, rows], features.features[:, rows]
             sums[:, s, :first] = contract(block[:first], own).T
-            if first < shape[-1]:  # for products that are pooled: as the first's
+            if first < shape[-1]:  # pooled products: stored as the first component's
                 sums[0, s, first:] = block[first:] @ own.sum(axis=0)
         observed = np.empty((*shape[:2], 1 + d, 1 + d))
         observed[..., 0, :] = observed[..., 0] = sums[..., : 1 + d]
@@ -154,7 +156,7 @@ class PatternKernel(_AboutCenter):
 
 
 class DiagonalKernel(_AboutCenter):
-    """For diagonal covariances: features [1, 1 or 0, z, z^2], and no pattern matters.
+    """For diagonal covariances: features [1, 1 or 0, z, z^2], whatever the pattern.
 
     Cost per row: 6 d K multiplications with additions in two products of matrices.
     """
@@ -203,7 +205,7 @@ def observed_features(X: NDArray, origin: NDArray, workspace: Workspace) -> NDAr
 
 
 def divided(sums: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Sums (K, 1 + 3 d) of those features: counts of rows and of values, the values'
-    sums, and those of their squares."""
+    """Counts of rows (K, 1) and of observed values (K, d), sums of the values and of
+    their squares (K, d), from sums (K, 1 + 3 d) of ``observed_features``."""
     present, first, second = np.split(sums[:, 1:], 3, axis=1)
     return sums[:, :1], present, first, second
