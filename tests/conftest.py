@@ -27,17 +27,18 @@ SCIKIT_LEARN_TYPES = ["full", "tied", "diag", "spherical"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Share the modules out among as many processes as there are cores.
+    """Share the modules out among as many processes as there are cores, up to eight.
 
-    They are pytest-xdist's, where it is installed. ``-n 0`` or ``-p no:xdist`` keeps
-    all tests in one process, as does naming some of them, which then start sooner.
+    More would wait for the module that takes longest. The processes are pytest-xdist's,
+    where it is installed. ``-n 0`` or ``-p no:xdist`` keeps all tests in one process,
+    as does naming some of them, which then start sooner.
     """
     option = config.option
     shares = hasattr(option, "numprocesses") and not hasattr(config, "workerinput")
     if not shares or option.usepdb:
         return
     if option.numprocesses is None and all(map(os.path.isdir, config.args)):
-        option.numprocesses = cpu_count()
+        option.numprocesses = min(cpu_count(), 8)
     if option.numprocesses and option.dist == "no":
         option.dist, option.loadscopereorder = "loadfile", False
 
