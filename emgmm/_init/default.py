@@ -104,6 +104,6 @@ def _best_of_sample(
 
 def _grown(problem: EMProblem, n_components: int, progress: Progress) -> EMResult:
     """Components split one after the other; LinAlgError if none can be."""
-    free = problem.of_family(FREE[problem.family.storage])
+    free = problem.with_family(FREE[problem.family.storage])
     *_, responsibilities = growth(free, n_components, progress)
     return run_from(problem, responsibilities, n_components, LAST_ITER)

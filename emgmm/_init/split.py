@@ -105,7 +105,7 @@ def _best_split(problem: EMProblem, component: int, responsibilities: NDArray) -
         return best
     rows = problem.sample.take(members, weights[members])
     options = replace(problem.options, accelerated=False)
-    part = replace(problem.of(rows), options=options)
+    part = replace(problem.with_rows(rows), options=options)
     alone = run_from(part, np.zeros(len(members), dtype=np.intp), 1, 0)
     rounding = part.mstep.scale.rounding
     for labels in halves(

@@ -39,12 +39,12 @@ def subsample(
 
 def with_subsample(problem: EMProblem, n_components: int) -> EMProblem:
     """The problem with a subsample of its rows."""
-    return problem.of(subsample(problem.rows, n_components))
+    return problem.with_rows(subsample(problem.rows, n_components))
 
 
 def with_large_subsample(problem: EMProblem, n_components: int) -> EMProblem:
     """The problem with all rows that have a weight, or with as many as a sample has."""
-    return problem.of(subsample(problem.rows, n_components, SAMPLE_NUMBERS))
+    return problem.with_rows(subsample(problem.rows, n_components, SAMPLE_NUMBERS))
 
 
 def completed(problem: EMProblem) -> ArrayBlocks:
@@ -52,7 +52,7 @@ def completed(problem: EMProblem) -> ArrayBlocks:
     blocks = problem.sample
     if isinstance(blocks, ArrayBlocks):
         return blocks
-    alone = problem.of_family(FREE[problem.family.storage])
+    alone = problem.with_family(FREE[problem.family.storage])
     together = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = run_from(alone, together, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)

@@ -66,7 +66,7 @@ class Levels:
         statistics = statistics_of_all_kinds(self.problems.values(), assignment, size)
         if of_squares(self.problems):  # which have the axes of the coordinates
             return CommonStart(statistics, None)
-        pooled, near = self.reference_model.of_family(MODELS["EEE"]), None
+        pooled, near = self.reference_model.with_family(MODELS["EEE"]), None
         with suppress(np.linalg.LinAlgError):
             near = pooled.start(assignment, size).in_units(1 / pooled.units)
         return CommonStart(statistics, near)

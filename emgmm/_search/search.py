@@ -75,7 +75,7 @@ class ModelSearch:
             blocks = problem.rows
             if id(blocks) not in samples:
                 samples[id(blocks)] = subsample(blocks, n_components, SAMPLE_ROWS)
-            return problem.of(samples[id(blocks)])
+            return problem.with_rows(samples[id(blocks)])
 
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
         reference_model = of_sample(self.reference_model)
