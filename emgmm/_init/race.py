@@ -13,8 +13,8 @@ from .short_runs import short_runs
 RACE_NUMBERS = 2**22  # greatest number of densities that a start computes in a race
 RACE_ITER = 200  # greatest number of its iterations
 RACE_TOL = 1e-3  # gain to come at which it ends
-# Differences of mean log-likelihoods on a sample that may be due to chance: smaller ones
-# do not matter, and greater ones are not.
+# Differences of mean log-likelihoods on a sample that may be due to chance: smaller
+# ones do not matter, and greater ones are real.
 IN_DOUBT = 1e-3, 0.05
 
 
