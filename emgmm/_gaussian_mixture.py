@@ -17,12 +17,14 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 
-from ._data.base import RowBlocks, RowSource
+from ._data.arrays import RowBlocks
+from ._data.base import RowSource
 from ._data.sources import check_blocks
 from ._data.validation import (
     check_enough_rows,
 )
 from ._em.checkpoint import checkpoint_of, resumed
+from ._em.defects import defects
 from ._em.mstep import MStep
 from ._em.problem import Begin, EMProblem
 from ._em.progress import Progress
@@ -432,9 +434,9 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             check_enough_rows(rows, self.n_components)
             # To limit BLAS once for a fit is cheaper; a user's function is not limited.
             with nullcontext() if callable(self.init_params) else BLAS.held():
-                defects = self._fit_rows(rows, tasks)
+                found = self._fit_rows(rows, tasks)
             tasks.end(dict)
-        warn_of_defects(defects, not isinstance(self.reg_covar, str))
+        warn_of_defects(found, not isinstance(self.reg_covar, str))
         if not self.converged_ and self.n_iter_ == self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init "
@@ -469,7 +471,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
                     else problem.bounds_of_the_user(bounds[1:])
                     for bounds in results.lower_bounds
                 ]
-                return problem.defects(problem.numbered(best.mixture))
+                return defects(problem, problem.numbered(best.mixture))
 
     def _problem_and_starts(
         self, rows: RowSource
@@ -501,7 +503,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _problem(self, rows: RowSource) -> EMProblem:
         """The problem of fitting the mixture to rows."""
         family = FAMILIES[self.covariance_type]
-        return self._problem_in_units(*rows.in_units(family.by_feature))
+        return self._problem_in_units(*rows.in_units(family.scale_equivariant))
 
     def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
         """The problem for rows that have been divided by the units (d,)."""

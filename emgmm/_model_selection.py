@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
+from ._em.defects import defects, unsupported
 from ._em.problem import SINGULAR, EMProblem
 from ._em.result import EMResult
 from ._estep.predict import classification_score, sum_over_rows
@@ -308,7 +309,7 @@ class GaussianMixtureIC(MixtureMethods):
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
         def problem(name: CovarianceType) -> EMProblem:
-            view = views[FAMILIES[name].by_feature]
+            view = views[FAMILIES[name].scale_equivariant]
             return self._unfitted(name)._problem_in_units(*view)
 
         names = self._names(rows.X.shape[1])
@@ -418,12 +419,12 @@ def _candidate(
         return _Candidate(name, size, n_parameters, seconds, doubts=failure)
     with BLAS.held():
         mixture = problem.numbered(fit.result.mixture)
-        defects = problem.defects(mixture)
-        doubts = (*defects.texts, *problem.unsupported(mixture))
-        regular = not defects.flat and problem.ranking_key(fit.result)[0]
+        found = defects(problem, mixture)
+        doubts = (*found.texts, *unsupported(problem, mixture))
+        regular = not found.flat and problem.ranking_key(fit.result)[0]
     result = problem.to_be_published(fit.result)
     return _Candidate(
-        name, size, n_parameters, seconds, result, regular, doubts, defects.flat
+        name, size, n_parameters, seconds, result, regular, doubts, found.flat
     )
 
 

@@ -1,7 +1,7 @@
 """The library in one picture: how many clusters, which rows, what density.
 
 178 Italian wines by two of their measurements; their three cultivars are not used. BIC
-compares fourteen models of covariances with one to five components, and selects three
+compares fourteen covariance models with one to five components, and selects three
 components with ellipses parallel to the axes (VVI). The mixture then gives the cluster
 of each wine, how certain that is, and how probable any other wine would be.
 

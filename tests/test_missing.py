@@ -453,7 +453,7 @@ def test_float32_rows_give_nearly_the_same_fit_in_float32(name, blobs):
     assert_array_equal(single.labels_, double.labels_)
 
 
-def test_a_component_that_lacks_a_feature_altogether_keeps_what_others_give_it(blobs):
+def test_a_component_that_lacks_a_feature_altogether_is_finite_and_warned_of(blobs):
     """Files with other columns, matched: of the third cluster a feature is unknown."""
     X = np.array(blobs)
     X[np.arange(len(X)) % 3 == 2, 1] = np.nan
