@@ -26,6 +26,7 @@ Examples
 {'n_components': 2, 'covariance_type': 'VEV'}
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,9 @@ _LATER = {
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
 }
+# Where pickles of version 0.1 look for the estimators.
+for _old_name in ("_estimator", "_selection"):
+    sys.modules[f"{__name__}.{_old_name}"] = sys.modules[__name__]
 
 
 def __getattr__(name: str) -> Any:

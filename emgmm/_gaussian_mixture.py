@@ -17,12 +17,14 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 
-from ._data.base import RowBlocks, RowSource
+from ._data.arrays import RowBlocks
+from ._data.base import RowSource
 from ._data.sources import check_blocks
 from ._data.validation import (
     check_enough_rows,
 )
 from ._em.checkpoint import checkpoint_of, resumed
+from ._em.defects import defects
 from ._em.mstep import MStep
 from ._em.problem import Begin, EMProblem
 from ._em.progress import Progress
@@ -62,94 +64,40 @@ MOST_STARTS = 2**31 - 1
 
 
 class GaussianMixtureEM(SklearnNames, PartialFit):
-    """Gaussian mixture fitted by expectation-maximisation.
+    """Gaussian mixture model, fitted by expectation-maximisation (EM).
 
-    The parameters, attributes and methods that `sklearn.mixture.GaussianMixture`
-    has too keep their names and meanings. Beyond them: fourteen covariance models,
-    missing values, `sample_weight`, starts from labels or responsibilities, `icl`,
-    `labels_`, `partial_fit`, and `from_parameters`.
+    A drop-in for `sklearn.mixture.GaussianMixture`, whose parameters, attributes and
+    methods keep their names and meanings. It adds fourteen covariance models, missing
+    values, sample weights, data larger than memory, and `partial_fit`.
+
+    The user guide, `examples/README.md` in the repository, explains each parameter.
 
     Parameters
     ----------
-    n_components : int, default=1
-        Number of components.
+    n_components : int, default=3
+        Number of components. In scikit-learn the default is 1.
     covariance_type : str, default="full"
-        What is common to the covariances of the components. "full": nothing;
-        "tied": one matrix for all; "diag": variances only; "spherical": one variance
-        for each component. Or three letters, for volume, shape and orientation of
-        the components' ellipsoids, each Equal, Variable, or Identity (spheres, axes
-        parallel to the coordinates) [1]_: "EII", "VII" (spherical), "EEI", "VEI",
-        "EVI", "VVI" (diag), "EEE" (tied), "VEE", "EVE", "VVE", "EEV", "VEV", "EVV",
-        "VVV" (full).
+        "full", "tied", "diag" or "spherical", or one of the fourteen models of three
+        letters ("EII" to "VVV"): volume, shape and orientation of the components, each
+        Equal, Variable, or Identity (round, or parallel to the axes) [1]_.
     tol : float, default=1e-3
-        EM stops when the gain still to come is estimated to be less: in the mean
-        log-likelihood of a row (in nats), from EM's step and the curvature that the
-        last steps met, with a wide margin. 0 iterates `max_iter` times.
+        EM stops when the mean log-likelihood of a row, in nats, is estimated to be
+        within `tol` of its limit. With 0 there are `max_iter` iterations.
     reg_covar : float or "scale", default="scale"
-        How covariances are kept positive definite.
-
-        - "scale": nothing is added, and the fit is at a maximum of the likelihood.
-          Features that are rounded, as rows show it, bound variances from below: see
-          Notes. Should the variance of a component in some direction still come within
-          ten times of a least one (1e-16 of the mean variance within components, or
-          1.4e-14 `n_features` of the component's own where that is more, and no less
-          than the rounding of the numbers), that is added to variances from then on,
-          and never more than before. It bounds the likelihood, as bounded ratios of
-          variances do [4]_, and follows the units of the features. Where values are
-          missing, 1e-8 `n_features` of the own variance, in components of fewer than
-          `4 * (n_features + 1)` rows without gaps.
-        - a number: added to every variance, in squared units of the features, as in
-          scikit-learn. With 0, rows in which a component has no width are refused.
+        By default nothing is added to variances unless one is about to vanish. A number
+        is added to every variance, in squared units of the features. Set one if a fit
+        warns of collapsed components, or to match scikit-learn, whose default is 1e-6.
     max_iter : int, default=1000
-        Greatest number of EM iterations; 0 publishes the start.
+        Maximum number of EM iterations. With 0, the start itself is the result.
     n_init : int, default=1
-        Number of starts; the fit with the best log-likelihood is kept, of those in
-        which no component has collapsed onto a few rows, if there are any. A start that
-        is singular is left out, unless all are. A start that is given as an array, or
-        by all three `*_init`, is run once.
+        Number of starts, of which the best result is kept: the one with the highest
+        likelihood among those in which no component has collapsed, if there are any.
     init_params : str, array-like or callable, default="split"
-        The start.
-
-        - "split": the better of two. One splits components in two, beginning with a
-          single one, where that raises the likelihood most: across the principal axis,
-          across the directions of least or of greatest kurtosis, the inner from the
-          outer half, or rows that are equal from others. Where rows times squared
-          components are more than 2**26, up to a quarter of the components is split at
-          a time, as far as these gain about as much as the first. The other is k-means
-          of standardised features. Both are iterated to their ends (to a `tol` of 1e-3
-          at least) where that is cheap, and else for as many iterations as take 2**22
-          densities of rows, or for five. Where they then differ by what may be chance
-          in a sample, all rows decide. The first start draws no random numbers, and
-          sees only the weighted distribution of the rows; where these are many (more
-          than 4096, and 32 for each component and feature), it sees a sample of them,
-          always the same one. Where they are very many (more than 2**24 numbers), EM
-          goes on from there with a larger sample, of 2**20 numbers, so that it has to
-          pass over all rows less often; `n_iter_` counts passes over all of them.
-          Further starts (`n_init`) are k-means of standardised features, seeded by
-          k-means++.
-        - "kmeans": labels of weighted k-means. The first start draws no random
-          numbers: its seeds come from splitting the rows along principal axes [2]_,
-          so that it depends on the weighted distribution of the rows alone. Further
-          starts (`n_init`) are seeded by k-means++.
-        - "k-means++": rows chosen by k-means++, every row with the nearest of them.
-        - "random_from_data": rows drawn at random, every row with the nearest.
-        - "random": random responsibilities.
-        - array of shape (n_samples,): a label for each row, -1 where unassigned;
-          unassigned rows take part from the first iteration on.
-        - array of shape (n_samples, n_components): responsibilities, rows of zeros
-          where unassigned.
-        - callable `(X, n_components, sample_weight, rng)`: returns either array;
-          `rng` is a `numpy.random.RandomState`. Of rows that are not in memory it sees
-          a sample.
-
-        "kmeans" to "random" see a sample of the rows too, where these hold more than
-        2**20 numbers; the same one, whether or not the rows are in memory.
-
-        Components that an array, a callable or `*_init` makes equal, in mean and in
-        covariance, would stay so in every iteration: unless `max_iter` is 0, their
-        means are first moved to the centers of a k-means of the rows that they share.
+        "split" (the better of k-means and repeated splits in two), "kmeans",
+        "k-means++", "random_from_data" or "random"; labels or responsibilities of the
+        rows; or a function `(X, n_components, sample_weight, rng)` that returns either.
     weights_init : array-like of shape (n_components,), default=None
-        Starting weights, with a sum of one; from `init_params` if None.
+        Starting weights, which sum to one; from `init_params` if None.
     means_init : array-like of shape (n_components, n_features), default=None
         Starting means; from `init_params` if None.
     precisions_init : array-like, default=None
@@ -158,199 +106,95 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts that draw random numbers, and of `sample`.
     warm_start : bool, default=False
-        Go on from the previous fit. With the same rows and parameters (but `max_iter`
-        and `tol`) the iterations are those of a single fit; otherwise EM starts from
-        the published mixture, or, if the last fit failed or was interrupted, from where
-        that had come to. Where this does not fit (other `n_components`,
-        `covariance_type` or number of features), start afresh.
+        Whether to continue the previous fit, or one that was interrupted. On the same
+        rows, ten fits with `max_iter=1` are one with `max_iter=10`. If the numbers of
+        components or features or the model have changed, the fit starts afresh.
     verbose : int, default=0
         1 prints the iterations, 2 also times and changes of the log-likelihood.
     verbose_interval : int, default=10
-        Iterations from one print to the next.
+        Number of iterations between two prints.
     acceleration : {"anderson", None}, default="anderson"
-        "anderson": iterations take longer steps than EM's own where the last steps
-        show that EM is slow (Anderson's acceleration of the first kind [5]_, in
-        coordinates in which the information of complete rows is the identity). A
-        step that does not raise the likelihood is taken back, which costs that
-        iteration. Where `reg_covar` adds more than a thousandth of a variance, steps
-        are EM's own. None: plain EM, iteration by iteration.
+        "anderson": longer steps than EM's own where EM is slow (Anderson acceleration
+        [2]_), taken back if they lower the likelihood. None: plain EM.
     step : {"decreasing"}, float or callable, default="decreasing"
-        The share of what is known that a batch replaces in `partial_fit`.
-
-        - "decreasing": 1 - (1 - w / S)^2 for a batch of weight w, where S is the weight
-          of all rows so far, its own too. A row counts in proportion to how many came
-          before it, so that those seen by an early, poor mixture are soon outweighed;
-          how the rows are cut into batches plays next to no part.
-        - a number, more than 0 and at most 1: the same for every batch. What batches
-          told is forgotten exponentially, and a mixture that drifts is followed: with
-          0.05, half of what is known comes from the last 14 batches.
-        - a callable `step(t)` that returns such a number for batch t = 1, 2, ... after
-          those that the start was found with, such as `lambda t: (t + 2) ** -0.7`.
+        For `partial_fit`, the share of the statistics that a batch replaces.
+        "decreasing" approaches the result of `fit`; a number in (0, 1] follows a
+        mixture that drifts; a function `step(t)` returns that of batch t = 1, 2, ...
 
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Weights of the components, in descending order unless the start says which
-        component is which (see Notes).
+        Weights of the components, which sum to one; in descending order, unless the
+        start says which component is which (see Notes).
     means_ : ndarray of shape (n_components, n_features)
         Means of the components.
     covariances_ : ndarray
-        Covariances, in the shape of the model's storage: (n_components,) for EII and
-        VII (spherical); (n_components, n_features) for EEI, VEI, EVI and VVI (diag);
-        (n_features, n_features) for EEE (tied); otherwise
+        Covariances: (n_components,) for spherical models, (n_components, n_features)
+        for diagonal ones, (n_features, n_features) for "tied" and "EEE", otherwise
         (n_components, n_features, n_features).
     precisions_ : ndarray
         Inverses of the covariances, in the same shape.
     precisions_cholesky_ : ndarray
-        Upper triangular U with precision = U U', in the same shape. With `weights_`
-        and `means_`, what predictions are computed from (see Notes).
+        Upper triangular factors U of the precisions, U U', in the same shape.
     labels_ : ndarray of shape (n_samples,)
-        Most probable component of each row of the training data; only where these are
-        in memory (see Notes).
+        Most probable component of each row of the training data, if that was an array
+        in memory.
     converged_ : bool
-        Whether the kept fit stopped by `tol`.
+        Whether the fit stopped by `tol`.
     n_iter_ : int
-        EM iterations of the kept fit: passes over the rows, but for a first one that
-        scores the start, and for what the start itself needs.
+        Number of EM iterations, each of which is one pass over the rows.
     lower_bound_ : float
-        Mean log-likelihood of a row under the published parameters, in nats: what
-        `score` returns for the training data. After `partial_fit` a running mean, of
-        each row under the parameters before it came.
+        Mean log-likelihood of a row of the training data, in nats. After
+        `partial_fit`, a running mean.
     lower_bounds_ : ndarray of shape (n_iter_,)
-        Mean log-likelihood after each iteration of the kept fit, of the best mixture
-        until then: it stays as it was where a step led to less. With a number for
-        `reg_covar` it is that of the last mixture, and can fall.
+        Highest mean log-likelihood up to each iteration. If `reg_covar` is a number,
+        the one after each iteration.
     lower_bounds_of_starts_ : list of ndarray
-        The like for each start that did not fail, in their order.
+        The same for each start that did not fail.
     n_samples_seen_ : float
-        Number of rows that the parameters come from, or the sum of their weights:
-        those of `fit`, and of all calls of `partial_fit` after it.
+        Number of rows, or the sum of their weights, in `fit` and in all calls of
+        `partial_fit` after it.
     n_steps_ : int
-        Batches of `partial_fit` after those that the start was found with. Only after
-        `partial_fit`, which leaves no `labels_`, `converged_`, `n_iter_`,
-        `lower_bounds_` and `lower_bounds_of_starts_`.
+        Number of batches after those that `partial_fit` started with. Exists only
+        after `partial_fit`, which removes the attributes that describe a fit.
     mixture_ : Mixture
-        The fitted mixture as a distribution: its marginals, conditionals, quantiles,
-        entropy, divergence from another.
+        The fitted mixture as a distribution, with marginals, conditionals, quantiles,
+        entropy and divergence.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where `X` has names that are all strings.
+        Names of the features, if `X` has names and all are strings.
 
     See Also
     --------
+    GaussianMixtureIC : Selects the model and the number of components.
     sklearn.mixture.GaussianMixture : Four of the covariance models.
 
     Notes
     -----
-    After a start by name (`init_params`) components are numbered by descending weight;
-    those whose weights are equal to a millionth, by the mean of the first feature, of
-    the next, and so on. Labels, responsibilities and all attributes have these numbers.
-    Where the start says which component is which, it keeps its own: with labels,
-    responsibilities or a callable, with any of `weights_init`, `means_init` and
-    `precisions_init`, and after a warm start with other rows. `partial_fit` numbers
-    components once, when it starts.
+    Components are numbered by descending weight after a start by name. Other starts
+    (arrays, functions, `*_init`, a previous fit to other rows) say which component is
+    which, and keep their numbers.
 
-    Rows are visited in blocks of a few megabytes, shared between as many threads as
-    BLAS may use: `OMP_NUM_THREADS`, `threadpoolctl.threadpool_limits` and joblib's
-    workers limit them. BLAS itself is held to one thread meanwhile. How many threads
-    there are changes no bit of the result.
+    NaN in `X` is a missing value: EM maximises the likelihood of what is observed [3]_.
+    `X` may also be an iterable of blocks of rows, a function that returns one, a
+    memory map, or a Dask array or dataframe. The number of threads, which is that of
+    BLAS, does not change the result.
 
-    From version 1.9 on scikit-learn has callbacks: `set_callbacks` takes its
-    `ProgressBar`, `ScoringMonitor` and others. Tasks are "fit", "init" for each start,
-    and "iter" for each iteration; one that asks to stop ends the start. Where
-    components are split ("split", more than two), there is a task "start" before, and
-    in it a task "growth" for each round of splits.
-
-    If a fit is interrupted, the estimator is as it was before; with `warm_start=True`
-    the next fit goes on where this one was.
-
-    Rows need not be in memory. `fit`, `score` and the criteria take an iterable of
-    blocks of rows, or of pairs (block, weights), of any sizes; or a callable that
-    returns an iterator of them. `fit` iterates as often as it passes over the rows:
-    once to summarise them; for each start once for a sample, once to score it and once
-    for each iteration; in the end once more if they are float32, and if they are
-    weighted or incomplete. Only a block and a chunk of 2**22 numbers are in memory at a
-    time. So it is with a memory map (`numpy.memmap`, `numpy.load` with `mmap_mode`) of
-    more than 64 MB: its rows are read chunk by chunk, and there are no `labels_`.
-    `predict`, `predict_proba` and `score_samples` of blocks return an iterator of
-    results, one for each block; of a map, an array.
-
-    Nor need they be on one machine. The same methods take Dask arrays and dataframes of
-    numbers (`pip install "emgmm[dask]"`), with `sample_weight` as a Dask array or as
-    any other. Every chunk of rows is visited by a task, where Dask runs it: of what it
-    computes only sums travel, of the size of the mixture, and they are added in the
-    order of the chunks. Predictions are Dask arrays, not yet computed. A fit computes
-    the rows anew in each pass, unless they were persisted; and what its graph holds of
-    them in this process is sent to the workers in each.
-
-    With ``reg_covar="scale"`` the resolution of the rows bounds the variances. Where
-    two thirds of the distinct rows share their value of a feature with others, its step
-    is the median distance of such neighbouring values; otherwise it is the number of
-    which all of its distances are multiples, if there is one (of many rows a sample is
-    looked at). No component has a variance in any direction below that of independent
-    features with the variances step^2 / (2 pi), at which the density of a component on
-    a single value is 1 / step: with less it would be known to less than the step, and
-    components on single values would be likelier than the clusters that were rounded. A
-    spherical variance is bounded by their mean. Each M-step maximises the likelihood
-    within the bound. A feature that is constant has the variance 1 in every component,
-    and plays no part in models in which features have variances of their own. Features
-    without a step are fitted as they are: a component on many rows that are equal is a
-    cluster, and only one that has collapsed onto fewer than ten of them, or than the
-    model needs, is warned of. Beyond 256 features the bound is added to matrices that
-    need it.
-
-    Attributes may be assigned, to make a mixture or to edit one, and are followed as in
-    scikit-learn: densities and responsibilities come from `precisions_cholesky_`, which
-    may be any matrices U with precision = U U'; `sample` draws from `covariances_`; one
-    that is missing is derived from the other. `mixture_`, `impute`, `conditional_mean`,
-    `partial_fit` and `save` use `precisions_cholesky_`, and raise ValueError where
-    `covariances_` disagree by more than rounding.
-
-    Code that asks for scikit-learn's class takes this one too after
-    ``sklearn.mixture.GaussianMixture.register(GaussianMixtureEM)``. The private methods
-    of it that other packages read are there (`_estimate_log_prob` and the like), but
-    none of those that its EM calls is called here: a subclass that overrides one is
-    warned.
-
-    NaN in `X` is a missing value, and so is what a `numpy.ma.MaskedArray` masks, in a
-    fit as in a prediction. EM then takes the place of each with what it expects of it,
-    given the rest of the row [6]_, and maximises
-    the likelihood of what is observed: each row is scored by the marginal density of
-    the features that it has. That is right where values are missing at random: whether
-    one is missing may depend on values that are observed, but not on those that are
-    missing [7]_. A row with nothing has a log-density of 0 and the weights of the
-    components as its probabilities; it counts as a row in `bic` and `icl`, as all do.
-    A feature without any value is refused. An iteration takes longer the more patterns
-    of missing values there are; for models with axes parallel to the coordinates
-    patterns do not matter. Rows with NaN are copied, in the order of their patterns;
-    rows without pay nothing. Starts by name see missing values where a single Gaussian
-    expects them; a callable sees NaN.
-
-    With float32 rows EM works in float32 within a block where its rounding moves a
-    log-density by less than 1e-3, and adds up in float64; where values are missing, in
-    float64 throughout. Predictions and scores are computed in float64.
+    Attributes can be assigned, as in scikit-learn: predictions use
+    `precisions_cholesky_`, and `sample` uses `covariances_`. scikit-learn's private
+    methods for reading a mixture exist as well; a subclass that overrides a step of
+    its EM gets a warning, because none of these is called here.
 
     References
     ----------
     .. [1] G. Celeux and G. Govaert, "Gaussian parsimonious clustering models",
        Pattern Recognition 28 (1995), 781-793. doi:10.1016/0031-3203(94)00125-6
-    .. [2] T. Su and J. G. Dy, "In search of deterministic methods for initializing
-       K-means and Gaussian mixture clustering", Intelligent Data Analysis 11 (2007),
-       319-338. doi:10.3233/IDA-2007-11402
-    .. [3] A. P. Dempster, N. M. Laird and D. B. Rubin, "Maximum likelihood from
-       incomplete data via the EM algorithm", JRSS B 39 (1977), 1-38.
-       doi:10.1111/j.2517-6161.1977.tb01600.x
-    .. [4] R. J. Hathaway, "A constrained formulation of maximum-likelihood estimation
-       for normal mixture distributions", Annals of Statistics 13 (1985), 795-800.
-       doi:10.1214/aos/1176349557
-    .. [5] H. Fang and Y. Saad, "Two classes of multisecant methods for nonlinear
+    .. [2] H. Fang and Y. Saad, "Two classes of multisecant methods for nonlinear
        acceleration", Numerical Linear Algebra with Applications 16 (2009), 197-221.
        doi:10.1002/nla.617
-    .. [6] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via
+    .. [3] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via
        an EM approach", NIPS 6 (1994), 120-127.
-    .. [7] R. J. A. Little and D. B. Rubin, "Statistical Analysis with Missing Data",
-       3rd edition, Wiley (2019). doi:10.1002/9781119482260
 
     Examples
     --------
@@ -364,6 +208,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     >>> gmm.predict([[0, 0], [12, 3]])
     array([0, 1])
     """
+
+    __module__ = "emgmm"
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -390,7 +236,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def __init__(
         self,
-        n_components: int = 1,
+        n_components: int = 3,
         *,
         covariance_type: CovarianceType = "full",
         tol: float = 1e-3,
@@ -593,9 +439,9 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             # Held once for a fit is cheaper; but a user's own start has all threads.
             own_start = callable(self.init_params)
             with nullcontext() if own_start else BLAS.held():
-                defects = self._fit_rows(rows, tasks)
+                found = self._fit_rows(rows, tasks)
             tasks.end(dict)
-        warn_of_defects(defects, not isinstance(self.reg_covar, str))
+        warn_of_defects(found, not isinstance(self.reg_covar, str))
         if not self.converged_ and self.n_iter_ == self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init "
@@ -630,7 +476,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
                     else problem.bounds_of_the_user(bounds[1:])
                     for bounds in results.lower_bounds
                 ]
-                return problem.defects(problem.numbered(best.mixture))
+                return defects(problem, problem.numbered(best.mixture))
 
     def _problem_and_starts(
         self, rows: RowSource
@@ -662,7 +508,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _problem(self, rows: RowSource) -> EMProblem:
         """What is to be fitted to rows, and how."""
         family = FAMILIES[self.covariance_type]
-        return self._problem_in_units(*rows.in_units(family.by_feature))
+        return self._problem_in_units(*rows.in_units(family.scale_equivariant))
 
     def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
         """The same for rows that are already divided by such units (d,)."""

@@ -106,6 +106,8 @@ class Mixture:
     array([0.527])
     """
 
+    __module__ = "emgmm"
+
     _parameters: Parameters
     feature_names: tuple[str, ...] | None
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
+from ._em.defects import defects, unsupported
 from ._em.problem import SINGULAR, EMProblem
 from ._em.result import EMResult
 from ._estep.predict import classification_score, sum_over_rows
@@ -48,115 +49,101 @@ def _of_best(name: str) -> property:
 
 
 class GaussianMixtureIC(MixtureMethods):
-    """Gaussian mixture whose model and number of components a criterion selects.
+    """Gaussian mixture whose model and size are selected by an information criterion.
 
     Fits every covariance model with every number of components to all rows, and keeps
-    the mixture whose information criterion is least. The fits share their starts, and
-    begin from one another, which leads to higher likelihoods than starts of their own.
+    the mixture with the lowest criterion. The fits share their starts and continue from
+    one another, which finds higher likelihoods than separate fits do.
+
+    A fitted search predicts, scores, samples, imputes and is saved like its
+    `best_estimator_`. The user guide is `examples/README.md` in the repository.
 
     Parameters
     ----------
     n_components : int or array-like of int, default=(1, 2, ..., 9)
-        Numbers of components to be compared.
+        Numbers of components to compare.
     covariance_type : "all", str or list of str, default="all"
-        Covariance models to be compared, by the names that `GaussianMixtureEM` takes.
-        "all" are the fourteen of three letters; with a single feature "EII" and "VII",
-        which the others are equal to then.
+        Covariance models to compare, by their names in `GaussianMixtureEM`. "all" means
+        the fourteen models of three letters; for a single feature, "EII" and "VII",
+        because there the others are the same.
     criterion : {"bic", "icl", "aic"} or callable, default="bic"
-        What is to be least. "bic": Bayesian information criterion [1]_, for the
-        distribution of the rows. "icl": BIC with a penalty for components that overlap,
-        for clusters. "aic": Akaike's, which selects more components. A callable
-        `(estimator, X, sample_weight)` returns a number for a fitted
-        `GaussianMixtureEM`; `sample_weight` is None where `fit` was given none.
+        "bic" [1]_ for the distribution of the rows, "icl" for clusters, "aic" for more
+        components. A function `(estimator, X, sample_weight)` returns a number for a
+        fitted `GaussianMixtureEM`; lower is better.
     tol : float, default=1e-5
-        As in `GaussianMixtureEM`, and less by default: where fits stop must not decide
-        between them.
+        As in `GaussianMixtureEM`. Lower by default, so that candidates are not ranked
+        by where their fits stop.
     reg_covar : float or "scale", default="scale"
         As in `GaussianMixtureEM`.
     max_iter : int, default=1000
-        Greatest number of EM iterations of the runs that are not cut short.
+        Maximum number of EM iterations of a candidate's last run.
     random_state : int, RandomState instance or None, default=None
         Seed of `sample`. The search draws no random numbers.
     n_jobs : int or None, default=None
-        Processes that models are shared between; None is 1, unless in a
-        `joblib.parallel_config` context; -1 are as many as there are cores. They change
-        no result. To start them takes some seconds; large data use threads as it is.
+        Number of processes that share the models, as in scikit-learn. It does not
+        change the result. Large data use threads anyway.
     verbose : int, default=0
         1 prints a line when the starts are found, and for each number of components.
 
     Attributes
     ----------
     best_estimator_ : GaussianMixtureEM
-        The mixture selected, fitted to all rows.
+        The selected mixture, fitted to all rows.
     best_params_ : dict
-        Its `n_components` and `covariance_type`:
-        `GaussianMixtureEM(**search.best_params_)` has them.
+        Its `n_components` and `covariance_type`, to be passed to `GaussianMixtureEM`.
     best_index_ : int
-        Its place in `criterion_` and in the columns of `results_`.
+        Its index in `criterion_` and in the columns of `results_`.
     criterion_ : ndarray of shape (n_candidates,)
-        The criterion of every candidate, NaN where there is no fit.
+        The criterion of every candidate; NaN if it could not be fitted.
     results_ : dict of ndarray of shape (n_candidates,)
-        Columns of a table, a row for each candidate (`pandas.DataFrame(results_)`):
-        "covariance_type", "n_components", "log_likelihood" (of all rows, in nats),
-        "n_parameters", "bic", "icl", "aic", "converged", "n_iter" (iterations of its
-        last run), "time" (seconds, without the common starts), "failure" and
-        "eligible". "failure" is empty, or tells why there is no fit, or what speaks
-        against it: a component that is degenerate, or holds fewer rows than its own
-        covariance needs: 6 (3 with one feature; 5 with two, where one parameter is its
-        own), or 2 (n_features + 1) for free matrices, if that is more. A few rows that
-        happen to lie close together give it a great likelihood, whatever the
-        distribution [2]_. Such a fit is eligible only if there is no other.
+        A table with one row for each candidate, for `pandas.DataFrame(results_)`. Notes
+        describe its columns.
     labels_ : ndarray of shape (n_samples,)
         Most probable component of each row of the training data.
     n_iter_ : int
-        EM iterations of the last run of the mixture selected.
+        Number of EM iterations of the last run of the selected mixture.
     mixture_ : Mixture
-        The mixture selected as a distribution.
+        The selected mixture as a distribution.
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
-        The parameters of the mixture selected, as in `GaussianMixtureEM`.
+        Parameters of the selected mixture, as in `GaussianMixtureEM`.
     converged_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, n_samples_seen_
-        Of the mixture selected, as in `GaussianMixtureEM`.
+        Of the selected mixture, as in `GaussianMixtureEM`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where `X` has names that are all strings.
+        Names of the features, if `X` has names and all are strings.
 
     See Also
     --------
-    GaussianMixtureEM : One model, with a given number of components.
-    CriterionDisplay : Picture of the criterion by number of components and model.
+    GaussianMixtureEM : One model, with one number of components.
+    CriterionDisplay : Plot of the criterion by number of components and model.
 
     Notes
     -----
-    Of several candidates with equal criteria the first is selected: with one component
-    many models are the same.
+    Columns of `results_` are "covariance_type", "n_components", "log_likelihood" (of
+    all rows, in nats), "n_parameters", "bic", "icl", "aic", "converged", "n_iter",
+    "time" (in seconds, without the common starts), "failure" and "eligible".
 
-    A criterion of this kind is computed on the rows of the fit, and is not to be
-    cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
+    "failure" says why there is no fit, or why the fit is in doubt, and is empty
+    otherwise. A fit is in doubt if a component is degenerate or has fewer rows than its
+    covariance needs: a few rows that happen to lie close together have a high
+    likelihood, whatever the distribution [2]_. It is eligible only if no other is.
 
-    Components are numbered by descending weight, as in `GaussianMixtureEM`.
+    The first of several candidates with equal criteria is selected. Information
+    criteria are computed on the rows of the fit and need no cross-validation; for the
+    likelihood of held-out rows, use `GridSearchCV` with `GaussianMixtureEM`.
 
-    A fitted search predicts, scores, samples, imputes and is saved as its
-    `best_estimator_` is: that is what `save` writes, for `GaussianMixtureEM.load`.
-
-    From version 1.9 on scikit-learn has callbacks; `set_callbacks` takes its
-    `ProgressBar` and others. Tasks are "fit", and within it "starts", "n_components=9"
-    and so on downwards, and "all rows". A search does not stop before its end.
-
-    NaN in `X` is a missing value; see the notes of `GaussianMixtureEM`. In criteria the
-    number of rows is that of all of them, whatever they lack.
-
-    Where rows are many, starts are compared on a sample of them, always the same one,
-    and each candidate is then fitted to all rows once. A later
-    `clone(best_estimator_).fit(X)` begins from its own start and may end at another,
-    lower maximum of the likelihood.
+    If there are many rows, candidates are compared on a sample, which is always the
+    same, and each is then fitted to all rows once. A later
+    `clone(best_estimator_).fit(X)` uses a start of its own, and may end at a lower
+    maximum of the likelihood.
 
     References
     ----------
     .. [1] C. Fraley and A. E. Raftery, "Model-based clustering, discriminant analysis,
        and density estimation", JASA 97 (2002), 611-631.
        doi:10.1198/016214502760047131
-    .. [2] G. McLachlan and D. Peel, "Finite Mixture Models" (2000), chapter 3, of
+    .. [2] G. McLachlan and D. Peel, "Finite Mixture Models" (2000), chapter 3, on
        spurious local maximizers. doi:10.1002/0471721182
 
     Examples
@@ -169,6 +156,8 @@ class GaussianMixtureIC(MixtureMethods):
     >>> round(float(search.criterion_[search.best_index_]), 1)
     561.7
     """
+
+    __module__ = "emgmm"
 
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
@@ -319,7 +308,7 @@ class GaussianMixtureIC(MixtureMethods):
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
         def problem(name: CovarianceType) -> EMProblem:
-            view = views[FAMILIES[name].by_feature]
+            view = views[FAMILIES[name].scale_equivariant]
             return self._unfitted(name)._problem_in_units(*view)
 
         names = self._names(rows.X.shape[1])
@@ -426,12 +415,12 @@ def _candidate(
         return _Candidate(name, size, n_parameters, seconds, against=failure)
     with BLAS.held():
         mixture = problem.numbered(fit.result.mixture)
-        defects = problem.defects(mixture)
-        against = (*defects.texts, *problem.unsupported(mixture))
-        sound = not defects.flat and problem.ranking_key(fit.result)[0]
+        found = defects(problem, mixture)
+        against = (*found.texts, *unsupported(problem, mixture))
+        sound = not found.flat and problem.ranking_key(fit.result)[0]
     result = problem.to_be_published(fit.result)
     return _Candidate(
-        name, size, n_parameters, seconds, result, sound, against, defects.flat
+        name, size, n_parameters, seconds, result, sound, against, found.flat
     )
 
 

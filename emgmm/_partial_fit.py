@@ -13,7 +13,8 @@ from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from ._data.base import RowBlocks, RowSource
+from ._data.arrays import RowBlocks
+from ._data.base import RowSource
 from ._data.sources import refuse_blocks
 from ._data.validation import (
     check_batch,
@@ -141,9 +142,8 @@ class PartialFit(MixtureMethods):
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
         gathered = getattr(self, "_gathered", StartBuffer())
-        enough = (
-            rows.summary.n_samples if all_count else rows.summary.n_weighted
-        ) >= needed
+        seen = rows.summary
+        enough = (seen.n_samples if all_count else seen.n_weighted) >= needed
         if gathered.batches or not enough:
             self._gathered = gathered = gathered.and_of(rows, all_count)
             if gathered.n_rows < needed:

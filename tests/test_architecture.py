@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 import subprocess
 import sys
+from doctest import DocTestFinder, DocTestRunner
 from graphlib import TopologicalSorter
 from pathlib import Path
 from statistics import median
@@ -207,6 +209,26 @@ def test_displays_are_names_of_the_package_like_any_other():
     assert all(getattr(emgmm, name).__name__ == name for name in emgmm.__all__)
     with pytest.raises(AttributeError, match="'emgmm' has no attribute 'plot'"):
         emgmm.plot  # noqa: B018
+
+
+@pytest.mark.parametrize("name", emgmm.__all__)
+def test_pickles_of_public_classes_do_not_depend_on_the_layout(name):
+    public = getattr(emgmm, name)
+    assert public.__module__ == "emgmm"
+    assert pickle.loads(pickle.dumps(public)) is public
+    assert not re.search(rb"emgmm\._", pickle.dumps(public))
+
+
+@pytest.mark.filterwarnings("default:FigureCanvasAgg is non-interactive")
+@pytest.mark.parametrize("name", emgmm.__all__)
+def test_the_examples_of_public_classes_print_what_they_say(name, capsys):
+    """pytest looks for those of a module in classes that name it as theirs."""
+    examples = DocTestFinder().find(getattr(emgmm, name), name, module=False, globs={})
+    assert sum(len(each.examples) for each in examples) > 0
+    runner = DocTestRunner()
+    for each in examples:
+        runner.run(each)
+    assert runner.failures == 0, capsys.readouterr().out
 
 
 def test_importing_the_package_imports_neither_matplotlib_nor_dask():

@@ -20,8 +20,8 @@ from emgmm._data.validation import check_batch
 from emgmm._em.progress import Progress
 from emgmm._init.kmeans import kmeans_from_axes
 from emgmm._init.race import best_of_race
+from emgmm._init.short_runs import run_from
 from emgmm._init.starts import STARTS
-from emgmm._init.subsample import _short_run
 from emgmm._model.algebra import MATRICES
 from emgmm._model.linalg import WIDE, principal
 
@@ -108,7 +108,7 @@ def test_axes_of_wide_rows_cut_as_those_of_their_products(weighted, monkeypatch)
     weights = np.random.default_rng(0).uniform(0, 2, 400) if weighted else None
     blocks = ArrayBlocks(X, weights)
     labels = kmeans_from_axes(blocks, 7, None)
-    monkeypatch.setattr("emgmm._init.kmeans.WIDE", 1)
+    monkeypatch.setattr("emgmm._init.principal_axes.WIDE", 1)
     assert_array_equal(kmeans_from_axes(blocks, 7, None), labels)
 
 
@@ -150,13 +150,13 @@ def test_growth_by_many_splits_has_few_rounds(monkeypatch):
     """Each costs iterations with all components, which one by one would be K^2."""
     X = make_blobs(40, n_samples=4000, n_features=2, n_components=40)
     monkeypatch.setattr("emgmm._init.split.CHEAP", 0)
-    sizes, short_run = [], _short_run
+    sizes = []
 
-    def counted(problem, rows, n_components, n_iter):
+    def counted(problem, assignment, n_components, n_iter):
         sizes.append(n_components)
-        return short_run(problem, rows, n_components, n_iter)
+        return run_from(problem, assignment, n_components, n_iter)
 
-    monkeypatch.setattr("emgmm._init.split._short_run", counted)
+    monkeypatch.setattr("emgmm._init.split.run_from", counted)
     grown = [shares.shape[1] for shares in _split.growth(problem_of(X, 48), 48)]
     assert grown == list(range(2, 49))
     rounds = [size for size in sizes if size > 2]
@@ -225,7 +225,7 @@ def colours(seed, side=64):
 def test_a_fit_does_not_end_below_where_its_candidates_would(seed):
     X = colours(seed)
     problem = problem_of(X, 5, "full")
-    rows = _split.standardized(problem.rows, problem.mstep.scale.rounding)
+    rows = _cuts.standardized(problem.rows, problem.mstep.scale.rounding)
     labels = kmeans_from_axes(rows, 5, None)
     *_, grown = _split.growth(problem, 5)
     ends = [

@@ -579,7 +579,7 @@ def test_gaps_are_what_is_lacking_at_the_last_iteration_of_the_kept_start(plt):
 
 def test_a_fit_without_iterations_is_drawn(iris):
     parameters = {"weights_init": [1.0], "means_init": [[0.0]]}
-    gmm = GaussianMixtureEM(max_iter=0, precisions_init=[[[1.0]]], **parameters).fit(
+    gmm = GaussianMixtureEM(1, max_iter=0, precisions_init=[[[1.0]]], **parameters).fit(
         iris[:, :1]
     )
     for kind in ("log-likelihood", "gap"):

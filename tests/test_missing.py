@@ -294,7 +294,7 @@ def test_a_row_with_nothing_has_the_prior_and_the_log_density_zero(name, dtype, 
 def test_one_component_is_what_r_packages_find(name):
     truth = load("missing_normal")["sets"][name]
     X = reference_rows(name)
-    gmm = GaussianMixtureEM(tol=0, max_iter=400).fit(X)
+    gmm = GaussianMixtureEM(1, tol=0, max_iter=400).fit(X)
     for reference in ["norm_em", "lavaan_em", "amelia"]:
         mean = np.array(truth[reference]["mean"])
         covariance = np.array(truth[reference]["covariance"])
@@ -377,7 +377,7 @@ def test_of_monotone_patterns_the_maximum_is_a_regression():
     mean = X[seen, 1].mean() + slope * (first.mean() - first[seen].mean())
     left = inner[1, 1] - slope * inner[0, 1]
     variance = first.var()
-    gmm = GaussianMixtureEM(tol=1e-15, max_iter=5000).fit(X)
+    gmm = GaussianMixtureEM(1, tol=1e-15, max_iter=5000).fit(X)
     assert_allclose(gmm.means_[0], [first.mean(), mean], rtol=1e-8)
     covariance = [
         [variance, slope * variance],
@@ -453,7 +453,7 @@ def test_float32_rows_give_nearly_the_same_fit_in_float32(name, blobs):
     assert_array_equal(single.labels_, double.labels_)
 
 
-def test_a_component_that_lacks_a_feature_altogether_keeps_what_others_give_it(blobs):
+def test_a_component_that_lacks_a_feature_altogether_is_finite_and_warned_of(blobs):
     """Files with other columns, matched: of the third cluster a feature is unknown."""
     X = np.array(blobs)
     X[np.arange(len(X)) % 3 == 2, 1] = np.nan
@@ -611,9 +611,9 @@ def test_a_gap_in_rows_that_nearly_depend_on_each_other_changes_no_fit(dependenc
     rng = np.random.default_rng(0)
     normals = rng.standard_normal((500, 4))
     X = dependence**0.5 * normals + rng.standard_normal((500, 1))
-    complete = GaussianMixtureEM(tol=1e-9).fit(X)
+    complete = GaussianMixtureEM(1, tol=1e-9).fit(X)
     X[17, 2] = np.nan
-    gmm = GaussianMixtureEM(tol=1e-9).fit(X)
+    gmm = GaussianMixtureEM(1, tol=1e-9).fit(X)
     scores = gmm.score_samples(X) - complete.score_samples(X)
     assert abs(np.delete(scores, 17)).max() < 0.5
     assert abs(gmm.lower_bound_ - complete.score(X)) < 1e-2

@@ -143,7 +143,7 @@ def test_variances_are_at_the_bound_or_above(name):
     least = np.array([0.3, 0.2, 0.1])
     family = MODELS[name].bounded(least)
     values = estimate(family, counts, of_storage(family, scatter))
-    if family.storage.by_feature:
+    if family.storage.has_variances_of_features:
         excess = dense(family, values, 3) - np.diag(least)
         assert np.linalg.eigvalsh(excess).min() >= -1e-5 * least.max()
     else:

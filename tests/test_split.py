@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._init.split import _gone_on
+from emgmm._init.default import _iterated
 from emgmm._init.subsample import SAMPLE_ROWS
 from emgmm._model.families import FAMILIES
 from emgmm._model.parameters import Parameters
@@ -199,7 +199,7 @@ def overlapping(n_samples=40_000, dtype=np.float64):
 @pytest.fixture
 def few_count_as_very_many(monkeypatch):
     """A sample of 6000 rows with four features, of more than 12,000."""
-    monkeypatch.setattr("emgmm._init.split.VERY_MANY", 48_000)
+    monkeypatch.setattr("emgmm._init.default.VERY_MANY", 48_000)
     monkeypatch.setattr("emgmm._init.subsample.SAMPLE_NUMBERS", 24_000)
 
 
@@ -208,7 +208,7 @@ def test_very_many_rows_are_passed_over_less_often(name, monkeypatch):
     X = overlapping(2**18)
     monkeypatch.setattr("emgmm._init.subsample.SAMPLE_NUMBERS", 2**17)
     passed = default(3, covariance_type=name).fit(X)
-    monkeypatch.setattr("emgmm._init.split.VERY_MANY", X.size - 1)
+    monkeypatch.setattr("emgmm._init.default.VERY_MANY", X.size - 1)
     spared = default(3, covariance_type=name).fit(X)
     assert spared.n_iter_ < 0.7 * passed.n_iter_
     assert spared.lower_bound_ > passed.lower_bound_ - 1e-4
@@ -246,7 +246,7 @@ def test_a_start_from_which_a_component_loses_its_width_is_left_as_it_was(reg_co
         FAMILIES["full"].storage.from_values(np.array([np.eye(2)] * 2), 2, 2),
     )
     problem = default(2, reg_covar=reg_covar)._problem(blocks)
-    assert _gone_on(problem, start) is start
+    assert _iterated(problem, start) is start
 
 
 def test_starts_that_are_given_are_taken_as_they_are(few_count_as_very_many):
@@ -259,7 +259,7 @@ def test_starts_that_are_given_are_taken_as_they_are(few_count_as_very_many):
 def test_fewer_than_very_many_rows_do_not_change_by_a_bit(monkeypatch):
     X = overlapping()
     before = default(3).fit(X)
-    monkeypatch.setattr("emgmm._init.split.VERY_MANY", X.size)
+    monkeypatch.setattr("emgmm._init.default.VERY_MANY", X.size)
     assert_array_equal(default(3).fit(X).means_, before.means_)
 
 

@@ -66,7 +66,7 @@ def resumed(
 
 def _summary(problem: EMProblem, n_components: int) -> dict[str, Any]:
     """What the course of EM depends on, but for the start, ``tol`` and the rows."""
-    rows, covar = problem.rows, problem.mstep.regularization
+    rows, covar = problem.rows.summary, problem.mstep.regularization
     ridge = covar.amounts if isinstance(covar, RidgeRegularization) else None
     return {
         "version": VERSION,
@@ -75,10 +75,10 @@ def _summary(problem: EMProblem, n_components: int) -> dict[str, Any]:
         "accelerated": problem.options.accelerated,
         "ridge": ridge,
         "units": problem.units,
-        "n_samples": rows.summary.n_samples,
-        "weight": rows.summary.weight,
-        "center": rows.summary.center,
-        "variances": rows.summary.variances,
+        "n_samples": rows.n_samples,
+        "weight": rows.weight,
+        "center": rows.center,
+        "variances": rows.variances,
     }
 
 

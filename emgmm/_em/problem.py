@@ -1,4 +1,4 @@
-"""Runs of EM from several starts: which is kept, and what is degenerate in it."""
+"""Problems: what is fitted; runs of EM from several starts, and which is kept."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from numpy.typing import NDArray
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._estep.estep import statistics_of_start
-from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
 from emgmm._model.parameters import Parameters
-from emgmm._utils.exceptions import Defects
 from emgmm._utils.threads import BLAS
 
 from .driver import run_em
 from .mstep import MStep
 from .progress import Progress
-from .regularization import ENOUGH_EQUAL, VANISHED, VARIANCE_OF_ROUNDING
 from .result import EMOptions, EMResult
 from .state import EMState
 
@@ -33,10 +30,6 @@ SINGULAR = (
     "to decrease the number of components, increase reg_covar, or scale the input "
     "data. Or leave reg_covar at 'scale'."
 )
-NOTHING_ELSE = 1 - 1e-6  # share of a variance that is a number in ``reg_covar``
-NARROW = 2.0  # times the variance of rounding: that of few values
-MOST_NAMED = 3  # features
-HALF_A_ROW = 0.5  # which components share with others, and so lack
 ROUNDING = 1e-10  # share of a mean log-likelihood below which no two differ
 
 
@@ -161,21 +154,9 @@ class EMProblem:
         """Which components (K,) have no width of their own, and few rows."""
         needed = self.family.rows_needed(len(self.units))
         # Whatever the unit of the weights; as repetitions they count.
-        n_rows = max(self.rows.summary.weight, self.rows.summary.n_weighted)
+        rows = self.rows.summary
+        n_rows = max(rows.weight, rows.n_weighted)
         return self.mstep.scale.degenerate(mixture, n_rows, needed)
-
-    def is_flat(self, mixture: Parameters) -> bool:
-        """Whether the rows as a whole, as the mixture has them, have no width in some
-        direction that is not that of a feature."""
-        scale = self.mstep.scale
-        if self.family.storage.moment_kind.of_squares:
-            return False
-        if not scale.collapsed(mixture).any():
-            return False
-        try:
-            return bool(scale.collapsed(mixture.as_one()).any())
-        except np.linalg.LinAlgError:
-            return True
 
     def numbered(self, mixture: Parameters) -> Parameters:
         """With the components in the order in which they are published."""
@@ -192,65 +173,6 @@ class EMProblem:
 
     def bounds_of_the_user(self, bounds: Sequence[float] | NDArray) -> NDArray:
         """Mean log-densities of what rows have, in units of the user."""
-        shift = self.rows.summary.counts @ np.log(self.units) / self.rows.summary.weight
+        rows = self.rows.summary
+        shift = rows.counts @ np.log(self.units) / rows.weight
         return np.array(bounds) - shift
-
-    def unsupported(self, mixture: Parameters) -> list[str]:
-        """Components of fewer rows than their own covariance needs, in words.
-
-        A few rows that happen to lie close together, or on a line, give such a
-        component a great likelihood in any sample, of one distribution too. What has
-        fewer rows still is among ``defects``.
-        """
-        needed = self.family.rows_needed(len(self.units))
-        regular = self.family.rows_regular(len(self.units))
-        rows = weight_of_components(self.rows, mixture)
-        few = (rows < needed - HALF_A_ROW) & (rows >= regular - HALF_A_ROW)
-        return _of_components({f"fewer than {needed} rows": few})
-
-    def defects(self, mixture: Parameters) -> Defects:
-        """What is wrong with components of the mixture, or with the rows, for it."""
-        effective = effective_rows(self.rows, mixture)
-        # Weights are repetitions, and have any unit: the greater of both numbers.
-        rows = np.maximum(effective, weight_of_components(self.rows, mixture))
-        needed = self.family.rows_regular(len(self.units))
-        vanished = effective < VANISHED
-        few = ~vanished & (rows < needed - HALF_A_ROW)
-        collapsed = self.degenerate(mixture)
-        if not self.mstep.raises_likelihood:
-            added = (
-                self.mstep.regularization.regularization_ratio(mixture) > NOTHING_ELSE
-            )
-            collapsed |= added & (rows < ENOUGH_EQUAL)
-        collapsed &= ~vanished & ~few
-        nothing = "value of some feature" if self.rows.summary.incomplete else "row"
-        found = {
-            "next to no width in some direction, and few rows": collapsed,
-            f"fewer than {needed} effective rows": few,
-            f"no {nothing}": vanished,
-        }
-        levels = self._levels(mixture, collapsed | few)
-        return Defects(tuple(_of_components(found)), levels, self.is_flat(mixture))
-
-    def _levels(self, mixture: Parameters, narrow: NDArray) -> tuple[str, ...]:
-        """Which features take few values where some components are narrow, in words."""
-        bound = self.mstep.scale.rounding
-        variances = mixture.covariances.variances[narrow]
-        features = np.flatnonzero((variances < NARROW * bound).any(axis=0))
-        steps = np.sqrt(bound / VARIANCE_OF_ROUNDING) * self.units
-        return tuple(
-            f"feature {j} takes values in steps of {steps[j]:.3g}"
-            for j in features[:MOST_NAMED]
-        )
-
-
-def _of_components(found: dict[str, NDArray]) -> list[str]:
-    """What components (K,) have, in words, of those that have it."""
-    return [f"{_named(each)} {text}" for text, each in found.items() if each.any()]
-
-
-def _named(chosen: NDArray) -> str:
-    """Which components have something, at most ten by their numbers."""
-    numbers = [str(number) for number in np.flatnonzero(chosen)]
-    shown = ", ".join(numbers[:10]) + (", ..." if len(numbers) > 10 else "")
-    return f"component {shown} has" if len(numbers) == 1 else f"components {shown} have"

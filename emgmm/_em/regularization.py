@@ -108,13 +108,9 @@ class ScaleRegularization:
     @classmethod
     def to(cls, blocks: RowSource) -> ScaleRegularization:
         """For rows: what is beyond their resolution is no variance of theirs."""
-        n_complete = blocks.summary.n_complete if blocks.summary.incomplete else None
-        return cls.of(
-            blocks.summary.scales,
-            blocks.summary.steps,
-            blocks.summary.resolution,
-            n_complete,
-        )
+        rows = blocks.summary
+        n_complete = rows.n_complete if rows.incomplete else None
+        return cls.of(rows.scales, rows.steps, rows.resolution, n_complete)
 
     @classmethod
     def of(
@@ -146,7 +142,7 @@ class ScaleRegularization:
         added: NDArray | None,
     ) -> tuple[Parameters, NDArray | None]:
         constant = self.constant
-        if not family.storage.by_feature and not constant.all():
+        if not family.storage.has_variances_of_features and not constant.all():
             constant = np.zeros(1)  # of the variance that features share
         if added is None:
             with suppress(np.linalg.LinAlgError):

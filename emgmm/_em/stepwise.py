@@ -147,7 +147,7 @@ class StreamState:
     ) -> Self:
         """With a mixture, and what was added to its variances: its own statistics."""
         sizes = scales_of(mixture.means, mixture.covariances.variances)
-        units = units_of(sizes.max(axis=0), family.by_feature)
+        units = units_of(sizes.max(axis=0), family.scale_equivariant)
         own = mixture.in_units(units)
         counts, covariances = own.weights, own.covariances
         statistics = Statistics(

@@ -15,7 +15,7 @@ from emgmm._model.linalg import WIDE, principal
 from emgmm._utils.matmul import diagonal_squares, squares
 from emgmm._utils.ties import TIE, ranks, settled
 
-from .kmeans import AXIS_TOL
+from .principal_axes import AXIS_TOL
 
 CUTS = 2  # of several ways to cut a component, those that are tried by EM
 MOSTLY = 2.0  # times the variance of rounding, of which that is more than half

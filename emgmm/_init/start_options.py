@@ -17,8 +17,9 @@ from emgmm._em.problem import Begin, EMProblem
 from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 
-from .starts import STARTS, check_start
-from .subsample import large_subsample
+from .assignments import check_start
+from .starts import STARTS
+from .subsample import with_large_subsample
 from .symmetry import break_symmetry
 
 
@@ -103,8 +104,8 @@ class StartOptions:
         """The mixture of the labels or responsibilities that a callable returns."""
         seen, units = rows, np.ones(rows.summary.n_features)
         if not isinstance(seen, RowBlocks):
-            seen = large_subsample(problem.rows, self.n_components)
-            problem, units = problem.of(seen), problem.units
+            problem = with_large_subsample(problem, self.n_components)
+            seen, units = problem.sample, problem.units
         X = seen.to_input_order(seen.X)
         X = _read_only(X if (units == 1).all() else X * units)
         weights = _read_only(seen.to_input_order(seen.weights))

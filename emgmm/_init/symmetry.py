@@ -1,4 +1,4 @@
-"""Starts whose components are equal, moved apart: EM treats them alike for ever."""
+"""Starts whose components are equal, moved apart: EM would keep them equal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emgmm._utils.threads import BLAS
 
 from .cuts import standardized
 from .kmeans import kmeans_from_axes
-from .subsample import completed, subsample
+from .subsample import completed, with_subsample
 
 
 def break_symmetry(
@@ -39,7 +39,7 @@ def break_symmetry(
 
 def _centers(problem: EMProblem, mixture: Parameters, equal: NDArray) -> NDArray:
     """One center for each of some components, of a sample of the rows they share."""
-    sample = problem.of(subsample(problem.rows, len(mixture.weights)))
+    sample = with_subsample(problem, len(mixture.weights))
     rows = completed(sample)
     shares = responsibilities_of(sample.sample, mixture)[:, equal].sum(axis=1)
     own = ArrayBlocks(rows.X, rows.weights * shares)

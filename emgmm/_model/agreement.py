@@ -1,7 +1,7 @@
-"""Whether covariances, precisions and their factors agree but for rounding.
+"""Whether covariances, precisions and their Cholesky factors are consistent.
 
-Predictions are computed from the factors of the precisions, which say most where a
-matrix is nearly singular: by them the others are judged.
+Predictions are computed from the factors of the precisions, which are the most accurate
+where a matrix is nearly singular: the others are compared with these.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from .validation import (
     shape_of_means,
 )
 
-MATRICES = ("covariances_", "precisions_", "precisions_cholesky_")
-MIXTURE = ("weights_", "means_", *MATRICES)
+MATRIX_NAMES = ("covariances_", "precisions_", "precisions_cholesky_")
+MIXTURE = ("weights_", "means_", *MATRIX_NAMES)
 ROUNDING = 16  # units in the last place, for each feature, that a product may lose
-MOST_UNEVEN = 0.01  # of a covariance, on one side of the diagonal and the other
-MOST_ROUNDING = 0.5  # of a covariance that may be lost where it is inverted by users
+MAX_ASYMMETRY = 0.01  # in units of the standard deviations of both features
+MAX_LOSS = 0.5  # in these units, of the covariances where users invert them
 
 
 def eps_of(dtype: np.dtype) -> float:
-    """Unit of rounding of a type of numbers."""
+    """Machine epsilon of a floating-point type; 0 of others."""
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
 def upper(factors: NDArray, storage: type[Covariances]) -> NDArray:
-    """U of any factors A with precision = A A': upper triangular, of positive diagonal.
+    """U of any factors A with precision = A A': upper triangular, positive diagonal.
 
-    Factors that are of this form already are returned as they are.
+    Factors of this form are returned as they are.
     """
     triangles = storage.algebra.to_upper(factors)
     if not storage.algebra.is_upper(triangles):
@@ -52,7 +52,8 @@ def upper(factors: NDArray, storage: type[Covariances]) -> NDArray:
 
 
 def check_mixture(published: dict[str, NDArray], model: str) -> None:
-    """Whether arrays, in float64 or all in float32, are the parameters of a mixture."""
+    """Raise ValueError unless the arrays, all float64 or all float32, are consistent
+    parameters of a mixture."""
     kinds = {published[name].dtype for name in MIXTURE}
     if kinds not in ({np.dtype(np.float64)}, {np.dtype(np.float32)}):
         raise ValueError(f"its parameters are {kinds}, not all float64 or all float32")
@@ -61,23 +62,23 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
     check_means(published["means_"], sizes, "means_")
     shape = FAMILIES[model].storage.shape(*sizes)
     values, precisions, factors = (
-        shaped(published[name], name, name, shape) for name in MATRICES
+        shaped(published[name], name, name, shape) for name in MATRIX_NAMES
     )
-    # Numbers that are far out of range show as infinite or NaN, and are refused.
+    # Numbers far out of range become infinite or NaN, and are refused.
     with np.errstate(all="ignore"):
         covariances = _covariances(factors, model, sizes)
         eps = eps_of(kinds.pop())
         if not agree(covariances, values, eps):
-            raise ValueError("covariances_ does not agree with precisions_cholesky_")
+            raise ValueError("covariances_ is inconsistent with precisions_cholesky_")
         if not are_inverse(covariances, precisions):
-            raise ValueError("precisions_ does not agree with precisions_cholesky_")
+            raise ValueError("precisions_ is inconsistent with precisions_cholesky_")
         slack = _slack_of_form(covariances, model, eps)
-        if slack < 1:  # or rounding has left nothing of the form
+        if slack < 1:  # else rounding hides the form
             check_form(covariances, "covariances_", model, slack)
 
 
 def _covariances(factors: NDArray, model: str, sizes: tuple[int, int]) -> Covariances:
-    """The covariances that predictions are computed with."""
+    """The covariances with these factors, checked."""
     storage = FAMILIES[model].storage
     if not storage.algebra.is_upper(factors):
         raise ValueError(
@@ -86,15 +87,15 @@ def _covariances(factors: NDArray, model: str, sizes: tuple[int, int]) -> Covari
     covariances = storage.from_factors(factors, *sizes)
     numbers = covariances.values, covariances.precisions, 1 / covariances.variances
     if not all(np.isfinite(array).all() for array in numbers):
-        raise ValueError("precisions_cholesky_ stands for infinite covariances")
+        raise ValueError("precisions_cholesky_ gives infinite covariances")
     return covariances
 
 
 def agree(covariances: Covariances, values: NDArray, eps: float) -> bool:
-    """Whether values are the covariances but for rounding, in units of ``eps``.
+    """Whether values are the covariances up to rounding in units of ``eps``.
 
-    Both may come from the same matrices, and be rounded apart from one another; five
-    digits suffice in any case.
+    Both may come from the same matrices and have been rounded separately; five equal
+    digits always suffice.
     """
     scale = covariances.scale
     off = np.abs(values - covariances.values) / scale
@@ -102,10 +103,11 @@ def agree(covariances: Covariances, values: NDArray, eps: float) -> bool:
         return True
     if covariances.algebra.inverts_exactly:
         return False
-    uneven = float((np.abs(values - values.mT) / scale).max())  # rounding, as it shows
-    if not uneven <= MOST_UNEVEN:
+    # Where rounding is larger than it should be, the asymmetry shows it.
+    asymmetry = float((np.abs(values - values.mT) / scale).max())
+    if not asymmetry <= MAX_ASYMMETRY:
         return False
-    eps = max(eps, uneven, eps_of(np.dtype(np.float64)))
+    eps = max(eps, asymmetry, eps_of(np.dtype(np.float64)))
     tol = ROUNDING * covariances.n_features * eps
     bound = tol + _spread_of_inverses(covariances, tol)
     bound = SYMMETRY_TOL + bound[..., None, None] + _spread(covariances, tol) / scale
@@ -113,9 +115,9 @@ def agree(covariances: Covariances, values: NDArray, eps: float) -> bool:
 
 
 def _spread(covariances: Covariances, tol: float) -> NDArray:
-    """How far errors of the factors, and of their computation, move covariances.
+    """Bounds on the errors of covariances from relative errors ``tol`` of U.
 
-    A relative error E of U, entry by entry, is one of (I - |W||E U|)^-1 |W||E U||W| in
+    An error E of U, entry by entry, causes one of at most (I - |W||E|)^-1 |W||E||W| in
     its inverse W: far less than condition numbers allow, since U is triangular.
     """
     factors = np.abs(covariances.precisions_cholesky)
@@ -131,16 +133,16 @@ def _spread(covariances: Covariances, tol: float) -> NDArray:
 
 
 def _spread_of_inverses(covariances: Covariances, tol: float) -> NDArray:
-    """How far covariances are moved, in units of themselves, where factors are made
-    of their inverses."""
+    """Bounds on the relative errors of covariances whose factors were computed from
+    their inverses."""
     deviations = np.sqrt(np.einsum("...ii->...i", covariances.values))
     scaled = covariances.algebra.scale(covariances.precisions_cholesky, deviations)
     with np.errstate(all="ignore"):
-        return np.minimum(tol * np.linalg.cond(scaled) ** 2, MOST_ROUNDING)
+        return np.minimum(tol * np.linalg.cond(scaled) ** 2, MAX_LOSS)
 
 
 def are_inverse(covariances: Covariances, precisions: NDArray) -> bool:
-    """Whether precisions are those of the factors."""
+    """Whether precisions are those of the factors, up to rounding."""
     inverse = replace(covariances, values=covariances.precisions)
     if precisions.shape != inverse.values.shape:
         return False
@@ -149,13 +151,13 @@ def are_inverse(covariances: Covariances, precisions: NDArray) -> bool:
 
 
 def _slack_of_form(covariances: Covariances, model: str, eps: float) -> float:
-    """Relative error that may keep covariances from the model's form.
+    """Relative error within which covariances are of the form of the model.
 
-    What components have in common spreads the error of the worst. Where the features
-    have units of their own, but the model mixes them, it sees the condition as it is.
+    What components share carries the error of the worst. Models that are not
+    equivariant to the units of features see the condition in the units of the data.
     """
     units = np.sqrt(covariances.variances)
-    if not FAMILIES[model].by_feature:
+    if not FAMILIES[model].scale_equivariant:
         units = np.ones_like(units)
     condition = covariances.algebra.conditions(covariances.factors, units).max()
     relative = (eps + np.finfo(np.float64).eps * condition) * condition

@@ -27,15 +27,16 @@ from .linalg import (
 
 @dataclass(frozen=True)
 class Algebra:
-    """What storages do with U, where precision = U U', as variances or as matrices.
+    """Functions of covariances, and of U with precision = U U', in one representation:
+    as variances, or as matrices.
 
-    Every function but ``divide`` takes any number of leading axes.
+    All functions but ``divide`` take any number of leading axes.
     """
 
     factorize: Callable[[NDArray], NDArray]
-    """Covariances to U; LinAlgError unless they are positive definite."""
+    """Covariances to U. LinAlgError if they are not positive definite."""
     factorize_precisions: Callable[[NDArray], NDArray]
-    """Precisions to U; LinAlgError unless they are positive definite."""
+    """Precisions to U. LinAlgError if they are not positive definite."""
     invert: Callable[[NDArray], NDArray]
     """U to covariances."""
     square: Callable[[NDArray], NDArray]
@@ -62,14 +63,16 @@ class Algebra:
     take: Callable[[NDArray, NDArray], NDArray]
     """Covariances to those of some features, by their indices."""
     reach: Callable[[NDArray, NDArray], bool]
-    """Whether no variance is less, in any direction, than the least of the features."""
+    """Whether no variance in any direction is below that of independent features with
+    the least variances (d,)."""
     addition: Callable[
         [NDArray, NDArray, NDArray, NDArray, float], tuple[NDArray, float]
     ]
-    """Covariances, least variances, the own scatter of a row, what was added to it and
-    the share of that which is kept: what is to be added, and the relative change."""
+    """Covariances, least variances, mean scatter of a row, the scatter added to it so
+    far and the share of that to keep, to the scatter to be added and its relative
+    change."""
     of_roots: Callable[[NDArray], NDArray]
-    """L', where covariance = L L', of some of the features (not square) to U."""
+    """Columns of L' of some features (not square), where covariance = L L', to U."""
     transpose: Callable[[NDArray], NDArray]
     """U to U', as ``whiten_blocks`` multiplies by it."""
     whiten_blocks: Callable[[NDArray, NDArray, Workspace], NDArray]
@@ -97,9 +100,9 @@ class Algebra:
     condition: Callable[
         [NDArray, NDArray, NDArray, NDArray], tuple[NDArray, NDArray, NDArray]
     ]
-    """Covariances and their L', indices of features that are given and of others: the
-    slopes (..., others, given) of regressions on those, or on none of them, the
-    covariances left, and U."""
+    """Covariances, their L', indices of the features conditioned on and of the others,
+    to the slopes (..., others, given) of the regressions, or (..., others, 0) if no
+    feature depends on another, and to the conditional covariances and their U."""
 
 
 def _positive(values: NDArray) -> NDArray:
@@ -145,7 +148,7 @@ def _displace_matrices(matrices: NDArray, inverses: NDArray, moves: NDArray) -> 
 
 
 def _scale_of_matrices(matrices: NDArray) -> NDArray:
-    """Products of the roots of diagonals."""
+    """Products of the square roots of diagonals."""
     deviations = np.sqrt(np.abs(np.einsum("...ii->...i", matrices)))
     return deviations[..., :, None] * deviations[..., None, :]
 
@@ -184,7 +187,7 @@ def _reach(variances: NDArray, least: NDArray) -> bool:
 def _addition(
     variances: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
 ) -> tuple[NDArray, float]:
-    """Of variances (K, d), which follow the scatter in proportion or less."""
+    """Of variances (K, d), which grow with the scatter at most in proportion."""
     wanted = np.maximum((own + added) * (least / variances) - own, kept * added)
     return wanted, float((np.abs(wanted - added) / variances).max())
 
@@ -192,7 +195,7 @@ def _addition(
 def _addition_to_matrices(
     matrices: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
 ) -> tuple[NDArray, float]:
-    """The like of matrices, in coordinates in which each of them is the identity."""
+    """Of matrices, in coordinates in which each of them is the identity."""
     lower = np.linalg.cholesky(matrices)
     inverse = inverse_triangles(lower)
     bound = inverse * np.sqrt(least)

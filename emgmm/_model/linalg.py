@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 from scipy.sparse.linalg import ArpackError, svds
 
-BOUND_TOL = 1e-9  # share of a least variance that may be lacking
+BOUND_TOL = 1e-9  # share by which a variance may be below the least
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
 MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
 
@@ -22,7 +22,7 @@ def finite(matrices: NDArray) -> NDArray:
 
 
 def lower_cholesky(matrices: NDArray, roots: NDArray) -> NDArray:
-    """L of matrices = L L' = R'R, from R where rounding has left them indefinite."""
+    """L of matrices L L' = R'R, computed from R where rounding made them indefinite."""
     try:
         return np.linalg.cholesky(finite(matrices))
     except np.linalg.LinAlgError:
@@ -30,14 +30,14 @@ def lower_cholesky(matrices: NDArray, roots: NDArray) -> NDArray:
 
 
 def upper_triangles(matrices: NDArray) -> NDArray:
-    """R with R'R = A'A, upper triangular with a diagonal that is not negative."""
+    """R with R'R = A'A, upper triangular with a non-negative diagonal."""
     triangles = np.asarray(np.linalg.qr(matrices, mode="r"))
     signs = np.copysign(1.0, np.einsum("...ii->...i", triangles))
     return signs[..., None] * triangles
 
 
 def inverse_triangles(lower: NDArray) -> NDArray:
-    """L^-1 of lower triangles, which may have no rows."""
+    """L^-1 of lower triangular matrices, which may have no rows."""
     if not lower.size:
         return lower
     triangles = lower.reshape(-1, *lower.shape[-2:])
@@ -52,9 +52,9 @@ def gram(matrices: NDArray) -> NDArray:
 def principal(rows: NDArray, tol: float) -> tuple[float, NDArray]:
     """Greatest singular value of a matrix, and its right singular vector (d,).
 
-    By Lanczos's method where both sides are long, so nearly as the tolerance says: some
-    products with vectors instead of a whole decomposition. The sign of the vector is
-    any.
+    By the Lanczos method, to a tolerance, where both sides are long: that takes some
+    products with vectors instead of a decomposition. The sign of the vector is
+    arbitrary.
     """
     if min(rows.shape) > WIDE and np.isfinite(rows).all():
         start = np.random.RandomState(0).standard_normal(min(rows.shape))

@@ -68,6 +68,8 @@ class ConvergenceDisplay:
     >>> plt.close(display.figure_)
     """
 
+    __module__ = "emgmm"
+
     def __init__(self, lower_bounds: Sequence[ArrayLike], *, best: int = 0) -> None:
         self.lower_bounds = lower_bounds
         self.best = best
@@ -241,6 +243,8 @@ class CriterionDisplay:
     3.0
     >>> plt.close(display.figure_)
     """
+
+    __module__ = "emgmm"
 
     def __init__(
         self,

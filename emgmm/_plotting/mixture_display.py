@@ -125,6 +125,8 @@ class MixtureDisplay:
     >>> plt.close(display.figure_)
     """
 
+    __module__ = "emgmm"
+
     def __init__(
         self,
         X: NDArray | None,

@@ -32,6 +32,8 @@ class DegenerateComponentWarning(ConvergenceWarning):
     a component has collapsed
     """
 
+    __module__ = "emgmm"
+
 
 @dataclass(frozen=True)
 class Defects:
