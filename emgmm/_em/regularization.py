@@ -149,7 +149,7 @@ class ScaleRegularization:
                 mixture = m_step(stats, family, constant, previous)
                 if not self.collapsed(mixture).any():
                     return mixture, None
-        counts = np.maximum(stats.sizes, MIN_SHARE * stats.weight)
+        counts = np.maximum(stats.scatter_counts, MIN_SHARE * stats.weight)
         within = stats.squares.sum(axis=0) / stats.weight
         shares = counts / stats.weight
         fresh = self._least(stats.squares / counts[:, None], within, shares)
