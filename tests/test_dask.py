@@ -194,7 +194,7 @@ def test_threads_give_the_same_bits(rows):
 
 
 @pytest.mark.parametrize("name", ["predict", "predict_proba", "score_samples"])
-def test_what_is_told_of_rows_is_a_lazy_array(gaps, name):
+def test_predictions_of_rows_are_lazy_arrays(gaps, name):
     gmm = fit(gaps)
     expected = getattr(gmm, name)(gaps)
     loaded = []

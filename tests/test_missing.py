@@ -590,7 +590,7 @@ def few_rows_together(seed, n_samples=120, n_features=6):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_slow_collapse_is_told_and_not_selected():
+def test_a_slow_collapse_is_warned_of_and_not_selected():
     X = few_rows_together(seed=0)
     with pytest.warns(
         DegenerateComponentWarning,

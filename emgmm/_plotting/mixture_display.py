@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _get_feature_names
 
-from emgmm._data.validation import check_sample_weight
-from emgmm._mixture import check_X
+from emgmm._data.validation import check_sample_weight, check_X
 from emgmm._model.families import FAMILIES
 from emgmm._utils.features import Features, check_features
 
