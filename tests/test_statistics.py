@@ -7,7 +7,7 @@ import pytest
 from conftest import statistics_of
 from numpy.testing import assert_allclose
 
-from emgmm._model.moment_kinds import KINDS
+from emgmm._model.moment_kinds import MOMENT_KINDS
 
 
 def random_statistics(kind, seed=0, n_samples=40, n_components=3, n_features=3):
@@ -32,7 +32,7 @@ def direct_scatter(X, responsibilities, kind):
     }[kind.name]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", MOMENT_KINDS, ids=str)
 def test_means_and_scatter_are_those_written_out(kind):
     X, responsibilities, stats = random_statistics(kind)
     means = responsibilities.T @ X / responsibilities.sum(axis=0)[:, None]
@@ -43,7 +43,7 @@ def test_means_and_scatter_are_those_written_out(kind):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", MOMENT_KINDS, ids=str)
 def test_parts_add_to_the_whole_also_about_other_origins(kind):
     X, responsibilities, whole = random_statistics(kind)
     left = statistics_of(X[:7], responsibilities[:7], whole.origin, kind, 1.0)
@@ -55,7 +55,7 @@ def test_parts_add_to_the_whole_also_about_other_origins(kind):
         assert_allclose(getattr(total, name), getattr(whole, name), atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", MOMENT_KINDS, ids=str)
 def test_moving_the_origin_changes_no_mean_or_scatter(kind):
     X, responsibilities, stats = random_statistics(kind)
     moved = stats.about(stats.origin - 3.0)
@@ -65,7 +65,7 @@ def test_moving_the_origin_changes_no_mean_or_scatter(kind):
     assert_allclose(moved.scatter, stats.scatter, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", MOMENT_KINDS, ids=str)
 def test_a_far_origin_is_noticed_and_a_near_one_is_not(kind):
     X, responsibilities, stats = random_statistics(kind)
     deviation = X.std(axis=0)
@@ -77,7 +77,7 @@ def test_a_far_origin_is_noticed_and_a_near_one_is_not(kind):
     assert not near.cancels()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", MOMENT_KINDS, ids=str)
 def test_a_constant_feature_does_not_ask_for_another_origin_forever(kind):
     X = np.full((10, 2), 0.1)
     responsibilities = np.full((10, 2), 0.5)
@@ -86,7 +86,7 @@ def test_a_constant_feature_does_not_ask_for_another_origin_forever(kind):
     assert not statistics_of(X, responsibilities, first.means, kind).cancels()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("kind", MOMENT_KINDS, ids=str)
 def test_an_empty_component_stays_at_its_origin(kind):
     X, responsibilities, _ = random_statistics(kind)
     responsibilities[:, 1] = 0.0
