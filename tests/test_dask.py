@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import tracemalloc
 import weakref
 from contextlib import contextmanager
 from functools import partial
@@ -398,19 +399,34 @@ def test_a_fit_goes_on_from_where_its_chunks_failed(rows):
 # Graphs, and workers.
 
 
-def test_a_chunk_is_loaded_and_summed_over_in_one_task():
+def test_a_pass_loads_every_chunk_once_and_keeps_few():
+    def make(block_info):
+        made.append(block_info[None]["chunk-location"][0])
+        return np.ones((10_000, D))
+
+    made = []
+    chunks = ((10_000,) * 200, (D,))
+    X = da.map_blocks(make, chunks=chunks, dtype=float, meta=_EMPTY)
+    rows = DaskRows(X)
+    tracemalloc.start()
+    assert rows.visit(lambda chunk: chunk.X.sum()) == 2_000_000 * D
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sorted(made) == list(range(200))
+    assert peak < 2_000_000 * D * 8 / 10
+
+
+def test_the_function_of_a_pass_over_many_chunks_is_sent_once():
     def get(graph, keys, **kwargs):
         lower = getattr(graph, "__dask_graph__", lambda: graph)
-        graphs.append(dict(lower()))
+        sizes.append(len(cloudpickle.dumps(dict(lower()))))
         return dask.get(graph, keys, **kwargs)
 
-    graphs, shared = [], np.zeros(10_000)
-    rows = DaskRows(da.ones((600, D), chunks=(20, D)) + 1.0)  # 30 chunks
+    sizes, shared = [], np.zeros(100_000)
+    rows = DaskRows(da.ones((200, D), chunks=(2, D)))
     with dask.config.set(scheduler=get):
-        total = rows.visit(lambda chunk: chunk.X.sum() + shared[0])
-    assert total == 2 * 600 * D
-    assert len(graphs[0]) == 30 + (4 + 1) + 1  # chunks, sums of eight, the function
-    assert len(cloudpickle.dumps(graphs[0])) < 2 * shared.nbytes
+        assert rows.visit(lambda chunk: chunk.X.sum() + shared[0]) == 200 * D
+    assert sizes[0] < 2 * shared.nbytes
 
 
 @pytest.fixture(scope="module")

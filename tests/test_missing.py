@@ -123,7 +123,7 @@ def dense_statistics(mixture, X, sample_weight):
 
 
 def statistics_with(kernel, blocks):
-    sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
+    sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.block_length)
     return kernel.statistics(sums, blocks)
 
 

@@ -197,7 +197,7 @@ class ScaleRegularization:
 
     def _least_of(self, stats: Statistics) -> NDArray:
         """Least variances (K, d) of components with such statistics."""
-        counts = np.maximum(stats.sizes, MIN_SHARE * stats.weight)
+        counts = np.maximum(stats.scatter_counts, MIN_SHARE * stats.weight)
         within = stats.squares.sum(axis=0) / stats.weight
         shares = counts / stats.weight
         return self._least(stats.squares / counts[:, None], within, shares)

@@ -1,4 +1,4 @@
-"""Which kernel serves: the fast one where it is accurate, else the exact one."""
+"""Choice of a kernel: the fastest one that is accurate for a mixture and its rows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from .missing_rowwise import RowwiseKernel
 Result = TypeVar("Result")
 
 
-def _kernel(
+def kernel_for(
     mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
 ) -> Kernel:
-    """The fastest kernel for such rows that is accurate, where they are near (d,)."""
+    """The fastest accurate kernel for rows, most of which are near a point (d,)."""
     if blocks.summary.incomplete:
         return choose_incomplete(mixture, blocks, near)
     return choose_kernel(mixture, near, dtype, blocks.workspace)
 
 
-def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
-    """Visit the rows with a kernel, or with one that reaches rows however far."""
+def with_fallback(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
+    """Result of a pass with a kernel, or, if rows are too far away for it, with its
+    fallback."""
     try:
         return visit(kernel)
     except FloatingPointError as error:
