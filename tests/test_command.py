@@ -839,11 +839,12 @@ def test_rows_may_come_from_a_pipe_and_labels_go_into_one(
     assert out == (tmp_path / "labels.csv").read_text()
 
 
-def test_an_array_may_come_from_standard_input(rows, run, tmp_path):
+def test_an_array_may_come_from_standard_input(rows, run, tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", rows)
     expected = run(tmp_path / "x.npy", *ONE).out
     with open(tmp_path / "x.npy", "rb") as file:
-        out, _ = program("-", *ONE, stdin=file).communicate(timeout=60)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        out = run("-", *ONE).out
     assert out.splitlines()[0] == "standard input: 200 rows, 2 columns"
     assert out.splitlines()[1:] == expected.splitlines()[1:]
 

@@ -127,7 +127,7 @@ def test_moments_are_those_within_components_and_between_them():
 def test_far_from_the_origin_and_from_all_components_nothing_is_lost():
     mixture, offset = mixture_of("full"), 2.0**27
     X = with_holes(60)
-    # Rounded to what rows that far away can tell.
+    # Rounded to the precision that rows so far away allow.
     X = (X + offset) - offset
     means = (mixture.means + offset) - offset
     near = Parameters(mixture.weights, means, mixture.covariances)

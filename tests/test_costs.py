@@ -31,7 +31,7 @@ QUIET = Progress(0, 1)
 
 
 def wide_rows(n=N, d=D):
-    """Two clusters that many features tell apart, each but a little."""
+    """Two clusters that many features separate, each of them only a little."""
     rng = np.random.default_rng(0)
     y = np.arange(n) % 2
     return rng.standard_normal((n, d)) + 0.5 * y[:, None], y

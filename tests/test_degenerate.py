@@ -511,11 +511,11 @@ def interrupt_a_start(monkeypatch, gmm):
 def interrupt_an_iteration(monkeypatch, gmm):
     """Ctrl-C where the second iteration is printed."""
 
-    def told(line):
+    def record(line):
         if "Iteration 2" in line:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("builtins.print", told)
+    monkeypatch.setattr("builtins.print", record)
     gmm.set_params(verbose=1, verbose_interval=1, tol=0.0)
 
 

@@ -496,6 +496,15 @@ def test_searches_and_scikit_learns_mixtures_are_drawn(plt, iris):
         )
 
 
+@pytest.mark.parametrize("later", ["full", "tied", "spherical"])
+def test_the_model_of_the_fit_is_drawn_whatever_the_parameter_is_now(plt, iris, later):
+    X, ax = iris[:, :2], plt.figure().subplots()
+    gmm = GaussianMixtureEM(2, covariance_type="diag").fit(X)
+    before = draw(gmm, X, ax=ax).ellipses_[0, 0]
+    after = draw(gmm.set_params(covariance_type=later), X, ax=ax).ellipses_[0, 0]
+    assert_array_equal(points_of(after[1][0]), points_of(before[1][0]))
+
+
 def test_keywords_reach_their_artists(iris, fitted):
     display = draw(
         fitted,

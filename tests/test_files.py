@@ -76,7 +76,7 @@ def path(fitted, tmp_path):
 
 @pytest.fixture
 def altered(path):
-    """A function that changes arrays, or what is told of them, in a saved file."""
+    """A function that changes arrays, or their description, in a saved file."""
 
     def alter(about=(), **arrays):
         kept = members(path)

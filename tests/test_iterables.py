@@ -1,4 +1,4 @@
-"""Rows in blocks: the same fit as in memory, and what is wrong is told, and where."""
+"""Rows in blocks: the same fit as in memory, and errors that name the block."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def test_names_of_features_are_those_of_the_blocks(rows):
         gmm.fit(frames)
 
 
-# ---- what is told of rows
+# ---- predictions
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])
@@ -397,8 +397,8 @@ def test_weights_belong_into_the_blocks(rows):
         GaussianMixtureEM(2).fit([(rows, np.full(500, 2e-303))])
 
 
-@pytest.mark.parametrize("n_later, told", [(0, "0"), (499, "499"), (501, "more")])
-def test_an_iterable_of_other_rows_each_time_is_refused(n_later, told, rows):
+@pytest.mark.parametrize("n_later, reported", [(0, "0"), (499, "499"), (501, "more")])
+def test_an_iterable_of_other_rows_each_time_is_refused(n_later, reported, rows):
     sizes = iter([500, 500, 500])
 
     def changing():
@@ -412,7 +412,7 @@ def test_an_iterable_of_other_rows_each_time_is_refused(n_later, told, rows):
 
     gmm = GaussianMixtureEM(3, tol=1e-12).fit(rows)
     before = gmm.score(rows)
-    with pytest.raises(ValueError, match=f"X gave 500 rows .* and {told} later"):
+    with pytest.raises(ValueError, match=f"X gave 500 rows .* and {reported} later"):
         gmm.fit(blocks)
     assert gmm.score(rows) == before
 
@@ -680,7 +680,7 @@ def test_an_interrupted_fit_goes_on_where_it_was(failing, dtype, rows):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_fit_that_is_interrupted_as_it_ends_goes_on_too(weighted, rows):
     blocks = np.split(rows.astype(np.float32), CUTS)
-    if weighted:  # by what is degenerate a pass more is told
+    if weighted:  # one more pass looks for degenerate components
         blocks = [(block, 1.0 + np.arange(len(block)) % 3) for block in blocks]
     settings = {"init_params": "random", "random_state": 0, "warm_start": True}
     source = Failing(blocks, 0)

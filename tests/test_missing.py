@@ -252,7 +252,7 @@ def test_rows_beyond_the_reach_of_the_fast_kernel_are_scored_by_the_other():
     assert_allclose(scores[100:200], dense_log_density(mixture, X[100:200]), rtol=1e-9)
 
 
-# What is told of rows ---------------------------------------------------------------
+# Predictions ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("storage", STORAGES)

@@ -27,7 +27,7 @@ def cigars(rng, n_samples=600):
 
 
 def unlike_units(rng, n_samples=600):
-    """Clusters that only a feature of little variance tells apart."""
+    """Clusters that only a feature of little variance separates."""
     y = np.arange(n_samples) % 3
     X = 0.5 * rng.standard_normal((n_samples, 2))
     X += np.array([[0, 0], [0, 4], [4, 0]])[y]

@@ -42,7 +42,7 @@ def blas_threads():
 
 
 needs_blas = pytest.mark.skipif(
-    not blas_threads(), reason="this BLAS does not tell its number of threads"
+    not blas_threads(), reason="this BLAS does not report its number of threads"
 )
 
 

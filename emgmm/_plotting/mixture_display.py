@@ -455,8 +455,10 @@ class MixtureDisplay:
 
 def _dense_covariances(mixture: Any) -> NDArray:
     """Covariance matrices (K, d, d), from the layout of any model."""
-    family = getattr(mixture, "_family", None) or FAMILIES[mixture.covariance_type]
-    values = np.asarray(mixture.covariances_)
+    own = getattr(mixture, "mixture_", None)
+    if own is not None:  # ours, of whatever model it was when it was fitted
+        return own.covariances
+    family, values = FAMILIES[mixture.covariance_type], np.asarray(mixture.covariances_)
     shape = np.shape(mixture.means_)
     return family.storage(values, values, *shape).dense()  # factors are not used
 
