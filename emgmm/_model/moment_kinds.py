@@ -58,9 +58,14 @@ class MomentKind:
     def plus_diagonals(self, products: NDArray, variances: NDArray) -> NDArray:
         """Products with values (K, d), or (K, 1) for all features, on the diagonals."""
         products = products.copy()
-        diagonals = self.diagonals(products)
-        diagonals += self.pool(variances)  # of a view
+        self.add_to_diagonals(products, self.pool(variances))
         return products
+
+    def add_to_diagonals(self, products: NDArray, values: NDArray | float) -> None:
+        """Add values to the diagonals of products, in place."""
+        diagonals = self.diagonals(products)
+        diagonals.flags.writeable = True  # NumPy's view of a diagonal is read-only
+        diagonals += values
 
 
 def _as_they_are(values: NDArray) -> NDArray:
@@ -119,7 +124,7 @@ FULL = MomentKind(
     shape=lambda n_components, n_features: (n_components, n_features, n_features),
     outer=_full_outer,
     pool=_as_they_are,
-    diagonals=lambda products: np.einsum("...ii->...i", products),
+    diagonals=lambda products: products.diagonal(axis1=1, axis2=2),
     from_variances=np.diag,
     moments_shape=lambda n_features: (1 + n_features, 1 + n_features),
     moments=squares,
