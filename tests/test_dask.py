@@ -190,11 +190,11 @@ def test_threads_give_the_same_bits(rows):
         assert_array_equal(getattr(gmm, name), getattr(expected, name))
 
 
-# What is told of rows.
+# Predictions.
 
 
 @pytest.mark.parametrize("name", ["predict", "predict_proba", "score_samples"])
-def test_what_is_told_of_rows_is_a_lazy_array(gaps, name):
+def test_predictions_of_rows_are_lazy_arrays(gaps, name):
     gmm = fit(gaps)
     expected = getattr(gmm, name)(gaps)
     loaded = []
@@ -331,9 +331,9 @@ def test_chunks_of_other_columns_than_they_are_said_to_have_are_refused(rows, fr
     with pytest.raises(ValueError, match=match):
         fit(frame).predict(X).compute()
     X = array(rows).map_blocks(narrow, meta=_EMPTY)
-    for told in (fit, lambda X: fit(rows).predict(X).compute()):
+    for call in (fit, lambda X: fit(rows).predict(X).compute()):
         with pytest.raises(ValueError, match="Block 2 .*: 2 features instead of 3"):
-            told(X)
+            call(X)
 
 
 def test_weights_that_do_not_belong_to_the_rows_are_refused(rows, weights):
@@ -467,7 +467,7 @@ def made(n_chunks, n_rows):
 
 
 def killing(marker, function):
-    """Ends the first process that is told to do this, at once."""
+    """Ends the first process that calls it, at once."""
 
     def kill(chunk, *own):
         try:

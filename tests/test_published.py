@@ -71,7 +71,7 @@ FACTORS = [lower, negative, rotated, of_inverse, symmetric]
 
 
 def assert_same_mixture(gmm, other, path):
-    """All that the public methods tell is the same, but for rounding."""
+    """All public methods return the same, except for rounding."""
     X = make_blobs(0, 50, 3, 2)
     incomplete = np.where(np.random.default_rng(1).random(X.shape) < 0.3, np.nan, X)
     for rows in (X, incomplete):
