@@ -22,6 +22,7 @@ class MomentKind:
     """
 
     name: str
+    """That of the constant below, in lower case."""
     of_squares: bool
     """Whether they are squares of features, without products of two features."""
     shape: Callable[[int, int], tuple[int, ...]]
@@ -34,7 +35,7 @@ class MomentKind:
     diagonals: Callable[[NDArray], NDArray]
     """Products to a view of their diagonals, (K, d) or (1, d)."""
     from_variances: Callable[[NDArray], NDArray]
-    """Variances (d,) to products of one row with such variances."""
+    """Variances (d,) to the products of one component, (d,) or (d, d)."""
     moments_shape: Callable[[int], tuple[int, int]]
     """Number of features to the shape of one component's moments."""
     moments: Callable[[NDArray, NDArray], NDArray]
