@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 
 from ._data.base import NO_ROWS, RowSource
 from ._data.sources import check_blocks, for_rows, refuse_blocks
-from ._data.validation import check_map
+from ._data.validation import check_map, check_X
 from ._estep.conditional import Regression, conditional_moments, imputed
 from ._estep.kernel import Kernel
 from ._estep.predict import (
@@ -26,7 +26,7 @@ from ._estep.predict import (
     responsibilities,
     sum_over_rows,
 )
-from ._mixture import Mixture, check_X, make_mixture
+from ._mixture import Mixture, make_mixture
 from ._model.parameters import Parameters
 from ._model.published import Published
 from ._persistence import write_model

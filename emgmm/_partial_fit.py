@@ -142,7 +142,7 @@ class PartialFit(MixtureMethods):
         seen = rows.summary
         enough = (seen.n_samples if all_count else seen.n_weighted) >= needed
         if gathered.batches or not enough:
-            self._gathered = gathered = gathered.and_of(rows, all_count)
+            self._gathered = gathered = gathered.with_batch(rows, all_count)
             if gathered.n_rows < needed:
                 return
             rows = gathered.rows
@@ -157,7 +157,7 @@ class PartialFit(MixtureMethods):
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
             best = problem.numbered(problem.best(results.kept).mixture)
-            running = StreamState.begun(problem.sample, best, problem.units)
+            running = StreamState.from_rows(problem.sample, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
     def _rows_to_start(self) -> int:
@@ -193,7 +193,7 @@ class PartialFit(MixtureMethods):
             return self._running
         published = self._published()
         weight = rows_to_start(published.family, *published.sizes, "")
-        return StreamState.of(
+        return StreamState.from_mixture(
             published.agreed,
             getattr(self, "n_samples_seen_", float(weight)),
             getattr(self, "lower_bound_", np.nan),

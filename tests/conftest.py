@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from emgmm import Mixture
 from emgmm._estep.complete import Quadratic, Whitened
-from emgmm._estep.kernel import DOUBLE, Kernel, Numbers
+from emgmm._estep.kernel import DOUBLE, FloatFormat, Kernel
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import FAMILIES, MODELS
 from emgmm._model.moment_kinds import MomentKind
@@ -27,17 +27,18 @@ SCIKIT_LEARN_TYPES = ["full", "tied", "diag", "spherical"]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Share the modules out among as many processes as there are cores.
+    """Share the modules out among as many processes as there are cores, up to eight.
 
-    They are pytest-xdist's, where it is installed. ``-n 0`` or ``-p no:xdist`` keeps
-    all tests in one process, as does naming some of them, which then start sooner.
+    More would wait for the module that takes longest. The processes are pytest-xdist's,
+    where it is installed. ``-n 0`` or ``-p no:xdist`` keeps all tests in one process,
+    as does naming some of them, which then start sooner.
     """
     option = config.option
     shares = hasattr(option, "numprocesses") and not hasattr(config, "workerinput")
     if not shares or option.usepdb:
         return
     if option.numprocesses is None and all(map(os.path.isdir, config.args)):
-        option.numprocesses = cpu_count()
+        option.numprocesses = min(cpu_count(), 8)
     if option.numprocesses and option.dist == "no":
         option.dist, option.loadscopereorder = "loadfile", False
 
@@ -86,17 +87,19 @@ def forced_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def whitened(
-    mixture: Parameters, numbers: Numbers = DOUBLE, **about: object
+    mixture: Parameters, float_format: FloatFormat = DOUBLE, **about: object
 ) -> Whitened:
     """The kernel that is accurate for every mixture."""
-    return Whitened(mixture, numbers, Workspace(), **about)
+    return Whitened(mixture, float_format, Workspace(), **about)
 
 
 def quadratic(
-    mixture: Parameters, origin: np.ndarray, numbers: Numbers = DOUBLE
+    mixture: Parameters, origin: np.ndarray, float_format: FloatFormat = DOUBLE
 ) -> Quadratic:
     """The fast kernel, whether or not it suits the mixture."""
-    return Quadratic(mixture, numbers, Workspace(), origin.astype(numbers.dtype))
+    return Quadratic(
+        mixture, float_format, Workspace(), origin.astype(float_format.dtype)
+    )
 
 
 def log_joint(mixture: Parameters, X: np.ndarray, kernel: Kernel | None = None):

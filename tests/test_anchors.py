@@ -84,7 +84,7 @@ def parallel_cigars(seed):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_parallel_cigars_are_told_apart_by_the_default_start(seed):
+def test_parallel_cigars_are_separated_by_the_default_start(seed):
     X, labels = parallel_cigars(seed)
     for rows in [X / X.std(axis=0), X]:
         found = GaussianMixtureEM(2, random_state=0).fit(rows).predict(rows)

@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "_init": ROWS_AND_MODELS | {"_estep", "_em"},
     "_search": ESTIMATION,
     "_mixture": ROWS_AND_MODELS | {"_estep"},
-    "_plotting": ROWS_AND_MODELS | {"_mixture"},
+    "_plotting": ROWS_AND_MODELS,
     "_persistence": {"_em", "_model", "_utils", "_version"},
     "_sklearn_names": ROWS_AND_MODELS | {"_estep"},
     "_mixture_methods": ROWS_AND_MODELS

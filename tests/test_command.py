@@ -25,7 +25,7 @@ from emgmm._cli.tables import read_table
 from emgmm._model.families import MODELS
 from emgmm.datasets import make_three_components
 
-# Old matplotlib with new dependencies of its own is told of deprecations.
+# Old versions of matplotlib use deprecated functions of their dependencies.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 NAMES = ["alpha", "beta gamma"]
 ONE = ["--components", "2", "--model", "VEV"]
@@ -55,7 +55,7 @@ def data(tmp_path, rows):
 
 @pytest.fixture
 def run(capsys):
-    """A function that runs the command to its end: what it printed, and notes."""
+    """A function that runs the command and returns what it printed."""
 
     def run(*argv):
         assert main(list(map(str, argv))) == 0
@@ -66,7 +66,7 @@ def run(capsys):
 
 @pytest.fixture
 def fails(capsys):
-    """A function that runs the command into an error: the one line of it."""
+    """A function that runs the command into an error and returns its one line."""
 
     def fails(*argv):
         assert main(list(map(str, argv))) == 2
@@ -105,10 +105,10 @@ def words_and_numbers(lines):
     return number.sub("", text).split(), [float(one) for one in number.findall(text)]
 
 
-# What it tells ---------------------------------------------------------------------
+# What it prints --------------------------------------------------------------------
 
 
-def test_one_model_is_told_with_its_numbers(run, data, rows):
+def test_one_model_is_printed_with_its_numbers(run, data, rows):
     gmm = GaussianMixtureEM(2, covariance_type="VEV").fit(rows)
     printed = run(data, "--columns", ",".join(NAMES), *ONE)
     assert printed.err == ""
@@ -142,7 +142,7 @@ def test_columns_of_text_are_left_out_with_a_note(run, data):
     assert "3 columns" in printed.out
 
 
-def test_a_search_chooses_the_best_and_tells_of_the_next(run, data, rows):
+def test_a_search_selects_the_best_and_prints_the_next(run, data, rows):
     printed = run(
         data, "--columns", ",".join(NAMES), "--components", "1-3", "--model", "EEE,full"
     )
@@ -158,13 +158,13 @@ def test_a_search_chooses_the_best_and_tells_of_the_next(run, data, rows):
     ]
     assert len(table[2:7]) == 5
     assert f"{best:.2f}" in table[2].split() and "0.00" in table[2].split()
-    told = [list(map(float, line.split()[2:4])) for line in table[2:7]]
-    assert told == sorted(told)
-    assert all(abs(bic - best - difference) < 0.02 for bic, difference in told)
+    table_values = [list(map(float, line.split()[2:4])) for line in table[2:7]]
+    assert table_values == sorted(table_values)
+    assert all(abs(bic - best - difference) < 0.02 for bic, difference in table_values)
     assert f"{name} with {k} components" in printed.out
 
 
-def test_weights_tell_the_same_as_repeated_rows(run, rows, tmp_path):
+def test_weights_print_the_same_as_repeated_rows(run, rows, tmp_path):
     weights = np.arange(200) % 3
     np.save(tmp_path / "weighted.npy", np.c_[rows, weights])
     np.save(tmp_path / "repeated.npy", np.repeat(rows, weights, axis=0))
@@ -186,7 +186,7 @@ def test_warnings_are_lines(run, tmp_path):
     )
 
 
-def test_every_model_is_told_in_words():
+def test_every_model_is_described_in_words():
     assert set(DESCRIPTIONS) == set(MODELS)
 
 
@@ -321,12 +321,12 @@ def test_a_bar_is_drawn_on_a_terminal_alone_and_wiped_away(data, monkeypatch):
         def isatty(self):
             return True
 
-    for stream, told in [(Terminal(), True), (io.StringIO(), False)]:
+    for stream, drawn in [(Terminal(), True), (io.StringIO(), False)]:
         monkeypatch.setattr("sys.stderr", stream)
         argv = [data, "--components", "1,2", "--model", "EII,VII", "--columns", "alpha"]
         assert main(argv) == 0
-        assert ("] 100%" in stream.getvalue()) is told
-        assert stream.getvalue().endswith("\r" if told else "")
+        assert ("] 100%" in stream.getvalue()) is drawn
+        assert stream.getvalue().endswith("\r" if drawn else "")
 
 
 # The demonstration -----------------------------------------------------------------
@@ -427,7 +427,7 @@ def gaps(request, tmp_path, incomplete):
     return [tmp_path / "gaps.csv", "--weights", "w", *ONE]
 
 
-def test_rows_with_missing_values_are_fitted_and_told_of(
+def test_rows_with_missing_values_are_fitted_and_counted(
     run, gaps, incomplete, tmp_path
 ):
     gmm = GaussianMixtureEM(2, covariance_type="VEV")
@@ -455,7 +455,7 @@ def test_rows_with_missing_values_are_fitted_and_told_of(
     assert picture.stat().st_size > 10_000
 
 
-def test_complete_rows_are_not_told_of_missing_values(run, data):
+def test_nothing_is_said_of_missing_values_if_there_are_none(run, data):
     assert "missing" not in run(data, *ONE).out
 
 
@@ -480,7 +480,7 @@ def test_missing_values_are_filled_in_and_observed_ones_kept(
     assert_allclose(table.X[row, 1], shares[row] @ lines, rtol=1e-10)
 
 
-def test_many_columns_with_missing_values_are_told_of_in_short(run, tmp_path):
+def test_long_lists_of_columns_with_missing_values_are_shortened(run, tmp_path):
     X = make_blobs(0, 200, 12, 1)
     X[np.arange(100), np.arange(100) % 11] = np.nan
     names = [f"a column with a long name {j}" for j in range(12)]
@@ -490,8 +490,8 @@ def test_many_columns_with_missing_values_are_told_of_in_short(run, tmp_path):
     argv = ["--components", "1", "--model", "diag"]
     lines = run(tmp_path / "x.csv", *argv).out.splitlines()[1:]
     assert lines[0] == "missing values: 100 of 2400, in 100 rows"
-    told = " ".join(line.strip() for line in lines[1 : lines.index("")])
-    assert told.count("..") == 8 and told.endswith("and in 3 more columns")
+    listed = " ".join(line.strip() for line in lines[1 : lines.index("")])
+    assert listed.count("..") == 8 and listed.endswith("and in 3 more columns")
     assert all(len(line) <= WIDTH for line in lines)
 
 
@@ -839,11 +839,12 @@ def test_rows_may_come_from_a_pipe_and_labels_go_into_one(
     assert out == (tmp_path / "labels.csv").read_text()
 
 
-def test_an_array_may_come_from_standard_input(rows, run, tmp_path):
+def test_an_array_may_come_from_standard_input(rows, run, tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", rows)
     expected = run(tmp_path / "x.npy", *ONE).out
     with open(tmp_path / "x.npy", "rb") as file:
-        out, _ = program("-", *ONE, stdin=file).communicate(timeout=60)
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        out = run("-", *ONE).out
     assert out.splitlines()[0] == "standard input: 200 rows, 2 columns"
     assert out.splitlines()[1:] == expected.splitlines()[1:]
 

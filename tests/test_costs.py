@@ -31,7 +31,7 @@ QUIET = Progress(0, 1)
 
 
 def wide_rows(n=N, d=D):
-    """Two clusters that many features tell apart, each but a little."""
+    """Two clusters that many features separate, each of them only a little."""
     rng = np.random.default_rng(0)
     y = np.arange(n) % 2
     return rng.standard_normal((n, d)) + 0.5 * y[:, None], y
@@ -96,7 +96,7 @@ def test_models_without_products_have_no_matrix_of_all_features_in_memory(way):
 
 @pytest.mark.parametrize("model", OF_SQUARES)
 @pytest.mark.parametrize("start", ["split", "kmeans"])
-def test_clusters_that_only_many_features_tell_apart_are_found(model, start):
+def test_clusters_that_only_many_features_separate_are_found(model, start):
     X, y = wide_rows()
     gmm = GaussianMixtureEM(2, covariance_type=model, init_params=start).fit(X)
     assert adjusted_rand_score(y, gmm.labels_) == 1

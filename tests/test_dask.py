@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import tracemalloc
 import weakref
 from contextlib import contextmanager
 from functools import partial
@@ -189,11 +190,11 @@ def test_threads_give_the_same_bits(rows):
         assert_array_equal(getattr(gmm, name), getattr(expected, name))
 
 
-# What is told of rows.
+# Predictions.
 
 
 @pytest.mark.parametrize("name", ["predict", "predict_proba", "score_samples"])
-def test_what_is_told_of_rows_is_a_lazy_array(gaps, name):
+def test_predictions_of_rows_are_lazy_arrays(gaps, name):
     gmm = fit(gaps)
     expected = getattr(gmm, name)(gaps)
     loaded = []
@@ -330,9 +331,9 @@ def test_chunks_of_other_columns_than_they_are_said_to_have_are_refused(rows, fr
     with pytest.raises(ValueError, match=match):
         fit(frame).predict(X).compute()
     X = array(rows).map_blocks(narrow, meta=_EMPTY)
-    for told in (fit, lambda X: fit(rows).predict(X).compute()):
+    for call in (fit, lambda X: fit(rows).predict(X).compute()):
         with pytest.raises(ValueError, match="Block 2 .*: 2 features instead of 3"):
-            told(X)
+            call(X)
 
 
 def test_weights_that_do_not_belong_to_the_rows_are_refused(rows, weights):
@@ -398,19 +399,34 @@ def test_a_fit_goes_on_from_where_its_chunks_failed(rows):
 # Graphs, and workers.
 
 
-def test_a_chunk_is_loaded_and_summed_over_in_one_task():
+def test_a_pass_loads_every_chunk_once_and_keeps_few():
+    def make(block_info):
+        made.append(block_info[None]["chunk-location"][0])
+        return np.ones((10_000, D))
+
+    made = []
+    chunks = ((10_000,) * 200, (D,))
+    X = da.map_blocks(make, chunks=chunks, dtype=float, meta=_EMPTY)
+    rows = DaskRows(X)
+    tracemalloc.start()
+    assert rows.visit(lambda chunk: chunk.X.sum()) == 2_000_000 * D
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sorted(made) == list(range(200))
+    assert peak < 2_000_000 * D * 8 / 10
+
+
+def test_the_function_of_a_pass_over_many_chunks_is_sent_once():
     def get(graph, keys, **kwargs):
         lower = getattr(graph, "__dask_graph__", lambda: graph)
-        graphs.append(dict(lower()))
+        sizes.append(len(cloudpickle.dumps(dict(lower()))))
         return dask.get(graph, keys, **kwargs)
 
-    graphs, shared = [], np.zeros(10_000)
-    rows = DaskRows(da.ones((600, D), chunks=(20, D)) + 1.0)  # 30 chunks
+    sizes, shared = [], np.zeros(100_000)
+    rows = DaskRows(da.ones((200, D), chunks=(2, D)))
     with dask.config.set(scheduler=get):
-        total = rows.visit(lambda chunk: chunk.X.sum() + shared[0])
-    assert total == 2 * 600 * D
-    assert len(graphs[0]) == 30 + (4 + 1) + 1  # chunks, sums of eight, the function
-    assert len(cloudpickle.dumps(graphs[0])) < 2 * shared.nbytes
+        assert rows.visit(lambda chunk: chunk.X.sum() + shared[0]) == 200 * D
+    assert sizes[0] < 2 * shared.nbytes
 
 
 @pytest.fixture(scope="module")
@@ -451,7 +467,7 @@ def made(n_chunks, n_rows):
 
 
 def killing(marker, function):
-    """Ends the first process that is told to do this, at once."""
+    """Ends the first process that calls it, at once."""
 
     def kill(chunk, *own):
         try:

@@ -299,7 +299,7 @@ def test_an_array_of_axes_is_drawn_into(plt, iris, fitted):
         draw(fitted, iris, features=[0, 1, 2], ax=axes)
 
 
-def test_new_figures_are_made_only_where_none_is_given(plt, iris, fitted):
+def test_new_figures_are_made_only_without_an_axes(plt, iris, fitted):
     display = draw(fitted, iris, features=[0, 1])
     assert plt.get_fignums() == [display.figure_.number]
     display.plot(plt.figure().subplots())
@@ -496,6 +496,15 @@ def test_searches_and_scikit_learns_mixtures_are_drawn(plt, iris):
         )
 
 
+@pytest.mark.parametrize("later", ["full", "tied", "spherical"])
+def test_the_model_of_the_fit_is_drawn_whatever_the_parameter_is_now(plt, iris, later):
+    X, ax = iris[:, :2], plt.figure().subplots()
+    gmm = GaussianMixtureEM(2, covariance_type="diag").fit(X)
+    before = draw(gmm, X, ax=ax).ellipses_[0, 0]
+    after = draw(gmm.set_params(covariance_type=later), X, ax=ax).ellipses_[0, 0]
+    assert_array_equal(points_of(after[1][0]), points_of(before[1][0]))
+
+
 def test_keywords_reach_their_artists(iris, fitted):
     display = draw(
         fitted,
@@ -627,12 +636,12 @@ def test_another_criterion_marks_its_own_best(plt, search):
 
 
 def test_criteria_that_are_functions_give_their_names(search):
-    def held_out(estimator, X):
+    def cross_validated(estimator, X):
         return 0.0
 
-    search.criterion = held_out
+    search.criterion = cross_validated
     label = CriterionDisplay.from_estimator(search).ax_.get_ylabel()
-    assert label == "held_out (lower is better)"
+    assert label == "cross_validated (lower is better)"
 
 
 def test_a_search_in_which_every_fit_failed_has_no_best():

@@ -76,7 +76,7 @@ def path(fitted, tmp_path):
 
 @pytest.fixture
 def altered(path):
-    """A function that changes arrays, or what is told of them, in a saved file."""
+    """A function that changes arrays, or their description, in a saved file."""
 
     def alter(about=(), **arrays):
         kept = members(path)
@@ -202,7 +202,7 @@ def test_a_loaded_model_goes_on_as_a_warm_start(path):
 # How it is written -----------------------------------------------------------------
 
 
-def test_the_file_has_the_name_given_and_nothing_is_left_beside_it(fitted, tmp_path):
+def test_the_file_has_its_name_and_nothing_is_left_next_to_it(fitted, tmp_path):
     for name in ["model", "model.npz", "model.tar.gz"]:
         assert fitted.save(str(tmp_path / name)) is None
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -435,7 +435,7 @@ def test_a_file_cut_short_or_shuffled_gives_no_other_model(path, fitted):
             assert_same_unless_refused(path, fitted)
 
 
-def test_no_file_and_a_folder_are_told_as_they_are(tmp_path):
+def test_a_missing_file_and_a_folder_raise_the_errors_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         GaussianMixtureEM.load(tmp_path / "none.npz")
     with pytest.raises(OSError):
@@ -602,7 +602,7 @@ def test_covariances_that_are_not_of_the_model_are_refused(altered):
         ({"parameters": {"tol": "small"}}, "tol"),
     ],
 )
-def test_what_is_told_wrongly_is_refused(altered, about, match):
+def test_inconsistent_descriptions_are_refused(altered, about, match):
     assert_refused(altered(about), match)
 
 

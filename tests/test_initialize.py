@@ -137,7 +137,7 @@ def test_separated_clusters_are_found_at_once():
     assert adjusted_rand_score(truth, run(kmeans_from_axes, X, 4)) == 1.0
 
 
-def test_more_components_than_small_integers_hold_are_told_apart():
+def test_more_components_than_small_integers_can_number_are_distinguished():
     X = np.repeat(np.arange(200.0), 3)[:, None]
     for start in (kmeans_from_axes, nearest_to_plus_plus):
         labels = run(start, X, 200)

@@ -54,7 +54,7 @@ def test_masked_values_are_missing(use):
     assert_array_equal(USES[use](MASKED), USES[use](WITH_NAN))
 
 
-def test_masked_values_that_are_given_are_missing():
+def test_values_under_a_mask_are_missing():
     given = MASKED[:, :1]
     mean = FITTED.conditional_mean(given, given=0)
     assert_array_equal(mean, FITTED.conditional_mean(WITH_NAN[:, :1], given=0))

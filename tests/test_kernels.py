@@ -57,7 +57,7 @@ def both(mixture, origin, numbers=DOUBLE):
 
 def statistics_by(kernel, X, weights, rows=None):
     blocks = ArrayBlocks(X, weights)
-    length = rows or kernel.rows
+    length = rows or kernel.block_length
     sums = blocks.sum(lambda X, w: e_step(X, w, kernel), block_length=length)
     return kernel.statistics(sums, blocks)
 
@@ -325,7 +325,7 @@ def test_strong_correlation_counts_as_distance(distance):
     """|z|'|P||z| is large where features nearly coincide, wherever the means are."""
     mixture, X = pairs_apart(4.0, correlation=1 - distance)
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    chosen = choose_kernel(mixture, blocks.center, FLOAT64, Workspace())
+    chosen = choose_kernel(mixture, blocks.summary.center, FLOAT64, Workspace())
     if distance > 1e-3:
         assert isinstance(chosen, Quadratic)
     if distance < 1e-7:
@@ -457,7 +457,7 @@ def test_float32_falls_back_where_its_rounding_would_show():
     ]:
         mixture, _ = pairs_apart(kappa)
         chosen = choose_kernel(mixture, np.zeros(2), FLOAT32, Workspace())
-        assert type(chosen) is kernel and chosen.numbers is numbers
+        assert type(chosen) is kernel and chosen.float_format is numbers
 
 
 # Rows far away ---------------------------------------------------------------------

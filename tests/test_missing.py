@@ -123,7 +123,7 @@ def dense_statistics(mixture, X, sample_weight):
 
 
 def statistics_with(kernel, blocks):
-    sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
+    sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.block_length)
     return kernel.statistics(sums, blocks)
 
 
@@ -252,7 +252,7 @@ def test_rows_beyond_the_reach_of_the_fast_kernel_are_scored_by_the_other():
     assert_allclose(scores[100:200], dense_log_density(mixture, X[100:200]), rtol=1e-9)
 
 
-# What is told of rows ---------------------------------------------------------------
+# Predictions ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -590,11 +590,11 @@ def few_rows_together(seed, n_samples=120, n_features=6):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_slow_collapse_is_told_and_not_selected():
+def test_a_slow_collapse_is_warned_of_and_not_selected():
     X = few_rows_together(seed=0)
     with pytest.warns(
         DegenerateComponentWarning,
-        match="next to no width in some direction, and few rows",
+        match="collapsed onto a few rows in some direction",
     ):
         gmm = GaussianMixtureEM(2, max_iter=400).fit(X)
     assert np.linalg.eigvalsh(gmm.covariances_).min() < 1e-4

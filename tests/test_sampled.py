@@ -155,7 +155,7 @@ def test_entropies_are_off_by_few_of_their_errors(n_samples):
 
 
 def test_the_error_of_what_is_not_drawn_is_within_the_overlap():
-    # The only rows that tell of overlap are seven deviations from either mean.
+    # The only rows that show the overlap are seven deviations from either mean.
     value, error = one_feature([0.5, 0.5], [0.0, 14.0], [1.0, 1.0]).entropy(1000, 0)
     assert 1e-12 < error < 1e-9
 

@@ -126,7 +126,7 @@ def test_other_criteria_select_by_their_own_column(iris, name):
     assert search.best_index_ == np.argmin(search.results_[name])
 
 
-def test_a_callable_criterion_is_given_fitted_estimators(iris):
+def test_a_callable_criterion_receives_fitted_estimators(iris):
     seen = []
 
     def deviance(gmm, X, sample_weight):
@@ -265,7 +265,7 @@ def test_one_feature_has_two_models():
     assert search.best_params_ == {"n_components": 2, "covariance_type": "EII"}
 
 
-def test_equal_models_are_told_apart_by_their_order(iris):
+def test_equal_models_are_selected_by_their_order(iris):
     """With one component four models are the same: the first stands for them."""
     names = ["VVV", "EVV", "EEE"]
     search = GaussianMixtureIC(1, covariance_type=names).fit(iris)
@@ -285,7 +285,7 @@ def test_a_number_of_components_that_cannot_be_fitted_is_no_obstacle(rng):
     assert not np.isnan(results["bic"][~failed]).any()
 
 
-def test_singular_candidates_are_told_and_the_others_go_on(rng):
+def test_singular_candidates_are_warned_of_and_the_others_continue(rng):
     """With a number in reg_covar nothing keeps matrices of five rows regular."""
     X = rng.standard_normal((12, 8))
     search = GaussianMixtureIC(
@@ -307,7 +307,7 @@ def test_degenerate_candidates_are_not_selected(rng):
     assert search.criterion_[degenerate].min() < best
 
 
-def test_where_all_are_degenerate_one_is_selected_and_told():
+def test_if_all_are_degenerate_one_is_selected_with_a_warning():
     X = np.random.default_rng(0).standard_normal((2, 2)).repeat(5, axis=0)
     with pytest.warns(DegenerateComponentWarning, match="No candidate .* is eligible"):
         search = GaussianMixtureIC([2, 3], covariance_type=["VVV"]).fit(X)
@@ -330,7 +330,7 @@ def test_where_all_are_degenerate_one_is_selected_and_told():
         ({"criterion": lambda gmm, X, sample_weight: np.nan}, "criterion"),
     ],
 )
-def test_bad_parameters_are_named_and_leave_the_estimator_as_it_was(
+def test_bad_parameters_are_named_and_leave_the_estimator_unchanged(
     iris, searched_few, params, match
 ):
     search = copy(searched_few)
@@ -342,7 +342,7 @@ def test_bad_parameters_are_named_and_leave_the_estimator_as_it_was(
     assert after == {k: v for k, v in before.items() if k not in params}
 
 
-def test_too_few_iterations_are_told(iris):
+def test_too_few_iterations_are_warned_of(iris):
     with pytest.warns(ConvergenceWarning, match="increase max_iter"):
         GaussianMixtureIC([5], covariance_type="VVV", max_iter=1).fit(iris)
 

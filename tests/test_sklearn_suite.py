@@ -17,7 +17,7 @@ import sklearn.mixture.tests.test_mixture as mixture_tests
 
 from emgmm import GaussianMixtureEM
 
-# Of what is wrong with mixtures that some of these tests fit, ours tells.
+# Some of these tests fit degenerate mixtures, which ours warns of.
 pytestmark = pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")
 
 PRIVATE = "tests private functions of scikit-learn, and never uses the class"

@@ -27,7 +27,7 @@ def cigars(rng, n_samples=600):
 
 
 def unlike_units(rng, n_samples=600):
-    """Clusters that only a feature of little variance tells apart."""
+    """Clusters that only a feature of little variance separates."""
     y = np.arange(n_samples) % 3
     X = 0.5 * rng.standard_normal((n_samples, 2))
     X += np.array([[0, 0], [0, 4], [4, 0]])[y]
@@ -113,7 +113,7 @@ def test_no_random_numbers_are_drawn(name):
         assert_array_equal(other, means[0])
 
 
-def test_the_stream_of_a_generator_is_left_as_it_was():
+def test_the_stream_of_a_generator_is_unchanged():
     X = make_blobs(0, n_samples=200, n_features=3, n_components=3)
     rng = np.random.RandomState(0)
     default(3, random_state=rng).fit(X)
@@ -237,7 +237,7 @@ def test_very_many_rows_start_alike_wherever_they_are(
 
 
 @pytest.mark.parametrize("reg_covar", ["scale", 0.0])
-def test_a_start_from_which_a_component_loses_its_width_is_left_as_it_was(reg_covar):
+def test_a_start_from_which_a_component_collapses_is_unchanged(reg_covar):
     X = np.r_[np.random.default_rng(0).standard_normal((100, 2)), np.full((5, 2), 50.0)]
     blocks = ArrayBlocks(X, np.ones(len(X)))
     start = Parameters(
@@ -249,7 +249,7 @@ def test_a_start_from_which_a_component_loses_its_width_is_left_as_it_was(reg_co
     assert _iterated(problem, start) is start
 
 
-def test_starts_that_are_given_are_taken_as_they_are(few_count_as_very_many):
+def test_starts_of_the_user_are_used_unchanged(few_count_as_very_many):
     X = overlapping()
     means = X[:3]
     gmm = default(3, means_init=means, max_iter=0).fit(X)
@@ -319,7 +319,7 @@ def test_some_components_that_start_equal_come_apart_and_the_others_stay():
     assert adjusted_rand_score(labels, found[:400]) == 1
 
 
-def test_a_start_that_is_published_is_the_one_given():
+def test_a_published_start_is_the_user_s():
     X, _ = two_blobs()
     gmm = GaussianMixtureEM(2, max_iter=0, **ALL_EQUAL["everything"])
     gmm.set_params(covariance_type="diag").fit(X)

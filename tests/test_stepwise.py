@@ -152,7 +152,7 @@ def test_some_epochs_come_near_the_maximum(name, size, iris):
     assert gmm.score(iris) > from_there(gmm, iris).score(iris) - 0.01
 
 
-def test_many_rows_that_come_once_tell_as_much_as_a_fit():
+def test_many_rows_seen_once_are_as_informative_as_a_fit():
     X, _ = make_three_components(n_samples=20_000, random_state=0)
     gmm = epochs(GaussianMixtureEM(3), X, 100, n_epochs=1)
     assert gmm.score(X) > GaussianMixtureEM(3, tol=1e-7).fit(X).score(X) - 1e-3
@@ -389,7 +389,7 @@ def test_what_was_changed_to_no_purpose_is_refused(begun):
 
 
 @pytest.mark.parametrize("gathering", [True, False])
-def test_what_fails_leaves_all_as_it_was(gathering, blobs, monkeypatch):
+def test_failures_leave_everything_unchanged(gathering, blobs, monkeypatch):
     gmm = GaussianMixtureEM(3).partial_fit(blobs[: 100 if gathering else 300])
     before = dict(vars(gmm))
     X = blobs.copy()
@@ -490,7 +490,7 @@ def test_gaps_and_rows_without_any_are_counted_over_batches(blobs):
     assert gmm._running.incomplete and gmm._running.n_complete == 300 + 270 + 50
 
 
-def test_likelihoods_of_gaps_are_told_in_any_unit(blobs):
+def test_likelihoods_of_missing_values_are_right_in_any_unit(blobs):
     X, power = blobs.copy(), -300
     X[::3, 0] = np.nan
     one = GaussianMixtureEM(2).partial_fit(X).partial_fit(X)

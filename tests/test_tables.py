@@ -1,4 +1,4 @@
-"""Tables in files: odd ones are read rightly, and wrong ones are told of by line."""
+"""Tables in files: unusual ones are read correctly, errors name the line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = np.array([[1.5, -2.0, 3e-7], [4.0, 5.25, 6e10], [0.1, 8.0, 9.0]])
 
 @pytest.fixture
 def file(tmp_path):
-    """A function that writes a file, and gives its path."""
+    """A function that writes a file and returns its path."""
 
     def write(content):
         path = tmp_path / "data.csv"
@@ -92,7 +92,7 @@ def test_rows_without_names_may_end_with_text(file):
     assert_array_equal(table.X, [[5.1, 3.5], [4.9, 3]])
 
 
-def test_columns_are_chosen_by_name_in_the_order_given(file):
+def test_columns_are_chosen_by_name_in_any_order(file):
     path = file(text(ROWS, header="a,b,c"))
     table = read_table(path, ["c", "a"], "b")
     assert_array_equal(table.X, ROWS[:, [2, 0]])
@@ -158,13 +158,13 @@ def test_arrays_of_every_kind_of_number(tmp_path, dtype, order):
         (b"\0\0\0\0\0\0\0\0", "is not text"),
     ],
 )
-def test_what_is_wrong_is_told_by_line_and_column(file, content, match):
+def test_errors_name_the_line_and_the_column(file, content, match):
     with pytest.raises(TableError, match=match) as caught:
         read_table(file(content))
     assert len(str(caught.value)) < 400
 
 
-def test_a_field_that_is_wrong_far_down_is_told_by_its_line(file):
+def test_errors_far_down_name_their_line(file):
     lines = ["a,b", *(f"{i},{i}" for i in range(60_000))]
     lines[50_123] = "oops,1"
     with pytest.raises(TableError, match="line 50124, column 'a' has 'oops'"):

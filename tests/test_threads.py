@@ -42,7 +42,7 @@ def blas_threads():
 
 
 needs_blas = pytest.mark.skipif(
-    not blas_threads(), reason="this BLAS does not tell its number of threads"
+    not blas_threads(), reason="this BLAS does not report its number of threads"
 )
 
 
@@ -102,7 +102,7 @@ def test_as_many_threads_run_as_blas_may_use():
 
 
 @needs_blas
-def test_blas_is_held_to_one_thread_and_given_back():
+def test_blas_is_limited_to_one_thread_and_restored():
     with threadpool_limits(3):
         with ThreadPoolExecutor(1) as pool:
             elsewhere = pool.submit(run_all, [blas_threads] * 8).result()
@@ -115,7 +115,7 @@ def test_blas_is_held_to_one_thread_and_given_back():
 
 
 @needs_blas
-def test_an_exception_comes_out_and_leaves_blas_as_it_was():
+def test_an_exception_comes_out_and_restores_blas():
     begun = []
 
     def fail():

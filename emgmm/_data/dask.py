@@ -31,7 +31,9 @@ from .validation import (
 )
 
 FAN_IN = 8  # sums that are added at a time
-FEW = 2  # chunks for each thread, up to which Dask sends tasks where data are
+# Chunks up to which every task carries the function of a pass. More share it, and Dask
+# then sends tasks to the workers that have it: with few, some workers would be idle.
+FEW = 64
 
 
 class Place(NamedTuple):
@@ -49,10 +51,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DaskRows(ChunkedRows):
-    """Rows of a Dask array: a task for each chunk, run by whatever scheduler there is.
+    """Rows of a Dask array, summed over by whatever scheduler there is.
 
-    A task loads its chunk and sums over it, or goes where the chunk is; what tasks
-    share is a node of the graph, and sums are added in the order of the chunks.
+    A task sums over a chunk where it is, and sums are added in the order of the chunks.
     """
 
     X: Any
@@ -61,31 +62,21 @@ class DaskRows(ChunkedRows):
     """Dask array of the same chunks of rows."""
 
     def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
-        import dask
-        from dask.delayed import Delayed
+        from dask import delayed
 
-        loading, chunks = self._loading
-        run = uuid4().hex
-        shared = f"emgmm-pass-{run}"
-        predict_rows: Any = function if self._in_each_task else shared
-        tasks = {
-            (f"emgmm-sum-{run}", i): (
-                partial(_of_chunk, place, [values[i] for values in each]),
-                predict_rows,
-                *chunks[i],
+        add = delayed(_added, pure=False)
+        few = len(self._chunks) <= FEW
+        shared = function if few else delayed(function, traverse=False, pure=False)
+        sums = [
+            delayed(partial(_of_chunk, place, own), pure=False)(shared, *chunk)
+            for place, chunk, *own in zip(
+                self._places, self._chunks, *each, strict=True
             )
-            for i, place in enumerate(self._places)
-        }
-        graph = {**loading, **tasks, shared: function}
-        keys: list[Any] = list(tasks)
-        while len(keys) > 1:
-            name = f"emgmm-add-{len(keys)}-{run}"
-            groups = range(0, len(keys), FAN_IN)
-            sums = {(name, i): (_added, *keys[i : i + FAN_IN]) for i in groups}
-            graph |= sums
-            keys = list(sums)
-        (total,) = dask.compute(Delayed(keys[0], graph), traverse=False)
-        return total
+        ]
+        while len(sums) > 1:
+            begins = range(0, len(sums), FAN_IN)
+            sums = [add(*sums[begin : begin + FAN_IN]) for begin in begins]
+        return sums[0].compute()
 
     def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
         """A Dask array of what is told of each row."""
@@ -103,33 +94,12 @@ class DaskRows(ChunkedRows):
         )
 
     @cached_property
-    def _loading(self) -> tuple[dict[Any, Any], list[tuple[Any, ...]]]:
-        """A graph from which chunks of rows and weights come, and their ends of it."""
-        from dask.array import blockwise
-
-        graph, ends = _loading(self.X)
-        if self.sample_weight is None:
-            return graph, [(end,) for end in ends]
-        weights = self.sample_weight
-        more, ends_of_weights = _loading(weights)
-        if not any(map(_is_task, ends + ends_of_weights)):
-            # Both are somewhere already: weights go to their rows once, not each time.
-            args = (_beside, "i", weights, "i", self.X, "ij")
-            beside = blockwise(*args, align_arrays=False, meta=np.empty(0)).persist()
-            more, ends_of_weights = _loading(beside)
-        return graph | more, list(zip(ends, ends_of_weights, strict=True))
-
-    @cached_property
-    def _in_each_task(self) -> bool:
-        """Whether each task holds the function of a pass, and not a node of the graph.
-
-        Few tasks that depend on a node would all be sent where that is.
-        """
-        from dask.base import get_scheduler
-
-        client: Any = getattr(get_scheduler(), "__self__", None)
-        threads = client.nthreads() if hasattr(client, "nthreads") else {}
-        return len(self.X.chunks[0]) <= FEW * sum(threads.values())
+    def _chunks(self) -> list[tuple[Any, ...]]:
+        """Delayed chunks of the rows, and of the weights if there are any."""
+        arrays = (
+            [self.X] if self.sample_weight is None else [self.X, self.sample_weight]
+        )
+        return list(zip(*(array.to_delayed().flat for array in arrays), strict=True))
 
     @property
     def _places(self) -> list[Place]:
@@ -143,52 +113,6 @@ class DaskRows(ChunkedRows):
         """First rows of the chunks, until one is of unknown size."""
         starts = np.cumsum([0, *self.X.chunks[0][:-1]]).tolist()
         return [None if isnan(start) else int(start) for start in starts]
-
-
-def _loading(array: Any) -> tuple[dict[Any, Any], list[Any]]:
-    """A graph from which the chunks of an array come, and for each chunk its last task,
-    or where there is nothing to be done its key.
-
-    Those tasks become parts of the tasks that visit the chunks, lest chunks travel.
-    Chunks that this process has in memory are handed out here, not in each pass.
-    """
-    from dask.core import flatten, keys_in_tasks
-
-    graph, keys = _optimized(array), list(flatten(array.__dask_keys__()))
-    if all(isinstance(_data(graph.get(key)), np.ndarray) for key in keys):
-        array = array.persist()
-        graph = _optimized(array)
-    # A fused task has a name of its own, to which that of the chunk refers.
-    targets = [getattr(graph.get(key), "target", key) for key in keys]
-    last = {key: graph.pop(key) for key in set(targets) if _is_task(graph.get(key))}
-    for key in keys_in_tasks(set(last), [*graph.values(), *last.values()]):
-        graph[key] = last[key]
-    return graph, [last.get(key, key) for key in targets]
-
-
-def _optimized(array: Any) -> dict[Any, Any]:
-    """The graph of an array, its tasks fused; with what is computed already."""
-    futures = {
-        key: value
-        for key, value in dict(array.dask).items()
-        if type(value).__module__.partition(".")[0] == "distributed"
-    }
-    delayed = array.to_delayed(optimize_graph=True).flat[0]
-    return {**delayed.dask, **futures}
-
-
-def _data(node: Any) -> Any:
-    """What a node of a graph holds, if anything."""
-    return getattr(node, "value", node)
-
-
-def _is_task(node: Any) -> bool:
-    """Whether a node of a graph computes something; in older versions, a tuple."""
-    return isinstance(node, tuple) or callable(getattr(node, "func", None))
-
-
-def _beside(sample_weight: Any, X: Any) -> Any:
-    return sample_weight
 
 
 def _of_chunk(
@@ -317,7 +241,8 @@ def _weights(sample_weight: Any, X: Any) -> Any:
         if any(map(isnan, X.chunks[0])):
             X = X.copy().compute_chunk_sizes()
         weights = check_sample_weight(sample_weight, len(X))
-        return from_array(weights, chunks=X.chunks[:1])
+        # On a cluster they are sent once, not in every pass.
+        return from_array(weights, chunks=X.chunks[:1]).persist()
     convert = getattr(type(sample_weight), "to_dask_array", lambda weights: weights)
     weights = convert(sample_weight)
     if not _is_array(weights) or weights.ndim == 0:

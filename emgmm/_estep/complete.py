@@ -1,10 +1,10 @@
-"""The kernels of the E-step: two readings of a mixture, one fast and one accurate.
+"""Kernels of complete rows: a fast and an accurate one.
 
-``Quadratic`` writes the log-densities as linear functions of the rows' squares and
-products, so that both halves of the E-step are one matrix product each; its rounding
-grows with the distance of the components from the origin, and ``is_accurate`` says
-where it may be used. ``Whitened`` subtracts every mean and whitens what is left; it may
-be used anywhere. ``choose_kernel`` takes the fast one where it is safe.
+``Quadratic`` computes log-densities as linear functions of squares and products of
+features, so that both halves of the E-step are one matrix product each; its rounding
+error grows with the distance of the components from the origin. ``Whitened`` subtracts
+every mean and whitens the deviations; it is accurate anywhere. ``choose_kernel`` takes
+the fast one where it is accurate.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from emgmm._utils.matmul import contract, multiply
 from emgmm._utils.threads import Workspace
 
 from .features import SECOND_ORDER, SecondOrder
-from .kernel import DOUBLE, SINGLE, Kernel, Numbers, Sums
-from .moments import MIN_ROWS, MOST_NUMBERS, Deviations
+from .kernel import DOUBLE, SINGLE, FloatFormat, Kernel, Sums
+from .moments import MIN_BLOCK_LENGTH, MOST_NUMBERS, Deviations
 from .statistics import MAX_CANCELLATION, Statistics
 
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 QUADRATIC_SIZE = 600_000
-MAX_ROWS = 2**15
+MAX_BLOCK_LENGTH = 2**15
 
 
 class Quadratic(Kernel):
@@ -54,17 +54,18 @@ class Quadratic(Kernel):
     def __init__(
         self,
         mixture: Parameters,
-        numbers: Numbers,
+        float_format: FloatFormat,
         workspace: Workspace,
         origin: NDArray,
     ) -> None:
-        super().__init__(mixture, numbers, workspace)
+        super().__init__(mixture, float_format, workspace)
         self.origin = origin
         self.shifts = mixture.means - origin
 
     @property
     def second(self) -> SecondOrder:
-        """Of the storage. Its functions have no names: they stay where they are."""
+        """The features of second order for the storage; lambdas cannot be pickled, so
+        that it is no attribute."""
         return SECOND_ORDER[self.mixture.covariances.moment_kind]
 
     def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
@@ -72,21 +73,21 @@ class Quadratic(Kernel):
 
     @property
     def max_cancellation(self) -> float:
-        return self.numbers.max_rounding / self.numbers.eps
+        return self.float_format.max_rounding / self.float_format.eps
 
     @property
     def is_accurate(self) -> bool:
-        """Whether it is the faster one, and its rounding within the bound."""
+        """Whether it is the faster one, and its rounding error is accepted."""
         n_components, n_features = self.shifts.shape
         if n_features > self.second.most(n_components):
             return False
-        covariances, limit = self.mixture.covariances, self.numbers.max_rounding
-        # Mostly it is enough that kappa <= max_k |P_k| |a_k|^2, which is soon bounded.
+        covariances, limit = self.mixture.covariances, self.float_format.max_rounding
+        # Mostly the bound kappa <= max_k |P_k| |a_k|^2 is enough, which is quick.
         squares = np.vdot(self.shifts, self.shifts) + covariances.variances.sum()
         size = np.vdot(covariances.precisions_cholesky, covariances.precisions_cholesky)
-        if self.numbers.eps * 2 * size * squares < limit:
+        if self.float_format.eps * 2 * size * squares < limit:
             return True
-        return _rounding(covariances, self.shifts, self.numbers) < limit
+        return _rounding(covariances, self.shifts, self.float_format) < limit
 
     @cached_property
     def theta(self) -> NDArray:
@@ -102,21 +103,23 @@ class Quadratic(Kernel):
 
     @property
     def rounded_theta(self) -> NDArray:
-        """In the numbers of the kernel."""
+        """``theta`` in the dtype of the kernel."""
         return self.theta.astype(self.dtype, copy=False)
 
     @property
-    def rows(self) -> int:
+    def block_length(self) -> int:
         n_components, n_coefficients = self.theta.shape
         rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
-        # As many bytes of float32, so that calls take as long.
+        # The same number of bytes in float32, so that calls take as long.
         rows = min(
-            max(rows, MIN_ROWS), MAX_ROWS, max(MOST_NUMBERS // n_coefficients, 1)
+            max(rows, MIN_BLOCK_LENGTH),
+            MAX_BLOCK_LENGTH,
+            max(MOST_NUMBERS // n_coefficients, 1),
         )
         return rows * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
-        # Where one block holds all rows, the last pass may have left them.
+        # With a single block, the last pass may have left them in the workspace.
         kind = self.mixture.covariances.moment_kind
         how = kind, self.dtype, self.origin.tobytes()
         kept = self.workspace.kept("features", X, how)
@@ -147,10 +150,10 @@ class Quadratic(Kernel):
             rows = blocks.summary
             shift = rows.center - self.origin
             products = (rows.scatter + rows.weight * np.outer(shift, shift))[None]
-        # The sums of an empty component are zero about any origin: its mean stays.
+        # The sums of an empty component are zero about any origin: it keeps its mean.
         occupied = moments[:, :1] > 0
         log_likelihood = sums.log_likelihood
-        if self.numbers is SINGLE:  # what rounding theta did to it, to first order
+        if self.float_format is SINGLE:  # undo the effect of rounding theta
             rounded = self.theta - self.rounded_theta
             log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
         return Statistics(
@@ -164,18 +167,20 @@ class Quadratic(Kernel):
         )
 
 
-def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> float:
+def _rounding(
+    covariances: Covariances, offsets: NDArray, float_format: FloatFormat
+) -> float:
     """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k."""
     a = np.abs(offsets) + np.sqrt(covariances.variances)
     precisions = np.abs(covariances.precisions_by_component)
     kappa = np.vecdot(covariances.algebra.apply_factor(a, precisions), a)
-    return numbers.eps * float(kappa.max())
+    return float_format.eps * float(kappa.max())
 
 
 class Whitened(Kernel):
     """log_joint_k = const_k - |(x - mean_k) U_k|^2 / 2, with precision P_k = U_k U_k'.
 
-    Sums are those of ``Deviations``, about the means unless told otherwise.
+    Sums are those of ``Deviations``, by default about the means.
 
     Cost per row and component: d^2 / 2 multiplications with additions for a full
     matrix (somewhat more: the triangle is multiplied in slabs), d for a diagonal one,
@@ -191,13 +196,13 @@ class Whitened(Kernel):
     def __init__(
         self,
         mixture: Parameters,
-        numbers: Numbers,
+        float_format: FloatFormat,
         workspace: Workspace,
         origin: NDArray | None = None,
         base: NDArray | None = None,
     ) -> None:
         """With sums about an origin (K, d), by default the means."""
-        super().__init__(mixture, numbers, workspace)
+        super().__init__(mixture, float_format, workspace)
         kind, means = mixture.covariances.moment_kind, mixture.means
         origin = means if origin is None else origin
         # In float64 the rows minus a mean are as exact as the rows.
@@ -211,20 +216,20 @@ class Whitened(Kernel):
 
     @property
     def is_accurate(self) -> bool:
-        """Whether its rounding is within the bound."""
-        covariances, numbers = self.mixture.covariances, self.numbers
+        """Whether its rounding error is accepted."""
+        covariances, float_format = self.mixture.covariances, self.float_format
         offsets = self.mixture.means - self.deviations.base
-        whitened = _rounding(covariances, np.zeros_like(offsets), numbers)
-        subtracted = numbers.eps * offsets.shape[1]
-        subtracted *= _rounding(covariances, offsets, numbers)
-        return max(whitened, np.sqrt(subtracted)) < numbers.max_rounding
+        whitened = _rounding(covariances, np.zeros_like(offsets), float_format)
+        subtracted = float_format.eps * offsets.shape[1]
+        subtracted *= _rounding(covariances, offsets, float_format)
+        return max(whitened, np.sqrt(subtracted)) < float_format.max_rounding
 
     def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
         return Whitened(self.mixture, DOUBLE, self.workspace, origin)
 
     @property
     def unlimited(self) -> bool:
-        return self.numbers is DOUBLE
+        return self.float_format is DOUBLE
 
     @cached_property
     def factors(self) -> NDArray:
@@ -234,8 +239,8 @@ class Whitened(Kernel):
         return np.ascontiguousarray(factors, dtype=self.dtype)
 
     @property
-    def rows(self) -> int:
-        return self.deviations.rows
+    def block_length(self) -> int:
+        return self.deviations.block_length
 
     def features(self, X: NDArray) -> NDArray:
         return self.deviations.features(X)

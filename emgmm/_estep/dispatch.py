@@ -1,4 +1,4 @@
-"""Which kernel serves: the fast one where it is accurate, else the exact one."""
+"""Choice of a kernel: the fastest one that is accurate for a mixture and its rows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from .missing_rowwise import RowwiseKernel
 Result = TypeVar("Result")
 
 
-def _kernel(
+def kernel_for(
     mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
 ) -> Kernel:
-    """The fastest kernel for such rows that is accurate, where they are near (d,)."""
+    """The fastest accurate kernel for rows, most of which are near a point (d,)."""
     if blocks.summary.incomplete:
         return choose_incomplete(mixture, blocks, near)
     return choose_kernel(mixture, near, dtype, blocks.workspace)
 
 
-def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
-    """Visit the rows with a kernel, or with one that reaches rows however far."""
+def with_fallback(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
+    """Result of a pass with a kernel, or, if rows are too far away for it, with its
+    fallback."""
     try:
         return visit(kernel)
     except FloatingPointError as error:
@@ -54,7 +55,7 @@ def choose_incomplete(
     mixture: Parameters, blocks: RowSource, center: NDArray
 ) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near a center (d,)."""
-    kernels = MISSING[mixture.covariances.moment_kind](mixture, blocks, center)
+    kernels = MISSING_KERNELS[mixture.covariances.moment_kind](mixture, blocks, center)
     return next(kernel for kernel in kernels if kernel.is_accurate)
 
 
@@ -77,7 +78,7 @@ def _of_products(
     yield ExactMissingKernel(mixture, blocks.workspace)
 
 
-MISSING: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
+MISSING_KERNELS: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
     DIAGONAL: _of_squares,
     FULL: _of_products,
     POOLED: _of_products,

@@ -1,4 +1,4 @@
-"""The E-step: rows and a mixture to statistics, or to what is told of each row."""
+"""The E-step: statistics of rows under a mixture, or under starting labels."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.matmul import contract
 
-from .dispatch import _kernel, _within_reach, weighted_sum
+from .dispatch import kernel_for, weighted_sum, with_fallback
 from .kernel import DOUBLE, Kernel, Sums
-from .missing_fast import divided, observed_features
+from .missing_fast import observed_features, split_sums
 from .moments import Deviations
 from .statistics import Statistics
 
 
 def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
-    """What one block of rows adds to the statistics."""
+    """Sums over one block of rows."""
     features = kernel.features(X)
     log_joint = kernel.log_joint(features)
     log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
@@ -33,22 +33,23 @@ def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
 def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
     """Expected statistics of all rows, about an origin near enough to the means.
 
-    Numbers may overflow or underflow, in helping threads too: kernels look at what
-    comes of it.
+    Overflow and underflow are ignored, in helper threads too: kernels check results.
     """
 
     def visit(kernel: Kernel) -> tuple[Statistics, bool]:
-        sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
+        sums = blocks.sum(
+            partial(e_step, kernel=kernel), block_length=kernel.block_length
+        )
         stats = kernel.statistics(sums, blocks)
         return stats, stats.cancels(kernel.max_cancellation)
 
     with np.errstate(all="ignore"):
         rows = blocks.summary
-        kernel = _kernel(mixture, blocks, rows.center, rows.compute_dtype)
-        stats, cancels = _within_reach(visit, kernel)
+        kernel = kernel_for(mixture, blocks, rows.center, rows.compute_dtype)
+        stats, cancels = with_fallback(visit, kernel)
         if not cancels:
             return stats
-        # Rare: a mean jumped by many of the component's own standard deviations.
+        # Rare: a mean moved by many standard deviations of its component.
         return visit(kernel.fallback_kernel(stats.means))[0]
 
 
@@ -57,8 +58,8 @@ def statistics_of_start(
 ) -> Statistics:
     """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K).
 
-    No covariances are known yet: what is missing is taken to be independent of the
-    rest, with mean and variance of what the component has of that feature.
+    Without covariances, missing values are taken to be independent of observed ones,
+    with the component's mean and variance of the observed values of the feature.
     """
     means = _means_of_incomplete if blocks.summary.incomplete else _means_of_complete
     origin, missing = means(blocks, start, n_components)
@@ -69,7 +70,7 @@ def statistics_of_start(
         sums = blocks.sum(partial(_moments_of_members, kind, origin), start)
     else:
         moments = partial(_moments_of_all, deviations)
-        sums = blocks.sum(moments, start, block_length=deviations.rows)
+        sums = blocks.sum(moments, start, block_length=deviations.block_length)
     diagonals = kind.diagonals(kind.second(sums.moments))
     diagonals += missing  # of a view
     return deviations.statistics(sums, blocks.summary.weight)
@@ -78,7 +79,7 @@ def statistics_of_start(
 def _means_of_complete(
     blocks: RowSource, start: NDArray, n_components: int
 ) -> tuple[NDArray, NDArray | float]:
-    """Means (K, d), and expected squares of what is missing: nothing."""
+    """Means (K, d), and sums of squares of missing values about them: zero."""
     features = partial(_centered, center=blocks.summary.center)
     sums = _sums_of_features(blocks, start, n_components, features)
     counts, first = sums[:, :1], sums[:, 1:]
@@ -88,13 +89,13 @@ def _means_of_complete(
 def _means_of_incomplete(
     blocks: RowSource, start: NDArray, n_components: int
 ) -> tuple[NDArray, NDArray | float]:
-    """Means (K, d) of what is there, and expected squares about them (K, d), added up,
-    of what is missing."""
+    """Means (K, d) of observed values, and expected sums of squares of missing values
+    about them (K, d)."""
     features = partial(
         observed_features, origin=blocks.summary.center, workspace=blocks.workspace
     )
     sums = _sums_of_features(blocks, start, n_components, features)
-    counts, present, first, second = divided(sums)
+    counts, present, first, second = split_sums(sums)
     seen, number = present > 0, np.where(present > 0, present, 1.0)
     shifts = np.where(seen, first / number, 0.0)
     variances = np.where(seen, second / number - shifts**2, blocks.summary.variances)
@@ -127,7 +128,7 @@ def _centered(X: NDArray, center: NDArray) -> NDArray:
 def _moments_of_all(
     deviations: Deviations, X: NDArray, sample_weight: NDArray, start: NDArray
 ) -> Sums:
-    """What one block of complete rows and their responsibilities add."""
+    """Sums over one block of complete rows with responsibilities."""
     weighted = _weighted(start, len(deviations.origin), sample_weight)
     return Sums(0.0, deviations.moments(deviations.features(X), weighted))
 
@@ -139,8 +140,8 @@ def _moments_of_members(
     sample_weight: NDArray,
     start: NDArray,
 ) -> Sums:
-    """What one block adds, from the rows that have a weight in a component; values
-    that are missing are taken to be at the origin."""
+    """Sums over one block, taken over the rows with weight in each component; missing
+    values count as the origin."""
     moments = []
     for mean, weights in zip(
         origin, _weighted(start, len(origin), sample_weight), strict=True

@@ -31,15 +31,16 @@ class SecondOrder(NamedTuple):
     coefficients: Callable[[NDArray], NDArray | float]
     """Precisions to the coefficients of -0.5 z'Pz, shape (..., size) or ()."""
     products: Callable[[NDArray, int], NDArray | None]
-    """Their sums (..., size) to products of the kind; None: the scatter of all rows."""
+    """Their sums (..., size) to products of the kind, or None if these are the scatter
+    of all rows."""
     most: Callable[[int], float]
-    """Numbers of components to the number of features up to which they are fast."""
+    """Number of components to the number of features up to which this is fast."""
     of_rows_alone: bool = True
-    """Whether they are the same for every mixture, given the origin."""
+    """Whether they depend on the rows and the origin, but not on the mixture."""
 
 
 def _fill_products(features: NDArray, kernel: Kernel) -> None:
-    """z_i z_j with j = i + s modulo d, for every shift s: few and long products."""
+    """Write z_i z_j with j = i + s modulo d, for every shift s: few, long products."""
     d, n = kernel.mixture.means.shape[1], features.shape[1]
     whole, out = (d - 1) // 2, features[1 + d :]
     # The first rows again behind the last, until the squares are written over them.
@@ -56,13 +57,13 @@ def _fill_products(features: NDArray, kernel: Kernel) -> None:
 
 
 def _fill_squares(features: NDArray, kernel: Kernel) -> None:
-    """z_j^2."""
+    """Write z_j^2."""
     d = kernel.mixture.means.shape[1]
     np.multiply(features[1 : 1 + d], features[1 : 1 + d], out=features[1 + d :])
 
 
 def _fill_distance(features: NDArray, kernel: Kernel) -> None:
-    """z'Pz, from rows whitened once: it is the same for every component."""
+    """Write z'Pz from rows whitened once: it is the same for all components."""
     z = features[1 : 1 + kernel.mixture.means.shape[1]]
     whitened = kernel.workspace.array("whitened", z.shape, z.dtype)
     factor = kernel.mixture.covariances.precisions_cholesky.T
@@ -71,18 +72,19 @@ def _fill_distance(features: NDArray, kernel: Kernel) -> None:
 
 
 class Pairs(NamedTuple):
-    """The z_i z_j in the order of the features, and the entries of a flat matrix."""
+    """Order of the features z_i z_j, beside that of the entries of a flat matrix."""
 
     entry: NDArray
-    """The entry of each product."""
+    """The entry of the matrix for each product."""
     product: NDArray
-    """The product of each entry."""
+    """The product for each entry of the matrix."""
     share: NDArray
-    """What -z'Pz / 2 has of each product times P_ij: one half only of a square."""
+    """Factors of P_ij z_i z_j in -z'Pz / 2: -1/2 for squares, else -1."""
 
 
 @lru_cache(maxsize=8)
 def _pairs(n_features: int) -> Pairs:
+    """The order of the products of so many features."""
     numbers = np.arange(n_features * (n_features + 1) // 2)
     shift, i = np.divmod(numbers, n_features)
     j = (i + shift) % n_features
@@ -93,18 +95,20 @@ def _pairs(n_features: int) -> Pairs:
 
 
 def _product_coefficients(precisions: NDArray) -> NDArray:
+    """Coefficients of the products in -z'Pz / 2, from precisions (..., d, d)."""
     pairs = _pairs(precisions.shape[-1])
     flat = precisions.reshape(*precisions.shape[:-2], -1)
     return flat.take(pairs.entry, axis=-1) * pairs.share
 
 
 def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
+    """Symmetric matrices (..., d, d) from sums of the products."""
     flat = sums.take(_pairs(n_features).product, axis=-1)
     return flat.reshape(*sums.shape[:-1], n_features, n_features)
 
 
 def _most_of_products(n_components: int) -> float:
-    """The most features of which all products pay."""
+    """Number of features up to which forming all products is fast."""
     shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
     return min(shared, MOST_FEATURES)
 

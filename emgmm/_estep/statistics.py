@@ -51,7 +51,7 @@ class Statistics:
         )
 
     def __mul__(self, factor: float) -> Statistics:
-        """Of rows with so many times the weight."""
+        """Statistics of the same rows with weights times a factor."""
         return replace(
             self,
             counts=self.counts * factor,
@@ -83,12 +83,12 @@ class Statistics:
         return self.kind.diagonals(self.scatter)
 
     @property
-    def sizes(self) -> NDArray:
+    def scatter_counts(self) -> NDArray:
         """Counts (K,) behind the scatter, or their sum (1,) if it is pooled."""
         return self.kind.pool(self.counts)
 
     def with_diagonals(self, squares: NDArray) -> NDArray:
-        """Scatter with squares (K, d), or (K, 1) for all features, on its diagonals."""
+        """Scatter plus squares (K, d), or (K, 1) for all features, on its diagonals."""
         return self.kind.plus_diagonals(self.scatter, squares)
 
     def about(self, origin: NDArray) -> Statistics:
@@ -102,11 +102,12 @@ class Statistics:
         )
 
     def cancels(self, limit: float = MAX_CANCELLATION) -> bool:
-        """True where squares about the origin exceed those about the means by more.
+        """Whether squares about the origin exceed those about the means by more than
+        ``limit`` times.
 
-        Rounding is proportional to squares about the origin, in every direction; what
-        it should be proportional to are squares about the mean. A shift within the
-        rounding of the mean itself cannot be improved on.
+        Rounding errors are proportional to squares about the origin, and should be to
+        squares about the mean. A shift within the rounding of the mean itself cannot be
+        reduced.
         """
         far = self.kind.diagonals(self.products) > (1 + limit) * self.squares
         if not far.any():

@@ -58,6 +58,7 @@ class StartOptions:
             mixture = self.mixture.in_units(problem.units)
 
             def begin(progress: Progress) -> Parameters:
+                """The mixture that is known."""
                 return mixture
 
             yield _separated(problem, begin)

@@ -25,7 +25,7 @@ class Conditioned(NamedTuple):
     """Precisions of what is observed, or what whitens it, (K, S, d, d)."""
     slopes: NDArray
     """Of the regressions of what is missing on what is observed, (K, S, d, d)."""
-    left: NDArray
+    covariances: NDArray
     """Conditional covariances of what is missing, (K, S, d, d)."""
     log_det: NDArray
     """Log-determinants of the precisions of what is observed, (K, S)."""
@@ -59,7 +59,7 @@ def from_factors(factors: NDArray, missing: NDArray) -> Conditioned:
     return Conditioned(
         marginal=whiteners / columns,
         slopes=slopes[:, ways, i, j] * (rows / columns),
-        left=gram(own.mT)[:, ways, i, j] * rows * columns,
+        covariances=gram(own.mT)[:, ways, i, j] * rows * columns,
         log_det=-2 * (log_det + log_units),
     )
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _get_feature_names
 
-from emgmm._data.validation import check_sample_weight
-from emgmm._mixture import check_X
+from emgmm._data.validation import check_sample_weight, check_X
 from emgmm._model.families import FAMILIES
 from emgmm._utils.features import Features, check_features
 
@@ -456,8 +455,10 @@ class MixtureDisplay:
 
 def _dense_covariances(mixture: Any) -> NDArray:
     """Covariance matrices (K, d, d), from the layout of any model."""
-    family = getattr(mixture, "_family", None) or FAMILIES[mixture.covariance_type]
-    values = np.asarray(mixture.covariances_)
+    own = getattr(mixture, "mixture_", None)
+    if own is not None:  # ours, of whatever model it was when it was fitted
+        return own.covariances
+    family, values = FAMILIES[mixture.covariance_type], np.asarray(mixture.covariances_)
     shape = np.shape(mixture.means_)
     return family.storage(values, values, *shape).dense()  # factors are not used
 
