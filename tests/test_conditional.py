@@ -62,10 +62,10 @@ def with_holes(n_samples, seed=1, share=0.5):
     return X
 
 
-@pytest.mark.parametrize(("few", "part"), [(0, 9), (_conditional.FEW, 2**18)])
+@pytest.mark.parametrize(("few", "part"), [(0, 9), (_conditional.FEW_NUMBERS, 2**18)])
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
 def test_what_is_missing_becomes_its_conditional_mean(name, few, part, monkeypatch):
-    monkeypatch.setattr("emgmm._estep.conditional.FEW", few)
+    monkeypatch.setattr("emgmm._estep.conditional.FEW_NUMBERS", few)
     monkeypatch.setattr("emgmm._estep.conditional.PART_SIZE", part)
     mixture, X = mixture_of(name), with_holes(40)
     filled, missing = imputed(X, mixture), np.isnan(X)
