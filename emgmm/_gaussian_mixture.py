@@ -1,4 +1,4 @@
-"""GaussianMixtureEM: the estimator that users meet."""
+"""GaussianMixtureEM: its parameters, its fit, and what a fit publishes."""
 
 from __future__ import annotations
 
@@ -281,13 +281,14 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     ) -> Self:
         """Make a mixture from known parameters, without data.
 
-        The result predicts, scores and samples like a fitted estimator; what only a
-        fit can tell (`labels_`, `lower_bound_`, `converged_`, `n_iter_`) it lacks.
+        The result predicts, scores and samples like a fitted estimator, but has no
+        attributes that describe a fit (`labels_`, `lower_bound_`, `converged_`,
+        `n_iter_`).
 
         Parameters
         ----------
         weights : array-like of shape (n_components,)
-            Weights of the components, with a sum of one.
+            Weights of the components, which sum to one.
         means : array-like of shape (n_components, n_features)
             Means of the components.
         covariances : array-like
@@ -336,43 +337,39 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows. float32 and float64 arrays, memory-mapped ones too, are not
-            altered, and not copied as a whole unless they hold NaN; float32 rows give
-            float32 parameters, from sums in float64. NaN is a value that is missing at
-            random: each row counts by what it has. Or an iterable of blocks of rows, or
-            of pairs (block, weights), that gives the same rows whenever it is iterated
-            over; or a callable that returns an iterator of them; or a Dask array or
-            dataframe (see Notes).
+            The rows; NaN is a value missing at random. Arrays are not altered, and not
+            copied unless they have NaN; float32 rows give float32 parameters. Rows that
+            are not in memory: an iterable of blocks of rows, or of pairs (block,
+            weights), that yields the same rows in every pass; a function that returns
+            an iterator of them; or a Dask array or dataframe.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a weight of 2 means that the row occurs twice. None
-            beside blocks: these bring their own.
+            Weight of each row; a weight of 2 means that the row occurs twice. Must be
+            None if `X` is an iterable of blocks.
 
         Returns
         -------
         GaussianMixtureEM
-            The estimator itself. If the fit fails, it is as it was.
+            The estimator itself. If the fit fails, it is left as it was.
 
         Raises
         ------
         ValueError
-            If the data or an argument are not valid, a feature has no value at all in
-            rows of positive weight, or if a covariance becomes singular in every start
-            because `reg_covar` is a number, and too small. If `X` can be iterated over
-            only once, or gives another number of rows in a later pass; if a file that
-            is mapped has been truncated. What an iterable raises is raised, with a note
-            that says where.
+            If the data or a parameter are invalid, if a feature has no value at all in
+            rows of positive weight, or if `reg_covar` is a number that is too small, so
+            that a covariance becomes singular in every start. Also if `X` can be
+            iterated over only once or yields another number of rows in a later pass.
+            Errors of an iterable itself are raised with a note that names the block.
 
         Warns
         -----
         ConvergenceWarning
-            If the kept fit did not stop by `tol` within `max_iter` iterations.
+            If the best fit did not stop by `tol` within `max_iter` iterations.
         DegenerateComponentWarning
-            Once, with what to do, if components have collapsed onto few rows, hold
-            fewer effective rows than their covariances need (at most `n_features` + 1,
-            and no more than a search asks for), or hold none; or if X as a whole has no
-            width in some direction, and matrices are fitted.
+            If components have collapsed onto a few rows, have fewer rows than their
+            covariances need, or have none; or if covariance matrices are fitted and `X`
+            has no variance in some direction. The warning says what to do.
 
         Examples
         --------
@@ -388,9 +385,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a fitted mixture from a file that `save` has written.
 
-        No code in the file is run, whatever it holds, and everything in it is
-        checked. What the loaded estimator predicts is bit for bit what the saved one
-        predicts, on the same machine.
+        Everything in the file is checked, and no code in it is run. On the same
+        machine, the loaded estimator predicts bit for bit what the saved one does.
 
         Parameters
         ----------
@@ -405,8 +401,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Raises
         ------
         ValueError
-            If the file is damaged, holds something else, or was written by a newer
-            version in a way that this one does not know.
+            If the file is damaged or is not a saved mixture, or if a newer version of
+            emgmm wrote it in a format that this one does not know.
         OSError
             If the file cannot be read; FileNotFoundError if there is none.
 
@@ -429,16 +425,15 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: RowsLike, y: Any, sample_weight: ArrayLike | None) -> Self:
-        """Validate, run EM from every start, publish the best."""
+        """The estimator, with the best of the fits from all starts published."""
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", self.n_init)
         with restore_on_error(self, but="_reached"):
             rows = check_blocks(self, X, sample_weight, reset=True)
             check_enough_rows(rows, self.n_components)
-            # Held once for a fit is cheaper; but a user's own start has all threads.
-            own_start = callable(self.init_params)
-            with nullcontext() if own_start else BLAS.held():
+            # To limit BLAS once for a fit is cheaper; a user's function is not limited.
+            with nullcontext() if callable(self.init_params) else BLAS.held():
                 found = self._fit_rows(rows, tasks)
             tasks.end(dict)
         warn_of_defects(found, not isinstance(self.reg_covar, str))
@@ -452,7 +447,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         return self
 
     def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
-        """Run EM from every start and publish the best; what is degenerate in it."""
+        """What is degenerate in the best fit of all starts, which is published."""
         with BLAS.held():
             problem, starts = self._problem_and_starts(rows)
 
@@ -481,7 +476,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _problem_and_starts(
         self, rows: RowSource
     ) -> tuple[EMProblem, Iterable[Callable[[Progress], Parameters | EMState]]]:
-        """What is fitted, and where from: where the last fit ended, or the starts."""
+        """The problem, and its starts or the state in which the last fit ended."""
         problem = self._problem(rows)
         checkpoint = getattr(self, "_checkpoint", None)
         if self.warm_start and checkpoint and not hasattr(self, "_reached"):
@@ -494,7 +489,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _kept_if_it_fails(
         self, problem: EMProblem, progress: Progress
     ) -> Iterator[None]:
-        """Keep where EM has come to, for `warm_start`, if the block raises."""
+        """A context that keeps the mixture EM has reached, if the block raises."""
         try:
             yield
         except BaseException:
@@ -506,12 +501,12 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             raise
 
     def _problem(self, rows: RowSource) -> EMProblem:
-        """What is to be fitted to rows, and how."""
+        """The problem of fitting the mixture to rows."""
         family = FAMILIES[self.covariance_type]
         return self._problem_in_units(*rows.in_units(family.scale_equivariant))
 
     def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
-        """The same for rows that are already divided by such units (d,)."""
+        """The problem for rows that have been divided by the units (d,)."""
         mstep = self._mstep(ScaleRegularization.to(rows), units)
         options = EMOptions(
             self.tol, self.max_iter, self.acceleration is not None, self.warm_start
@@ -520,7 +515,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         return EMProblem(rows, units, mstep, options, start_options.order_is_fixed)
 
     def _mstep(self, scale: ScaleRegularization, units: NDArray) -> MStep:
-        """The M-step of the model, for rows in such units (d,)."""
+        """The M-step of the model, for rows divided by the units (d,)."""
         family = FAMILIES[self.covariance_type]
         if isinstance(self.reg_covar, str):
             return MStep.of(family, scale, scale)
@@ -528,7 +523,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         return MStep.of(family, ridge, scale)
 
     def _starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
-        """What makes the mixtures that EM starts from, one after the other."""
+        """Functions that make the mixtures EM starts from, one for each start."""
         options = self._start_options(problem.family, rows.summary.n_features)
         return options.starts(problem, rows)
 
@@ -551,7 +546,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
     ) -> Parameters | None:
-        """The mixture of the last fit, if `warm_start` asks for it and it fits."""
+        """The mixture that `warm_start` continues from, or None."""
         if not self.warm_start:
             return None
         shape = (self.n_components, n_features)

@@ -1,4 +1,4 @@
-"""What every fitted mixture can do; both estimators inherit it."""
+"""The methods of a fitted mixture, which both estimators inherit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .typing import RowsLike
 
 
 class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimator):
-    """Methods of an estimator that fits a mixture, or several and selects one."""
+    """Base class of estimators that fit a mixture, or select one of several."""
 
     labels_: NDArray
 
@@ -82,21 +82,21 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. Each row is assigned by what
-            it has.
+            The rows, as in `fit`; NaN is a missing value. A row is assigned by the
+            values that it has.
 
         Returns
         -------
         ndarray of shape (n_samples,), or iterator of such
-            Components, from 0 to n_components - 1. For blocks, one array for each;
-            for a Dask array, another.
+            Components, from 0 to n_components - 1. For blocks of rows, one array for
+            each; for a Dask array, a Dask array.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
+            If `X` is invalid, or has another number of features than in `fit`.
 
         Examples
         --------
@@ -110,26 +110,26 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         return for_rows(self, X, predictor)
 
     def predict_proba(self, X: RowsLike) -> NDArray:
-        """Responsibilities: probabilities of the components, given each row.
+        """Probability of each component for each row (responsibilities).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. A row with nothing has the
-            weights of the components as its probabilities.
+            The rows, as in `fit`; NaN is a missing value. A row without any value has
+            the weights of the components as its probabilities.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components), or iterator of such
-            Probabilities, with a sum of one in each row. For blocks, one array
-            for each; for a Dask array, another.
+            Probabilities, which sum to one in each row. For blocks of rows, one array
+            for each; for a Dask array, a Dask array.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
+            If `X` is invalid, or has another number of features than in `fit`.
 
         Examples
         --------
@@ -151,21 +151,21 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. The density is that of what a
-            row has, and its logarithm 0 for a row with nothing.
+            The rows, as in `fit`; NaN is a missing value. The density is that of the
+            values that a row has; without any, its logarithm is 0.
 
         Returns
         -------
         ndarray of shape (n_samples,), or iterator of such
-            Logarithms of the mixture's density, in nats. For blocks, one array
-            for each; for a Dask array, another.
+            Logarithms of the mixture's density, in nats. For blocks of rows, one array
+            for each; for a Dask array, a Dask array.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` is not valid, or has another number of features than in `fit`.
+            If `X` is invalid, or has another number of features than in `fit`.
 
         Examples
         --------
@@ -201,8 +201,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
+            If `X` or `sample_weight` is invalid, or `X` has another number of features
+            than in `fit`.
 
         Examples
         --------
@@ -220,10 +220,10 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. Rows count in full, whatever
-            they lack.
+            The rows, as in `fit`; NaN is a missing value. Incomplete rows count in full
+            in the number of rows.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; their sum stands for the number of rows.
+            Weight of each row; their sum is taken as the number of rows.
 
         Returns
         -------
@@ -235,8 +235,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
+            If `X` or `sample_weight` is invalid, or `X` has another number of features
+            than in `fit`.
 
         Examples
         --------
@@ -269,8 +269,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
+            If `X` or `sample_weight` is invalid, or `X` has another number of features
+            than in `fit`.
 
         Examples
         --------
@@ -286,29 +286,29 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
     def icl(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated complete-data likelihood criterion; lower is better.
 
-        BIC with a penalty for rows that belong to no component clearly:
+        BIC plus a penalty for rows that do not clearly belong to one component:
         BIC - 2 sum_i log max_k r_ik, with responsibilities r [1]_.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or iterable of such
-            The rows, as in `fit`; NaN is a missing value. Rows count in full, whatever
-            they lack.
+            The rows, as in `fit`; NaN is a missing value. Incomplete rows count in full
+            in the number of rows.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice.
 
         Returns
         -------
         float
-            The criterion: minus what R's mclust calls ICL.
+            The criterion. R's mclust calls minus this number ICL.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` or `sample_weight` is not valid, or `X` has another number of
-            features than in `fit`.
+            If `X` or `sample_weight` is invalid, or `X` has another number of features
+            than in `fit`.
 
         References
         ----------
@@ -340,9 +340,9 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         n_samples : int, default=1
             Number of rows, at least 1.
         random_state : int, RandomState instance or None, default=None
-            Seed of this draw. None goes on with the stream that the estimator's own
-            `random_state` began: calls differ from one another, and a script with
-            an int repeats itself as a whole.
+            Seed of this draw. None continues the random numbers that the estimator's
+            `random_state` seeds: calls differ from one another, but with an int a
+            script that is run again draws the same rows.
 
         Returns
         -------
@@ -356,7 +356,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `n_samples` is not a whole number of 1 or more, or `covariances_` have
+            If `n_samples` is not an integer of 1 or more, or if `covariances_` have
             been assigned that are not positive definite.
 
         Examples
@@ -374,7 +374,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
 
     @property
     def mixture_(self) -> Mixture:
-        """The fitted mixture as a distribution, a `Mixture`; see there."""
+        """The fitted mixture as a distribution, a `Mixture`."""
         names = getattr(self, "feature_names_in_", None)
         return make_mixture(self._published().agreed, names)
 
@@ -385,35 +385,35 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         draw: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> NDArray:
-        """Replace what is missing by what the rest of its row tells of it.
+        """Fill in missing values, from the other values of their row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows, with NaN where a value is missing. A row may lack every value.
+            The rows, with NaN where a value is missing. All values of a row may be.
         draw : bool, default=False
-            False: conditional means under the whole mixture, the best guess of each
-            value (in mean square). True: draws from the conditional distribution,
-            which vary as the values do; several sets of them, analysed one by one,
-            are multiple imputation [1]_. How uncertain the parameters are is not in
-            them: for that, impute by fits to bootstrap samples of the rows.
+            False: conditional means, which minimise the mean squared error. True:
+            random draws from the conditional distribution, which vary as the values
+            do; use several sets of them for multiple imputation [1]_. They do not
+            include the uncertainty of the parameters: for that, impute with fits to
+            bootstrap samples of the rows.
         random_state : int, RandomState instance or None, default=None
-            Seed of the draws; only with `draw=True`. None goes on with the
-            estimator's own stream, as in `sample`: calls differ from one another.
+            Seed of the draws, if `draw=True`. None continues the estimator's random
+            numbers, as in `sample`: calls differ from one another.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            The rows in their own type of numbers, float64 or float32. What is there
-            stays as it is, bit for bit.
+            The rows, as float32 if `X` is, otherwise as float64. Values that are not
+            missing are returned unchanged.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If `X` is not valid, or has another number of features than in `fit`; if
-            there is a `random_state` without `draw`.
+            If `X` is invalid or has another number of features than in `fit`, or if
+            `random_state` is passed without `draw=True`.
 
         References
         ----------
@@ -433,8 +433,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         mixture = self._published().agreed
         if random_state is not None and not draw:
             raise ValueError(
-                f"random_state={random_state!r}, but means draw no random numbers: "
-                "pass draw=True for draws, or leave out random_state."
+                f"random_state={random_state!r} has no effect with draw=False, which "
+                "imputes conditional means: pass draw=True, or leave out random_state."
             )
         refuse_blocks(X, "impute")
         check_map(X)
@@ -455,19 +455,19 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         return_std: bool = False,
         return_cov: bool = False,
     ) -> NDArray | tuple[NDArray, ...]:
-        """Predict features from others: their means where those have known values.
+        """Predict some features from others: Gaussian mixture regression.
 
-        This is regression by a mixture: of each component on a line, and these
-        averaged by how probable each component makes the values given [1]_.
-        `mixture_.conditional` tells the whole distribution, for one row.
+        The conditional mean is the average of the components' linear regressions,
+        weighted by the probabilities of the components for the known values [1]_. For
+        the whole conditional distribution of one row, use `mixture_.conditional`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_given)
-            Values of the features given, in their order. Where one is NaN, the row's
-            others are what is given.
+            Values of the features in `given`, in that order. Where a value is NaN, the
+            prediction uses the other values of the row.
         given : int, str, or list of int or str
-            Which features the columns are, by index or by name.
+            The features that the columns of `X` are, by index or by name.
         return_std : bool, default=False
             Whether to return standard deviations too.
         return_cov : bool, default=False
@@ -476,21 +476,21 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         Returns
         -------
         mean : ndarray of shape (n_samples, n_features - n_given)
-            Means of the other features, in the order of `fit`.
+            Conditional means of the other features, in the order of `fit`.
         std : ndarray of shape (n_samples, n_features - n_given)
-            Their standard deviations: within components, and between them.
+            Their conditional standard deviations.
         cov : ndarray of shape (n_samples, n_features - n_given, n_features - n_given)
-            Their covariances.
+            Their conditional covariances.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         RuntimeError
-            If both standard deviations and covariances are asked for.
+            If both `return_std` and `return_cov` are true.
         ValueError
-            If a feature is unknown, or given twice, if none or all are, or if `X` is
-            not valid or has not one column for each.
+            If `given` has an unknown feature, a feature twice, none or all of them, or
+            if `X` is invalid or does not have one column for each.
 
         References
         ----------
@@ -512,8 +512,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         """
         if return_std and return_cov:
             raise RuntimeError(
-                "At most one of return_std or return_cov can be requested: the "
-                "diagonals of covariances are squares of standard deviations."
+                "At most one of return_std or return_cov can be requested: use "
+                "return_cov alone, whose diagonals are squared standard deviations."
             )
         refuse_blocks(X, "conditional_mean")
         mixture = self._published().agreed
@@ -529,20 +529,19 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted mixture to a file, for `load`.
 
-        The file is a plain .npz archive, as `numpy.savez` writes it: arrays, and a text
-        in JSON with the rest. It takes its place only when it is whole.
+        The file is an .npz archive, as `numpy.savez` writes it, with arrays and a text
+        in JSON. It replaces an earlier file only when it is complete.
 
-        It holds the parameters, the course of the fit, what `partial_fit` goes on from,
-        the names of the features and the constructor's parameters. It does not hold
-        `lower_bounds_of_starts_` or `labels_` (`predict` gives them again from the
-        rows), nor how far `sample` has come or a fit that was interrupted, nor a
-        callable `init_params` or `step` and a RandomState instance: the loaded
-        estimator has the defaults of these.
+        It contains the parameters, the history of the fit, the state of `partial_fit`,
+        the names of the features and the constructor's parameters. It does not contain
+        `labels_` (call `predict`), `lower_bounds_of_starts_`, the state of `sample`, or
+        a fit that was interrupted. Functions (`init_params`, `step`) and RandomState
+        instances are not saved either: the loaded estimator has the defaults instead.
 
         Parameters
         ----------
         path : str or path-like
-            Where to write; a file that is there is replaced, and its mode is kept. No
+            Where to write. An existing file is replaced, and keeps its permissions. No
             suffix is added.
 
         Raises
@@ -550,8 +549,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the constructor's parameters have become invalid since the fit, or
-            attributes have been assigned that `load` would refuse.
+            If a parameter has become invalid since the fit, or if attributes have been
+            assigned that `load` would reject.
         OSError
             If the file cannot be written.
 
@@ -571,21 +570,21 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         write_model(path, published, vars(fitted), fitted.get_params(deep=False))
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn is told of the estimator: rows may have missing values."""
+        """scikit-learn's tags of the estimator, which accepts missing values."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
 
     def _fit(self, X: Any, y: Any, sample_weight: ArrayLike | None) -> Self:
-        """The estimator itself, fitted; warnings point three calls up from here."""
+        """The estimator, fitted; its warnings point at who calls the public method."""
         raise NotImplementedError
 
     def _fitted(self) -> Any:
-        """The estimator that has the mixture in attributes, if there is one."""
+        """The estimator whose attributes are the mixture; NotFittedError if none is."""
         raise NotImplementedError
 
     def _published(self) -> Published:
-        """What is published of the mixture, or has been assigned by the user."""
+        """The mixture as published by a fit, or as assigned by the user."""
         fitted = self._fitted()
         models = (getattr(fitted, "_fitted_type", None), fitted.covariance_type)
         published = Published.of(fitted, [model for model in models if model])
@@ -594,7 +593,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         return published
 
     def _mixture(self) -> Parameters:
-        """The fitted mixture, in float64, from the published parameters."""
+        """The mixture that the published parameters make, in float64."""
         return self._published().parameters
 
     def _mean_and_weight(
@@ -643,5 +642,5 @@ def mean_of_rows(
 
 
 def _bayesian_criterion(mean: float, weight: float, n_parameters: int) -> float:
-    """-2 sum + (free parameters) log(weight), of a mean score of a row."""
+    """BIC from the mean score of a row: -2 sum + (free parameters) log(weight)."""
     return -2 * mean * weight + n_parameters * float(np.log(weight))

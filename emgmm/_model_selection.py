@@ -1,4 +1,4 @@
-"""GaussianMixtureIC: which covariance model, and how many components."""
+"""GaussianMixtureIC: selects the covariance model and the number of components."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
 
 
 def _of_best(name: str) -> property:
-    """A read-only attribute of a search: that of the mixture selected."""
+    """A read-only attribute of a search: that of its `best_estimator_`."""
     doc = f"`{name}` of `best_estimator_`."
     return property(lambda search: getattr(search._fitted(), name), doc=doc)
 
@@ -207,7 +207,7 @@ class GaussianMixtureIC(MixtureMethods):
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Fit every candidate, and keep the one whose criterion is least.
+        """Fit every candidate, and keep the one with the lowest criterion.
 
         Parameters
         ----------
@@ -217,9 +217,8 @@ class GaussianMixtureIC(MixtureMethods):
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a weight of 2 means that the row occurs twice. Weights
-            need not be whole numbers, but criteria take their sum for the number of
-            rows.
+            Weight of each row; a weight of 2 means that the row occurs twice. Criteria
+            take the sum of the weights as the number of rows.
 
         Returns
         -------
@@ -229,17 +228,17 @@ class GaussianMixtureIC(MixtureMethods):
         Raises
         ------
         ValueError
-            If `X`, `sample_weight` or a parameter is not valid, or no candidate can be
+            If `X`, `sample_weight` or a parameter is invalid, or if no candidate can be
             fitted.
 
         Warns
         -----
         DegenerateComponentWarning
-            If no candidate is eligible: then the best of the others is selected. And
-            if X has no width in some direction, so that models whose matrices need it
+            If no candidate is eligible, so that the best of the others is selected; or
+            if `X` has no variance in some direction, so that models with full matrices
             are not eligible.
         ConvergenceWarning
-            If the selected candidate has not converged.
+            If the selected candidate did not converge.
 
         Examples
         --------
@@ -251,7 +250,7 @@ class GaussianMixtureIC(MixtureMethods):
         return self._fit(X, y, sample_weight)
 
     def _fitted(self) -> GaussianMixtureEM:
-        """The mixture selected; NotFittedError if there is none."""
+        """The selected estimator; NotFittedError if there is none."""
         check_is_fitted(self)
         return self.best_estimator_
 
@@ -263,7 +262,7 @@ class GaussianMixtureIC(MixtureMethods):
         sample_weight: ArrayLike | None,
         report: Callable[[float], None] = lambda share: None,
     ) -> Self:
-        """Fit and select; `report` is called with the share that is done."""
+        """The search, fitted; `report` is called with the share that is done."""
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", None)
@@ -278,19 +277,21 @@ class GaussianMixtureIC(MixtureMethods):
             best = candidates[self.best_index_]
             self._publish(best, rows)
             tasks.end(dict)
-        left_out = f"{np.sum(~eligible)} of {len(eligible)} candidates"
-        warn_of_search(best.against, any(each.flat for each in candidates), left_out)
+        ineligible = f"{np.sum(~eligible)} of {len(eligible)} candidates"
+        flat = any(each.flat for each in candidates)
+        warn_of_search(best.doubts, flat, ineligible)
         if not best.converged:
             warnings.warn(
-                f"The mixture selected ({best.name}, n_components={best.size}) has not "
-                f"converged within max_iter={self.max_iter}: raise max_iter or tol.",
+                f"The selected mixture ({best.name}, n_components={best.size}) did not "
+                f"converge within max_iter={self.max_iter} iterations, so that its "
+                "criterion could still fall: increase max_iter or tol.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
         return self
 
     def _publish(self, best: _Candidate, rows: RowBlocks) -> None:
-        """Set the attributes of the mixture selected."""
+        """Set the attributes of the selected mixture."""
         self.best_estimator_ = self._estimator_of(best, rows)
         self.best_params_ = SelectedParams(
             n_components=best.size, covariance_type=best.name
@@ -299,7 +300,7 @@ class GaussianMixtureIC(MixtureMethods):
         self.n_iter_ = self.best_estimator_.n_iter_
 
     def _candidates(self, rows: RowBlocks, stage: Stage) -> list[_Candidate]:
-        """Every model with every number of components, fitted where there are rows."""
+        """Every model with every number of components, fitted if rows allow it."""
         sizes = check_sizes(self.n_components)
         refused = sizes_refused(sizes, rows)
         possible = [size for size in sizes if size not in refused]
@@ -324,18 +325,19 @@ class GaussianMixtureIC(MixtureMethods):
         ]
 
     def _names(self, n_features: int) -> list[CovarianceType]:
-        """Models to be compared."""
-        given = self.covariance_type
+        """The names of the models to compare."""
+        wanted = self.covariance_type
         every = list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
-        if isinstance(given, str):
-            names = {"all": every}.get(given, [given])
+        if isinstance(wanted, str):
+            names = {"all": every}.get(wanted, [wanted])
         else:
-            names = check_models(given)
+            names = check_models(wanted)
         return cast(list[CovarianceType], names)
 
     def _unfitted(
         self, name: CovarianceType, n_components: int = 1
     ) -> GaussianMixtureEM:
+        """An estimator of the model, with the parameters of the search."""
         return GaussianMixtureEM(
             n_components,
             covariance_type=name,
@@ -348,7 +350,7 @@ class GaussianMixtureIC(MixtureMethods):
     def _estimator_of(
         self, candidate: _Candidate, rows: RowBlocks
     ) -> GaussianMixtureEM:
-        """A candidate as an estimator."""
+        """A fitted estimator of the candidate."""
         gmm = self._unfitted(candidate.name, candidate.size)
         gmm.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
@@ -363,7 +365,7 @@ class GaussianMixtureIC(MixtureMethods):
         rows: RowBlocks,
         sample_weight: ArrayLike | None,
     ) -> NDArray:
-        """The criterion of every candidate, NaN where there is no fit."""
+        """The criterion of every candidate; NaN if it could not be fitted."""
         if isinstance(self.criterion, str):
             return self.results_[self.criterion].copy()
         values, failure = np.full(len(candidates), np.nan), None
@@ -383,8 +385,8 @@ class GaussianMixtureIC(MixtureMethods):
 class _Candidate(NamedTuple):
     """A model with a number of components, and its result, if it could be fitted.
 
-    `against` is what speaks against selecting it; it is `sound` if no component is
-    degenerate.
+    `doubts` are reasons not to select it, in words; it is `regular` if no component is
+    degenerate; `flat` if the rows have no variance in some direction that it needs.
     """
 
     name: CovarianceType
@@ -392,12 +394,13 @@ class _Candidate(NamedTuple):
     n_parameters: int
     seconds: float = 0.0
     result: EMResult | None = None
-    sound: bool = False
-    against: tuple[str, ...] = ()
+    regular: bool = False
+    doubts: tuple[str, ...] = ()
     flat: bool = False
 
     @property
     def converged(self) -> bool:
+        """Whether there is a fit that stopped by `tol`."""
         return self.result is not None and self.result.converged
 
 
@@ -408,24 +411,25 @@ def _candidate(
     fit: Fit | None,
     refused: dict[int, str],
 ) -> _Candidate:
+    """The candidate of a fit, with what speaks against it."""
     n_parameters = problem.family.n_parameters_of_mixture(size, len(problem.units))
     seconds = fit.seconds if fit else 0.0
     if fit is None or fit.result is None:
         failure = (refused.get(size, SINGULAR),)
-        return _Candidate(name, size, n_parameters, seconds, against=failure)
+        return _Candidate(name, size, n_parameters, seconds, doubts=failure)
     with BLAS.held():
         mixture = problem.numbered(fit.result.mixture)
         found = defects(problem, mixture)
-        against = (*found.texts, *unsupported(problem, mixture))
-        sound = not found.flat and problem.ranking_key(fit.result)[0]
+        doubts = (*found.texts, *unsupported(problem, mixture))
+        regular = not found.flat and problem.ranking_key(fit.result)[0]
     result = problem.to_be_published(fit.result)
     return _Candidate(
-        name, size, n_parameters, seconds, result, sound, against, found.flat
+        name, size, n_parameters, seconds, result, regular, doubts, found.flat
     )
 
 
 def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
-    """Columns of a table of candidates."""
+    """The columns of `results_`, but for "eligible"."""
     with BLAS.held():
         sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
@@ -441,12 +445,12 @@ def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
         "converged": np.array([c.converged for c in candidates]),
         "n_iter": np.array([c.result.n_iter if c.result else 0 for c in candidates]),
         "time": np.array([c.seconds for c in candidates]),
-        "failure": np.array(["; ".join(c.against) for c in candidates], dtype=object),
+        "failure": np.array(["; ".join(c.doubts) for c in candidates], dtype=object),
     }
 
 
 def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, float]:
-    """Of the rows, and of the rows with their most probable components."""
+    """Log-likelihood of the rows, and of the rows with their probable components."""
     if candidate.result is None:
         return np.nan, np.nan
     mixture = candidate.result.mixture
@@ -455,22 +459,22 @@ def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, flo
 
 
 def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:
-    """Those that nothing speaks against; or else the not degenerate; or else all."""
+    """Which candidates are not in doubt; if none, not degenerate; if none, fitted."""
     finite = np.isfinite(values)
-    good = finite & [not candidate.against for candidate in candidates]
-    sound = finite & [candidate.sound for candidate in candidates]
-    for eligible in (good, sound, finite):
+    undoubted = finite & [not candidate.doubts for candidate in candidates]
+    regular = finite & [candidate.regular for candidate in candidates]
+    for eligible in (undoubted, regular, finite):
         if eligible.any():
             return eligible
-    reasons = {reason for candidate in candidates for reason in candidate.against}
+    reasons = {reason for candidate in candidates for reason in candidate.doubts}
     raise ValueError(
         "No candidate has a finite criterion. "
-        + (" ".join(sorted(reasons)) or "Correct what criterion returns.")
+        + (" ".join(sorted(reasons)) or "Let the function criterion return numbers.")
     )
 
 
 def _least(values: NDArray, eligible: NDArray) -> int:
-    """The first of the least."""
+    """The index of the lowest criterion; of several that are equal, the first."""
     least = values[eligible].min()
     equal = values <= least + TIE * abs(least)
     return int(np.flatnonzero(eligible & equal)[0])

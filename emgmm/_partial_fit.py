@@ -45,7 +45,7 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 
 
 class PartialFit(MixtureMethods):
-    """What GaussianMixtureEM does with rows that come in batches.
+    """The part of GaussianMixtureEM that takes rows in batches.
 
     `_problem`, `_starts` and `_mstep` are what a fit is made of, too.
     """
@@ -58,51 +58,48 @@ class PartialFit(MixtureMethods):
     def partial_fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Take in a batch of rows by stepwise EM; batches may come without end.
+        """Update the mixture with a batch of rows, by stepwise EM.
 
-        Each batch moves the expected statistics of the rows by a share, `step`,
-        towards those of the batch under the mixture so far, and the next mixture is
-        that of the statistics [1]_ [2]_. What is kept is as large as the mixture,
-        however many rows have come. Over several epochs of a fixed data set, shuffle
-        the rows before each.
+        Each batch moves the expected statistics by a share, `step`, towards those of
+        the batch under the current mixture, and an M-step gives the next mixture [1]_
+        [2]_. Memory does not grow with the number of batches. If you pass a fixed data
+        set several times, shuffle its rows before each pass.
 
-        The first rows are gathered until there are 20 for each component and feature
-        (and one more: 20 `n_components` (`n_features` + 1); fewer where they would be
-        more than 2^20 numbers), and the estimator is not fitted before. From these a
-        mixture is started as in `fit` (`init_params`, `n_init`), with at most 20
-        iterations. An array `init_params` is for just as many first rows as it has. A
-        large first batch is a better start than several small ones.
+        The first rows are gathered until there are enough for a start: 20
+        `n_components` (`n_features` + 1), or fewer if these are more than 2^20 numbers.
+        Until then the estimator is not fitted. The start is that of `fit`
+        (`init_params`, `n_init`), with at most 20 iterations; an array `init_params`
+        has to describe exactly these first rows. One large batch gives a better start
+        than several small ones.
 
-        After `fit`, `load` or `from_parameters` a first call goes on from that mixture,
-        as if its rows had come as batches; from `from_parameters`, as if it had as many
-        rows as a start is made of. `fit` forgets batches, and starts afresh. Attributes
-        that are assigned between batches change how the next batch is seen, not what is
-        known of the rows before.
+        After `fit`, `load` or `from_parameters`, the first call continues from that
+        mixture as if its rows had come in batches (after `from_parameters`, as many
+        rows as a start needs). `fit` discards all batches. Attributes that you assign
+        change how the next batch is evaluated, not the statistics of earlier rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The rows, one or more. NaN is a missing value, as in `fit`. Parameters are
+            The rows, at least one; NaN is a missing value, as in `fit`. Parameters are
             float32 if all rows of the start are.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice. A batch
-            in which no row has a weight changes nothing.
+            of weight zero changes nothing.
 
         Returns
         -------
         GaussianMixtureEM
-            The estimator itself. If the call fails, it is as it was.
+            The estimator itself. If the call fails, it is left as it was.
 
         Raises
         ------
         ValueError
-            If the data or an argument are not valid; if `X` has another number of
-            features than before, or `n_components` or `covariance_type` have changed;
-            if `step` gives no share; if a feature has no value at all in the rows for
-            the start; or if a covariance becomes singular because `reg_covar` is a
-            number, and too small.
+            If the data or a parameter are invalid; if the number of features,
+            `n_components` or `covariance_type` have changed; if `step` is not a number
+            in (0, 1]; if a feature has no value at all in the rows of the start; or if
+            `reg_covar` is a number that is too small, so that a covariance is singular.
 
         References
         ----------
@@ -138,14 +135,14 @@ class PartialFit(MixtureMethods):
         return self
 
     def _gather(self, rows: RowBlocks) -> None:
-        """Keep rows until they are enough for a start, and start then."""
+        """Add rows to those gathered for the start, and start when they are enough."""
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
         gathered = getattr(self, "_gathered", StartBuffer())
         seen = rows.summary
         enough = (seen.n_samples if all_count else seen.n_weighted) >= needed
         if gathered.batches or not enough:
-            self._gathered = gathered = gathered.and_of(rows, all_count)
+            self._gathered = gathered = gathered.with_batch(rows, all_count)
             if gathered.n_rows < needed:
                 return
             rows = gathered.rows
@@ -160,43 +157,43 @@ class PartialFit(MixtureMethods):
             results = problem.runs(self._starts(problem, rows), progress)
         with BLAS.held():
             best = problem.numbered(problem.best(results.kept).mixture)
-            running = StreamState.begun(problem.sample, best, problem.units)
+            running = StreamState.from_rows(problem.sample, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
     def _rows_to_start(self) -> int:
-        """Rows with which `partial_fit` starts."""
+        """The number of rows that `partial_fit` starts with."""
         family, start = FAMILIES[self.covariance_type], self.init_params
         return rows_to_start(family, self.n_components, self.n_features_in_, start)
 
     def _blend(self, rows: RowBlocks) -> None:
-        """Take rows in, and publish what follows."""
+        """Blend rows into the statistics, and publish the mixture that follows."""
         self._check_same_model()
         with BLAS.held():
-            mixture, running = self._published().agreed, self._running_statistics()
+            mixture, running = self._published().agreed, self._stream_state()
             number = running.n_steps + 1
             share = share_of(self.step, running.weight, rows.summary.weight, number)
             self._publish_running(running.blended(rows, mixture, share), mixture, rows)
 
     def _check_same_model(self) -> None:
-        """Whether the published mixture is one that the parameters still ask for."""
+        """ValueError if the parameters no longer ask for the published mixture."""
         wanted = FAMILIES.get(self.covariance_type)
         published = self._published()
         n_components, family = published.sizes[0], published.family
         if n_components != self.n_components or family is not wanted:
             raise ValueError(
                 f"n_components={self.n_components} and covariance_type="
-                f"{self.covariance_type!r}, but partial_fit goes on from a mixture of "
-                f"{n_components} components of the model {family.name}: set "
-                "them back, or start afresh, with fit or with a clone."
+                f"{self.covariance_type!r}, but partial_fit continues a mixture of "
+                f"{n_components} components of the model {family.name}: set both back, "
+                "or start afresh with fit or a clone."
             )
 
-    def _running_statistics(self) -> StreamState:
-        """Those that `partial_fit` goes on from, made of the mixture if need be."""
+    def _stream_state(self) -> StreamState:
+        """The state that `partial_fit` continues from, which a fit may have to make."""
         if hasattr(self, "_running"):
             return self._running
         published = self._published()
         weight = rows_to_start(published.family, *published.sizes, "")
-        return StreamState.of(
+        return StreamState.from_mixture(
             published.agreed,
             getattr(self, "n_samples_seen_", float(weight)),
             getattr(self, "lower_bound_", np.nan),
@@ -207,7 +204,7 @@ class PartialFit(MixtureMethods):
     def _publish_running(
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
-        """Set the attributes of what has become of a stream."""
+        """Set the attributes of a stream from its statistics."""
         mstep = self._mstep(
             running.scale(rows.summary.resolution), running.units
         ).inexact
@@ -226,7 +223,7 @@ class PartialFit(MixtureMethods):
         self.lower_bound_ = running.statistics.log_likelihood
 
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
-        """Set the parameters and begin the stream of samples."""
+        """Set the attributes that are parameters, and restart the random draws."""
         for name, array in published_arrays(mixture, dtype).items():
             setattr(self, name, array)
         self._fitted_type = self.covariance_type
@@ -234,21 +231,21 @@ class PartialFit(MixtureMethods):
         self._forget(["_reached", "_checkpoint"])
 
     def _forget(self, names: Iterable[str]) -> None:
-        """Attributes that do not hold any longer."""
+        """Delete attributes that no longer apply."""
         for name in names:
             self.__dict__.pop(name, None)
 
     def _fitted(self) -> Self:
-        """The estimator itself; NotFittedError says what a mixture takes."""
+        """The estimator itself; NotFittedError says what is missing for a mixture."""
         if not self.__sklearn_is_fitted__() and hasattr(self, "_gathered"):
             raise NotFittedError(
-                f"This {type(self).__name__} has no mixture yet: partial_fit has "
+                f"This {type(self).__name__} is not fitted yet: partial_fit has "
                 f"gathered {self._gathered.n_rows} of the {self._rows_to_start()} rows "
-                "that it starts with. Call it with more, or call 'fit'."
+                "that a start needs. Pass it more rows, or call 'fit'."
             )
         check_is_fitted(self)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a mixture; rows may have been gathered for one."""
+        """Whether there is a mixture; rows gathered for a start are none."""
         return hasattr(self, "weights_")

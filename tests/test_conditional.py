@@ -256,7 +256,7 @@ def test_draws_follow_their_seed(gmm):
     own.fit(make_blobs(0, 120, FEATURES, 3))
     first, second = own.impute(X, draw=True), own.impute(X, draw=True)
     assert np.all(first[missing] != second[missing])
-    with pytest.raises(ValueError, match="random_state=0, but means draw no random"):
+    with pytest.raises(ValueError, match="random_state=0 has no effect"):
         gmm.impute(X, random_state=0)
 
 

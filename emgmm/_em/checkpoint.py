@@ -1,6 +1,6 @@
-"""Checkpoints: where a run of EM has ended, for another to go on as if it had not.
+"""Checkpoints: the state at the end of a run of EM, from which another continues it.
 
-A checkpoint is made of plain values, so that pickles of it need no module of ours.
+They consist of plain values, so that their pickles do not depend on our modules.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .regularization import RidgeRegularization
 from .result import EMResult
 from .state import EMState
 
-VERSION = 1  # of what a checkpoint holds: others are ignored
+VERSION = 1  # of the contents of a checkpoint: others are ignored
 
 Checkpoint = dict[str, Any]
 
 
 def checkpoint_of(problem: EMProblem, result: EMResult) -> Checkpoint:
-    """From where another fit may go on, of a result that holds its state."""
+    """The checkpoint of a resumable result."""
     summary = _summary(problem, len(result.mixture.weights))
     order = {"order_is_given": problem.order_is_given}
     return {"problem": summary, **order, **(result.state or {})}
@@ -40,11 +40,11 @@ def resumed(
     checkpoint: Checkpoint,
     published: Mapping[str, Any],
 ) -> tuple[EMProblem, EMState] | None:
-    """The problem and the state of its run, if a checkpoint is one of this problem.
+    """The problem and the state of its run at a checkpoint, if it can be continued.
 
-    None if something has changed that EM's course depends on: the model, what is added
-    to variances, the rows, or the arrays that are ``published`` of the mixture. Whether
-    rows are the same is seen by their summary, and then by a pass over them.
+    None if something has changed that the iterations depend on: the model, what is
+    added to variances, the rows, or the ``published`` arrays of the mixture. Rows are
+    compared by their summary, and then by the statistics of a pass over them.
     """
     before, now = checkpoint.get("problem", {}), _summary(problem, n_components)
     if not all(_equal(before.get(name), value) for name, value in now.items()):
@@ -58,14 +58,14 @@ def resumed(
         return None
     at = state.propose()
     if problem.options.max_iter and equal_components(at):
-        return None  # they are to be moved apart
+        return None  # equal components are moved apart first
     with BLAS.held():
         same = state.resumes(expectation(problem.rows, at))
     return (problem, state) if same else None
 
 
 def _summary(problem: EMProblem, n_components: int) -> dict[str, Any]:
-    """What the course of EM depends on, but for the start, ``tol`` and the rows."""
+    """What the iterations depend on, apart from the start and ``tol``."""
     rows, covar = problem.rows.summary, problem.mstep.regularization
     ridge = covar.amounts if isinstance(covar, RidgeRegularization) else None
     return {
@@ -83,5 +83,5 @@ def _summary(problem: EMProblem, n_components: int) -> dict[str, Any]:
 
 
 def _equal(one: NDArray | Any, other: NDArray | Any) -> bool:
-    """Whether two values are the same, with all their elements."""
+    """Whether two values or arrays are equal."""
     return one is other or np.array_equal(one, other)

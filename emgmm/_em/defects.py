@@ -1,4 +1,4 @@
-"""What is wrong with the components of a fitted mixture, and how it is said."""
+"""Defects of a fitted mixture: which components have them, and in words."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from emgmm._utils.exceptions import Defects
 from .problem import EMProblem
 from .regularization import ENOUGH_EQUAL, VANISHED, VARIANCE_OF_ROUNDING
 
-NOTHING_ELSE = 1 - 1e-6  # share of a variance that is a number in ``reg_covar``
-NARROW = 2.0  # times the variance of rounding: that of few values
-MOST_NAMED = 3  # features
-HALF_A_ROW = 0.5  # which components share with others, and so lack
+ALL_ADDED = 1 - 1e-6  # share of ``reg_covar`` in a variance that has no other part
+NARROW = 2.0  # factor of the variance of rounding: a component on few values
+MOST_NAMED = 3  # features in a warning
+HALF_A_ROW = 0.5  # what components may lack because they share rows with others
 
 
 @dataclass(frozen=True, eq=False)
 class DefectiveComponents:
-    """Which components (K,) have collapsed, hold too few rows, or hold none."""
+    """Which components (K,) have collapsed, have too few rows, or have none."""
 
     collapsed: NDArray
     few: NDArray
@@ -37,9 +37,9 @@ class DefectiveComponents:
 def defective_components(
     problem: EMProblem, mixture: Parameters
 ) -> DefectiveComponents:
-    """Components of which the likelihood may be due to chance, each for one reason."""
+    """Components whose likelihood may be due to chance, each for one reason."""
     effective = effective_rows(problem.rows, mixture)
-    # Weights are repetitions, and have any unit: the greater of both numbers.
+    # Weights are repetitions, or have any unit: the greater of both numbers.
     rows = np.maximum(effective, weight_of_components(problem.rows, mixture))
     needed = problem.family.rows_regular(len(problem.units))
     vanished = effective < VANISHED
@@ -47,12 +47,12 @@ def defective_components(
     collapsed = problem.degenerate(mixture)
     if not problem.mstep.raises_likelihood:
         ratios = problem.mstep.regularization.regularization_ratio(mixture)
-        collapsed |= (ratios > NOTHING_ELSE) & (rows < ENOUGH_EQUAL)
+        collapsed |= (ratios > ALL_ADDED) & (rows < ENOUGH_EQUAL)
     return DefectiveComponents(collapsed & ~vanished & ~few, few, vanished)
 
 
 def defects(problem: EMProblem, mixture: Parameters) -> Defects:
-    """What is wrong with components of the mixture, or with the rows, in words."""
+    """Defects of the components, and of the rows, in words."""
     found = defective_components(problem, mixture)
     needed = problem.family.rows_regular(len(problem.units))
     nothing = "value of some feature" if problem.rows.summary.incomplete else "row"
@@ -66,11 +66,11 @@ def defects(problem: EMProblem, mixture: Parameters) -> Defects:
 
 
 def unsupported(problem: EMProblem, mixture: Parameters) -> list[str]:
-    """Components of fewer rows than their own covariance needs, in words.
+    """Components with fewer rows than their own covariances need, in words.
 
     A few rows that happen to lie close together, or on a line, give such a component a
-    great likelihood in any sample, of one distribution too. What has fewer rows still
-    is among ``defects``.
+    high likelihood in a sample of any distribution. Components with even fewer rows are
+    among the ``defects``.
     """
     needed = problem.family.rows_needed(len(problem.units))
     regular = problem.family.rows_regular(len(problem.units))
@@ -80,8 +80,8 @@ def unsupported(problem: EMProblem, mixture: Parameters) -> list[str]:
 
 
 def is_flat(problem: EMProblem, mixture: Parameters) -> bool:
-    """Whether the rows as a whole, as the mixture has them, have no width in some
-    direction that is not that of a feature."""
+    """Whether the distribution as a whole has collapsed in some direction, other than
+    that of a single feature."""
     scale = problem.mstep.scale
     if problem.family.storage.moment_kind.of_squares:
         return False
@@ -96,7 +96,7 @@ def is_flat(problem: EMProblem, mixture: Parameters) -> bool:
 def _levels(
     problem: EMProblem, mixture: Parameters, narrow: NDArray
 ) -> tuple[str, ...]:
-    """Which features take few values where some components are narrow, in words."""
+    """Features that take few values within narrow components, in words."""
     bound = problem.mstep.scale.rounding
     variances = mixture.covariances.variances[narrow]
     features = np.flatnonzero((variances < NARROW * bound).any(axis=0))
@@ -108,12 +108,12 @@ def _levels(
 
 
 def _of_components(found: dict[str, NDArray]) -> list[str]:
-    """What components (K,) have, in words, of those that have it."""
+    """Each text with the components (K,) that it is true of."""
     return [f"{_named(each)} {text}" for text, each in found.items() if each.any()]
 
 
 def _named(chosen: NDArray) -> str:
-    """Which components have something, at most ten by their numbers."""
+    """The chosen components by their numbers, ten at most, with a verb."""
     numbers = [str(number) for number in np.flatnonzero(chosen)]
     shown = ", ".join(numbers[:10]) + (", ..." if len(numbers) > 10 else "")
     return f"component {shown} has" if len(numbers) == 1 else f"components {shown} have"

@@ -1,4 +1,4 @@
-"""The driver of EM: passes over the rows, until a run has converged."""
+"""The driver of EM: E-steps over the rows, until a run has converged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .state import EMState
 def run_em(
     rows: RowSource, state: EMState, max_iter: int, progress: Progress
 ) -> EMResult:
-    """Where EM comes to within so many iterations (Dempster, Laird & Rubin 1977).
+    """The result of at most ``max_iter`` iterations (Dempster, Laird & Rubin 1977).
 
-    One pass over the rows per iteration, and one to begin with unless the state knows
-    its outcome: the E-step that ends an iteration scores its mixture.
+    There is one pass over the rows per iteration, as the E-step that ends it scores its
+    mixture, and one before, unless the state has been scored already.
     """
     if not state.is_scored:
         state.accept(expectation(rows, state.propose()))

@@ -1,4 +1,4 @@
-"""The maximum of the expected log-likelihood within a family."""
+"""The M-step proper: the maximum of the expected log-likelihood within a family."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from emgmm._model.families import CovarianceFamily
 from emgmm._model.parameters import Parameters
 
 EPS = float(np.finfo(np.float64).eps)
-# Least share of the rows that a component is taken to hold, so that an empty one
-# divides by something: its mean stays, and its covariance is the regularisation.
+# Least share of the rows of a component, so that nothing is divided by zero: the mean
+# of an empty one stays, and its covariance is the regularisation.
 MIN_SHARE = 10 * EPS
 
 
@@ -23,10 +23,9 @@ def m_step(
 ) -> Parameters:
     """The mixture of the family that maximises the expected log-likelihood.
 
-    ``added``, (K, d) or what broadcasts to it, is added to the variances by way of
-    pseudo-scatter, n_k times as much, before the family's rule is applied: what the
-    family holds equal stays equal. LinAlgError where a covariance is not positive
-    definite.
+    ``added``, (K, d) or what broadcasts to it, is added to the variances as pseudo-
+    scatter, n_k times as much, before the rule of the family is applied: what is equal
+    in all components stays so. LinAlgError if a covariance is not positive definite.
     """
     n_components, n_features = stats.sums.shape
     counts = np.maximum(stats.counts, MIN_SHARE * stats.weight)

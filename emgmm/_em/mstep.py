@@ -17,11 +17,11 @@ from .regularization import Regularization, ScaleRegularization
 
 @dataclass(frozen=True, eq=False)
 class MStep:
-    """A family, with what is added to its variances.
+    """A covariance family and its regularisation.
 
-    ``scale`` has the least variances, by which components are found to be degenerate;
-    it is the regularisation itself unless ``reg_covar`` is a number. ``added`` is what
-    the M-step before has added to the variances (K, d), None where that was nothing.
+    ``scale`` has the least variances by which components are found to be degenerate; it
+    is the regularisation itself unless ``reg_covar`` is a number. ``added`` (K, d) is
+    what the M-step before has added to the variances, or None.
     """
 
     family: CovarianceFamily
@@ -36,36 +36,36 @@ class MStep:
         regularization: Regularization,
         scale: ScaleRegularization,
     ) -> MStep:
-        """The M-step of a family, with variances bounded as rows ask for."""
+        """The M-step of a family with bounded variances."""
         return cls(regularization.bounded(family), regularization, scale)
 
-    def of_family(self, family: CovarianceFamily) -> MStep:
+    def with_family(self, family: CovarianceFamily) -> MStep:
         """The M-step of another family, with the same regularisation."""
         return self.of(family, self.regularization, self.scale)
 
     @property
     def inexact(self) -> MStep:
-        """The M-step with short estimates: generalised EM."""
+        """The M-step of generalised EM: estimates raise the likelihood, no more."""
         return replace(self, family=self.family.inexact)
 
     @property
     def raises_likelihood(self) -> bool:
-        """Whether steps raise the likelihood itself: nothing is added by default."""
+        """Whether steps raise the likelihood itself, as nothing is added by default."""
         return self.regularization is self.scale
 
     def estimate(
         self, statistics: Statistics, previous: Parameters | None = None
     ) -> Parameters:
-        """The mixture of the statistics. LinAlgError where a covariance is singular.
+        """The mixture of the statistics. LinAlgError if a covariance is singular.
 
-        Estimates that take iterations begin at the covariances of ``previous``.
+        Iterative estimates begin at the covariances of ``previous``.
         """
         return self.step(statistics, previous)[0]
 
     def step(
         self, statistics: Statistics, previous: Parameters | None
     ) -> tuple[Parameters, MStep]:
-        """The mixture, and the M-step that comes after: it adds no more than this."""
+        """The mixture of the statistics, and the next M-step: it adds no more."""
         mixture, added = self.regularization.step(
             statistics, self.family, previous, self.added
         )
@@ -74,9 +74,9 @@ class MStep:
     def retract(self, at: Parameters, vector: NDArray) -> Parameters:
         """The mixture with such coordinates at another, to first order.
 
-        LinAlgError where there is none, or a component of it has collapsed.
+        LinAlgError if there is none, or if one of its components has collapsed.
         """
         mixture = retract(at, vector, self.family)
         if self.scale.collapsed(mixture).any():
-            raise np.linalg.LinAlgError("the step leads to a collapsed component")
+            raise np.linalg.LinAlgError("a component would collapse")
         return mixture

@@ -1,4 +1,4 @@
-"""Problems: what is fitted; runs of EM from several starts, and which is kept."""
+"""What is fitted, runs of EM from several starts, and which of them is the best."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SINGULAR = (
     "to decrease the number of components, increase reg_covar, or scale the input "
     "data. Or leave reg_covar at 'scale'."
 )
-ROUNDING = 1e-10  # share of a mean log-likelihood below which no two differ
+EQUAL_BOUNDS = 1e-10  # relative difference of mean log-likelihoods that are equal
 
 
 class Runs(NamedTuple):
-    """Results from several starts, of which those are kept that may be the best."""
+    """Results of several starts: those that may be the best, and all likelihoods."""
 
     kept: list[EMResult]
     lower_bounds: list[Sequence[float] | NDArray]
@@ -50,12 +50,12 @@ class Runs(NamedTuple):
 
 
 Begin = Callable[[Progress], Parameters]
-"""Makes a start, and says how far it has come; LinAlgError where it is singular."""
+"""Returns a start, and reports its progress. LinAlgError if it is singular."""
 
 
 @dataclass(frozen=True, eq=False)
 class EMProblem:
-    """What is fitted, in which units, and how."""
+    """What is fitted: rows, in units (d,) of the user, an M-step, and options."""
 
     rows: RowSource
     units: NDArray
@@ -71,16 +71,16 @@ class EMProblem:
 
     @property
     def sample(self) -> RowBlocks:
-        """The rows of a problem that has them in memory, as that of a subsample has."""
+        """The rows, if they are in memory, as those of a subsample are."""
         return cast(RowBlocks, self.rows)
 
-    def of(self, rows: RowBlocks) -> EMProblem:
+    def with_rows(self, rows: RowBlocks) -> EMProblem:
         """The same problem with other rows, in memory."""
         return EMProblem(rows, self.units, self.mstep, self.options)
 
-    def of_family(self, family: CovarianceFamily) -> EMProblem:
+    def with_family(self, family: CovarianceFamily) -> EMProblem:
         """The same problem for another family, with its variances bounded likewise."""
-        return replace(self, mstep=self.mstep.of_family(family))
+        return replace(self, mstep=self.mstep.with_family(family))
 
     def start(self, assignment: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
@@ -92,14 +92,14 @@ class EMProblem:
     def begin(
         self, statistics: Statistics, near: Parameters | None = None
     ) -> Parameters:
-        """The mixture of statistics, by an inexact M-step if one near it is known."""
+        """The mixture of statistics, by an inexact M-step if another is ``near``."""
         mstep = self.mstep.inexact if near else self.mstep
         return mstep.estimate(statistics, near)
 
     def run(self, start: Parameters | EMState, progress: Progress) -> EMResult:
-        """Where EM comes to from a mixture, or from the state of an earlier run.
+        """The result of EM from a mixture, or from the state of an earlier run.
 
-        LinAlgError where it becomes singular.
+        LinAlgError if a covariance becomes singular.
         """
         single, state = self.rows.summary.compute_dtype == np.float32, start
         if isinstance(state, Parameters):
@@ -112,7 +112,7 @@ class EMProblem:
         starts: Iterable[Callable[[Progress], Parameters | EMState]],
         progress: Progress,
     ) -> Runs:
-        """Results of those starts that do not fail."""
+        """Results of the starts that do not fail. ValueError if all do."""
         results, failure = Runs([], []), None
         for number, start in enumerate(starts):
             try:
@@ -134,36 +134,38 @@ class EMProblem:
         return results
 
     def best(self, results: list[EMResult]) -> EMResult:
-        """The greatest likelihood of those without a degenerate component, if there
-        are any: with one the likelihood is great by chance. Of those that
-        are equal but for rounding, the first: else the order of the components would
-        depend on how sums were rounded."""
+        """The result with the greatest likelihood.
+
+        Those with a degenerate component come last: their likelihood is due to chance.
+        Of results that are equal but for rounding it is the first, or the order of the
+        components would depend on how sums were rounded.
+        """
         if len(results) == 1:
             return results[0]
         keys = [self.ranking_key(result) for result in results]
         sound, greatest = max(keys)
-        least = greatest - ROUNDING * max(abs(greatest), 1.0)
+        least = greatest - EQUAL_BOUNDS * max(abs(greatest), 1.0)
         equal = (key[0] == sound and key[1] >= least for key in keys)
         return next(compress(results, equal))
 
     def ranking_key(self, result: EMResult) -> tuple[bool, float]:
-        """What makes a result better than another: regular components; likelihood."""
+        """The key by which results are ranked: regular components, then likelihood."""
         return not self.degenerate(result.mixture).any(), result.lower_bound
 
     def degenerate(self, mixture: Parameters) -> NDArray:
-        """Which components (K,) have no width of their own, and few rows."""
+        """Which components (K,) have collapsed onto few rows."""
         needed = self.family.rows_needed(len(self.units))
-        # Whatever the unit of the weights; as repetitions they count.
+        # Weights are repetitions, or have any unit: the greater of both numbers.
         rows = self.rows.summary
         n_rows = max(rows.weight, rows.n_weighted)
         return self.mstep.scale.degenerate(mixture, n_rows, needed)
 
     def numbered(self, mixture: Parameters) -> Parameters:
-        """With the components in the order in which they are published."""
+        """The mixture with its components in the order in which they are published."""
         return mixture if self.order_is_given else mixture.in_canonical_order()
 
     def to_be_published(self, result: EMResult) -> EMResult:
-        """In the units of the user, with the components in their order."""
+        """The result in the units of the user, with its components in order."""
         result = replace(result, mixture=self.numbered(result.mixture))
         if (self.units == 1).all():
             return result
@@ -172,7 +174,7 @@ class EMProblem:
         return EMResult(mixture, bounds, result.converged)
 
     def bounds_of_the_user(self, bounds: Sequence[float] | NDArray) -> NDArray:
-        """Mean log-densities of what rows have, in units of the user."""
+        """Mean log-densities of the observed values, in the units of the user."""
         rows = self.rows.summary
         shift = rows.counts @ np.log(self.units) / rows.weight
         return np.array(bounds) - shift

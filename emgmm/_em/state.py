@@ -1,4 +1,4 @@
-"""The state of a run of EM: it proposes mixtures, and accepts their statistics."""
+"""The state of a run of EM: it proposes mixtures and accepts their statistics."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ from .mstep import MStep
 from .regularization import DEGENERATE
 from .result import EMOptions, EMResult
 
-# Relative, of a log-likelihood: by more than this it does not fall.
-ROUNDING, ROUNDING_OF_FLOAT32 = 64 * EPS, 1e-7
-WORSE = 10.0  # times as much, by which a mixture is worse than the best
-NOISE_OF_FLOAT32 = 4e-5  # in steps of EM
-SAME = 1e-9  # share of the rows by which counts of the same rows may differ
-NEGLIGIBLE = 1e-3  # share of variances that may be added where steps are lengthened
+# Relative rounding of a log-likelihood: a fall by more is a fall.
+ROUNDING_OF_BOUND, ROUNDING_OF_BOUND_FLOAT32 = 64 * EPS, 1e-7
+WORSE = 10.0  # factor of the rounding from which a mixture is worse than the best
+NOISE_OF_FLOAT32 = 4e-5  # rounding in a step of EM
+SAME_COUNTS = 1e-9  # share of the rows by which counts of the same rows may differ
+NEGLIGIBLE = 1e-3  # greatest share of a variance that is added to accelerated steps
 
 
 class Step(NamedTuple):
-    """A mixture and its coordinates at the one before."""
+    """A mixture, and its coordinates in the chart at the one before."""
 
     mixture: Parameters
     vector: NDArray
 
 
 class EMState:
-    """Where a run of EM has come to, and the mixture that it tries next.
+    """The current mixture of a run of EM, and the one that it tries next.
 
     An iteration takes EM's step, or a longer one if that raises the likelihood; if it
-    does not, the mixture stays, and the next iteration takes EM's. The rows are seen
-    only by way of their statistics; ``single`` says that these were summed in float32.
+    does not, the mixture stays, and the next iteration takes EM's. The state sees only
+    statistics of the rows; ``single`` is whether they were summed in float32.
     """
 
     def __init__(
         self, start: Parameters, mstep: MStep, options: EMOptions, single: bool = False
     ) -> None:
+        """The state before the first pass over the rows."""
         self._options, self._single = options, single
         self._mstep = mstep.inexact if options.accelerated else mstep
         self._mixture = self._best = start
@@ -62,30 +63,30 @@ class EMState:
 
     @property
     def n_iter(self) -> int:
-        """Iterations so far, with those of the runs that this one goes on from."""
+        """Iterations so far, with those of the runs that this one continues."""
         return self._n_iter_before + max(len(self._bounds) - 1, 0)
 
     @property
     def is_scored(self) -> bool:
-        """Whether the statistics under the mixture that has been reached are known."""
+        """Whether the statistics under the current mixture are known."""
         return self._statistics is not None
 
     @property
     def converged(self) -> bool:
-        """Whether so little was to be gained when it was last looked ahead."""
+        """Whether the gain to come was less than ``tol`` at the last look ahead."""
         if self._at_rest:
             return True
         return self.n_iter > 0 and self._anderson.gain < self._options.tol
 
     @property
     def result(self) -> EMResult:
-        """What is published if EM ends here."""
+        """The result if EM ends here."""
         state = self.to_values() if self._options.resumable else None
         return EMResult(self._best, self._bounds, self.converged, state)
 
     @np.errstate(all="ignore")
     def look_ahead(self) -> None:
-        """Find EM's step and what is to be gained. LinAlgError if it is singular."""
+        """Find EM's step and estimate the gain to come. LinAlgError if singular."""
         if self._own or self._at_rest or self._statistics is None:
             return
         before, options = self._mixture, self._options
@@ -99,7 +100,7 @@ class EMState:
             if not self._mstep.raises_likelihood:
                 ratios = self._mstep.regularization.regularization_ratio(before)
             if not (options.accelerated and ratios.max() < NEGLIGIBLE):
-                # What is added is no gradient of the likelihood that judges steps.
+                # What is added is no part of the likelihood by which steps are judged.
                 self._longer = None
         self._own = Step(mixture, vector)
 
@@ -107,8 +108,8 @@ class EMState:
     def propose(self) -> Parameters:
         """The mixture to be scored next: the start, EM's step, or a longer one.
 
-        The mixture that has been reached, where EM has ``converged``. LinAlgError where
-        EM's step is singular.
+        It is the current mixture if EM has ``converged``. LinAlgError if EM's step is
+        singular.
         """
         self.look_ahead()
         if self._own is None or self.converged:
@@ -118,7 +119,7 @@ class EMState:
 
     @np.errstate(all="ignore")
     def accept(self, statistics: Statistics) -> None:
-        """Take in the statistics of the rows under the mixture that was proposed."""
+        """End an iteration with the statistics under the mixture that was proposed."""
         reached, step = statistics.log_likelihood / statistics.weight, self._proposed
         if step is None:
             self._take_in(statistics, reached)
@@ -137,27 +138,29 @@ class EMState:
         self._keep_best()
 
     def conclude(self) -> EMResult:
-        """What is published if EM ends here, after a look at whether it converged."""
+        """The result if EM ends here, with a look ahead at whether it has converged."""
         if self.n_iter and self._options.tol > 0:
-            with suppress(np.linalg.LinAlgError):  # of a step that is not taken
+            with suppress(np.linalg.LinAlgError):  # the step is not taken
                 self.look_ahead()
         return self.result
 
     def resumes(self, statistics: Statistics) -> bool:
-        """Whether statistics of the mixture are those that an earlier run ended with.
+        """Whether the current mixture has the statistics that a run before ended with.
 
-        If so, they are taken in; otherwise there are other rows now.
+        If so they are stored; otherwise the rows are not those of that run.
         """
         reached = statistics.log_likelihood / statistics.weight
         is_same = not (
             self._below(reached, self._reached) or self._below(self._reached, reached)
-        ) and np.allclose(statistics.counts, self._counts, 0, SAME * statistics.weight)
+        ) and np.allclose(
+            statistics.counts, self._counts, 0, SAME_COUNTS * statistics.weight
+        )
         if is_same:
             self._statistics = statistics
         return is_same
 
     def to_values(self) -> dict[str, Any]:
-        """What it takes to go on from here, as plain values."""
+        """The state as plain values, without the statistics."""
         best = None if self._best is self._mixture else _to_values(self._best)
         return {
             "mixture": _to_values(self._mixture),
@@ -187,7 +190,7 @@ class EMState:
         return state
 
     def _lengthened(self) -> Step | None:
-        """A step longer than EM's, if there is one that leads to a mixture."""
+        """A step longer than EM's, if there is one and it ends at a valid mixture."""
         if self._longer is None:
             return None
         try:
@@ -196,22 +199,22 @@ class EMState:
             return None
 
     def _noise(self, ratios: NDArray) -> float:
-        """Length of a step that rounding makes, in relative standard deviations."""
+        """Length of the rounding error in a step, in relative standard deviations."""
         amplified = ratios.max(initial=0.0) / (16.0 * self._mixture.means.shape[1])
         return max(amplified, NOISE_OF_FLOAT32 if self._single else EPS**0.5)
 
     def _below(self, bound: float, other: float, margin: float = 1.0) -> bool:
-        """Whether it is less, by more than rounding, or not a number."""
-        rounding = ROUNDING_OF_FLOAT32 if self._single else ROUNDING
+        """Whether a bound is less than another by more than rounding, or is NaN."""
+        rounding = ROUNDING_OF_BOUND_FLOAT32 if self._single else ROUNDING_OF_BOUND
         return not bound >= other - margin * rounding * max(abs(other), 1.0)
 
     def _take_in(self, statistics: Statistics, reached: float) -> None:
-        """Statistics under the mixture from which the next step begins."""
+        """Store the statistics under the current mixture."""
         self._statistics, self._reached = statistics, reached
         self._counts = statistics.counts
 
     def _rests(self, reached: float) -> bool:
-        """Whether EM ends as its own step has lowered the likelihood to this.
+        """Whether EM ends because its own step has lowered the likelihood to this.
 
         Only rounding, or what is added to a collapsed component, can do that.
         """
@@ -219,10 +222,10 @@ class EMState:
         return self._mstep.raises_likelihood and ends
 
     def _keep_best(self) -> None:
-        """End an iteration: what would be published now, and its likelihood.
+        """Store the best mixture so far and its likelihood.
 
-        With a number in reg_covar the likelihood itself is not what EM climbs, and the
-        last mixture is published, as of scikit-learn's.
+        With a number in reg_covar EM does not maximise the likelihood itself, and the
+        last mixture counts, as in scikit-learn.
         """
         raises = self._mstep.raises_likelihood
         if raises and self._below(self._reached, self._bounds[-1], WORSE):

@@ -10,7 +10,7 @@ from emgmm._utils.validation import as_numbers
 
 
 def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:
-    """Starting labels (n,) or responsibilities (n, K) given as ``init_params``."""
+    """Starting labels (n,) or responsibilities (n, K) passed as ``init_params``."""
     numbers, n_samples = as_numbers(start, "init_params"), len(sample_weight)
     if numbers.shape == (n_samples,):
         labels = _check_labels(numbers, n_components)

@@ -1,7 +1,7 @@
 """The default start: the better of split components and of k-means.
 
-All of it sees a sample of the rows where there are many, always the same one, and draws
-no random numbers. Where rows are very many, EM goes on with a larger sample before it
+Both use a subsample of the rows if there are many, always the same one, and no random
+numbers. If there are very many rows, EM goes on with a larger subsample before it
 visits all of them. Starts are compared by short runs of EM, as by Biernacki, Celeux &
 Govaert 2003 (doi:10.1016/S0167-9473(02)00163-9).
 """
@@ -24,7 +24,7 @@ from .kmeans import Clustering, kmeans, kmeans_from_axes
 from .race import best_of_race
 from .short_runs import run_from, short_run, succeeding
 from .split import growth
-from .subsample import FREE, completed, with_large_subsample, with_subsample
+from .subsample import SPLIT_FAMILIES, completed, with_large_subsample, with_subsample
 
 LAST_ITER = 5  # iterations before the better start is chosen
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
@@ -37,7 +37,7 @@ def best_of_split_and_kmeans(
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
-    """The better, after some iterations of EM, of splitting and of k-means."""
+    """The better of split components and of k-means, after some iterations of EM."""
     return _best(problem, n_components, rng, kmeans_from_axes, progress)
 
 
@@ -47,7 +47,7 @@ def kmeans_of_standardized(
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
-    """Another start: from k-means of standardised features, seeded by k-means++."""
+    """A start from k-means of standardised features, seeded by k-means++."""
     return _best(problem, n_components, rng, kmeans, None)
 
 
@@ -58,8 +58,10 @@ def _best(
     clustering: Clustering,
     growing: Progress | None,
 ) -> Parameters:
-    """The best start of a clustering of standardised features, and of components split
-    one after the other if their progress is to be shown."""
+    """The better of a clustering of standardised features and of split components.
+
+    Components are split only if there is a ``growing``, which their progress goes to.
+    """
     rows = problem.rows.summary
     if rows.n_weighted * rows.n_features <= VERY_MANY:
         return _best_of_sample(problem, n_components, rng, clustering, growing)
@@ -69,7 +71,7 @@ def _best(
 
 
 def _iterated(problem: EMProblem, start: Parameters) -> Parameters:
-    """Where EM leads to, or the start if a component loses its width on the way."""
+    """The mixture after some iterations, or the start if a component collapses."""
     with suppress(np.linalg.LinAlgError):
         reached = short_run(problem, start, MORE_ITER, problem.options.tol).mixture
         if not problem.degenerate(reached).any():
@@ -84,7 +86,7 @@ def _best_of_sample(
     clustering: Clustering,
     growing: Progress | None,
 ) -> Parameters:
-    """The best start on a sample of the rows. LinAlgError if all are singular."""
+    """The best start on a subsample. LinAlgError if all starts are singular."""
     with BLAS.held(), np.errstate(all="ignore"):
         sample = with_subsample(problem, n_components)
         if n_components == 1:
@@ -93,7 +95,7 @@ def _best_of_sample(
         labels = clustering(rows, n_components, rng)
         splits = [partial(_grown, sample, n_components, growing)] if growing else []
         grown = [*succeeding(splits)]
-        # Alone, a start has nothing to be compared with.
+        # A single start has no other to be compared with.
         n_iter = LAST_ITER if grown or not splits else 0
         clustered = partial(run_from, sample, labels, n_components, n_iter)
         results = [*succeeding([clustered]), *grown]
@@ -103,7 +105,7 @@ def _best_of_sample(
 
 
 def _grown(problem: EMProblem, n_components: int, progress: Progress) -> EMResult:
-    """Components split one after the other; LinAlgError if none can be."""
-    free = problem.of_family(FREE[problem.family.storage])
+    """The result from split components. LinAlgError if none can be split."""
+    free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
     *_, responsibilities = growth(free, n_components, progress)
     return run_from(problem, responsibilities, n_components, LAST_ITER)

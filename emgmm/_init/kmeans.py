@@ -30,7 +30,7 @@ Clustering = Callable[[ArrayBlocks, int, np.random.RandomState], NDArray]
 def kmeans_from_axes(
     blocks: ArrayBlocks, n_components: int, rng: np.random.RandomState
 ) -> NDArray:
-    """Labels of k-means seeded by splitting along principal axes; draws nothing."""
+    """Labels of k-means seeded by cuts across principal axes, not at random."""
     return _lloyd(blocks, centers_along_axes(blocks, n_components))
 
 
@@ -75,7 +75,7 @@ def _assign(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
 
 
 def _lloyd(blocks: ArrayBlocks, centers: NDArray) -> NDArray:
-    """Labels of weighted k-means from given centers (Lloyd's algorithm)."""
+    """Labels of weighted k-means from centers: Lloyd's algorithm."""
     labels = no_labels(blocks, len(centers))
     limit = LLOYD_TOL * blocks.summary.variances.mean()
     for _ in range(MAX_LLOYD_ITER):
@@ -96,6 +96,7 @@ class _Nearest:
     """
 
     def __init__(self, blocks: ArrayBlocks, centers: NDArray) -> None:
+        """The nearest among centers (K, d)."""
         self.origin = blocks.summary.center
         self.shifted = centers - self.origin
         self.theta = np.empty((len(centers), 1 + centers.shape[1]))
@@ -109,7 +110,7 @@ class _Nearest:
         self.array = blocks.workspace.array
 
     def label(self, X: NDArray, weights: NDArray, labels: NDArray) -> int:
-        """Write the labels of a block."""
+        """Zero; the labels of a block are written."""
         self._write(X, labels)
         return 0
 
@@ -123,7 +124,7 @@ class _Nearest:
         return contract(features, members)
 
     def means(self, sums: NDArray) -> NDArray:
-        """Means of the rows; a center that is nearest to no row stays."""
+        """Means (K, d) of the rows; a center that is nearest to no row stays."""
         counts = sums[0, :, None]
         means = self.shifted.copy()
         np.divide(sums[1:].T, counts, out=means, where=counts > 0)

@@ -1,4 +1,4 @@
-"""A race of starts: iterations of EM that show which of them leads to the best."""
+"""A race among starts: short runs of EM, and the best of their results."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from emgmm._model.parameters import Parameters
 
 from .short_runs import short_runs
 
-RACE_NUMBERS = 2**22  # densities of rows that a start computes at most in a race, ...
-RACE_ITER = 200  # ... in so many iterations at most, ...
-RACE_TOL = 1e-3  # ... until so little is to be gained
-# Differences in the log-likelihood of a row of a sample that may be others in all rows:
-# less plays no part, more is no chance.
+RACE_NUMBERS = 2**22  # greatest number of densities that a start computes in a race
+RACE_ITER = 200  # greatest number of its iterations
+RACE_TOL = 1e-3  # gain to come at which it ends
+# Differences of mean log-likelihoods on a sample that may be due to chance: smaller
+# ones do not matter, and greater ones are real.
 IN_DOUBT = 1e-3, 0.05
 
 
 def best_of_race(
     sample: EMProblem, problem: EMProblem, results: list[EMResult]
 ) -> EMResult:
-    """The best of results of a sample, and where that is in doubt, of all rows."""
+    """The best of the results on a sample; if in doubt, the best on all rows."""
     results = _gone_on(sample, results)
     best = sample.best(results)
     least, most = IN_DOUBT
@@ -37,8 +37,8 @@ def best_of_race(
 
 
 def _gone_on(problem: EMProblem, results: list[EMResult]) -> list[EMResult]:
-    """Results that have gone on to where EM ends, if that costs little: before, a
-    plateau looks like an end, and one that is behind may come to be ahead."""
+    """The results where EM converges, if that costs little: until then a plateau looks
+    like an end, and a result that is behind may come to be ahead."""
     densities = problem.rows.summary.n_samples * len(results[0].mixture.weights)
     n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
     if len(results) == 1 or not n_iter:
@@ -48,5 +48,5 @@ def _gone_on(problem: EMProblem, results: list[EMResult]) -> list[EMResult]:
 
 
 def _mixtures(results: list[EMResult]) -> Iterator[Parameters]:
-    """The mixtures that results have come to."""
+    """The mixtures of results."""
     return (result.mixture for result in results)

@@ -21,7 +21,7 @@ Run = Callable[[], EMResult]
 def short_run(
     problem: EMProblem, start: Parameters, n_iter: int, tol: float = 0.0
 ) -> EMResult:
-    """Where some iterations of EM lead to from a mixture."""
+    """The result of some iterations of EM from a mixture."""
     options = replace(problem.options, max_iter=n_iter, tol=tol)
     return replace(problem, options=options).run(start, Progress(0, 1))
 
@@ -29,21 +29,21 @@ def short_run(
 def run_from(
     problem: EMProblem, assignment: NDArray, n_components: int, n_iter: int
 ) -> EMResult:
-    """Where some iterations of EM lead to from labels or responsibilities."""
+    """The result of some iterations of EM from labels or responsibilities."""
     return short_run(problem, problem.start(assignment, n_components), n_iter)
 
 
 def short_runs(
     problem: EMProblem, starts: Iterable[Parameters], n_iter: int, tol: float = 0.0
 ) -> list[EMResult]:
-    """Where some iterations of EM lead to from each mixture, unless it is singular."""
+    """Results of some iterations of EM from each mixture that is not singular."""
     return [
         *succeeding(partial(short_run, problem, each, n_iter, tol) for each in starts)
     ]
 
 
 def succeeding(runs: Iterable[Run]) -> Iterator[EMResult]:
-    """Results of those runs that do not end in a singular mixture."""
+    """Results of the runs that do not become singular."""
     for run in runs:
         with suppress(np.linalg.LinAlgError):
             yield run()

@@ -1,9 +1,8 @@
-"""Components split one after the other, where that raises the likelihood most.
+"""Components split one after the other, each time where the likelihood gains most.
 
-From one component to as many as asked: the next to be split is the one whose rows are
-described best by two instead (split-and-merge EM without the merges: Ueda et al. 2000,
-doi:10.1162/089976600300015088; one by one as in Verbeek, Vlassis & Krose 2003,
-doi:10.1162/089976603762553004).
+These are the splits of split-and-merge EM (Ueda et al. 2000,
+doi:10.1162/089976600300015088) from a single component on. Greedy EM also adds
+components one by one (Verbeek, Vlassis & Krose 2003, doi:10.1162/089976603762553004).
 """
 
 from __future__ import annotations
@@ -26,17 +25,18 @@ from .cuts import halves
 from .short_runs import run_from
 from .subsample import completed
 
-MEMBER = 1e-2  # least responsibility of rows that a split of a component looks at
+MEMBER = 1e-2  # least responsibility of the rows that a trial split uses
 SPLIT_ITER = 4  # iterations of EM with two components
-SHARE_AT_ONCE = 4  # of so many components one is split in a round, one at least
+SHARE_AT_ONCE = 4  # one of so many components is split in a round, one at least
 CHEAP = 2**26  # rows times squared components up to which one is split at a time
-COMPARABLE = 0.5  # share of the greatest gain of those that are split at once
+COMPARABLE = 0.5  # least share of the greatest gain, of components split in a round
 GROW_ITER = 3  # iterations with all components after each split
 EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 
 
 class Split(NamedTuple):
-    """What a component gains in log-likelihood by a split, and the new one's share."""
+    """The gain in log-likelihood of splitting a component, and the share (n,) of the
+    new one in the responsibilities."""
 
     component: int
     gain: float
@@ -46,11 +46,11 @@ class Split(NamedTuple):
 def growth(
     problem: EMProblem, n_components: int, progress: Progress | None = None
 ) -> Iterator[NDArray]:
-    """Responsibilities of 2 components, 3, ..., each until the next is asked for;
-    LinAlgError if none can be split.
+    """Responsibilities (n, K) of K = 2, 3, ... components, in a buffer that changes.
 
-    One is split in each round where that is cheap, and else a share of them, so that
-    all rounds together cost about as much as a fixed number of iterations with all.
+    LinAlgError if no component can be split. In each round one is split if that is
+    cheap, or else a share of them, so that all rounds together cost about as much as a
+    fixed number of iterations with all components.
     """
     shape = (len(problem.sample.X), n_components)
     responsibilities = np.zeros(shape, order="F")
@@ -59,7 +59,7 @@ def growth(
     at_once = len(problem.sample.X) * n_components**2 > CHEAP
     size = 1
     while size < n_components:
-        # Only the parts of what was split last are new; others have hardly changed.
+        # Only components that were split last are new; others have hardly changed.
         for k in set(range(size)).difference(splits):
             splits[k] = _best_split(problem, k, responsibilities[:, k])
         most = max(size // SHARE_AT_ONCE, 1) if at_once else 1
@@ -81,8 +81,8 @@ def growth(
 
 
 def _chosen(splits: dict[int, Split], most: int) -> list[Split]:
-    """The best splits, at most so many, which are taken out; of further ones those
-    that gain about as much as the first: others may halve what is one cluster."""
+    """The best splits, taken out of all: at most so many, and only those that gain
+    about as much as the best, as others may halve what is one cluster."""
     chosen: list[Split] = []
     while splits and len(chosen) < most:
         candidates = [splits[k] for k in sorted(splits)]
@@ -96,27 +96,24 @@ def _chosen(splits: dict[int, Split], most: int) -> list[Split]:
 
 
 def _best_split(problem: EMProblem, component: int, responsibilities: NDArray) -> Split:
-    """The best of some splits in two; no gain where there are too few rows."""
-    X, weights = problem.sample.X, problem.sample.weights * responsibilities
+    """The best of some splits in two; no gain if there are too few rows."""
+    blocks = problem.sample
     members = np.flatnonzero(responsibilities > MEMBER)
-    share = np.full(len(X), 0.5)
-    best = Split(component, -np.inf, share)
-    if len(members) < 2 * (X.shape[1] + 1):
+    best = Split(component, -np.inf, np.full(len(blocks.X), 0.5))
+    if len(members) < 2 * (blocks.X.shape[1] + 1):
         return best
-    rows = problem.sample.take(members, weights[members])
+    rows = blocks.take(members, (blocks.weights * responsibilities)[members])
     options = replace(problem.options, accelerated=False)
-    part = replace(problem.of(rows), options=options)
-    alone = run_from(part, np.zeros(len(members), dtype=np.intp), 1, 0)
-    rounding = part.mstep.scale.rounding
-    for labels in halves(
-        completed(part), rounding, problem.family.storage.moment_kind.of_squares
-    ):
+    part = replace(problem.with_rows(rows), options=options)
+    alone = run_from(part, np.zeros(len(members), dtype=np.intp), 1, 0).lower_bound
+    of_squares = problem.family.storage.moment_kind.of_squares
+    for labels in halves(completed(part), part.mstep.scale.rounding, of_squares):
         with suppress(np.linalg.LinAlgError):
             result = run_from(part, labels, 2, SPLIT_ITER)
-            gain = rows.summary.weight * (result.lower_bound - alone.lower_bound)
+            gain = rows.summary.weight * (result.lower_bound - alone)
             better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
             if better and not defective_components(part, result.mixture).any:
-                share = share.copy()
+                share = best.share.copy()
                 share[members] = responsibilities_of(rows, result.mixture)[:, 1]
                 best = Split(component, gain, share)
     return best

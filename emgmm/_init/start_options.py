@@ -27,9 +27,9 @@ from .symmetry import break_symmetry
 class StartOptions:
     """What the parameters of an estimator say about where EM starts.
 
-    known       what of the mixture is known (`weights_init` and its like), by the names
-                of `Parameters`, in the units of the user
-    previous    the mixture that EM goes on from (`warm_start`), if there is one
+    known       weights, means and covariances that the user passes (`weights_init`,
+                ...), by the names of `Parameters`, in the units of the user
+    previous    the mixture that EM continues from (`warm_start`), if there is one
     """
 
     n_components: int
@@ -53,21 +53,22 @@ class StartOptions:
         return self.previous
 
     def starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
-        """What makes the mixtures that EM starts from, one after the other."""
+        """Functions that make the mixtures EM starts from, one for each start."""
         if self.mixture is not None:
             mixture = self.mixture.in_units(problem.units)
 
             def begin(progress: Progress) -> Parameters:
+                """The mixture that is known."""
                 return mixture
 
             yield _separated(problem, begin)
             return
         for start in self._of_init_params(problem, rows):
-            whole = partial(_with_known, start, self.known, problem.units)
-            yield _separated(problem, whole) if self.order_is_fixed else whole
+            completed = partial(_with_known, start, self.known, problem.units)
+            yield _separated(problem, completed) if self.order_is_fixed else completed
 
     def _of_init_params(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
-        """The starts of `init_params`, of which an array is one."""
+        """The starts of `init_params`: `n_init`, or one if it is an array."""
         rng = check_random_state(self.random_state)
         if isinstance(self.init_params, str):
             first, again = STARTS[self.init_params]
@@ -131,7 +132,7 @@ def _separated(problem: EMProblem, start: Begin) -> Begin:
 def _with_known(
     start: Begin, known: dict[str, Any], units: NDArray, progress: Progress
 ) -> Parameters:
-    """A start with its known parts, in the units of the user, in their place."""
+    """The mixture of a start, with the parts that the user passes in their place."""
     made = start(progress)
     if not known:
         return made

@@ -1,4 +1,4 @@
-"""The starts of EM, by their names.
+"""The table of starts of EM.
 
 A new start is a function from rows to labels or responsibilities (or from a problem to
 a mixture), and a row of STARTS.
@@ -46,7 +46,7 @@ def from_clustering(
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
-    """The mixture of the labels or responsibilities of all rows, or of many."""
+    """The mixture of a clustering of all rows, or of a large subsample."""
     with BLAS.held(), np.errstate(all="ignore"):
         sample = with_large_subsample(problem, n_components)
         assignment = clustering(completed(sample), n_components, rng)
@@ -54,7 +54,7 @@ def from_clustering(
 
 
 def _clustered(first: Clustering, further: Clustering | None = None) -> Starts:
-    """Starts from a clustering of the rows, and from another in further runs."""
+    """Starts from a clustering, or from another in further runs."""
     again = partial(from_clustering, further or first)
     return Starts(partial(from_clustering, first), again)
 

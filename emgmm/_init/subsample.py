@@ -13,13 +13,13 @@ from emgmm._model.families import MODELS
 
 from .short_runs import run_from
 
-SAMPLE_ROWS = 2**12  # of a sample, at least, ...
-ROWS_PER_MEAN = 32  # ... for each component and feature, ...
-SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
+SAMPLE_ROWS = 2**12  # least number of rows of a subsample
+ROWS_PER_MEAN = 32  # its least number of rows for each component and feature
+SAMPLE_NUMBERS = 2**20  # its greatest number of values
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
 
 # The family by which components are split, for each storage: its M-step is short.
-FREE = {
+SPLIT_FAMILIES = {
     Spherical: MODELS["VII"],
     Diagonal: MODELS["VVI"],
     Tied: MODELS["EEE"],
@@ -30,7 +30,7 @@ FREE = {
 def subsample(
     blocks: RowSource, n_components: int, n_rows: int = SAMPLE_ROWS
 ) -> RowBlocks:
-    """All rows that have a weight, or some (so many at least) where they are more."""
+    """All rows of positive weight, or a systematic sample of at least so many."""
     n_features = blocks.summary.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
@@ -39,12 +39,12 @@ def subsample(
 
 def with_subsample(problem: EMProblem, n_components: int) -> EMProblem:
     """The problem with a subsample of its rows."""
-    return problem.of(subsample(problem.rows, n_components))
+    return problem.with_rows(subsample(problem.rows, n_components))
 
 
 def with_large_subsample(problem: EMProblem, n_components: int) -> EMProblem:
-    """The problem with all rows that have a weight, or with as many as a sample has."""
-    return problem.of(subsample(problem.rows, n_components, SAMPLE_NUMBERS))
+    """The problem with as many of its rows as a subsample may have."""
+    return problem.with_rows(subsample(problem.rows, n_components, SAMPLE_NUMBERS))
 
 
 def completed(problem: EMProblem) -> ArrayBlocks:
@@ -52,7 +52,7 @@ def completed(problem: EMProblem) -> ArrayBlocks:
     blocks = problem.sample
     if isinstance(blocks, ArrayBlocks):
         return blocks
-    alone = problem.of_family(FREE[problem.family.storage])
+    alone = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
     together = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = run_from(alone, together, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)

@@ -27,7 +27,7 @@ def break_symmetry(
 ) -> Parameters:
     """A start whose equal components are moved to k-means centers of their rows.
 
-    EM would treat them alike in every iteration. LinAlgError where it is singular.
+    LinAlgError if the start is singular.
     """
     mixture = start(progress)
     means = mixture.means.copy()
@@ -38,7 +38,7 @@ def break_symmetry(
 
 
 def _centers(problem: EMProblem, mixture: Parameters, equal: NDArray) -> NDArray:
-    """One center for each of some components, of a sample of the rows they share."""
+    """Centers of k-means for equal components, from a subsample of their rows."""
     sample = with_subsample(problem, len(mixture.weights))
     rows = completed(sample)
     shares = responsibilities_of(sample.sample, mixture)[:, equal].sum(axis=1)

@@ -29,7 +29,7 @@ def common_starts(
     starts[1] = [np.zeros(len(problem.sample.X), dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
-            grown = growth(problem.of_family(MODELS[name]), n_components)
+            grown = growth(problem.with_family(MODELS[name]), n_components)
             for size, responsibilities in enumerate(grown, start=2):
                 starts[size].append(responsibilities.copy())
     with suppress(np.linalg.LinAlgError):

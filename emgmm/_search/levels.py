@@ -25,7 +25,7 @@ from .start import CommonStart, distinct_from, statistics_of_all_kinds
 
 @dataclass(frozen=True)
 class Levels:
-    """All models with a number of components, on a sample of the rows."""
+    """All models on a sample of the rows, with their common starts by size."""
 
     problems: dict[str, EMProblem]
     reference_model: EMProblem
@@ -35,8 +35,11 @@ class Levels:
     def fitted(
         self, size: int, larger: dict[str, Fit], exchanging: bool
     ) -> dict[str, Fit]:
-        """Fits from the common starts and from those of one component more; and then
-        from those of the other models."""
+        """Fits of all models with so many components.
+
+        They begin from the common starts and from the fits of one component more; then,
+        if ``exchanging``, from what the other models have found.
+        """
         with BLAS.held(), np.errstate(all="ignore"):
             common = [self._common_start(each, size) for each in self.starts[size]]
         entries = {name: Entries(common, larger.get(name)) for name in self.problems}
@@ -62,17 +65,17 @@ class Levels:
         return dict(zip(entries, self.parallel(tasks), strict=True))
 
     def _common_start(self, assignment: NDArray, size: int) -> CommonStart:
-        """From labels or responsibilities; their pooled covariance has the axes."""
+        """The start from labels or responsibilities, with their pooled covariance."""
         statistics = statistics_of_all_kinds(self.problems.values(), assignment, size)
         if of_squares(self.problems):  # which have the axes of the coordinates
             return CommonStart(statistics, None)
-        pooled, near = self.reference_model.of_family(MODELS["EEE"]), None
+        pooled, near = self.reference_model.with_family(MODELS["EEE"]), None
         with suppress(np.linalg.LinAlgError):
             near = pooled.start(assignment, size).in_units(1 / pooled.units)
         return CommonStart(statistics, near)
 
     def _end(self, name: str, fit: Fit) -> CommonStart | None:
-        """From where the fit of a model has ended, for the others."""
+        """The start from the fit of a model, for the others."""
         if fit.result is None:
             return None
         problem, mixture = self.problems[name], fit.result.mixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter
@@ -15,20 +15,22 @@ from emgmm._em.progress import Progress
 from emgmm._em.result import EMResult
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import responsibilities_of
+from emgmm._init.short_runs import short_runs
 from emgmm._model.parameters import Parameters, are_near
 from emgmm._utils.threads import BLAS
 
 from .start import CommonStart, begin_all
 
-EQUAL = 1e-5  # difference of log-likelihoods of a row that distinguishes starts
-SAME = 1e-7  # difference below which fits have come to the same maximum
-HOPE = 10.0  # times its last gain: what a start may be expected to gain
+SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same
+SAME_MAXIMUM = 1e-7  # difference below which fits are at the same maximum
+HOPE = 10.0  # factor of its last gain that a start may still be expected to gain
 LESS_ONE = 2  # mixtures of one component less that take part in a race
-FAINT = 1e-9  # responsibilities of the others for rows of a component taken away
+FAINT = 1e-9  # least responsibilities of the other components for rows of a removed one
 
 
 class RaceSchedule(NamedTuple):
-    """Of a race: iterations of all; how many go on, how far; how many to the end."""
+    """Iterations of all starts; how many are kept, and for how many further iterations;
+    and how many are run to the end."""
 
     first: int
     kept: int
@@ -48,67 +50,65 @@ class Fit(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """Those of a race: starts, the fit of one component more, and the fit so far."""
+    """Entries of a race: starts, the fit of one component more, and the fit so far."""
 
     starts: list[CommonStart]
     larger: Fit | None = None
     so_far: Fit | None = None
 
 
-def race(problem: EMProblem, rules: RaceSchedule, entries: Entries) -> Fit:
-    """The best of the fit so far, and of where the starts lead to."""
+def race(problem: EMProblem, schedule: RaceSchedule, entries: Entries) -> Fit:
+    """The best of the fit so far and of the fits from the starts."""
     began = perf_counter()
     best, before = entries.so_far or Fit(None, 0.0)
     with BLAS.held(), np.errstate(all="ignore"):
         starts = begin_all(problem, entries.starts)
-        short = list(_iterated(problem, starts, rules.first))
+        short = _iterated(problem, starts, schedule.first)
         if entries.larger is not None and entries.larger.result is not None:
             less = _less_one(problem, entries.larger.result.mixture)
-            short += _iterated(problem, less, rules.first)
-        kept = [result.mixture for result in _distinct(problem, short)[: rules.kept]]
-        short = _distinct(problem, _iterated(problem, kept, rules.further))
+            short += _iterated(problem, less, schedule.first)
+        kept = [result.mixture for result in _distinct(problem, short)[: schedule.kept]]
+        short = _distinct(problem, _iterated(problem, kept, schedule.further))
         for number, result in enumerate(short):
-            if number >= rules.finishing and best and problem.ranking_key(best)[0]:
-                break  # what is degenerate does not count
+            if number >= schedule.finishing and best and problem.ranking_key(best)[0]:
+                break  # the best has no degenerate component
             if best is None or _hopeful(problem, result, best):
                 best = _better(problem, best, result)
     return Fit(best, before + perf_counter() - began)
 
 
 def _less_one(problem: EMProblem, mixture: Parameters) -> list[Parameters]:
-    """Mixtures of a component less, whose rows go to the others: the best of them."""
+    """The best mixtures without one of the components, whose rows go to the others."""
     responsibilities = responsibilities_of(problem.sample, mixture)
     n_components = len(mixture.weights) - 1
-    begun = []
+    starts = []
     for k in range(len(mixture.weights)):
         others = np.delete(responsibilities, k, axis=1) + FAINT
         others /= others.sum(axis=1, keepdims=True)
         kind = problem.family.storage.moment_kind
         stats = statistics_of_start(problem.rows, others, n_components, kind)
         with suppress(np.linalg.LinAlgError):
-            begun.append(problem.begin(stats, mixture))
-    best = _distinct(problem, _iterated(problem, begun, 0))[:LESS_ONE]
+            starts.append(problem.begin(stats, mixture))
+    best = _distinct(problem, _iterated(problem, starts, 0))[:LESS_ONE]
     return [result.mixture for result in best]
 
 
 def _iterated(
     problem: EMProblem, mixtures: Iterable[Parameters], n_iter: int
-) -> Iterator[EMResult]:
-    """Some iterations of plain EM from each mixture."""
-    options = replace(problem.options, max_iter=n_iter, tol=0.0, accelerated=False)
-    short = replace(problem, mstep=problem.mstep.inexact, options=options)
-    for mixture in mixtures:
-        with suppress(np.linalg.LinAlgError):
-            yield short.run(mixture, Progress(0, 1))
+) -> list[EMResult]:
+    """Results of some iterations of plain EM from each mixture."""
+    options = replace(problem.options, accelerated=False)
+    plain = replace(problem, mstep=problem.mstep.inexact, options=options)
+    return short_runs(plain, mixtures, n_iter)
 
 
 def _distinct(problem: EMProblem, results: Iterable[EMResult]) -> list[EMResult]:
-    """The best first; of those that have come to the same, the first."""
+    """Different results, the best first; of those that are the same, the first."""
     distinct: list[tuple[tuple[bool, float], EMResult]] = []
     for result in results:
         sound, bound = ranking_key = problem.ranking_key(result)
         if not any(
-            sound == other_sound and abs(bound - other_bound) <= EQUAL
+            sound == other_sound and abs(bound - other_bound) <= SAME_START
             for (other_sound, other_bound), _ in distinct
         ):
             distinct.append((ranking_key, result))
@@ -117,13 +117,13 @@ def _distinct(problem: EMProblem, results: Iterable[EMResult]) -> list[EMResult]
 
 
 def _hopeful(problem: EMProblem, result: EMResult, best: EMResult) -> bool:
-    """Whether a result may become better than the best, which is at its end."""
+    """Whether a result may become better than the best, which has converged."""
     sound, best_sound = problem.ranking_key(result)[0], problem.ranking_key(best)[0]
     if sound != best_sound:
         return sound
     ahead = result.lower_bound - best.lower_bound
     gain = result.lower_bounds[-1] - result.lower_bounds[-2]
-    if abs(ahead) <= EQUAL or ahead + HOPE * gain <= 0:
+    if abs(ahead) <= SAME_START or ahead + HOPE * gain <= 0:
         return False
     return ahead > 0 or not are_near(result.mixture, best.mixture)
 
@@ -131,7 +131,7 @@ def _hopeful(problem: EMProblem, result: EMResult, best: EMResult) -> bool:
 def _better(
     problem: EMProblem, best: EMResult | None, start: EMResult
 ) -> EMResult | None:
-    """What a start leads to, if that is better by more than where fits stop."""
+    """The better of the best result and of the one that a start leads to."""
     try:
         result = problem.run(start.mixture, Progress(0, 1))
     except np.linalg.LinAlgError:
@@ -140,12 +140,12 @@ def _better(
         return result
     sound, best_sound = problem.ranking_key(result)[0], problem.ranking_key(best)[0]
     if sound == best_sound:
-        return result if result.lower_bound > best.lower_bound + SAME else best
+        return result if result.lower_bound > best.lower_bound + SAME_MAXIMUM else best
     return result if sound else best
 
 
 def fit_to_all_rows(problem: EMProblem, fit: Fit) -> Fit:
-    """A fit of a sample, fitted to all rows."""
+    """The fit to all rows, from a fit to a sample."""
     if fit.result is None:
         return fit
     began = perf_counter()

@@ -1,11 +1,11 @@
 """Many models with many numbers of components, fitted together: they share starts.
 
-One growth of components, split one after the other, and one k-means serve every model.
-Numbers of components are visited from one more than the greatest on downwards. At each,
-a model begins from the common starts and from its own mixture of one component more,
-less any of them; and then from what the other models have found. Starts race: some
-iterations of plain EM each, and only the best go on. Where rows are many, all of that
-sees a sample of them.
+Components split one after the other, and k-means, serve every model. Numbers of
+components are visited from one more than the greatest downwards. With each number a
+model begins from the common starts and from its own mixture of one component more,
+without any one of them; then from what the other models have found. Among the starts
+there is a race: some iterations of plain EM each, of which only the best go on. All of
+that is done on a subsample if there are many rows.
 
 Starts from mixtures of one component more or less are those of Baudry & Celeux 2015
 (doi:10.1007/s11222-015-9561-x).
@@ -31,16 +31,16 @@ from .common_starts import common_starts
 from .levels import Levels, of_squares
 from .race import Fit, fit_to_all_rows
 
-SAMPLE_ROWS = 2**14  # of the sample on which fits are compared, at least
-BEYOND = 1  # components more than the greatest number, which begins from those
+SAMPLE_ROWS = 2**14  # least number of rows of the sample on which fits are compared
+BEYOND = 1  # components more than the greatest number, from which that begins
 
 
 @dataclass(frozen=True)
 class ModelSearch:
-    """Problems by the names of their models, to be fitted together.
+    """Problems to be fitted together, by the names of their models.
 
     `reference_model` is the problem of free matrices; `parallel` runs tasks as joblib
-    does; every part of the search runs within a `stage`.
+    does; every part of the search runs in a `stage`.
     """
 
     problems: dict[str, EMProblem]
@@ -49,7 +49,7 @@ class ModelSearch:
     stage: Stage = silent
 
     def fits(self, sizes: list[int]) -> dict[tuple[str, int], Fit]:
-        """Of every model with every number of components, for which there are rows."""
+        """Fits of every model with every number of components, if there are rows."""
         weighted = self.reference_model.rows.summary.n_weighted
         most: int = min(max(sizes) + BEYOND, weighted)
         steps = sorted({*sizes, most}, reverse=True)
@@ -69,13 +69,15 @@ class ModelSearch:
             return self._on_all_rows(found, level)
 
     def _on_a_sample(self, n_components: int) -> Levels:
+        """The models on a subsample, with their common starts."""
         samples: dict[int, RowBlocks] = {}
 
         def of_sample(problem: EMProblem) -> EMProblem:
+            """The problem on the subsample of its rows, which others may share."""
             blocks = problem.rows
             if id(blocks) not in samples:
                 samples[id(blocks)] = subsample(blocks, n_components, SAMPLE_ROWS)
-            return problem.of(samples[id(blocks)])
+            return problem.with_rows(samples[id(blocks)])
 
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
         reference_model = of_sample(self.reference_model)
@@ -85,8 +87,8 @@ class ModelSearch:
         return Levels(problems, reference_model, starts, self.parallel)
 
     def _grown(self, n_features: int) -> list[str]:
-        """Models by which components are split: matrices of many features only where
-        some model has them."""
+        """Names of the models by which components are split: matrices of many features
+        only if some model has them."""
         if n_features > WIDE and of_squares(self.problems):
             return ["VVI"]
         return ["VVV", "VVI"] if n_features > 1 else ["VVV"]
@@ -94,6 +96,7 @@ class ModelSearch:
     def _on_all_rows(
         self, found: dict[tuple[str, int], Fit], level: Levels
     ) -> dict[tuple[str, int], Fit]:
+        """Fits to all rows, from those to a subsample."""
         if level.reference_model.rows is self.reference_model.rows:
             return found
         tasks = [

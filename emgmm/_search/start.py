@@ -1,4 +1,4 @@
-"""Starts that models share: statistics of the same labels, as each model needs them."""
+"""Starts that models share: the same labels, as the statistics that each needs."""
 
 from __future__ import annotations
 
