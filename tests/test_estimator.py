@@ -218,7 +218,7 @@ BAD_PARAMETERS = {
         "precisions_init is not of the form.*'EII'",
     ),
     "start shape": ({"init_params": np.zeros(29)}, r"init_params.*\(29,\)"),
-    "start label": ({"init_params": [0, 2] * 15}, "init_params holds the label 2"),
+    "start label": ({"init_params": [0, 2] * 15}, "init_params contains the label 2"),
     "start fraction": ({"init_params": [0, 0.5] * 15}, "the label 0.5"),
     "start huge label": ({"init_params": [0, 1e300] * 15}, "the label 1e.300"),
     "start empty": ({"init_params": [0, -1] * 15}, "no row to component 1"),

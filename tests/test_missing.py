@@ -594,7 +594,7 @@ def test_a_slow_collapse_is_warned_of_and_not_selected():
     X = few_rows_together(seed=0)
     with pytest.warns(
         DegenerateComponentWarning,
-        match="next to no width in some direction, and few rows",
+        match="collapsed onto a few rows in some direction",
     ):
         gmm = GaussianMixtureEM(2, max_iter=400).fit(X)
     assert np.linalg.eigvalsh(gmm.covariances_).min() < 1e-4

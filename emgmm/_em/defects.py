@@ -55,9 +55,9 @@ def defects(problem: EMProblem, mixture: Parameters) -> Defects:
     """Defects of the components, and of the rows, in words."""
     found = defective_components(problem, mixture)
     needed = problem.family.rows_regular(len(problem.units))
-    nothing = "value of some feature" if problem.rows.summary.incomplete else "row"
+    nothing = "value of some feature" if problem.rows.summary.incomplete else "rows"
     texts = {
-        "next to no width in some direction, and few rows": found.collapsed,
+        "collapsed onto a few rows in some direction": found.collapsed,
         f"fewer than {needed} effective rows": found.few,
         f"no {nothing}": found.vanished,
     }

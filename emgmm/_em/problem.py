@@ -28,7 +28,7 @@ SINGULAR = (
     "Fitting the mixture model failed because some components have ill-defined "
     "empirical covariance (for instance caused by singleton or collapsed samples). Try "
     "to decrease the number of components, increase reg_covar, or scale the input "
-    "data. Or leave reg_covar at 'scale'."
+    "data. Or use the default, reg_covar='scale'."
 )
 EQUAL_BOUNDS = 1e-10  # relative difference of mean log-likelihoods that are equal
 

@@ -64,8 +64,8 @@ def share_of(step: Step, before: float, weight: float, number: int) -> float:
     share = step(number) if callable(step) else step
     if not isinstance(share, Real) or not 0 < share <= 1:
         raise ValueError(
-            f"step={step!r} gives {share!r} for batch {number}: give the share of the "
-            "statistics that the batch replaces, more than 0 and at most 1."
+            f"step={step!r} gives {share!r} for batch {number}: it must give the share "
+            "of the statistics that the batch replaces, above 0 and at most 1."
         )
     return float(share)
 
@@ -178,9 +178,9 @@ class StreamState:
             blend = replace(blend.about(blend.means), weight=1.0)
         if not (np.isfinite(blend.products).all() and np.isfinite(blend.means).all()):
             raise ValueError(
-                f"X has values up to {np.nanmax(np.abs(rows.X)):.3g}, beyond what can "
-                "be added to the statistics of the rows before: scale X, or start "
-                "afresh with fit."
+                f"X has values up to {np.nanmax(np.abs(rows.X)):.3g}, too large to be "
+                "added to the statistics of the earlier rows: scale X, or start again "
+                "with fit."
             )
         return replace(
             self,
@@ -210,7 +210,9 @@ class StreamState:
         _check_arrays(own, dict(zip(names, shapes, strict=True)))
         weight, n_steps = values["n_samples_seen_"], values["n_steps_"]
         if not (0 < weight < np.inf and n_steps >= 0 and own["n_complete"] >= 0):
-            raise ValueError("n_samples_seen_ or n_steps_ is no such number")
+            raise ValueError(
+                f"n_samples_seen_, n_steps_ or {PREFIX}n_complete is invalid"
+            )
         sums = {name: own[name] for name in OF_STATISTICS}
         statistics = Statistics(
             kind, **sums, log_likelihood=values["lower_bound_"], weight=1.0
@@ -252,7 +254,7 @@ def _check_arrays(arrays: dict[str, Any], shapes: dict[str, tuple[int, ...]]) ->
     for name, shape in shapes.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != np.float64:
-            raise ValueError(f"{PREFIX}{name} is not of shape {shape}, in float64")
+            raise ValueError(f"{PREFIX}{name} is not a float64 array of shape {shape}")
         known = array[~np.isnan(array)] if name == "steps" else array
         if not np.isfinite(known).all():
             raise ValueError(f"{PREFIX}{name} is not finite")

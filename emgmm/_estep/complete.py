@@ -21,12 +21,12 @@ from emgmm._utils.threads import Workspace
 
 from .features import SECOND_ORDER, SecondOrder
 from .kernel import DOUBLE, SINGLE, FloatFormat, Kernel, Sums
-from .moments import MIN_ROWS, MOST_NUMBERS, Deviations
+from .moments import MIN_BLOCK_LENGTH, MOST_NUMBERS, Deviations
 from .statistics import MAX_CANCELLATION, Statistics
 
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 QUADRATIC_SIZE = 600_000
-MAX_ROWS = 2**15
+MAX_BLOCK_LENGTH = 2**15
 
 
 class Quadratic(Kernel):
@@ -112,7 +112,9 @@ class Quadratic(Kernel):
         rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
         # The same number of bytes in float32, so that calls take as long.
         rows = min(
-            max(rows, MIN_ROWS), MAX_ROWS, max(MOST_NUMBERS // n_coefficients, 1)
+            max(rows, MIN_BLOCK_LENGTH),
+            MAX_BLOCK_LENGTH,
+            max(MOST_NUMBERS // n_coefficients, 1),
         )
         return rows * 8 // self.dtype.itemsize
 

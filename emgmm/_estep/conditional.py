@@ -20,7 +20,7 @@ from .predict import responsibilities, responsibilities_of
 from .underflow import settle
 
 # Numbers up to which computing them takes less time than setting up threads and blocks.
-FEW = 2**15
+FEW_NUMBERS = 2**15
 # Numbers (rows x features) computed at a time, which bounds the memory of their copies.
 PART_SIZE = 2**18
 
@@ -55,7 +55,7 @@ class Regression:
         weights = self.known.weights
         if not n_features:
             return np.tile(weights / weights.sum(), (n_samples, 1))
-        if rows.size * len(weights) > FEW:
+        if rows.size * len(weights) > FEW_NUMBERS:
             blocks = ArrayBlocks(rows)
             return responsibilities_of(blocks, self.known)
         with np.errstate(all="ignore"):

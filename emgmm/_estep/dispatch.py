@@ -55,7 +55,7 @@ def choose_incomplete(
     mixture: Parameters, blocks: RowSource, center: NDArray
 ) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near a center (d,)."""
-    kernels = MISSING[mixture.covariances.moment_kind](mixture, blocks, center)
+    kernels = MISSING_KERNELS[mixture.covariances.moment_kind](mixture, blocks, center)
     return next(kernel for kernel in kernels if kernel.is_accurate)
 
 
@@ -78,7 +78,7 @@ def _of_products(
     yield ExactMissingKernel(mixture, blocks.workspace)
 
 
-MISSING: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
+MISSING_KERNELS: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
     DIAGONAL: _of_squares,
     FULL: _of_products,
     POOLED: _of_products,

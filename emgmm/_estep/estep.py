@@ -15,7 +15,7 @@ from emgmm._utils.matmul import contract
 
 from .dispatch import kernel_for, weighted_sum, with_fallback
 from .kernel import DOUBLE, Kernel, Sums
-from .missing_fast import divided, observed_features
+from .missing_fast import observed_features, split_sums
 from .moments import Deviations
 from .statistics import Statistics
 
@@ -95,7 +95,7 @@ def _means_of_incomplete(
         observed_features, origin=blocks.summary.center, workspace=blocks.workspace
     )
     sums = _sums_of_features(blocks, start, n_components, features)
-    counts, present, first, second = divided(sums)
+    counts, present, first, second = split_sums(sums)
     seen, number = present > 0, np.where(present > 0, present, 1.0)
     shifts = np.where(seen, first / number, 0.0)
     variances = np.where(seen, second / number - shifts**2, blocks.summary.variances)

@@ -18,7 +18,7 @@ from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import contract, multiply
 from emgmm._utils.threads import Workspace
 
-from .complete import MAX_ROWS, QUADRATIC_SIZE
+from .complete import MAX_BLOCK_LENGTH, QUADRATIC_SIZE
 from .features import SECOND_ORDER
 from .kernel import DOUBLE
 from .missing_exact import (
@@ -29,7 +29,7 @@ from .missing_exact import (
 )
 
 PATTERNS_SIZE = 2**22  # most numbers in the matrices for the patterns of a block
-MIN_ROWS = 64
+MIN_PATTERN_LENGTH = 64
 # Rows for each pattern, and features, up to which matrices for each pattern are fast.
 MANY_ROWS, MANY_FEATURES = 64, 32
 PRODUCTS = SECOND_ORDER[FULL]
@@ -89,7 +89,9 @@ class PatternKernel(_AboutCenter):
         n_components, d = self.mixture.means.shape
         size = 1 + d + PRODUCTS.size(d) + 2 * n_components
         most = PATTERNS_SIZE // (n_components * (1 + d) ** 2)
-        return max(min(QUADRATIC_SIZE // size, most, MAX_ROWS), MIN_ROWS)
+        return max(
+            min(QUADRATIC_SIZE // size, most, MAX_BLOCK_LENGTH), MIN_PATTERN_LENGTH
+        )
 
     def features(self, X: NDArray) -> Patterns:
         d = X.shape[1]
@@ -168,7 +170,7 @@ class DiagonalKernel(_AboutCenter):
     def block_length(self) -> int:
         n_components, d = self.mixture.means.shape
         rows = QUADRATIC_SIZE // (1 + 3 * d + 2 * n_components)
-        return min(max(rows, MIN_ROWS), MAX_ROWS)
+        return min(max(rows, MIN_PATTERN_LENGTH), MAX_BLOCK_LENGTH)
 
     @cached_property
     def theta(self) -> NDArray:
@@ -188,7 +190,7 @@ class DiagonalKernel(_AboutCenter):
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         """Shape (K, 2, 1 + d)."""
         sums = contract(features, responsibilities).T
-        return self.completed_squares(*divided(sums))
+        return self.completed_squares(*split_sums(sums))
 
 
 def observed_features(X: NDArray, origin: NDArray, workspace: Workspace) -> NDArray:
@@ -204,7 +206,7 @@ def observed_features(X: NDArray, origin: NDArray, workspace: Workspace) -> NDAr
     return features
 
 
-def divided(sums: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+def split_sums(sums: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Counts of rows (K, 1) and of observed values (K, d), sums of the values and of
     their squares (K, d), from sums (K, 1 + 3 d) of ``observed_features``."""
     present, first, second = np.split(sums[:, 1:], 3, axis=1)

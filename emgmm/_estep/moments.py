@@ -16,11 +16,11 @@ from .statistics import Statistics
 
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 WHITENED_SIZE = 2**18
-MIN_ROWS = 512
+MIN_BLOCK_LENGTH = 512
 MOST_NUMBERS = 2**22  # in an array of a block, however many features there are
 # Rows whose responsibility is this share of a component's greatest are left out of its
 # sums: one may lie 1e7 standard deviations away before that costs more than rounding.
-NEGLIGIBLE = 2.0**-100
+NEGLIGIBLE_SHARE = 2.0**-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Deviations:
 
     @property
     def block_length(self) -> int:
-        rows = max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+        rows = max(WHITENED_SIZE // self.origin.size, MIN_BLOCK_LENGTH)
         rows = min(rows, max(MOST_NUMBERS // self.origin.shape[1], 1))
         return rows * 8 // self.dtype.itemsize  # as many bytes of float32
 
@@ -121,4 +121,4 @@ def _members(responsibilities: NDArray) -> NDArray:
     however small: the mean of a component far from all rows is that of the nearest.
     """
     greatest = responsibilities.max(axis=1, keepdims=True)
-    return ~(responsibilities <= NEGLIGIBLE * greatest)
+    return ~(responsibilities <= NEGLIGIBLE_SHARE * greatest)

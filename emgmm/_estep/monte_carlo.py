@@ -14,7 +14,7 @@ from emgmm._model.parameters import LOG_2_PI, Parameters
 
 from .predict import RowwisePredictor, log_density, responsibilities_of
 
-MIN_ROWS = 10  # drawn of each component
+MIN_PER_COMPONENT = 10  # rows sampled from each component
 
 
 class Estimate(NamedTuple):
@@ -38,7 +38,7 @@ class Strata(NamedTuple):
         """A sample of about so many rows, with enough from each component for a
         variance."""
         weights = mixture.weights / mixture.weights.sum()
-        counts = np.maximum(np.rint(weights * n_samples).astype(int), MIN_ROWS)
+        counts = np.maximum(np.rint(weights * n_samples).astype(int), MIN_PER_COMPONENT)
         counts[weights == 0] = 0
         rows = mixture.sample_of_components(counts, rng)
         return cls(weights[counts > 0], counts[counts > 0], rows)

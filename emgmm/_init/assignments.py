@@ -21,7 +21,7 @@ def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> 
         _check_none_empty(sample_weight @ responsibilities)
         return responsibilities
     raise ValueError(
-        f"init_params has the shape {numbers.shape}: give labels of shape "
+        f"init_params has the shape {numbers.shape}: pass labels of shape "
         f"{(n_samples,)} or responsibilities of shape {(n_samples, n_components)}."
     )
 
@@ -31,8 +31,8 @@ def _check_labels(numbers: NDArray, n_components: int) -> NDArray:
     bad = (np.rint(numbers) != numbers) | (numbers < -1) | (numbers >= n_components)
     if bad.any():
         raise ValueError(
-            f"init_params holds the label {numbers[np.argmax(bad)]:g}: give labels "
-            f"from 0 to {n_components - 1}, or -1 for rows not assigned."
+            f"init_params contains the label {numbers[np.argmax(bad)]:g}: labels are "
+            f"integers from 0 to {n_components - 1}, or -1 for unassigned rows."
         )
     return numbers.astype(np.intp)
 
@@ -45,8 +45,8 @@ def _check_responsibilities(numbers: NDArray) -> NDArray:
     if bad.any():
         row = int(np.argmax(bad))
         raise ValueError(
-            f"init_params holds the responsibilities {numbers[row]} at row {row}: "
-            "give numbers of 0 or more that sum to one, or zeros for rows not assigned."
+            f"init_params contains the responsibilities {numbers[row]} in row {row}: "
+            "they must be non-negative and sum to one, or be zero for unassigned rows."
         )
     return numbers
 
@@ -55,6 +55,6 @@ def _check_none_empty(counts: NDArray) -> None:
     """Every component must start from some row."""
     if (counts <= 0).any():
         raise ValueError(
-            f"init_params gives no row to component {int(np.argmin(counts))}: assign "
-            "at least one row of positive weight to each of the n_components."
+            f"init_params assigns no row to component {int(np.argmin(counts))}: each "
+            "of the n_components needs at least one row of positive weight."
         )

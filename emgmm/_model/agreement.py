@@ -27,7 +27,7 @@ from .validation import (
 
 MATRIX_NAMES = ("covariances_", "precisions_", "precisions_cholesky_")
 MIXTURE = ("weights_", "means_", *MATRIX_NAMES)
-ROUNDING = 16  # units in the last place, for each feature, that a product may lose
+LOST_UNITS = 16  # units in the last place, for each feature, that a product may lose
 MAX_ASYMMETRY = 0.01  # in units of the standard deviations of both features
 MAX_LOSS = 0.5  # in these units, of the covariances where users invert them
 
@@ -66,7 +66,7 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
     )
     # Numbers far out of range become infinite or NaN, and are refused.
     with np.errstate(all="ignore"):
-        covariances = _covariances(factors, model, sizes)
+        covariances = _covariances_of_factors(factors, model, sizes)
         eps = eps_of(kinds.pop())
         if not agree(covariances, values, eps):
             raise ValueError("covariances_ is inconsistent with precisions_cholesky_")
@@ -77,7 +77,9 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
             check_form(covariances, "covariances_", model, slack)
 
 
-def _covariances(factors: NDArray, model: str, sizes: tuple[int, int]) -> Covariances:
+def _covariances_of_factors(
+    factors: NDArray, model: str, sizes: tuple[int, int]
+) -> Covariances:
     """The covariances with these factors, checked."""
     storage = FAMILIES[model].storage
     if not storage.algebra.is_upper(factors):
@@ -108,7 +110,7 @@ def agree(covariances: Covariances, values: NDArray, eps: float) -> bool:
     if not asymmetry <= MAX_ASYMMETRY:
         return False
     eps = max(eps, asymmetry, eps_of(np.dtype(np.float64)))
-    tol = ROUNDING * covariances.n_features * eps
+    tol = LOST_UNITS * covariances.n_features * eps
     bound = tol + _spread_of_inverses(covariances, tol)
     bound = SYMMETRY_TOL + bound[..., None, None] + _spread(covariances, tol) / scale
     return not (off > bound).any()  # NaN is no bound
@@ -161,4 +163,4 @@ def _slack_of_form(covariances: Covariances, model: str, eps: float) -> float:
         units = np.ones_like(units)
     condition = covariances.algebra.conditions(covariances.factors, units).max()
     relative = (eps + np.finfo(np.float64).eps * condition) * condition
-    return FAMILY_TOL + ROUNDING * covariances.n_features * float(relative)
+    return FAMILY_TOL + LOST_UNITS * covariances.n_features * float(relative)

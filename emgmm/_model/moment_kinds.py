@@ -133,4 +133,4 @@ POOLED = replace(
     outer=_pooled_outer,
     pool=_sum,
 )
-KINDS = (DIAGONAL, FULL, POOLED)
+MOMENT_KINDS = (DIAGONAL, FULL, POOLED)

@@ -15,9 +15,9 @@ LOG_2_PI = float(np.log(2 * np.pi))
 SAME_MAXIMUM = 0.1  # squared standard deviations, and share of a weight
 # Differences that do not order components: shares of weights and variances, and of a
 # feature's standard deviation in means.
-SAME = 1e-6
-BLOCK_SIZE = 2**16  # numbers that are sampled at a time
-EQUAL = 1e-6  # standard deviations, and share of U: the rounding of float32
+ORDER_TOL = 1e-6
+SAMPLE_BLOCK_SIZE = 2**16  # numbers that are sampled at a time
+EQUAL_TOL = 1e-6  # standard deviations, and share of U: the rounding of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Parameters:
         with np.errstate(over="ignore", divide="ignore"):
             scales = np.sqrt(weights @ (variances + (means - weights @ means) ** 2))
             keys = -np.log(weights)[:, None], means / scales, np.log(variances)
-        order = np.lexsort(ranks(np.hstack(keys), SAME).T[::-1])
+        order = np.lexsort(ranks(np.hstack(keys), ORDER_TOL).T[::-1])
         if (order == np.arange(len(order))).all():
             return self
         covariances = self.covariances.ordered(order)
@@ -81,7 +81,7 @@ class Parameters:
         each, one component after the other."""
         n_features = self.means.shape[1]
         rows = np.empty((counts.sum(), n_features))
-        length = max(BLOCK_SIZE // n_features, 1)
+        length = max(SAMPLE_BLOCK_SIZE // n_features, 1)
         ends = np.cumsum(counts)
         for k, (begin, end) in enumerate(zip(ends - counts, ends, strict=True)):
             for start in range(begin, end, length):
@@ -100,11 +100,11 @@ def equal_components(mixture: Parameters) -> list[NDArray]:
 def _equal_to(mixture: Parameters, k: int) -> NDArray:
     """Indices of the components with the mean and the covariance of component k."""
     means, covariances = mixture.means, mixture.covariances
-    near = np.abs(means - means[k]) <= EQUAL * np.sqrt(covariances.variances[k])
+    near = np.abs(means - means[k]) <= EQUAL_TOL * np.sqrt(covariances.variances[k])
     others = np.flatnonzero(near.all(axis=1))
     factors = covariances.factors[others].reshape(*means[others].shape, -1)
     own = covariances.factors[k].reshape(1, means.shape[1], -1)
-    alike = np.abs(factors - own) <= EQUAL * np.abs(own).max(axis=2, keepdims=True)
+    alike = np.abs(factors - own) <= EQUAL_TOL * np.abs(own).max(axis=2, keepdims=True)
     return others[alike.all(axis=(1, 2))]
 
 

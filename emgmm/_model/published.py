@@ -24,7 +24,7 @@ from .families import FAMILIES, CovarianceFamily
 from .parameters import Parameters
 from .validation import shape_of_means
 
-SOURCES = ("precisions_cholesky_", "covariances_")
+COVARIANCE_SOURCES = ("precisions_cholesky_", "covariances_")
 """Attributes that covariances are computed from, the preferred one first."""
 REMEDIES = {
     VARIANCES: ("1 / np.sqrt(covariances_)", "1 / precisions_cholesky_**2"),
@@ -54,7 +54,7 @@ class Published:
         has = {name: getattr(estimator, name, None) for name in MIXTURE}
         arrays = {k: np.asarray(v) for k, v in has.items() if v is not None}
         missing = [name for name in MIXTURE[:2] if name not in arrays]
-        if missing or not any(name in arrays for name in SOURCES):
+        if missing or not any(name in arrays for name in COVARIANCE_SOURCES):
             raise ValueError(
                 f"{missing[0] if missing else 'precisions_cholesky_'} is missing: "
                 "assign weights_, means_ and precisions_cholesky_ or covariances_, or "
@@ -119,14 +119,14 @@ class Published:
 
     @property
     def _source(self) -> str:
-        return next(name for name in SOURCES if name in self.arrays)
+        return next(name for name in COVARIANCE_SOURCES if name in self.arrays)
 
     def agree_with(self, mixture: Parameters) -> bool:
         """Whether the covariances are those of the mixture, up to rounding."""
-        if not all(name in self.arrays for name in SOURCES):
+        if not all(name in self.arrays for name in COVARIANCE_SOURCES):
             return True
         values = self._numbers("covariances_")
-        eps = max(eps_of(self.arrays[name].dtype) for name in SOURCES)
+        eps = max(eps_of(self.arrays[name].dtype) for name in COVARIANCE_SOURCES)
         with BLAS.held():
             return agree(mixture.covariances, values, eps)
 
@@ -206,7 +206,7 @@ def _models_that_fit(
     With as many components as features, variances and one matrix have the same layout.
     Then models with consistent factors and covariances come first.
     """
-    name = next(name for name in SOURCES if name in arrays)
+    name = next(name for name in COVARIANCE_SOURCES if name in arrays)
     known = [model for model in dict.fromkeys(models) if model in FAMILIES]
     shapes = {model: FAMILIES[model].storage.shape(*sizes) for model in known}
     fitting = [model for model in known if shapes[model] == arrays[name].shape]
