@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from .clock import told
+from .clock import message_of
 from .pool import run_all
 
 LONG = {"tol": 1e-13, "max_iter": 20_000}
@@ -40,7 +40,7 @@ def run(task):
     try:
         return {**described, **measured(problem, seed, repeats)}
     except Exception as error:
-        return {**described, "failed": told(error)}
+        return {**described, "failed": message_of(error)}
 
 
 def measured(problem, seed, repeats):

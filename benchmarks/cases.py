@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .anchors import CHECKS
+
 MODELS = "EII VII EEI VEI EVI VVI EEE VEE EVE VVE EEV VEV EVV VVV".split()
 SKLEARN_MODELS = ("full", "tied", "diag", "spherical")
 
@@ -103,6 +105,8 @@ ATOMS = [
     for mixture in range(3)
     for step in (0.1, 0.25, 0.5, 1.0)
 ]
+
+ANCHORS = [{"group": "anchors", "what": what} for what in CHECKS]
 
 SHARES = (0.05, 0.2, 0.4)  # of the cells
 FEW_RATIO, ANY_RATIO = 3.0, 15.0  # the most that an iteration with NaN may cost
@@ -207,6 +211,7 @@ GROUPS = {
     "acceleration": ACCELERATION,
     "selection": SELECTION,
     "atoms": ATOMS,
+    "anchors": ANCHORS,
     "missing": MISSING,
     "stepwise": STEPWISE,
     "workers": WORKERS,

@@ -44,13 +44,13 @@ def in_turn(functions, repeats):
             try:
                 times[name].append(function())
             except Exception as error:
-                failed[name] = told(error)
+                failed[name] = message_of(error)
     return {
         name: values for name, values in times.items() if name not in failed
     }, failed
 
 
-def told(error):
+def message_of(error):
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
@@ -90,7 +90,7 @@ def iteration_times(peers, problem, repeats):
         try:
             scores[peer.name], iterations[peer.name] = first_fit(peer, problem)
         except Exception as error:
-            failed[peer.name] = told(error)
+            failed[peer.name] = message_of(error)
     functions = {
         peer.name: lambda peer=peer: seconds_per_iteration(
             peer, problem, iterations[peer.name]

@@ -31,7 +31,7 @@ def terms(model, d, K):
 
 
 def cost(one):
-    """Nanoseconds of a core for each term, and how well they tell what was measured."""
+    """Nanoseconds of a core for each term, and how well they predict it."""
     measured = []
     with threadpool_limits(1):
         for d in one["d"]:

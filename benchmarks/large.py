@@ -61,18 +61,18 @@ def ways(one, X):
     """Functions that fit: as it is by default, without the sample, and scikit-learn."""
     from sklearn.mixture import GaussianMixture
 
-    import emgmm._init.split as _split
+    import emgmm._init.default as _default
     from emgmm import GaussianMixtureEM
 
     known = {"covariance_type": one["model"], "tol": one["tol"]}
-    usual = _split.VERY_MANY
+    usual = _default.VERY_MANY
 
     def ours(very_many):
-        _split.VERY_MANY = very_many
+        _default.VERY_MANY = very_many
         try:
             return GaussianMixtureEM(one["K"], **known).fit(X)
         finally:
-            _split.VERY_MANY = usual
+            _default.VERY_MANY = usual
 
     def theirs():
         return GaussianMixture(one["K"], random_state=0, **known).fit(X)

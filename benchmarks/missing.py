@@ -1,7 +1,7 @@
 """Rows with missing values: fits beside imputation before a fit, and the cost of NaN.
 
 Values are removed completely at random from the rows to fit. What a fit is worth is
-told by the log-likelihood of other rows, which are complete.
+measured by the log-likelihood of other rows, which are complete.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .clock import (
     MOST_ITERATIONS,
     fit_once,
     in_turn,
+    message_of,
     seconds_per_iteration,
     summary,
-    told,
 )
 from .peers import EMGMM
 from .pool import run_all
@@ -131,7 +131,7 @@ def run(way, split, settings):
     try:
         gmm, filled = WAYS[way](split, settings)
     except Exception as error:
-        return {"failed": told(error)}
+        return {"failed": message_of(error)}
     return {
         "seconds": time.perf_counter() - began,
         "log_likelihood": float(gmm.score(split.others)),

@@ -16,7 +16,7 @@ COMPARED = [way for way in WAYS if not way.endswith(ALL)]
 ALIKE = [way for way in COMPARED if not way.endswith("K = 1")]  # of as many components
 LABELS = {"mean": "mean, then scikit-learn", "KNN": "KNN, then scikit-learn"}
 LABELS["iterative"] = "iterative, then scikit-learn"
-FAR = 1000.0  # nats a row that tell only that a density is as good as zero
+FAR = 1000.0  # nats a row that say only that a density is as good as zero
 
 
 def of_kind(report, what):
@@ -40,10 +40,10 @@ def cells_of(report):
                     if run["share"] == share
                     and run.get("reg_covar") == more.get("reg_covar")
                 ]
-                yield one, told_of(more), share, figures(runs)
+                yield one, setting_of(more), share, figures(runs)
 
 
-def told_of(more):
+def setting_of(more):
     return str(more.get("reg_covar", "default"))
 
 
@@ -118,7 +118,7 @@ def summary_table(report):
     header += ["best density", "best error"]
     header += [f"seconds, {share:.0%}" for share in shares]
     lines = []
-    for setting in map(told_of, SETTINGS):
+    for setting in map(setting_of, SETTINGS):
         own = [cell for cell in found if cell[1] == setting]
         for way in COMPARED:
             losses = [over_data(own, share, lost, way) for share in shares]

@@ -137,7 +137,7 @@ def read(X):
 
 def cold_times(path, one, fitted):
     """Seconds of reading, and of a pass, each after the system has forgotten the file;
-    where it cannot be told to, it has not."""
+    unless the system cannot be asked to."""
     forget(path)
     X = map_of(path, one)
     reading = seconds(lambda: read(X))

@@ -1,4 +1,4 @@
-"""The libraries: each fits a problem for a number of iterations, and tells what it got.
+"""The libraries: each fits a problem for a number of iterations, and returns results.
 
 ``prepare(problem, max_iter)`` does what is not timed and returns the fit, a function
 without arguments; ``parameters`` turns what that returns into weights, means and
@@ -55,7 +55,7 @@ class ScikitLearn(EMGMM):
 
 class ScikitLearnOneThread(ScikitLearn):
     name, threads = "scikit-learn, one thread", 1
-    note = "BLAS and OpenMP held to one thread"
+    note = "BLAS and OpenMP limited to one thread"
 
 
 class Pomegranate:

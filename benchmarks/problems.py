@@ -157,7 +157,7 @@ def cigars(seed, n=600, d=2, count=2, ratio=10.0, gap=5.0, degrees=0.0):
 
 
 def with_irrelevant(seed, scale, n=600):
-    """Three clusters in two features, and a wide feature that tells nothing."""
+    """Three clusters in two features, and a wide feature without clusters."""
     X, labels = equidistant(seed, n, 2, 3, 6.0)
     more = scale * np.random.default_rng([seed, 1]).standard_normal(n)
     return np.column_stack([X, more]), labels

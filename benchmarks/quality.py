@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .cases import make_problem
-from .clock import fit_once, in_turn, seconds_per_iteration, summary, told
+from .clock import fit_once, in_turn, message_of, seconds_per_iteration, summary
 from .peers import (
     EMGMM,
     ScikitLearn,
@@ -33,7 +33,7 @@ class Reached:
 
     @property
     def affords(self):
-        """Whether a long run takes little time; float32 cannot tell what is best."""
+        """Whether a long run takes little time; float32 cannot show what is best."""
         if self._peer.dtype != "float64":
             return False
         each = seconds_per_iteration(self._peer, self._problem, 2)
@@ -90,13 +90,13 @@ def usable(peers, problem):
             fit_once(peer, problem, 2)
             able.append(peer)
         except Exception as error:
-            failed[peer.name] = told(error)
+            failed[peer.name] = message_of(error)
     return able, failed
 
 
 def first_above(problem, target):
     """Iterations that emgmm needs by its own record, a guess for every library; and
-    what the last fifty of a long run gained, which tells whether that was long enough.
+    what the last fifty of a long run gained, which shows whether that was long enough.
     """
     _, fitted = fit_once(EMGMM(), problem, LONG)  # plain EM, as others have it
     path = fitted.lower_bounds_

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from .clock import told
+from .clock import message_of
 from .pool import run_all
 from .problems import PROBLEMS
 
@@ -99,7 +99,7 @@ def fitted(model, X, labels):
     try:
         model.fit(X)
     except Exception as error:
-        return {"failed": told(error), "seconds": time.perf_counter() - began}
+        return {"failed": message_of(error), "seconds": time.perf_counter() - began}
     return {
         "seconds": time.perf_counter() - began,
         "log_likelihood": float(model.score(X)),

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from .cases import MODELS, QUALITY, make_problem
-from .clock import told
+from .clock import message_of
 from .pool import run_all
 from .problems import PROBLEMS
 
@@ -70,7 +70,7 @@ def run(task):
     try:
         return {**task, **measured(task)}
     except Exception as error:
-        return {**task, "failed": told(error)}
+        return {**task, "failed": message_of(error)}
 
 
 def measured(task):

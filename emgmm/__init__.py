@@ -1,18 +1,18 @@
 """Gaussian mixtures by expectation-maximisation, for people who use scikit-learn.
 
-GaussianMixtureEM           a mixture with so many components, fitted to rows by EM
-GaussianMixtureIC           how many components, and which covariance model
-Mixture                     a mixture as a distribution, fitted or made by hand
-MixtureDisplay              pictures of a mixture,
-ConvergenceDisplay          of how EM came to it,
-CriterionDisplay            and of a search's criterion
-DegenerateComponentWarning  the warning of components whose densities mean little
-emgmm.datasets              rows for examples
+GaussianMixtureEM           fits a mixture to rows, by EM
+GaussianMixtureIC           selects the covariance model and the number of components
+Mixture                     a mixture as a distribution, fitted or from parameters
+MixtureDisplay              plots of a mixture
+ConvergenceDisplay          plots of the iterations of EM
+CriterionDisplay            plots of the criterion of a search
+DegenerateComponentWarning  the warning of components that may be due to chance
+emgmm.datasets              data for examples
 emgmm.typing                types for annotations
 
-The two estimators have the methods of `sklearn.mixture.GaussianMixture`, and more;
-`help(emgmm.GaussianMixtureEM)` describes their parameters, attributes and methods. For
-files there is a command: `emgmm --help`, or `python -m emgmm --help`.
+Both estimators have the methods of `sklearn.mixture.GaussianMixture`, and more;
+`help(emgmm.GaussianMixtureEM)` describes them. There is a command for CSV files:
+`emgmm --help`, or `python -m emgmm --help`.
 
 Examples
 --------
@@ -26,6 +26,7 @@ Examples
 {'n_components': 2, 'covariance_type': 'VEV'}
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,8 @@ __all__ = [
     "MixtureDisplay",
 ]
 _MODULES = ("datasets", "typing")
-# Imported when first asked for: an error of the command need not wait for scikit-learn,
-# nor a fit for matplotlib.
+# Imported on first use: errors of the command do not wait for scikit-learn, and fits do
+# not wait for matplotlib.
 _LATER = {
     "ConvergenceDisplay": "._plotting.fit_displays",
     "CriterionDisplay": "._plotting.fit_displays",
@@ -62,10 +63,13 @@ _LATER = {
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
 }
+# Where pickles of version 0.1 look for the estimators.
+for _old_name in ("_estimator", "_selection"):
+    sys.modules[f"{__name__}.{_old_name}"] = sys.modules[__name__]
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the module that defines it, or a public module."""
+    """A public class from the module that defines it, or a public module."""
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     if name not in _LATER:
@@ -75,5 +79,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What users may use, whether or not it is imported yet."""
+    """The public names, imported or not."""
     return sorted([*__all__, *_MODULES, "__version__"])

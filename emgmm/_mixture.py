@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 
+from ._data.validation import check_X
 from ._estep.conditional import Regression
 from ._estep.monte_carlo import Estimate, entropy, kl_divergence, log_densities
 from ._model.parameters import Parameters
@@ -22,12 +23,11 @@ from ._model.validation import (
 )
 from ._utils.features import (
     Features,
-    check_columns,
     check_features,
     check_names,
     split_features,
 )
-from ._utils.inputs import unmasked, validated
+from ._utils.inputs import unmasked
 from ._utils.validation import as_numbers, check_n_samples
 
 Seed = int | np.random.RandomState | None
@@ -105,6 +105,8 @@ class Mixture:
     >>> mixture.conditional("x", 1.0).mean.round(3)
     array([0.527])
     """
+
+    __module__ = "emgmm"
 
     _parameters: Parameters
     feature_names: tuple[str, ...] | None
@@ -503,21 +505,6 @@ def make_mixture(parameters: Parameters, names: Iterable[str] | None) -> Mixture
     own = replace(own, weights=own.weights / own.weights.sum())
     _fill(mixture, own, None if names is None else tuple(map(str, names)))
     return mixture
-
-
-def check_X(X: ArrayLike, names: tuple[str, ...] | None, n_features: int) -> NDArray:
-    """Valid rows (n, d) as float64 or float32, NaN where a value is missing."""
-    check_columns(X, names)
-    kinds = [np.float64, np.float32]
-    rows = validated(
-        check_array, X, dtype=kinds, ensure_all_finite="allow-nan", input_name="X"
-    )
-    if rows.shape[1] != n_features:
-        raise ValueError(
-            f"X has {rows.shape[1]} features, but {n_features} are expected: pass one "
-            "column for each feature."
-        )
-    return rows
 
 
 def _fill(

@@ -1,4 +1,4 @@
-"""GaussianMixtureIC: which covariance model, and how many components."""
+"""GaussianMixtureIC: selects the covariance model and the number of components."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel
+from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
 from ._data.validation import check_sizes, sizes_refused
-from ._em.driver import EMResult
-from ._em.problem import SINGULAR, Problem
+from ._em.defects import defects, unsupported
+from ._em.problem import SINGULAR, EMProblem
+from ._em.result import EMResult
 from ._estep.predict import classification_score, sum_over_rows
 from ._gaussian_mixture import GaussianMixtureEM
+from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES, MODELS
 from ._model.validation import check_models
 from ._search.search import Fit, ModelSearch
-from ._selected import Selected
-from ._utils.callbacks import CallbackSupportMixin, Stage, Stages, Tasks
+from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.exceptions import warn_of_search
 from ._utils.threads import BLAS
-from ._utils.validation import Names, Suggesting, check_criterion, restore_on_error
+from ._utils.validation import Names, check_criterion, restore_on_error
 from .typing import CovarianceType, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
@@ -41,118 +42,108 @@ CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
 Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
 
 
-class GaussianMixtureIC(
-    Suggesting, Selected, CallbackSupportMixin, ClusterMixin, BaseEstimator
-):
-    """Gaussian mixture whose model and number of components a criterion selects.
+def _of_best(name: str) -> property:
+    """A read-only attribute of a search: that of its `best_estimator_`."""
+    doc = f"`{name}` of `best_estimator_`."
+    return property(lambda search: getattr(search._fitted(), name), doc=doc)
+
+
+class GaussianMixtureIC(MixtureMethods):
+    """Gaussian mixture whose model and size are selected by an information criterion.
 
     Fits every covariance model with every number of components to all rows, and keeps
-    the mixture whose information criterion is least. The fits share their starts, and
-    begin from one another, which leads to higher likelihoods than starts of their own.
+    the mixture with the lowest criterion. The fits share their starts and continue from
+    one another, which finds higher likelihoods than separate fits do.
+
+    A fitted search predicts, scores, samples, imputes and is saved like its
+    `best_estimator_`. The user guide is `examples/README.md` in the repository.
 
     Parameters
     ----------
     n_components : int or array-like of int, default=(1, 2, ..., 9)
-        Numbers of components to be compared.
+        Numbers of components to compare.
     covariance_type : "all", str or list of str, default="all"
-        Covariance models to be compared, by the names that `GaussianMixtureEM` takes.
-        "all" are the fourteen of three letters; with a single feature "EII" and "VII",
-        which the others are equal to then.
+        Covariance models to compare, by their names in `GaussianMixtureEM`. "all" means
+        the fourteen models of three letters; for a single feature, "EII" and "VII",
+        because there the others are the same.
     criterion : {"bic", "icl", "aic"} or callable, default="bic"
-        What is to be least. "bic": Bayesian information criterion [1]_, for the
-        distribution of the rows. "icl": BIC with a penalty for components that overlap,
-        for clusters. "aic": Akaike's, which selects more components. A callable
-        `(estimator, X, sample_weight)` returns a number for a fitted
-        `GaussianMixtureEM`; `sample_weight` is None where `fit` was given none.
+        "bic" [1]_ for the distribution of the rows, "icl" for clusters, "aic" for more
+        components. A function `(estimator, X, sample_weight)` returns a number for a
+        fitted `GaussianMixtureEM`; lower is better.
     tol : float, default=1e-5
-        As in `GaussianMixtureEM`, and less by default: where fits stop must not decide
-        between them.
+        As in `GaussianMixtureEM`. Lower by default, so that candidates are not ranked
+        by where their fits stop.
     reg_covar : float or "scale", default="scale"
         As in `GaussianMixtureEM`.
     max_iter : int, default=1000
-        Greatest number of EM iterations of the runs that are not cut short.
+        Maximum number of EM iterations of a candidate's last run.
     random_state : int, RandomState instance or None, default=None
         Seed of `sample`. The search draws no random numbers.
     n_jobs : int or None, default=None
-        Processes that models are shared between; None is 1, unless in a
-        `joblib.parallel_config` context; -1 are as many as there are cores. They change
-        no result. To start them takes some seconds; large data use threads as it is.
+        Number of processes that share the models, as in scikit-learn. It does not
+        change the result. Large data use threads anyway.
     verbose : int, default=0
         1 prints a line when the starts are found, and for each number of components.
 
     Attributes
     ----------
     best_estimator_ : GaussianMixtureEM
-        The mixture selected, fitted to all rows.
+        The selected mixture, fitted to all rows.
     best_params_ : dict
-        Its `n_components` and `covariance_type`:
-        `GaussianMixtureEM(**search.best_params_)` has them.
+        Its `n_components` and `covariance_type`, to be passed to `GaussianMixtureEM`.
     best_index_ : int
-        Its place in `criterion_` and in the columns of `results_`.
+        Its index in `criterion_` and in the columns of `results_`.
     criterion_ : ndarray of shape (n_candidates,)
-        The criterion of every candidate, NaN where there is no fit.
+        The criterion of every candidate; NaN if it could not be fitted.
     results_ : dict of ndarray of shape (n_candidates,)
-        Columns of a table, a row for each candidate (`pandas.DataFrame(results_)`):
-        "covariance_type", "n_components", "log_likelihood" (of all rows, in nats),
-        "n_parameters", "bic", "icl", "aic", "converged", "n_iter" (iterations of its
-        last run), "time" (seconds, without the common starts), "failure" and
-        "eligible". "failure" is empty, or tells why there is no fit, or what speaks
-        against it: a component that is degenerate, or holds fewer rows than its own
-        covariance needs: 6 (3 with one feature; 5 with two, where one parameter is its
-        own), or 2 (n_features + 1) for free matrices, if that is more. A few rows that
-        happen to lie close together give it a great likelihood, whatever the
-        distribution [2]_. Such a fit is eligible only if there is no other.
+        A table with one row for each candidate, for `pandas.DataFrame(results_)`. Notes
+        describe its columns.
     labels_ : ndarray of shape (n_samples,)
         Most probable component of each row of the training data.
     n_iter_ : int
-        EM iterations of the last run of the mixture selected.
+        Number of EM iterations of the last run of the selected mixture.
     mixture_ : Mixture
-        The mixture selected as a distribution.
+        The selected mixture as a distribution.
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
-        The parameters of the mixture selected, as in `GaussianMixtureEM`.
+        Parameters of the selected mixture, as in `GaussianMixtureEM`.
     converged_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, n_samples_seen_
-        Of the mixture selected, as in `GaussianMixtureEM`.
+        Of the selected mixture, as in `GaussianMixtureEM`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where `X` has names that are all strings.
+        Names of the features, if `X` has names and all are strings.
 
     See Also
     --------
-    GaussianMixtureEM : One model, with a given number of components.
-    CriterionDisplay : Picture of the criterion by number of components and model.
+    GaussianMixtureEM : One model, with one number of components.
+    CriterionDisplay : Plot of the criterion by number of components and model.
 
     Notes
     -----
-    Of several candidates with equal criteria the first is selected: with one component
-    many models are the same.
+    Columns of `results_` are "covariance_type", "n_components", "log_likelihood" (of
+    all rows, in nats), "n_parameters", "bic", "icl", "aic", "converged", "n_iter",
+    "time" (in seconds, without the common starts), "failure" and "eligible".
 
-    A criterion of this kind is computed on the rows of the fit, and is not to be
-    cross-validated. For held-out likelihood, `GridSearchCV` over `GaussianMixtureEM`.
+    "failure" says why there is no fit, or why the fit is in doubt, and is empty
+    otherwise. A fit is in doubt if a component is degenerate or has fewer rows than its
+    covariance needs: a few rows that happen to lie close together have a high
+    likelihood, whatever the distribution [2]_. It is eligible only if no other is.
 
-    Components are numbered by descending weight, as in `GaussianMixtureEM`.
+    The first of several candidates with equal criteria is selected. Information
+    criteria are computed on the rows of the fit and need no cross-validation; for the
+    likelihood of held-out rows, use `GridSearchCV` with `GaussianMixtureEM`.
 
-    A fitted search predicts, scores, samples, imputes and is saved as its
-    `best_estimator_` is: that is what `save` writes, for `GaussianMixtureEM.load`.
-
-    From version 1.9 on scikit-learn has callbacks; `set_callbacks` takes its
-    `ProgressBar` and others. Tasks are "fit", and within it "starts", "n_components=9"
-    and so on downwards, and "all rows". A search does not stop before its end.
-
-    NaN in `X` is a missing value; see the notes of `GaussianMixtureEM`. In criteria the
-    number of rows is that of all of them, whatever they lack.
-
-    Where rows are many, starts are compared on a sample of them, always the same one,
-    and each candidate is then fitted to all rows once. A later
-    `clone(best_estimator_).fit(X)` begins from its own start and may end at another,
-    lower maximum of the likelihood.
+    If there are many rows, candidates are compared on a sample, which is always the
+    same, and each is then fitted to all rows once. A later
+    `clone(best_estimator_).fit(X)` uses a start of its own, and may end at a lower
+    maximum of the likelihood.
 
     References
     ----------
     .. [1] C. Fraley and A. E. Raftery, "Model-based clustering, discriminant analysis,
        and density estimation", JASA 97 (2002), 611-631.
        doi:10.1198/016214502760047131
-    .. [2] G. McLachlan and D. Peel, "Finite Mixture Models" (2000), chapter 3, of
+    .. [2] G. McLachlan and D. Peel, "Finite Mixture Models" (2000), chapter 3, on
        spurious local maximizers. doi:10.1002/0471721182
 
     Examples
@@ -166,6 +157,8 @@ class GaussianMixtureIC(
     561.7
     """
 
+    __module__ = "emgmm"
+
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "covariance_type": [Names(["all", *FAMILIES]), "array-like"],
@@ -176,6 +169,17 @@ class GaussianMixtureIC(
         },
         "n_jobs": [Integral, None],
     }
+
+    weights_ = _of_best("weights_")
+    means_ = _of_best("means_")
+    covariances_ = _of_best("covariances_")
+    precisions_ = _of_best("precisions_")
+    precisions_cholesky_ = _of_best("precisions_cholesky_")
+    converged_ = _of_best("converged_")
+    lower_bound_ = _of_best("lower_bound_")
+    lower_bounds_ = _of_best("lower_bounds_")
+    lower_bounds_of_starts_ = _of_best("lower_bounds_of_starts_")
+    n_samples_seen_ = _of_best("n_samples_seen_")
 
     def __init__(
         self,
@@ -203,7 +207,7 @@ class GaussianMixtureIC(
     def fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Fit every candidate, and keep the one whose criterion is least.
+        """Fit every candidate, and keep the one with the lowest criterion.
 
         Parameters
         ----------
@@ -213,9 +217,8 @@ class GaussianMixtureIC(
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row; a weight of 2 means that the row occurs twice. Weights
-            need not be whole numbers, but criteria take their sum for the number of
-            rows.
+            Weight of each row; a weight of 2 means that the row occurs twice. Criteria
+            take the sum of the weights as the number of rows.
 
         Returns
         -------
@@ -225,17 +228,17 @@ class GaussianMixtureIC(
         Raises
         ------
         ValueError
-            If `X`, `sample_weight` or a parameter is not valid, or no candidate can be
+            If `X`, `sample_weight` or a parameter is invalid, or if no candidate can be
             fitted.
 
         Warns
         -----
         DegenerateComponentWarning
-            If no candidate is eligible: then the best of the others is selected. And
-            if X has no width in some direction, so that models whose matrices need it
+            If no candidate is eligible, so that the best of the others is selected; or
+            if `X` has no variance in some direction, so that models with full matrices
             are not eligible.
         ConvergenceWarning
-            If the selected candidate has not converged.
+            If the selected candidate did not converge.
 
         Examples
         --------
@@ -244,29 +247,28 @@ class GaussianMixtureIC(
         >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).labels_
         array([0, 0, 0, 1, 1, 1])
         """
-        return self._fit(X, sample_weight, y=y)
+        return self._fit(X, y, sample_weight)
 
-    def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn is told of the estimator: rows may have missing values."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
+    def _fitted(self) -> GaussianMixtureEM:
+        """The selected estimator; NotFittedError if there is none."""
+        check_is_fitted(self)
+        return self.best_estimator_
 
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(
         self,
         X: ArrayLike,
+        y: Any,
         sample_weight: ArrayLike | None,
-        told: Callable[[float], None] = lambda share: None,
-        y: Any = None,
+        report: Callable[[float], None] = lambda share: None,
     ) -> Self:
-        """Fit and select; `told` is called with the share that is done."""
+        """The search, fitted; `report` is called with the share that is done."""
         weights = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", None)
         with restore_on_error(self):
             rows = check_in_memory(self, X, sample_weight)
-            candidates = self._candidates(rows, Stages(self.verbose, tasks, told))
+            candidates = self._candidates(rows, Stages(self.verbose, tasks, report))
             self.results_ = _table(candidates, rows)
             self.criterion_ = self._criterion(candidates, rows, sample_weight)
             eligible = _eligible(self.criterion_, candidates)
@@ -275,20 +277,22 @@ class GaussianMixtureIC(
             best = candidates[self.best_index_]
             self._publish(best, rows)
             tasks.end(dict)
-        left_out = f"{np.sum(~eligible)} of {len(eligible)} candidates"
-        warn_of_search(best.against, any(each.flat for each in candidates), left_out)
+        ineligible = f"{np.sum(~eligible)} of {len(eligible)} candidates"
+        flat = any(each.flat for each in candidates)
+        warn_of_search(best.doubts, flat, ineligible)
         if not best.converged:
             warnings.warn(
-                f"The mixture selected ({best.name}, n_components={best.size}) has not "
-                f"converged within max_iter={self.max_iter}: raise max_iter or tol.",
+                f"The selected mixture ({best.name}, n_components={best.size}) did not "
+                f"converge within max_iter={self.max_iter} iterations, so that its "
+                "criterion could still fall: increase max_iter or tol.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
         return self
 
     def _publish(self, best: _Candidate, rows: RowBlocks) -> None:
-        """Set the attributes of the mixture selected."""
-        self.best_estimator_ = self._fitted(best, rows)
+        """Set the attributes of the selected mixture."""
+        self.best_estimator_ = self._estimator_of(best, rows)
         self.best_params_ = SelectedParams(
             n_components=best.size, covariance_type=best.name
         )
@@ -296,7 +300,7 @@ class GaussianMixtureIC(
         self.n_iter_ = self.best_estimator_.n_iter_
 
     def _candidates(self, rows: RowBlocks, stage: Stage) -> list[_Candidate]:
-        """Every model with every number of components, fitted where there are rows."""
+        """Every model with every number of components, fitted if rows allow it."""
         sizes = check_sizes(self.n_components)
         refused = sizes_refused(sizes, rows)
         possible = [size for size in sizes if size not in refused]
@@ -304,12 +308,12 @@ class GaussianMixtureIC(
             raise ValueError(refused[min(sizes)])
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
-        def problem(name: CovarianceType) -> Problem:
-            view = views[FAMILIES[name].by_feature]
+        def problem(name: CovarianceType) -> EMProblem:
+            view = views[FAMILIES[name].scale_equivariant]
             return self._unfitted(name)._problem_in_units(*view)
 
         names = self._names(rows.X.shape[1])
-        problems: dict[str, Problem] = {name: problem(name) for name in names}
+        problems: dict[str, EMProblem] = {name: problem(name) for name in names}
         with Parallel(n_jobs=self.n_jobs) as parallel:
             fits = ModelSearch(
                 problems, problem(REFERENCE_MODEL), parallel, stage
@@ -321,18 +325,19 @@ class GaussianMixtureIC(
         ]
 
     def _names(self, n_features: int) -> list[CovarianceType]:
-        """Models to be compared."""
-        given = self.covariance_type
+        """The names of the models to compare."""
+        wanted = self.covariance_type
         every = list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
-        if isinstance(given, str):
-            names = {"all": every}.get(given, [given])
+        if isinstance(wanted, str):
+            names = {"all": every}.get(wanted, [wanted])
         else:
-            names = check_models(given)
+            names = check_models(wanted)
         return cast(list[CovarianceType], names)
 
     def _unfitted(
         self, name: CovarianceType, n_components: int = 1
     ) -> GaussianMixtureEM:
+        """An estimator of the model, with the parameters of the search."""
         return GaussianMixtureEM(
             n_components,
             covariance_type=name,
@@ -342,8 +347,10 @@ class GaussianMixtureIC(
             random_state=self.random_state,
         )
 
-    def _fitted(self, candidate: _Candidate, rows: RowBlocks) -> GaussianMixtureEM:
-        """A candidate as an estimator."""
+    def _estimator_of(
+        self, candidate: _Candidate, rows: RowBlocks
+    ) -> GaussianMixtureEM:
+        """A fitted estimator of the candidate."""
         gmm = self._unfitted(candidate.name, candidate.size)
         gmm.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
@@ -358,13 +365,13 @@ class GaussianMixtureIC(
         rows: RowBlocks,
         sample_weight: ArrayLike | None,
     ) -> NDArray:
-        """The criterion of every candidate, NaN where there is no fit."""
+        """The criterion of every candidate; NaN if it could not be fitted."""
         if isinstance(self.criterion, str):
             return self.results_[self.criterion].copy()
         values, failure = np.full(len(candidates), np.nan), None
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
-                gmm = self._fitted(candidate, rows)
+                gmm = self._estimator_of(candidate, rows)
                 try:
                     X = rows.to_input_order(rows.X)
                     values[i] = self.criterion(gmm, X, sample_weight)
@@ -378,8 +385,8 @@ class GaussianMixtureIC(
 class _Candidate(NamedTuple):
     """A model with a number of components, and its result, if it could be fitted.
 
-    `against` is what speaks against selecting it; it is `sound` if no component is
-    degenerate.
+    `doubts` are reasons not to select it, in words; it is `regular` if no component is
+    degenerate; `flat` if the rows have no variance in some direction that it needs.
     """
 
     name: CovarianceType
@@ -387,40 +394,42 @@ class _Candidate(NamedTuple):
     n_parameters: int
     seconds: float = 0.0
     result: EMResult | None = None
-    sound: bool = False
-    against: tuple[str, ...] = ()
+    regular: bool = False
+    doubts: tuple[str, ...] = ()
     flat: bool = False
 
     @property
     def converged(self) -> bool:
+        """Whether there is a fit that stopped by `tol`."""
         return self.result is not None and self.result.converged
 
 
 def _candidate(
     name: CovarianceType,
     size: int,
-    problem: Problem,
+    problem: EMProblem,
     fit: Fit | None,
     refused: dict[int, str],
 ) -> _Candidate:
+    """The candidate of a fit, with what speaks against it."""
     n_parameters = problem.family.n_parameters_of_mixture(size, len(problem.units))
     seconds = fit.seconds if fit else 0.0
     if fit is None or fit.result is None:
         failure = (refused.get(size, SINGULAR),)
-        return _Candidate(name, size, n_parameters, seconds, against=failure)
+        return _Candidate(name, size, n_parameters, seconds, doubts=failure)
     with BLAS.held():
         mixture = problem.numbered(fit.result.mixture)
-        defects = problem.defects(mixture)
-        against = (*defects.texts, *problem.unsupported(mixture))
-        sound = not defects.flat and problem.ranking_key(fit.result)[0]
+        found = defects(problem, mixture)
+        doubts = (*found.texts, *unsupported(problem, mixture))
+        regular = not found.flat and problem.ranking_key(fit.result)[0]
     result = problem.to_be_published(fit.result)
     return _Candidate(
-        name, size, n_parameters, seconds, result, sound, against, defects.flat
+        name, size, n_parameters, seconds, result, regular, doubts, found.flat
     )
 
 
 def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
-    """Columns of a table of candidates."""
+    """The columns of `results_`, but for "eligible"."""
     with BLAS.held():
         sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
@@ -436,12 +445,12 @@ def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
         "converged": np.array([c.converged for c in candidates]),
         "n_iter": np.array([c.result.n_iter if c.result else 0 for c in candidates]),
         "time": np.array([c.seconds for c in candidates]),
-        "failure": np.array(["; ".join(c.against) for c in candidates], dtype=object),
+        "failure": np.array(["; ".join(c.doubts) for c in candidates], dtype=object),
     }
 
 
 def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, float]:
-    """Of the rows, and of the rows with their most probable components."""
+    """Log-likelihood of the rows, and of the rows with their probable components."""
     if candidate.result is None:
         return np.nan, np.nan
     mixture = candidate.result.mixture
@@ -450,22 +459,22 @@ def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, flo
 
 
 def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:
-    """Those that nothing speaks against; or else the not degenerate; or else all."""
+    """Which candidates are not in doubt; if none, not degenerate; if none, fitted."""
     finite = np.isfinite(values)
-    good = finite & [not candidate.against for candidate in candidates]
-    sound = finite & [candidate.sound for candidate in candidates]
-    for eligible in (good, sound, finite):
+    undoubted = finite & [not candidate.doubts for candidate in candidates]
+    regular = finite & [candidate.regular for candidate in candidates]
+    for eligible in (undoubted, regular, finite):
         if eligible.any():
             return eligible
-    reasons = {reason for candidate in candidates for reason in candidate.against}
+    reasons = {reason for candidate in candidates for reason in candidate.doubts}
     raise ValueError(
         "No candidate has a finite criterion. "
-        + (" ".join(sorted(reasons)) or "Correct what criterion returns.")
+        + (" ".join(sorted(reasons)) or "Let the function criterion return numbers.")
     )
 
 
 def _least(values: NDArray, eligible: NDArray) -> int:
-    """The first of the least."""
+    """The index of the lowest criterion; of several that are equal, the first."""
     least = values[eligible].min()
     equal = values <= least + TIE * abs(least)
     return int(np.flatnonzero(eligible & equal)[0])

@@ -1,8 +1,8 @@
-"""Files of fitted mixtures: plain arrays that run no code, and are mistrusted.
+"""Files of fitted mixtures: plain arrays, which run no code and are checked.
 
-A file is laid out as `numpy.savez` does: arrays under their own names, and "about", a
-text in JSON that lists them and has everything else. The same model gives the same
-bytes.
+A file is an archive as `numpy.savez` writes it: arrays under their own names, and
+"about", a text in JSON that lists them and has everything else. The same model gives
+the same bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STREAM: dict[str, type] = {
     "lower_bound_": float,
     **{PREFIX + name: kind for name, kind in OF_VALUES.items()},
 }
-"""What `partial_fit` goes on from, and how."""
+"""What `partial_fit` continues from, and of which types."""
 NAMES = "feature_names_in_"
 TYPES = {
     "format": str,
@@ -49,7 +49,7 @@ TYPES = {
     "attributes": dict,
     "parameters": dict,
 }
-"""What "about" tells, and how."""
+"""What "about" contains, and of which types."""
 
 MEMBER_HEADER = 30  # bytes before a member of an archive, at least
 KEPT = {*MIXTURE, *HISTORY, *STREAM}
@@ -60,7 +60,7 @@ Values = dict[str, Any]
 def write_model(
     path: Path_, published: Published, attributes: Values, parameters: Values
 ) -> None:
-    """Write what is worth keeping of a fitted estimator.
+    """Write a fitted estimator to a file.
 
     ValueError if `read_model` would refuse it.
     """
@@ -80,15 +80,15 @@ def write_model(
         return
     raise ValueError(
         f"This mixture cannot be saved: {refusals[0]}. Attributes may have been "
-        "assigned that do not go together: correct them, or use from_parameters."
+        "assigned that contradict each other: correct them, or use from_parameters."
     ) from refusals[0]
 
 
 def _archive(model: str, attributes: Values, parameters: Values) -> BytesIO:
-    """A file in memory: a sink need not know where it is."""
+    """The file, in memory: it is checked before it is written."""
     kept = {k: attributes[k] for k in sorted(KEPT) if k in attributes}
-    given = {k: value for k, value in parameters.items() if _can_be_kept(value)}
-    arrays = {k: _array(v) for k, v in (kept | given).items() if not _is_scalar(v)}
+    saved = {k: value for k, value in parameters.items() if _can_be_kept(value)}
+    arrays = {k: _array(v) for k, v in (kept | saved).items() if not _is_scalar(v)}
     about: Values = {
         "format": FORMAT,
         "version": VERSION,
@@ -96,21 +96,21 @@ def _archive(model: str, attributes: Values, parameters: Values) -> BytesIO:
         "covariance_type": model,
         "arrays": sorted(arrays),
         "attributes": {k: value for k, value in kept.items() if k not in arrays},
-        "parameters": {k: value for k, value in given.items() if k not in arrays},
+        "parameters": {k: value for k, value in saved.items() if k not in arrays},
     }
     if NAMES in attributes:
         about["attributes"][NAMES] = [str(name) for name in attributes[NAMES]]
     arrays["about"] = np.array(json.dumps(about, default=_number))
-    whole = BytesIO()
-    with ZipFile(whole, "w", ZIP_STORED) as archive:
+    file = BytesIO()
+    with ZipFile(file, "w", ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, array, version=(1, 0), allow_pickle=False)
-    return whole
+    return file
 
 
 def _check_archive(file: IO[bytes], known: Collection[str]) -> None:
-    """Whether what has been written can be read."""
+    """Raise what `read_model` would raise of such a file."""
     arrays = _members(file)
     _contents(_about(arrays.pop("about")), arrays, known)
 
@@ -119,7 +119,7 @@ def read_model(path: Path_, known: Collection[str]) -> tuple[str, Values, Values
     """Model, attributes and constructor's parameters, or ValueError."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise ValueError(
-            f"{os.fspath(path)!r} is a device or a pipe, which may never end: give a "
+            f"{os.fspath(path)!r} is a device or a pipe, which may never end: pass a "
             "file that GaussianMixtureEM.save has written."
         )
     with open(path, "rb") as file, naming(path):
@@ -146,14 +146,14 @@ def _contents(
 
 @contextmanager
 def naming(path: Path_) -> Iterator[None]:
-    """Whatever fails in reading a file, as a ValueError that names it."""
+    """A context in which every error becomes a ValueError that names the file."""
     try:
         yield
     except Exception as error:
         cause = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(
             f"{os.fspath(path)!r} is damaged, or GaussianMixtureEM.save did not write "
-            f"it: {cause}. Save the model again, or take a sound copy."
+            f"it: {cause}. Save the model again, or use an intact copy."
         ) from error
 
 
@@ -163,27 +163,28 @@ def _can_be_kept(value: Any) -> bool:
 
 
 def _is_scalar(value: Any) -> bool:
+    """Whether a value is a number, a string or None."""
     return value is None or np.isscalar(value)
 
 
 def _array(value: Any) -> NDArray:
-    """Numbers as an array that needs no pickle and no more than eight bytes each."""
+    """Numbers as an array of a plain type of at most eight bytes."""
     array = np.asarray(value)
     plain = array.dtype.kind in "biuf" and array.itemsize <= 8
     return array if plain else array.astype(np.float64)
 
 
 def _number(value: Any) -> Any:
-    """A number that JSON does not know, as one that it knows."""
+    """A numpy or other number as one that JSON knows."""
     return value.item() if isinstance(value, np.generic) else float(value)
 
 
 def _members(file: IO[bytes]) -> dict[str, NDArray]:
-    """The arrays of the file, each read as a whole, so that its checksum is tested."""
+    """The arrays of the file, read completely, so that their checksums are tested."""
     size = file.seek(0, os.SEEK_END)
     with ZipFile(file) as archive:
         arrays = {}
-        for member in _apart(archive.infolist(), size):
+        for member in _checked_members(archive.infolist(), size):
             name = member.filename.removesuffix(".npy")
             if name in arrays:
                 raise ValueError(f"it holds {name} twice")
@@ -191,8 +192,8 @@ def _members(file: IO[bytes]) -> dict[str, NDArray]:
         return arrays
 
 
-def _apart(members: list[ZipInfo], size: int) -> list[ZipInfo]:
-    """The members, if they are stored one after the other in so many bytes."""
+def _checked_members(members: list[ZipInfo], size: int) -> list[ZipInfo]:
+    """The members; ValueError if they overlap or have impossible sizes."""
     in_order = sorted(members, key=attrgetter("header_offset"))
     ends = [*(member.header_offset for member in in_order[1:]), size]
     for member, end in zip(in_order, ends[-len(in_order) :], strict=True):
@@ -206,7 +207,7 @@ def _apart(members: list[ZipInfo], size: int) -> list[ZipInfo]:
 
 
 def _parsed(raw: bytes, name: str) -> NDArray:
-    """An array, no larger than the bytes that there are."""
+    """An array; ValueError if its header does not agree with its bytes."""
     file = BytesIO(raw)
     if npy.read_magic(file) != (1, 0):
         raise ValueError(f"{name} is not in version 1.0 of the NPY format")
@@ -221,7 +222,7 @@ def _parsed(raw: bytes, name: str) -> NDArray:
 
 
 def _about(text: NDArray | None) -> Values:
-    """What the file tells of itself."""
+    """What "about" contains; ValueError if the file is none of ours."""
     if text is None or text.dtype.kind != "U" or text.ndim:
         raise ValueError("it does not say what it is")
     about = json.loads(text.item())
@@ -232,16 +233,16 @@ def _about(text: NDArray | None) -> Values:
 
 
 def _check_types(values: Values, types: dict[str, type]) -> None:
-    """Whether all that is needed is there, and is of the right kind."""
+    """ValueError if a value is missing, or is not of its type."""
     for name, kind in types.items():
         if type(values.get(name)) is not kind:
             raise ValueError(f"{name} is {values.get(name)!r:.60}, not {kind.__name__}")
 
 
 def _check_readable(path: Path_, about: Values, known: Collection[str]) -> None:
-    """Whether this version of the package knows all that the file tells."""
-    given = about.get("parameters")
-    unknown = set(given) - set(known) if isinstance(given, dict) else set()
+    """ValueError if the file has something that this version does not know."""
+    saved = about.get("parameters")
+    unknown = set(saved) - set(known) if isinstance(saved, dict) else set()
     if about["version"] > VERSION or unknown:
         what = f"parameters {sorted(unknown)}" if unknown else "a newer format"
         raise ValueError(
@@ -251,7 +252,7 @@ def _check_readable(path: Path_, about: Values, known: Collection[str]) -> None:
 
 
 def _check_attributes(attributes: Values, model: str) -> None:
-    """Whether what is there are the attributes of one fit."""
+    """ValueError if these are not the attributes of one fit; they are completed."""
     if model not in FAMILIES:
         raise ValueError(f"{model!r:.60} is no covariance model")
     unknown = sorted(set(attributes) - {*KEPT, NAMES})
@@ -269,18 +270,18 @@ def _check_attributes(attributes: Values, model: str) -> None:
 
 
 def _make_running(attributes: Values, model: str) -> None:
-    """What `partial_fit` goes on from, in the place of the values it is told by."""
+    """Replace the values of the state of `partial_fit` by the state itself."""
     _check_types(attributes, STREAM)
     if not math.isfinite(attributes["lower_bound_"]):
         raise ValueError("lower_bound_ is not finite")
-    kind = FAMILIES[model].storage.products
+    kind = FAMILIES[model].storage.moment_kind
     attributes["_running"] = StreamState.from_values(attributes, kind)
     for name in OF_VALUES:
         del attributes[PREFIX + name]
 
 
 def _check_history(attributes: Values) -> None:
-    """Whether the course of the fit, if there was one, is told in full."""
+    """ValueError if the history of the fit is incomplete or contradicts itself."""
     if SEEN in attributes:
         _check_types(attributes, {SEEN: float})
         if not 0 < attributes[SEEN] < math.inf:
@@ -304,9 +305,9 @@ def _check_history(attributes: Values) -> None:
 
 
 def _feature_names(attributes: Values) -> NDArray:
-    """Names of the features, as scikit-learn publishes them."""
+    """The names of the features, as an array; ValueError if they are no such names."""
     names, n_features = attributes[NAMES], attributes["n_features_in_"]
-    sound = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not sound or len(names) != n_features:
+    valid = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not valid or len(names) != n_features:
         raise ValueError(f"{NAMES} does not name {n_features} features")
     return np.array(names, dtype=object)

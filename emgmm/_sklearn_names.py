@@ -1,6 +1,7 @@
-"""Private names of scikit-learn's mixtures that other packages read.
+"""Private methods of scikit-learn's mixtures that other packages call.
 
-Nothing here calls them, so that to override them has no effect: subclasses are warned.
+This package does not call them, so that overriding them has no effect: a subclass that
+does is warned.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ HOOKS = {
     "_get_parameters": STEP,
     "_set_parameters": STEP,
 }
-"""What scikit-learn's EM calls and ours does not, and what to do instead."""
+"""Methods that scikit-learn's EM calls and ours does not, and what to do instead."""
 
 
 class SklearnNames:
-    """Methods by which scikit-learn's mixtures are read, with the same results."""
+    """Private methods of scikit-learn's mixtures, with the same results."""
 
     _mixture: Callable[[], Parameters]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Warn of hooks that a subclass overrides in vain."""
+        """Warn if the subclass overrides methods that are never called."""
         super().__init_subclass__(**kwargs)
         bases = [base for base in cls.__bases__ if issubclass(base, SklearnNames)]
         for name, remedy in HOOKS.items():
@@ -72,7 +73,7 @@ class SklearnNames:
         return _log_joint(X, equal) + float(np.log(n_components))
 
     def _estimate_weighted_log_prob(self, X: ArrayLike, xp: Any = None) -> NDArray:
-        """The same, plus logarithms of the weights."""
+        """Weighted log-densities of the components at each row, shape (n, K)."""
         return _log_joint(X, self._mixture())
 
     def _estimate_log_prob_resp(
@@ -94,14 +95,14 @@ class SklearnNames:
         )
 
     def _set_parameters(self, params: tuple[Any, ...], xp: Any = None) -> None:
-        """Publish what ``_get_parameters`` returns, and precisions."""
+        """Set the attributes that ``_get_parameters`` returns, and the precisions."""
         self.weights_, self.means_, self.covariances_, factors = params
         self.precisions_cholesky_ = factors
         precisions = self._mixture().covariances.precisions
         self.precisions_ = precisions.astype(np.asarray(factors).dtype)
 
     def _initialize(self, X: ArrayLike, resp: NDArray, xp: Any = None) -> None:
-        """Publish the mixture of responsibilities (n, K) and of what is given."""
+        """Set the attributes of the mixture of responsibilities (n, K) and `*_init`."""
         start = {"n_components": resp.shape[1], "init_params": resp, "max_iter": 0}
         self._set_parameters(clone(self).set_params(**start).fit(X)._get_parameters())
 
@@ -109,11 +110,11 @@ class SklearnNames:
 def _log_joint(X: ArrayLike, mixture: Parameters) -> NDArray:
     """log w_k + log N(x; mean_k, covariance_k) of each row, shape (n, K)."""
     rows = check_array(X, dtype=[np.float64, np.float32])
-    telling = RowwisePredictor(mixture, _rows_of_log_joint, None, mixture.weights.shape)
-    return telling(ArrayBlocks(rows))
+    shape = mixture.weights.shape
+    return RowwisePredictor(mixture, _rows_of_log_joint, None, shape)(ArrayBlocks(rows))
 
 
 def _rows_of_log_joint(kernel: Kernel, log_joint: NDArray) -> NDArray:
-    """What a kernel computes of a block of rows, shape (n, K)."""
+    """Log-joint densities of a block of rows, shape (n, K)."""
     kernel.peak(log_joint)  # raises where another kernel is needed
     return (log_joint + kernel.reference).T

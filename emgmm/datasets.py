@@ -1,4 +1,4 @@
-"""Data sets: the three components of the demonstration."""
+"""Data sets for examples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_three_components(
     Raises
     ------
     ValueError
-        If `n_samples` is not a whole number of 1 or more.
+        If `n_samples` is not an integer of 1 or more.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Types for annotations: of rows, of the names of models, of what a search selects.
+"""Types for annotations: rows, names of models, and the result of a search.
 
-CovarianceType : names that `covariance_type` takes.
-RowsLike : what `fit` takes as `X`: rows, blocks of them, or a callable that returns
+CovarianceType : names that `covariance_type` accepts.
+RowsLike : what `fit` accepts as `X`: rows, blocks of them, or a function that returns
     blocks.
 SelectedParams : `best_params_` of `GaussianMixtureIC`.
 """

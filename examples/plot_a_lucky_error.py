@@ -1,12 +1,12 @@
-"""How an error in the covariances led out of a bad start, and why not to count on it.
+"""How an error in the covariances led out of a bad start, and why not to rely on it.
 
-The script that plot_three_components.py follows computes ``dat - m`` in R, where a
-matrix meets a vector of two means. R recycles the vector down the columns: odd rows
-lose the first mean, even rows the second, in both columns. Until a component's two
-means are equal, as they are at the maximum of these data, its covariance is too wide.
-The wide components reach over to clusters that exact EM, from the same start, does not
-see for 200 iterations. But such steps may also lower the likelihood, and on other data
-they have no reason to stop at a maximum. What the script lacked is a start.
+The script behind plot_three_components.py computes ``dat - m`` in R, where a matrix
+meets a vector of two means. R recycles the vector down the columns: odd rows lose the
+first mean and even rows the second, in both columns. Unless both means of a component
+are equal, as they are at the maximum for these data, its covariance is too wide. The
+wide components reach clusters that exact EM, from the same start, does not find for 200
+iterations. But such steps can also lower the likelihood, and on other data nothing
+makes them stop at a maximum. What the script really needed was a better start.
 """
 
 import sys
@@ -22,7 +22,7 @@ X, _ = make_three_components(n_samples=10000, random_state=42)
 
 
 def climb(step, n_iter=50):
-    """Log-likelihoods from the bad start, where ``step`` makes the covariances."""
+    """Log-likelihoods from the bad start, with deviations from means by ``step``."""
     weights, covariances = np.array([0.1, 0.1, 0.8]), np.tile(np.eye(2), (3, 1, 1))
     means = np.array([[-2.0, -2.0], [10.0, 0.0], [0.0, 10.0]])
     log_likelihoods = []

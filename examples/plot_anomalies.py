@@ -1,10 +1,11 @@
 """Anomaly scores: a digit that the mixture has never seen has a low density.
 
-`score_samples` gives the log-density of each row: the less, the stranger. A threshold
-is a quantile of the scores of usual rows, kept from the fit: the mixture lies closer to
-the rows of the fit than to new ones, and a threshold from those flags too many. Each
-digit in turn is left out. IsolationForest, with its defaults, stands beside: it cuts
-along one feature at a time, and what is strange in a digit is how features go together.
+`score_samples` returns the log-density of each row: the lower, the more unusual. Use a
+quantile of the scores of usual rows as the threshold, but of rows that were left out of
+the fit: the mixture lies closer to the rows of the fit than to new ones, so a threshold
+from those flags too many. Each digit in turn is left out. IsolationForest, with its
+defaults, is drawn for comparison: it splits one feature at a time, but what is unusual
+in a digit is how its features combine.
 """
 
 import sys
@@ -40,9 +41,9 @@ for name, shares in zip(("in", "kept from"), np.mean(flagged, axis=0), strict=Tr
     print("flags {:.1%} of usual rows, {:.1%} of unseen digits".format(*shares))
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-look = dict(bins=np.linspace(-100, -30, 36), alpha=0.7, edgecolor="black")
-axes[0].hist(scores[0][0], color="#88CCEE", label="known, not in the fit", **look)
-axes[0].hist(scores[0][1], color="#D55E00", label="9, never seen", hatch="//", **look)
+style = dict(bins=np.linspace(-100, -30, 36), alpha=0.7, edgecolor="black")
+axes[0].hist(scores[0][0], color="#88CCEE", label="known, not in the fit", **style)
+axes[0].hist(scores[0][1], color="#D55E00", label="9, never seen", hatch="//", **style)
 axes[0].axvline(cuts[1], color="black", ls="--", label="5% of known are below")
 axes[0].set(xlabel="log-density", ylabel="rows", title="Scores of a mixture without 9")
 axes[0].legend(loc="upper left", fontsize="small")

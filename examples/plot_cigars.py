@@ -1,10 +1,10 @@
-"""Long clusters side by side: where k-means starts EM in the wrong place.
+"""Long parallel clusters: k-means starts EM in the wrong place.
 
 EM climbs to the maximum that its start leads to. scikit-learn's GaussianMixture starts
-from k-means, which cuts long clusters across, and EM stays there; more such starts are
-the same again. GaussianMixtureEM also tries components that are split where that raises
-the likelihood most. No labels are needed to see which fit is right: on the same rows,
-with the same model, the higher log-likelihood is the better fit.
+from k-means, which cuts long clusters across, and EM stays there; more starts of that
+kind end in the same place. GaussianMixtureEM also tries to split components where that
+raises the likelihood most. No labels are needed to see which fit is better: on the same
+rows, with the same model, it is the one with the higher log-likelihood.
 """
 
 import sys

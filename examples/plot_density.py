@@ -1,11 +1,12 @@
-"""The density of a sample of one feature: a mixture beside a kernel estimate.
+"""The density of one feature: a mixture compared with a kernel density estimate.
 
-Petals of one iris species are all about as long; those of the other two vary five times
-as much. A kernel estimate has one bandwidth for all of them: wide enough for these, it
-blurs the narrow peak. A mixture gives each its own width, and is told by a few numbers
-(BIC selects how many components). What decides is the density of rows that were not in
-the fit: more is better, in nats a row. Where the density is no mixture of few
-Gaussians, kernels may well win.
+The petals of one iris species are all about equally long; those of the other two vary
+five times as much. A kernel estimate has the same bandwidth for all of them: wide
+enough for the long petals, it blurs the narrow peak. A mixture gives each component its
+own width, and has only a few parameters (BIC selects the number of components). They
+are compared by the log-density of rows that were left out of the fit, in nats per row:
+higher is better. Where the density is not a mixture of a few Gaussians, kernels may
+well win.
 """
 
 import sys
@@ -24,12 +25,12 @@ X = iris.data[:, [iris.feature_names.index("petal length (cm)")]]
 
 
 def mixture(rows):
-    """Log-density by a mixture of as many components as BIC selects."""
+    """Log-density function of a mixture with as many components as BIC selects."""
     return GaussianMixtureIC(range(1, 5)).fit(rows).score_samples
 
 
 def kernels(rows):
-    """Log-density by kernels with SciPy's choice of the bandwidth."""
+    """Log-density function of a kernel estimate with SciPy's default bandwidth."""
     return lambda X: gaussian_kde(rows.T).logpdf(X.T)
 
 

@@ -1,10 +1,11 @@
-"""Missing values: what a row has is enough, and what it lacks need not be made up.
+"""Missing values: each row is used as far as it goes, and gaps need not be filled.
 
-Two long clusters cross. The greater a, the more often b is missing, at random
-otherwise. To drop rows with gaps is to drop those of great a: one cluster comes out too
-light, and both are cut off. Means in the gaps draw a line that is no cluster, and a
-mixture finds it. NaN left as it is gives nearly the clusters of complete data, as each
-row is scored by what it has: rows without b tell of a.
+Two long clusters cross. The greater a is, the more often b is missing, and otherwise at
+random. Dropping rows with gaps drops rows of large a: one cluster gets too little
+weight, and both are cut off. Filling gaps with means draws a line that is not a
+cluster, and a mixture finds it. Leaving NaN in place gives nearly the clusters of the
+complete data, as every row counts with the values that it has: rows without b still say
+something about a.
 """
 
 import sys

@@ -1,11 +1,11 @@
-"""A mixture in a Pipeline, tuned by GridSearchCV; and what BIC says instead.
+"""A mixture in a Pipeline, tuned by GridSearchCV, and what BIC says instead.
 
 GridSearchCV fits on some rows and scores others by their mean log-likelihood, which is
-what `score` returns: more is better. Use it where new rows are to be predicted, but
-tune the mixture only: densities of rows that were transformed otherwise do not compare.
-BIC asks which mixture the rows come from; use it where components mean something. It
-takes all rows at once and needs no folds: its penalty stands for what held-out rows
-would tell. BIC as a score of GridSearchCV would punish parameters twice.
+what `score` returns: higher is better. Use it to predict new rows, but tune only the
+mixture: densities of rows that were transformed differently cannot be compared. BIC
+asks which mixture the rows come from; use it where components have a meaning. It uses
+all rows at once and needs no folds, as its penalty stands in for held-out rows. With
+BIC as its score, GridSearchCV would penalise parameters twice.
 """
 
 import sys
@@ -47,8 +47,8 @@ criterion = CriterionDisplay.from_estimator(bic, ax=axes[1])
 criterion.legend_.remove()
 shared = ("color", "marker", "linestyle", "label")
 for line, means, errors in zip(criterion.lines_, score, error, strict=True):
-    look = {name: getattr(line, f"get_{name}")() for name in shared}
-    axes[0].errorbar(sizes, means, errors, capsize=3, **look)
+    style = {name: getattr(line, f"get_{name}")() for name in shared}
+    axes[0].errorbar(sizes, means, errors, capsize=3, **style)
 axes[0].legend(title="mean, standard error", loc="lower right")
 axes[0].set(xlabel="number of components", ylabel="held-out log-likelihood")
 axes[0].set_xticks(sizes)

@@ -1,11 +1,11 @@
-"""Regression with two branches: the elbow of an arm from where the hand is.
+"""Regression with two branches: the elbow of an arm from the position of its hand.
 
-The distance of the hand from the shoulder follows from the angle of the elbow; but the
-same distance has two angles, elbow up or down. Regression tells their mean: an arm that
-is nearly straight, with the hand far from where it should be (Bishop, "Mixture density
-networks", Aston University NCRG/94/004, 1994). A mixture of distance and angle keeps
-both: its conditional distribution, given a distance, has a component on each branch.
-Where the mean is what is wanted, `conditional_mean` tells it, and how wide the rest is.
+The distance of the hand from the shoulder follows from the angle of the elbow, but the
+same distance has two angles, elbow up or down. Regression predicts their mean: an arm
+that is nearly straight, with the hand far from where it should be (Bishop, "Mixture
+density networks", Aston University NCRG/94/004, 1994). A mixture of distance and angle
+keeps both: its conditional distribution at a distance has a component on each branch.
+If you want the mean, `conditional_mean` returns it.
 """
 
 import sys
@@ -20,7 +20,7 @@ UPPER, FORE = 0.35, 0.30  # lengths of the arm's parts in metres
 
 
 def reach(angle):
-    """Distance of the hand (m) by the angle of the elbow (degrees), 0 if straight."""
+    """Distance of the hand (m) for an angle of the elbow (degrees), 0 if straight."""
     cosine = np.cos(np.radians(angle))
     return np.sqrt(UPPER**2 + FORE**2 + 2 * UPPER * FORE * cosine)
 
@@ -31,9 +31,9 @@ X = np.column_stack([reach(angles) + 0.01 * rng.standard_normal(3000), angles])
 search = GaussianMixtureIC(range(4, 15, 2), covariance_type="full").fit(X)
 
 distances, grid = np.linspace(0.2, 0.62, 150), np.linspace(-180, 180, 181)
-given = [search.mixture_.conditional(0, distance) for distance in distances]
-density = np.exp([each.log_density(grid[:, None]) for each in given])
-branch = np.array([each.means[each.weights.argmax(), 0] for each in given])
+at_distances = [search.mixture_.conditional(0, distance) for distance in distances]
+density = np.exp([each.log_density(grid[:, None]) for each in at_distances])
+branch = np.array([each.means[each.weights.argmax(), 0] for each in at_distances])
 mean, std = search.conditional_mean(distances[:, None], given=0, return_std=True)
 mean, std = mean[:, 0], std[:, 0]
 print(f"components: {search.best_params_['n_components']}")
@@ -43,7 +43,7 @@ for name, chosen in (("mean angle", mean), ("probable branch", branch)):
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 axes[0].pcolormesh(distances, grid, np.sqrt(density.T), cmap="Blues")
-for each, distance in zip(given, distances, strict=True):
+for each, distance in zip(at_distances, distances, strict=True):
     likely = each.means[each.weights > 0.1, 0]
     axes[0].plot(np.full_like(likely, distance), likely, ".k", markersize=2)
 axes[0].set(title="The mixture: two branches", ylabel="angle of the elbow (degrees)")

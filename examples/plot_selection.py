@@ -1,10 +1,11 @@
 """How many components, and of which shape? BIC on Fisher's irises.
 
-A criterion weighs the likelihood of a fit against its number of parameters; less is
+A criterion weighs the likelihood of a fit against its number of parameters; lower is
 better. GaussianMixtureIC fits every covariance model with every number of components,
-and keeps the best that is not degenerate. Look at more than the first row of its table:
-here two components are as good as three, for differences below two mean little. Two of
-the species overlap; who knows that there are three takes three, and finds the species.
+and selects the best fit that is not degenerate. Look at more than the first row of its
+table: here two components are as good as three, as differences below two mean little.
+Two of the species overlap; if you know that there are three, ask for three, and you
+find the species.
 """
 
 import sys
@@ -26,8 +27,8 @@ iris = load_iris()
 search = GaussianMixtureIC(n_components=range(1, 5)).fit(iris.data)
 table = search.results_
 print("components  model  parameters  log-likelihood      BIC      ICL")
-sound = np.flatnonzero(table["eligible"])
-for i in sound[np.argsort(table["bic"][sound])][:5]:
+eligible = np.flatnonzero(table["eligible"])
+for i in eligible[np.argsort(table["bic"][eligible])][:5]:
     print(
         f"{table['n_components'][i]:10d}  {table['covariance_type'][i]:>5s}"
         f"{table['n_parameters'][i]:12d}{table['log_likelihood'][i]:16.1f}"

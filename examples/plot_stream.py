@@ -1,8 +1,9 @@
-"""A mixture that drifts, followed by `partial_fit` batch by batch.
+"""A mixture that drifts, followed batch by batch with `partial_fit`.
 
-The means of two clusters move while batches of 200 rows come one after the other. With
-a number as `step` old rows are forgotten, and the means follow. With the default every
-row counts, as it should where a mixture stays as it is; here its means lag behind.
+The means of two clusters move while batches of 200 rows arrive one after the other.
+With a number as `step`, old rows are forgotten and the means follow. By default all
+rows count equally, as they should if the mixture does not change; here its means lag
+behind.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Three components from a bad start: EM drawn as it goes, by a saddle to the maximum.
+"""Three components from a bad start: EM step by step, past a saddle to the maximum.
 
 For 200 iterations two components share two clusters. See also plot_a_lucky_error.py.
 """

@@ -1,9 +1,9 @@
 """Weights: a histogram is enough to fit a mixture.
 
-A weight of 2 means that a row occurs twice. A million values, counted in bins, become
-some dozens of centres with counts as `sample_weight`: the fit takes a fraction of the
-time and gives the same answer, but for what bins round away. Bins of width h, if less
-than about a standard deviation, add h^2 / 12 to variances (Sheppard's correction).
+A weight of 2 means that a row occurs twice. A million values, counted in bins, become a
+few dozen bin centres with counts as `sample_weight`: the fit takes a fraction of the
+time and gives the same answer, except for the rounding. Bins of width h, if that is
+less than about a standard deviation, add h^2 / 12 to variances (Sheppard's correction).
 """
 
 import sys
@@ -20,7 +20,7 @@ values = np.random.RandomState(0).normal(*source)[:, None]
 
 
 def fit(X, counts=None):
-    """Three components in the order of their means, and the seconds they took."""
+    """Three components in the order of their means, and the seconds of the fit."""
     start, gmm = perf_counter(), GaussianMixtureEM(3, covariance_type="VII", tol=1e-6)
     gmm.fit(X, sample_weight=counts)
     order = gmm.means_[:, 0].argsort()
@@ -28,7 +28,7 @@ def fit(X, counts=None):
 
 
 def binned(X, width):
-    """Centres of the bins that hold values, and how many each holds."""
+    """Centres of the bins that contain values, and the number of values in each."""
     centres, counts = np.unique(np.round(X / width), return_counts=True)
     return centres[:, None] * width, counts
 
@@ -48,7 +48,7 @@ print(f"variances grow by h^2 / 12, but for {excess:.4f} at most")
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 MixtureDisplay.from_estimator(fits[4][0], X, sample_weight=counts, ax=axes[0])
-axes[0].set(title=f"{len(X)} bins do for {len(values)} values", xlabel="value")
+axes[0].set(title=f"{len(X)} bins suffice for {len(values)} values", xlabel="value")
 axes[1].set_prop_cycle(color=["#0072B2", "#E69F00", "#882255"])
 for growth, mean, marker in zip(added.T, (0, 3, 7), "os^", strict=True):
     axes[1].plot(widths, growth, marker, label=f"component with mean {mean}")

@@ -1,24 +1,55 @@
-"""What all tests share: small data sets and the names of the models."""
+"""What all tests share: small data sets, the names of the models, and processes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from joblib import cpu_count
 from sklearn.datasets import load_iris
+from threadpoolctl import threadpool_limits
 
 from emgmm import Mixture
 from emgmm._estep.complete import Quadratic, Whitened
-from emgmm._estep.kernel import DOUBLE, Kernel, Numbers
+from emgmm._estep.kernel import DOUBLE, FloatFormat, Kernel
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
 COVARIANCE_TYPES = sorted(FAMILIES)
 MODEL_NAMES = list(MODELS)
 SCIKIT_LEARN_TYPES = ["full", "tied", "diag", "spherical"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share the modules out among as many processes as there are cores, up to eight.
+
+    More would wait for the module that takes longest. The processes are pytest-xdist's,
+    where it is installed. ``-n 0`` or ``-p no:xdist`` keeps all tests in one process,
+    as does naming some of them, which then start sooner.
+    """
+    option = config.option
+    shares = hasattr(option, "numprocesses") and not hasattr(config, "workerinput")
+    if not shares or option.usepdb:
+        return
+    if option.numprocesses is None and all(map(os.path.isdir, config.args)):
+        option.numprocesses = min(cpu_count(), 8)
+    if option.numprocesses and option.dist == "no":
+        option.dist, option.loadscopereorder = "loadfile", False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread of BLAS in each of several processes; tests of threads ask for more.
+
+    Not by the environment, which programs that tests start would inherit.
+    """
+    if hasattr(config, "workerinput"):
+        threadpool_limits(1)
 
 
 @pytest.fixture(scope="session")
@@ -56,17 +87,19 @@ def forced_kernel(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def whitened(
-    mixture: Parameters, numbers: Numbers = DOUBLE, **about: object
+    mixture: Parameters, float_format: FloatFormat = DOUBLE, **about: object
 ) -> Whitened:
     """The kernel that is accurate for every mixture."""
-    return Whitened(mixture, numbers, Workspace(), **about)
+    return Whitened(mixture, float_format, Workspace(), **about)
 
 
 def quadratic(
-    mixture: Parameters, origin: np.ndarray, numbers: Numbers = DOUBLE
+    mixture: Parameters, origin: np.ndarray, float_format: FloatFormat = DOUBLE
 ) -> Quadratic:
     """The fast kernel, whether or not it suits the mixture."""
-    return Quadratic(mixture, numbers, Workspace(), origin.astype(numbers.dtype))
+    return Quadratic(
+        mixture, float_format, Workspace(), origin.astype(float_format.dtype)
+    )
 
 
 def log_joint(mixture: Parameters, X: np.ndarray, kernel: Kernel | None = None):
@@ -79,7 +112,7 @@ def statistics_of(
     X: np.ndarray,
     responsibilities: np.ndarray,
     origin: np.ndarray,
-    kind: str,
+    kind: MomentKind,
     log_likelihood: float = 0.0,
     weight: float = 0.0,
 ) -> Statistics:
@@ -91,7 +124,7 @@ def statistics_of(
         "full": full,
         "pooled": full.sum(axis=0, keepdims=True),
         "diagonal": np.diagonal(full, axis1=1, axis2=2),
-    }[kind]
+    }[kind.name]
     counts = responsibilities.sum(axis=0)
     return Statistics(kind, origin, counts, sums, products, log_likelihood, weight)
 

@@ -35,7 +35,7 @@ def test_blocks_are_of_about_equal_size_and_as_many_as_threads_share(n_samples, 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_functions_are_given_the_rows_themselves(order, dtype):
+def test_functions_receive_the_rows_themselves(order, dtype):
     X = np.asarray(np.random.default_rng(0).normal(size=(50, 4)), dtype, order=order)
     X.flags.writeable = False
     blocks = ArrayBlocks(X, np.ones(50), block_size=40)

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks (from 1.9 on): what they are told of a fit, and may ask."""
+"""scikit-learn's callbacks (from 1.9 on): when fits call them, and when they stop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ try:
 except ImportError:
     callback = None
 
-told = pytest.mark.skipif(callback is None, reason="scikit-learn has no callbacks")
+needs_callbacks = pytest.mark.skipif(
+    callback is None, reason="scikit-learn has no callbacks"
+)
 X, Y = make_blobs(3, n_samples=400, n_features=2, n_components=3), np.arange(400) % 3
 
 
@@ -36,27 +38,27 @@ def likelihood(estimator, X, y, sample_weight=None):
 
 
 class Recorder:
-    """Notes what it is told; asks to stop after some tasks, or fails at some."""
+    """Records its calls; asks to stop after some tasks, or fails at some."""
 
     def __init__(self, stop=(), fail=None, error=ValueError):
         self.events, self.stop, self.fail, self.error = [], stop, fail, error
 
-    def tell(self, event, context):
+    def record(self, event, context):
         self.events.append((event, context.task_name, context.task_id))
         if (event, context.task_name) == self.fail:
-            raise self.error("told to fail")
+            raise self.error("meant to fail")
 
     def setup(self, estimator, context):
-        self.tell("setup", context)
+        self.record("setup", context)
 
     def teardown(self, estimator, context):
-        self.tell("teardown", context)
+        self.record("teardown", context)
 
     def on_fit_task_begin(self, estimator, context):
-        self.tell("begin", context)
+        self.record("begin", context)
 
     def on_fit_task_end(self, estimator, context):
-        self.tell("end", context)
+        self.record("end", context)
         return context.task_name in self.stop
 
     def names(self, event):
@@ -81,7 +83,7 @@ def test_without_callbacks_in_scikit_learn_there_are_none_here():
     assert gmm_of().fit(X).converged_
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("method", ["fit", "fit_predict"])
 def test_a_fit_holds_starts_and_these_hold_iterations(method):
     recorder = Recorder()
@@ -101,7 +103,7 @@ def test_a_fit_holds_starts_and_these_hold_iterations(method):
     assert not [name for name in vars(gmm) if "context" in name or "ctx" in name]
 
 
-@told
+@needs_callbacks
 def test_callbacks_change_nothing_of_a_fit():
     plain = gmm_of(n_init=2).fit(X)
     monitor = callback.ScoringMonitor(scoring=likelihood)
@@ -112,7 +114,7 @@ def test_callbacks_change_nothing_of_a_fit():
     assert set(vars(gmm.set_callbacks())) == set(vars(plain))
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_of_iterations_are_the_lower_bounds(weighted):
     weights = np.random.default_rng(0).uniform(0.5, 2, len(X)) if weighted else None
@@ -124,7 +126,7 @@ def test_scores_of_iterations_are_the_lower_bounds(weighted):
     assert len(log) == gmm.n_iter_ + 2
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("acceleration", ["anderson", None])
 def test_estimators_that_are_shown_are_as_if_the_fit_had_ended_there(acceleration):
     settings = {"tol": 0.0, "acceleration": acceleration}
@@ -143,7 +145,7 @@ def test_estimators_that_are_shown_are_as_if_the_fit_had_ended_there(acceleratio
         assert rows is X and y is Y and metadata is None
 
 
-@told
+@needs_callbacks
 def test_callbacks_may_end_a_run_or_the_fit(recwarn):
     recorder = Recorder(stop=["iter"])
     gmm = gmm_of(n_init=3, tol=0.0).set_callbacks(recorder).fit(X)
@@ -157,21 +159,21 @@ def test_callbacks_may_end_a_run_or_the_fit(recwarn):
 TASKS = [("setup", "fit"), ("begin", "fit"), ("end", "iter"), ("end", "init")]
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize("fail", [*TASKS, ("end", "fit")], ids="-".join)
-def test_callbacks_that_fail_are_torn_down_and_the_estimator_is_as_it_was(fail, error):
+def test_callbacks_that_fail_are_torn_down_and_the_estimator_is_unchanged(fail, error):
     recorder = Recorder(fail=fail, error=error)
     gmm = gmm_of().set_callbacks(recorder)
     before = set(vars(gmm))
-    with pytest.raises(error, match="told to fail"):
+    with pytest.raises(error, match="meant to fail"):
         gmm.fit(X)
     assert recorder.events[-1] == ("teardown", "fit", 0)
     assert set(vars(gmm)) - {"_reached"} == before
     assert gmm.set_callbacks().fit(X).converged_
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("good_first", [False, True])
 @pytest.mark.parametrize("n_bad", [1, 12], ids=["at once", "on the way"])
 def test_a_start_that_fails_does_not_disturb_callbacks(n_bad, good_first):
@@ -192,7 +194,7 @@ def test_a_start_that_fails_does_not_disturb_callbacks(n_bad, good_first):
     assert recorder.events[-2:] == [("end", "fit", 0), ("teardown", "fit", 0)]
 
 
-@told
+@needs_callbacks
 def test_callbacks_survive_cloning_and_pickling():
     monitor = callback.ScoringMonitor(scoring="adjusted_rand_score")
     gmm = gmm_of().set_callbacks(monitor)
@@ -201,9 +203,9 @@ def test_callbacks_survive_cloning_and_pickling():
     assert_array_equal(again.means_, gmm.means_)
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("method", ["fit", "fit_predict"])
-def test_callbacks_of_a_pipeline_are_told_of_iterations(method):
+def test_callbacks_of_a_pipeline_are_called_at_iterations(method):
     recorder = Propagated()
     pipe = make_pipeline(StandardScaler(), gmm_of()).set_callbacks(recorder)
     getattr(pipe, method)(X)
@@ -212,8 +214,8 @@ def test_callbacks_of_a_pipeline_are_told_of_iterations(method):
     assert not [name for name in vars(pipe[-1]) if "call" in name]
 
 
-@told
-def test_every_fit_of_a_search_is_told_of():
+@needs_callbacks
+def test_callbacks_are_called_at_every_fit_of_a_search():
     monitor = callback.ScoringMonitor(scoring="adjusted_rand_score")
     gmm = gmm_of().set_callbacks(monitor)
     search = GridSearchCV(gmm, {"n_components": [2, 3]}, cv=2).fit(X, Y)
@@ -221,7 +223,7 @@ def test_every_fit_of_a_search_is_told_of():
     assert tasks.count("iter") > search.best_estimator_.n_iter_
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("depth", [0, 1, None])
 def test_the_progress_bar_shows_starts(n_jobs, depth, capsys):
@@ -240,7 +242,7 @@ def test_the_progress_bar_shows_starts(n_jobs, depth, capsys):
     assert "RichProgressMonitor" not in kinds
 
 
-@told
+@needs_callbacks
 def test_rows_that_are_refused_tear_callbacks_down():
     recorder = Recorder()
     with pytest.raises(ValueError, match="NaN"):
@@ -248,8 +250,8 @@ def test_rows_that_are_refused_tear_callbacks_down():
     assert recorder.events[-1] == ("teardown", "fit", 0)
 
 
-@told
-def test_without_iterations_none_is_told_of():
+@needs_callbacks
+def test_without_iterations_no_callback_is_called_at_one():
     recorder = Recorder()
     gmm_of(max_iter=0).set_callbacks(recorder).fit(X)
     assert recorder.names("begin") == ["fit", "init"]
@@ -260,9 +262,9 @@ def search_of(**parameters):
     return GaussianMixtureIC([1, 2], covariance_type=models, **parameters)
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("method", ["fit", "fit_predict"])
-def test_a_search_tells_of_its_parts(method):
+def test_callbacks_are_called_at_the_parts_of_a_search(method):
     recorder = Recorder()
     search = search_of().set_callbacks(recorder)
     getattr(search, method)(X)
@@ -274,7 +276,7 @@ def test_a_search_tells_of_its_parts(method):
     assert_array_equal(search.criterion_, search_of().fit(X).criterion_)
 
 
-@told
+@needs_callbacks
 def test_what_a_search_shows_at_its_end_is_fitted():
     keeper = Keeper()
     search = search_of().set_callbacks(keeper).fit(X, Y)
@@ -284,20 +286,20 @@ def test_what_a_search_shows_at_its_end_is_fitted():
     assert_array_equal(fitted.labels_, search.labels_)
 
 
-@told
+@needs_callbacks
 @pytest.mark.parametrize("fail", [("begin", "starts"), ("end", "n_components=2")])
-def test_a_search_whose_callback_fails_is_as_it_was(fail):
+def test_a_search_whose_callback_fails_is_unchanged(fail):
     recorder = Recorder(fail=fail)
     search = search_of().set_callbacks(recorder)
     before = set(vars(search))
-    with pytest.raises(ValueError, match="told to fail"):
+    with pytest.raises(ValueError, match="meant to fail"):
         search.fit(X)
     assert recorder.events[-1] == ("teardown", "fit", 0)
     assert set(vars(search)) == before
 
 
-@told
-def test_callbacks_of_a_pipeline_are_told_of_a_search():
+@needs_callbacks
+def test_callbacks_of_a_pipeline_are_called_at_a_search():
     recorder = Propagated()
     make_pipeline(StandardScaler(), search_of()).set_callbacks(recorder).fit(X)
     assert "n_components=2" in recorder.names("begin")

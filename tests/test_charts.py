@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.coordinates import coordinates, retract
-from emgmm._em.mstep import m_step
+from emgmm._em.maximization import m_step
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS
 from emgmm._model.parameters import Parameters
@@ -32,7 +32,7 @@ def mixture_of(name, seed, X=X):
     """Some mixture of the family, of soft responsibilities."""
     shares = np.random.default_rng(seed).dirichlet(np.full(3, 0.3), len(X))
     family, blocks = MODELS[name], ArrayBlocks(X, np.ones(len(X)))
-    stats = statistics_of_start(blocks, shares, 3, family.storage.products)
+    stats = statistics_of_start(blocks, shares, 3, family.storage.moment_kind)
     return m_step(stats, family, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What a mixture tells of features that a row lacks: means and draws."""
+"""Conditional means, imputation and draws of features that a row lacks."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def with_holes(n_samples, seed=1, share=0.5):
     return X
 
 
-@pytest.mark.parametrize(("few", "part"), [(0, 9), (_conditional.FEW, 2**18)])
+@pytest.mark.parametrize(("few", "part"), [(0, 9), (_conditional.FEW_NUMBERS, 2**18)])
 @pytest.mark.parametrize("name", COVARIANCE_TYPES)
 def test_what_is_missing_becomes_its_conditional_mean(name, few, part, monkeypatch):
-    monkeypatch.setattr("emgmm._estep.conditional.FEW", few)
+    monkeypatch.setattr("emgmm._estep.conditional.FEW_NUMBERS", few)
     monkeypatch.setattr("emgmm._estep.conditional.PART_SIZE", part)
     mixture, X = mixture_of(name), with_holes(40)
     filled, missing = imputed(X, mixture), np.isnan(X)
@@ -127,7 +127,7 @@ def test_moments_are_those_within_components_and_between_them():
 def test_far_from_the_origin_and_from_all_components_nothing_is_lost():
     mixture, offset = mixture_of("full"), 2.0**27
     X = with_holes(60)
-    # Rounded to what rows that far away can tell.
+    # Rounded to the precision that rows so far away allow.
     X = (X + offset) - offset
     means = (mixture.means + offset) - offset
     near = Parameters(mixture.weights, means, mixture.covariances)
@@ -198,7 +198,7 @@ def test_a_regression_is_the_conditional_distribution_row_by_row(gmm):
         assert_allclose(std[i] ** 2, np.diag(covariances[i]), rtol=1e-9)
 
 
-def test_what_is_given_may_be_missing_too(gmm):
+def test_known_features_may_be_missing_in_a_row(gmm):
     X = with_holes(20)
     whole = X.copy()
     whole[:, 1] = np.nan
@@ -256,7 +256,7 @@ def test_draws_follow_their_seed(gmm):
     own.fit(make_blobs(0, 120, FEATURES, 3))
     first, second = own.impute(X, draw=True), own.impute(X, draw=True)
     assert np.all(first[missing] != second[missing])
-    with pytest.raises(ValueError, match="random_state=0, but means draw no random"):
+    with pytest.raises(ValueError, match="random_state=0 has no effect"):
         gmm.impute(X, random_state=0)
 
 
@@ -291,17 +291,17 @@ def test_features_may_have_names_and_types(search):
         (([[np.inf]], 0), "infinity"),
     ],
 )
-def test_what_is_given_is_checked(gmm, arguments, message):
+def test_arguments_of_conditional_means_are_checked(gmm, arguments, message):
     with pytest.raises(ValueError, match=message):
         gmm.conditional_mean(*arguments)
 
 
-def test_one_kind_of_spread_is_told_at_a_time(gmm):
+def test_only_one_kind_of_spread_is_returned_at_a_time(gmm):
     with pytest.raises(RuntimeError, match="At most one of"):
         gmm.conditional_mean([[0.0]], 0, return_std=True, return_cov=True)
 
 
-def test_nothing_is_told_before_a_fit():
+def test_nothing_is_predicted_before_a_fit():
     for gmm in [GaussianMixtureEM(), GaussianMixtureIC([1])]:
         assert not hasattr(gmm, "mixture_")
         for call in [gmm.impute, lambda X, gmm=gmm: gmm.conditional_mean(X, 0)]:

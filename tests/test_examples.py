@@ -1,4 +1,4 @@
-"""The examples run, draw what they say, and stay short."""
+"""The examples run, print and draw what they claim, and stay short."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FIGURES = {
     "plot_weights": ["weights.png"],
 }
 PICTURES = [name for names in FIGURES.values() for name in names if ".png" in name]
-# Old matplotlib with new dependencies of its own is told of deprecations.
+# Old versions of matplotlib use deprecated functions of their dependencies.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
 
 
@@ -186,7 +186,7 @@ def test_digits_never_seen_are_anomalies(outputs):
     assert careful[1] > 70
 
 
-def test_a_mixture_tells_petals_better_than_kernels(outputs):
+def test_a_mixture_predicts_petals_better_than_kernels(outputs):
     printed = outputs[1]["plot_density"]
     ours, theirs = (
         numbers(line_of(printed, f"{name}: log-density of held-out rows "))[0]
@@ -218,11 +218,11 @@ def test_weights_are_repetition_and_bins_add_what_sheppard_says(outputs):
 def test_gaps_left_as_they_are_cost_little_and_all_else_much(outputs):
     printed = outputs[1]["plot_missing"]
     names = ["No gaps", "Rows with gaps dropped", "Means in gaps, scikit-learn"]
-    told = [
+    printed_numbers = [
         numbers(line_of(printed, f"{name}: log-density of new rows "))
         for name in [*names, "Gaps left as NaN"]
     ]
-    (complete, mean), (dropped, cut), (filled, _), (ours, own) = told
+    (complete, mean), (dropped, cut), (filled, _), (ours, own) = printed_numbers
     assert complete - 0.05 < ours < complete
     assert max(dropped, filled) < complete - 0.5
     assert abs(own - mean) < 0.05 and cut < mean - 1

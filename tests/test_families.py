@@ -37,7 +37,7 @@ def in_layout(scatter, family):
         "diagonal": np.diagonal(scatter, axis1=1, axis2=2),
         "full": scatter,
         "pooled": scatter.sum(axis=0, keepdims=True),
-    }[family.storage.products]
+    }[family.storage.moment_kind.name]
 
 
 def estimate(family, counts, scatter, start=None):
@@ -271,3 +271,43 @@ def test_the_unit_of_the_data_does_not_matter(name, exponent):
 def test_scikit_learns_names_are_models():
     named = {name: FAMILIES[name].name for name in FAMILIES if name not in MODELS}
     assert named == {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3])
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_free_parameters_are_the_dimensions_in_which_estimates_move(name, n_components):
+    """The rank of the derivative of the estimate, with respect to the scatter."""
+    counts, scatter = random_scatter(n_components, 3)
+    start, step = estimate(MODELS[name], counts, scatter), 1e-5
+    derivatives = []
+    for k, i, j in np.ndindex(n_components, 3, 3):
+        moved = np.zeros_like(scatter)
+        moved[k, i, j] = moved[k, j, i] = step * np.abs(scatter[k]).max()
+        ends = [
+            estimate(MODELS[name], counts, scatter + sign * moved, start).dense()
+            for sign in (1, -1)
+        ]
+        derivatives.append((ends[0] - ends[1]).ravel() / step)
+    values = np.linalg.svd(derivatives, compute_uv=False)
+    rank = int((values > 1e-4 * values[0]).sum())
+    assert rank == MODELS[name].n_parameters(n_components, 3)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_estimates_follow_the_unit_of_a_feature_where_the_family_says_so(name):
+    counts, scatter = random_scatter()
+    units = np.array([1.0, 8.0, 0.5, 3.0])
+    one = estimate(MODELS[name], counts, scatter).dense()
+    other = estimate(MODELS[name], counts, scatter * units[:, None] * units).dense()
+    follows = np.allclose(other / units[:, None] / units, one, rtol=1e-6, atol=1e-6)
+    assert follows == MODELS[name].scale_equivariant
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_matrices_are_free_where_one_component_does_not_bear_on_another(name):
+    """Up to its volume, the scatter of a component alone decides its covariance."""
+    counts, scatter = random_scatter()
+    covariances = estimate(MODELS[name], counts, scatter).dense()
+    ratios = np.linalg.solve(scatter, covariances)
+    scaled = ratios[:, :1, :1] * np.eye(4)
+    assert np.allclose(ratios, scaled, atol=1e-9) == MODELS[name].free_matrices

@@ -10,11 +10,13 @@ import pickle
 import stat
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import emgmm
@@ -74,7 +76,7 @@ def path(fitted, tmp_path):
 
 @pytest.fixture
 def altered(path):
-    """A function that changes arrays, or what is told of them, in a saved file."""
+    """A function that changes arrays, or their description, in a saved file."""
 
     def alter(about=(), **arrays):
         kept = members(path)
@@ -200,7 +202,7 @@ def test_a_loaded_model_goes_on_as_a_warm_start(path):
 # How it is written -----------------------------------------------------------------
 
 
-def test_the_file_has_the_name_given_and_nothing_is_left_beside_it(fitted, tmp_path):
+def test_the_file_has_its_name_and_nothing_is_left_next_to_it(fitted, tmp_path):
     for name in ["model", "model.npz", "model.tar.gz"]:
         assert fitted.save(str(tmp_path / name)) is None
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -433,7 +435,7 @@ def test_a_file_cut_short_or_shuffled_gives_no_other_model(path, fitted):
             assert_same_unless_refused(path, fitted)
 
 
-def test_no_file_and_a_folder_are_told_as_they_are(tmp_path):
+def test_a_missing_file_and_a_folder_raise_the_errors_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         GaussianMixtureEM.load(tmp_path / "none.npz")
     with pytest.raises(OSError):
@@ -555,9 +557,9 @@ def test_an_array_too_many_or_twice_is_refused(altered, path):
         ({"means_": np.zeros((2, 2), dtype=np.float32)}, "float32"),
         ({"means_": np.zeros((2, 2), dtype=int)}, "int64"),
         ({"means_": np.array([["1", "2"], ["3", "4"]])}, "<U1"),
-        ({"covariances_": np.tile(np.eye(2), (2, 1, 1))}, "does not agree"),
+        ({"covariances_": np.tile(np.eye(2), (2, 1, 1))}, "is inconsistent"),
         ({"covariances_": np.full((2, 2, 2), np.inf)}, "inf"),
-        ({"precisions_": np.tile(np.eye(2), (2, 1, 1))}, "does not agree"),
+        ({"precisions_": np.tile(np.eye(2), (2, 1, 1))}, "is inconsistent"),
         ({"precisions_cholesky_": -np.tile(np.eye(2), (2, 1, 1))}, "upper tri"),
         ({"precisions_cholesky_": np.ones((2, 2, 2))}, "upper tri"),
         ({"precisions_cholesky_": np.full((2, 2, 2), np.nan)}, "nan"),
@@ -600,7 +602,7 @@ def test_covariances_that_are_not_of_the_model_are_refused(altered):
         ({"parameters": {"tol": "small"}}, "tol"),
     ],
 )
-def test_what_is_told_wrongly_is_refused(altered, about, match):
+def test_inconsistent_descriptions_are_refused(altered, about, match):
     assert_refused(altered(about), match)
 
 
@@ -617,3 +619,40 @@ def test_a_file_without_a_parameter_that_is_newer_than_it_has_the_default(path):
     del about["parameters"]["acceleration"]
     write(path, arrays | {"about": np.array(json.dumps(about))})
     assert GaussianMixtureEM.load(path).acceleration == "anderson"
+
+
+# Files of version 0.1.0 ---------------------------------------------------------------
+
+EARLIER = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def earlier():
+    """What version 0.1.0 computed with the models that it wrote."""
+    return json.loads((EARLIER / "earlier.json").read_text(encoding="utf-8"))
+
+
+def read_pickle():
+    return pickle.loads((EARLIER / "earlier.pickle").read_bytes())
+
+
+def read_model():
+    return GaussianMixtureEM.load(EARLIER / "earlier.npz")
+
+
+@pytest.mark.parametrize("read", [read_model, read_pickle])
+def test_models_of_an_earlier_version_predict_the_same(read, earlier, iris):
+    gmm = read()
+    assert type(gmm) is GaussianMixtureEM
+    assert_array_equal(gmm.predict(iris), earlier["labels"])
+    assert_allclose(gmm.score(iris), earlier["score"], rtol=1e-13)
+    # A fit need not end where that of the version before did, to the last bit.
+    assert_allclose(clone(gmm).fit(iris).score(iris), earlier["score"], rtol=1e-4)
+
+
+def test_streams_of_an_earlier_version_go_on_as_they_did(earlier, iris):
+    gmm = GaussianMixtureEM.load(EARLIER / "earlier_stream.npz")
+    assert gmm.n_samples_seen_ == 525 and gmm.n_steps_ == 1
+    assert_allclose(gmm.score(iris), earlier["stream_score"], rtol=1e-13)
+    gmm.partial_fit(iris[1::2])
+    assert_allclose(gmm.score(iris), earlier["stream_then"], rtol=1e-10)

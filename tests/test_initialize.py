@@ -13,16 +13,22 @@ from sklearn.metrics import adjusted_rand_score
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._init.kmeans import (
-    INITIALIZERS,
     _plus_plus,
-    _split_along_axes,
+    kmeans,
     kmeans_from_axes,
+    nearest_to_plus_plus,
+    nearest_to_random_rows,
+    random_responsibilities,
 )
+from emgmm._init.principal_axes import centers_along_axes
 
-STARTS = sorted(
-    {function for pair in INITIALIZERS.values() for function in pair},
-    key=lambda function: function.__name__,
-)
+STARTS = [
+    kmeans,
+    kmeans_from_axes,
+    nearest_to_plus_plus,
+    nearest_to_random_rows,
+    random_responsibilities,
+]
 
 
 def run(start, X, n_components=3, weights=None, seed=0):
@@ -59,43 +65,23 @@ def test_an_offset_changes_no_label(start):
     assert_array_equal(run(start, X + 2.0**40), run(start, X))
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_rows_of_weight_zero_are_as_good_as_absent(start):
-    X = make_blobs(seed=4, n_samples=200, n_features=2, n_components=3)
-    weights = np.ones(200)
-    weights[150:] = 0.0
-    X[150:] *= 1000.0
-    rows = run(start, X, weights=weights)
-    if rows.ndim == 1:
-        assert_array_equal(np.unique(rows[:150]), [0, 1, 2])
-
-
-def test_the_first_kmeans_sees_only_the_weighted_distribution():
-    X = make_blobs(seed=5, n_samples=150, n_features=3, n_components=4)
-    times = np.random.default_rng(0).integers(0, 4, 150)
-    order = np.random.default_rng(1).permutation(times.sum())
-    weighted = run(kmeans_from_axes, X, 4, weights=times.astype(float))
-    repeated = run(kmeans_from_axes, np.repeat(X, times, axis=0)[order], 4)
-    assert_array_equal(repeated, np.repeat(weighted, times)[order])
-
-
 def test_the_first_kmeans_draws_nothing():
     X = make_blobs(seed=5, n_samples=150, n_features=3, n_components=4)
     assert_array_equal(run(kmeans_from_axes, X, 4, seed=1), run(kmeans_from_axes, X, 4))
 
 
-@pytest.mark.parametrize("name", ["first", "again"])
-def test_kmeans_is_as_good_as_scikit_learns(name):
-    """Within a tenth of its sum of squares, on blobs that are apart."""
+@pytest.mark.parametrize("start", [kmeans_from_axes, kmeans])
+def test_kmeans_is_as_good_as_scikit_learns(start):
+    """Within a fifth of its sum of squares, on blobs that overlap."""
     for seed in range(5):
         X = make_blobs(seed=seed, n_samples=500, n_features=2, n_components=4)
-        labels = run(getattr(INITIALIZERS["kmeans"], name), X, 4)
+        labels = run(start, X, 4)
         centers = np.stack([X[labels == k].mean(axis=0) for k in range(4)])
         inertia = np.sum((X - centers[labels]) ** 2)
         reference = min(
             KMeans(4, n_init=1, random_state=i).fit(X).inertia_ for i in range(3)
         )
-        assert inertia <= 1.25 * reference
+        assert inertia <= 1.2 * reference
 
 
 def test_kmeans_goes_on_until_its_centers_hardly_move():
@@ -120,7 +106,7 @@ def test_the_widest_cluster_is_split_not_the_heaviest():
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1, 2], [1000, 20, 20])
     X = np.array([0.0, 100.0, 110.0])[truth, None] + rng.standard_normal((1040, 1))
-    centers = np.sort(_split_along_axes(ArrayBlocks(X, np.ones(1040)), 3)[:, 0])
+    centers = np.sort(centers_along_axes(ArrayBlocks(X, np.ones(1040)), 3)[:, 0])
     assert_allclose(centers, [0, 100, 110], atol=1)
 
 
@@ -151,9 +137,9 @@ def test_separated_clusters_are_found_at_once():
     assert adjusted_rand_score(truth, run(kmeans_from_axes, X, 4)) == 1.0
 
 
-def test_more_components_than_small_integers_hold_are_told_apart():
+def test_more_components_than_small_integers_can_number_are_distinguished():
     X = np.repeat(np.arange(200.0), 3)[:, None]
-    for start in (kmeans_from_axes, INITIALIZERS["k-means++"].first):
+    for start in (kmeans_from_axes, nearest_to_plus_plus):
         labels = run(start, X, 200)
         assert labels.min() >= 0 and len(np.unique(labels)) > 128
 
@@ -167,13 +153,14 @@ def test_fewer_distinct_rows_than_components_do_no_harm(start):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("name", ["kmeans", "k-means++", "random_from_data"])
-def test_memory_stays_far_below_that_of_the_rows(name):
+@pytest.mark.parametrize(
+    "start", [start for start in STARTS if start is not random_responsibilities]
+)
+def test_memory_stays_far_below_that_of_the_rows(start):
     X = make_blobs(seed=0, n_samples=150_000, n_features=30, n_components=3)
     weights = np.broadcast_to(1.0, len(X))
-    for start in set(INITIALIZERS[name]):
-        tracemalloc.start()
-        start(ArrayBlocks(X, weights), 3, np.random.RandomState(0))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 0.75 * X.nbytes
+    tracemalloc.start()
+    start(ArrayBlocks(X, weights), 3, np.random.RandomState(0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.75 * X.nbytes

@@ -1,4 +1,4 @@
-"""Rows in blocks: the same fit as in memory, and what is wrong is told, and where."""
+"""Rows in blocks: the same fit as in memory, and errors that name the block."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_all_starts_see_one_sample(rows):
     assert len(passes) == 1 + 1 + 3 * 2  # summary, sample, starts and iterations
 
 
-def test_blocks_are_made_as_numpy_was_told_to_treat_errors(rows):
+def test_blocks_are_made_with_the_caller_s_handling_of_numpy_errors(rows):
     def blocks():
         assert np.geterr()["divide"] == "warn"
         yield rows
@@ -190,12 +190,12 @@ def test_names_of_features_are_those_of_the_blocks(rows):
         gmm.fit(frames)
 
 
-# ---- what is told of rows
+# ---- predictions
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "score_samples"])
 @pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
-def test_what_is_told_of_blocks_comes_in_blocks(method, prepare, rows):
+def test_predictions_of_blocks_come_in_blocks(method, prepare, rows):
     gmm, X = GaussianMixtureEM(3).fit(rows), prepare(rows)
     blocks = np.split(X, CUTS)
     for given in (blocks, Again(blocks), lambda: iter(blocks), iter(blocks)):
@@ -208,7 +208,7 @@ def test_what_is_told_of_blocks_comes_in_blocks(method, prepare, rows):
         assert told[0].dtype == whole.dtype
 
 
-def test_what_is_told_is_told_by_the_mixture_at_the_call(rows):
+def test_predictions_are_those_of_the_mixture_at_the_call(rows):
     gmm = GaussianMixtureEM(3).fit(rows)
     told, expected = gmm.score_samples([rows]), gmm.score_samples(rows)
     gmm.fit(rows[:100])
@@ -287,8 +287,8 @@ def test_weights_belong_into_the_blocks(rows):
         GaussianMixtureEM(2).fit([(rows, np.full(500, 2e-303))])
 
 
-@pytest.mark.parametrize("n_later, told", [(0, "0"), (499, "499"), (501, "more")])
-def test_an_iterable_of_other_rows_each_time_is_refused(n_later, told, rows):
+@pytest.mark.parametrize("n_later, reported", [(0, "0"), (499, "499"), (501, "more")])
+def test_an_iterable_of_other_rows_each_time_is_refused(n_later, reported, rows):
     sizes = iter([500, 500, 500])
 
     def changing():
@@ -302,7 +302,7 @@ def test_an_iterable_of_other_rows_each_time_is_refused(n_later, told, rows):
 
     gmm = GaussianMixtureEM(3, tol=1e-12).fit(rows)
     before = gmm.score(rows)
-    with pytest.raises(ValueError, match=f"X gave 500 rows .* and {told} later"):
+    with pytest.raises(ValueError, match=f"X gave 500 rows .* and {reported} later"):
         gmm.fit(blocks)
     assert gmm.score(rows) == before
 
@@ -375,7 +375,7 @@ def test_what_an_iterable_raises_is_not_taken_for_a_failure_of_em(
     assert caught.value.__notes__ == ["Raised by X where its block 1 was asked for."]
 
 
-def test_what_is_raised_where_a_pass_is_to_begin_is_told_so(rows):
+def test_errors_where_a_pass_begins_say_so(rows):
     passes = iter([[rows], [rows]])
 
     def opened():
@@ -437,7 +437,7 @@ def test_columns_that_change_places_between_passes_are_refused(rows):
 # ---- memory maps
 
 
-def test_a_large_map_is_fitted_and_told_of_like_its_rows(large, rows):
+def test_a_large_map_is_fitted_and_predicted_like_its_rows(large, rows):
     gmm = GaussianMixtureEM(3).fit(large)
     assert_same_fit(gmm, GaussianMixtureEM(3).fit(rows))
     assert not hasattr(gmm, "labels_")
@@ -557,7 +557,7 @@ def test_an_interrupted_fit_goes_on_where_it_was(failing, dtype, rows):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_fit_that_is_interrupted_as_it_ends_goes_on_too(weighted, rows):
     blocks = np.split(rows.astype(np.float32), CUTS)
-    if weighted:  # by what is degenerate a pass more is told
+    if weighted:  # one more pass looks for degenerate components
         blocks = [(block, 1.0 + np.arange(len(block)) % 3) for block in blocks]
     settings = {"init_params": "random", "random_state": 0, "warm_start": True}
     source = Failing(blocks, 0)
@@ -580,7 +580,7 @@ def test_where_a_fit_was_interrupted_is_forgotten_when_one_ends(rows):
     assert gmm.lower_bound_ == pytest.approx(ended, rel=1e-12)
 
 
-def test_a_fit_goes_on_only_if_told_to_and_if_it_can(rows):
+def test_a_fit_continues_only_if_asked_to_and_if_it_can(rows):
     source = Failing([rows, rows], 5)
     gmm = GaussianMixtureEM(3, init_params="kmeans", tol=1e-9, acceleration=None)
     with pytest.raises(KeyboardInterrupt):

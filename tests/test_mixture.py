@@ -1,4 +1,4 @@
-"""A mixture as a distribution: parts of it, what is known of it, what is refused."""
+"""A mixture as a distribution: marginals, conditionals, densities, and errors."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_marginal_of_conditional_is_conditional_of_marginal(mixture, rows):
 
 
 def test_far_from_everything_conditionals_hold():
-    """Every density underflows: only their logarithms tell the components apart."""
+    """Every density underflows: only their logarithms differ between components."""
     mixture = Mixture([0.5, 0.5], [[0, 1], [1, 2]], np.tile(np.eye(2), (2, 1, 1)))
     far = mixture.conditional(0, 1000.0)
     assert_allclose(far.weights[0], 0.0, atol=1e-300)
@@ -135,7 +135,7 @@ def test_names_are_unknown_where_there_are_none(mixture):
         nameless.marginal("a")
 
 
-def test_what_is_given_leaves_something_and_has_values(mixture):
+def test_conditions_leave_a_feature_and_have_values(mixture):
     with pytest.raises(ValueError, match="chooses all the features"):
         mixture.conditional(NAMES, np.zeros(4))
     with pytest.raises(ValueError, match="one value for each"):
@@ -219,7 +219,7 @@ def test_arrays_that_it_was_made_of_are_not_its_own(rows):
 
 
 def test_it_stays_as_it_was_when_the_estimator_changes(rows):
-    gmm = fitted()
+    gmm = copy.deepcopy(fitted())
     mixture = gmm.mixture_
     before = mixture.log_density(rows)
     gmm.means_ += 1.0

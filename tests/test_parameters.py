@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm._model.covariances import Full
-from emgmm._model.parameters import BLOCK_SIZE, Parameters
+from emgmm._model.parameters import SAMPLE_BLOCK_SIZE, Parameters
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_samples_take_little_memory_beside_their_own():
     drawn = mixture.sample(400_000, np.random.RandomState(0))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 1.2 * sum(array.nbytes for array in drawn) + 8 * BLOCK_SIZE
+    assert peak < 1.2 * sum(array.nbytes for array in drawn) + 8 * SAMPLE_BLOCK_SIZE
 
 
 def test_samples_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch):
@@ -63,6 +63,6 @@ def test_samples_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch):
     for k in (0, 1):
         colored = mixture.covariances.colorize(normals[labels == k], k)
         assert_allclose(expected[labels == k], mixture.means[k] + colored, rtol=1e-12)
-    monkeypatch.setattr("emgmm._model.parameters.BLOCK_SIZE", 20)
+    monkeypatch.setattr("emgmm._model.parameters.SAMPLE_BLOCK_SIZE", 20)
     rows, _ = mixture.sample(1000, np.random.RandomState(0))
     assert_allclose(rows, expected, rtol=1e-12)

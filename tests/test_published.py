@@ -71,7 +71,7 @@ FACTORS = [lower, negative, rotated, of_inverse, symmetric]
 
 
 def assert_same_mixture(gmm, other, path):
-    """All that the public methods tell is the same, but for rounding."""
+    """All public methods return the same, except for rounding."""
     X = make_blobs(0, 50, 3, 2)
     incomplete = np.where(np.random.default_rng(1).random(X.shape) < 0.3, np.nan, X)
     for rows in (X, incomplete):
@@ -294,7 +294,7 @@ def test_shapes_that_do_not_fit_are_named(name, tmp_path):
     [
         ("means_", [[0.0], [1.0]], "n_features_in_ is 3"),
         ("weights_", [0.5, 0.25, 0.25], "weights_"),
-        ("weights_", [1.5, -0.5], "not negative"),
+        ("weights_", [1.5, -0.5], "non-negative"),
         ("means_", [[0.0, np.nan, 0.0]] * 2, "nan"),
         ("precisions_cholesky_", np.zeros((2, 3, 3)), "singular"),
         ("precisions_cholesky_", np.full((2, 3, 3), np.inf), "inf"),

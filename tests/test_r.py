@@ -16,8 +16,8 @@ from conftest import log_joint
 import emgmm._gaussian_mixture
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.driver import Progress
-from emgmm._em.mstep import m_step
+from emgmm._em.maximization import m_step
+from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS
 
@@ -220,7 +220,7 @@ def m_step_from_mclusts_responsibilities(dataset, model):
     records = {record["model"]: record for record in load(f"mstep_{dataset}")["mstep"]}
     family, n_components = MODELS[model], z.shape[1]
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    stats = statistics_of_start(blocks, z, n_components, family.storage.products)
+    stats = statistics_of_start(blocks, z, n_components, family.storage.moment_kind)
     mixture = m_step(stats, family, 0.0)
     counts = z.sum(axis=0)
     deviations = X - (z.T @ X / counts[:, None])[:, None, :]

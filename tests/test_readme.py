@@ -1,19 +1,69 @@
-"""The README's commands are those that are run, and its figures are the package's."""
+"""The documentation: commands run, links lead somewhere, figures are measured."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import emgmm
+from benchmarks.cases import GROUPS
+from benchmarks.report import OTHERS, SCALE_TABLES, TABLES
+from benchmarks.summary import SHORT, SUMMARY, block_of, short_tables
+from emgmm import GaussianMixtureEM
 from emgmm._model.families import MODELS
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+WITH_SNIPPETS = [  # pages whose snippets run as doctests
+    "README.md",
+    "examples/README.md",
+    "benchmarks/README.md",
+    ".github/CONTRIBUTING.md",
+]
+WITHOUT = [
+    ".github/SECURITY.md",
+    "CHANGELOG.md",
+    "benchmarks/data/README.md",
+    "tests/data/README.md",
+]
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8") for name in WITH_SNIPPETS + WITHOUT
+}
+README, GUIDE = PAGES["README.md"], PAGES["examples/README.md"]
+BENCHMARKS = PAGES["benchmarks/README.md"]
+CONTRIBUTING = PAGES[".github/CONTRIBUTING.md"]
+EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+IMAGES = sorted(path.name for path in (ROOT / "examples" / "images").iterdir())
 COMMANDS = re.findall(r"```sh\n(.*?)\n```", README, flags=re.DOTALL)
 ROWS = re.findall(r"^\| ([EVI]{3})\b.*\| (\(.*?\)) \| (\d+) \|$", README, flags=re.M)
 SHAPES = {(3,): "(K,)", (3, 4): "(K, d)", (4, 4): "(d, d)", (3, 4, 4): "(K, d, d)"}
+
+
+def fenced(page, language):
+    """The blocks of a language on a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+
+def without_fences(page):
+    return re.sub(r"^```\w*\n.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
+
+
+def code_of(page):
+    """Inline code and the lines typed into a shell, each on one line."""
+    typed = [line for block in fenced(page, "console") for line in block.splitlines()]
+    inline = re.findall(r"`([^`]+)`", without_fences(page))
+    return [" ".join(text.split()) for text in inline + typed]
+
+
+# The README ----------------------------------------------------------------------
+
+
+def test_the_readme_can_be_read_to_its_end():
+    assert len(README.splitlines()) <= 220
 
 
 def test_the_two_commands_are_single_lines_that_make_the_environment():
@@ -39,3 +89,171 @@ def test_the_table_of_models_is_right(name, shape, n_parameters):
 
 def test_the_table_has_every_model():
     assert [row[0] for row in ROWS] == list(MODELS)
+
+
+# Snippets and commands -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WITH_SNIPPETS)
+def test_snippets_are_doctests_that_ci_runs(name):
+    for block in fenced(PAGES[name], "python"):
+        assert block.startswith(">>> ")
+    for path in (".ci/run", ".github/workflows/tests.yml"):
+        assert name in (ROOT / path).read_text(encoding="utf-8").split()
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_other_pages_have_no_snippets(name):
+    assert "```" not in PAGES[name]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_modules_that_are_run_exist_and_so_do_groups_of_benchmarks(name):
+    for code in code_of(PAGES[name]):
+        for module, arguments in re.findall(r"python -m benchmarks\.(\w+)(.*)", code):
+            assert (ROOT / "benchmarks" / f"{module}.py").exists(), code
+            words = [word for word in arguments.split() if word[0] != "-"]
+            assert module == "run" or not words
+            assert set(words) <= set(GROUPS), code
+
+
+TYPED = [
+    command.split("-m emgmm ")[1]
+    for page in PAGES.values()
+    for block in fenced(page, "console")
+    for command in block.splitlines()
+    if "-m emgmm " in command
+]
+
+
+@pytest.mark.parametrize("arguments", dict.fromkeys(TYPED))
+def test_the_command_does_what_pages_ask_of_it(arguments, tmp_path):
+    """On the first rows of the file that they name."""
+    data = Path("tests", "data", "seed_data.csv")
+    few = (ROOT / data).read_text(encoding="utf-8").splitlines(keepends=True)[:301]
+    (tmp_path / data).parent.mkdir(parents=True)
+    (tmp_path / data).write_text("".join(few), encoding="utf-8")
+    words = shlex.split(arguments)
+    subprocess.run([sys.executable, "-m", "emgmm", *words], check=True, cwd=tmp_path)
+    outputs = ("--out", "--save", "--plot", "--impute")
+    for option in set(outputs) & set(words):
+        assert (tmp_path / words[words.index(option) + 1]).stat().st_size > 0
+
+
+# Links ---------------------------------------------------------------------------
+
+
+def anchors(page):
+    """Those that GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.*)$", without_fences(page), flags=re.MULTILINE)
+    plain = [re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings]
+    return {text.replace(" ", "-") for text in plain}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    text = without_fences(PAGES[name])
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    for link in links:
+        if re.match(r"https?://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+@pytest.mark.parametrize("page", [GUIDE, BENCHMARKS], ids=["guide", "benchmarks"])
+def test_long_pages_list_their_sections(page):
+    listed = re.findall(r"^- \[(.*?)\]\(#", page, flags=re.MULTILINE)
+    sections = re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
+    assert listed == [name for name in sections if name not in ("Summary", "Contents")]
+
+
+# The guide -----------------------------------------------------------------------
+
+
+def test_the_guide_has_every_example_with_its_picture():
+    table = GUIDE.split("## All examples")[1]
+    assert set(re.findall(r"\]\((plot_\w+\.py)\)", table)) == set(EXAMPLES)
+    pictures = re.findall(r"^!\[.*\]\(images/(.*)\)$", GUIDE, flags=re.MULTILINE)
+    assert sorted(pictures) == IMAGES
+    assert {path.partition(".")[0] for path in IMAGES} == {
+        name.removeprefix("plot_").removesuffix(".py") for name in EXAMPLES
+    }
+
+
+def test_pictures_are_small():
+    sizes = [(ROOT / "examples" / "images" / name).stat().st_size for name in IMAGES]
+    assert sum(sizes) < 650_000
+
+
+def test_the_guide_says_where_each_parameter_is_explained():
+    table = GUIDE.split("## Where each parameter is explained")[1].split("\n## ")[0]
+    first = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")]
+    named = re.findall(r"`(\w+)`", " ".join(first[1:]))
+    assert sorted(named) == sorted(GaussianMixtureEM().get_params())
+
+
+# Tables of the benchmarks --------------------------------------------------------
+
+
+def marked(page):
+    return re.findall(r"^<!-- benchmarks:([\w-]+) -->$", page, flags=re.MULTILINE)
+
+
+def test_short_tables_are_made_of_the_long_ones():
+    tables = short_tables(BENCHMARKS)
+    places = {name: page for page in (README, BENCHMARKS) for name in marked(page)}
+    for name, table in tables.items():
+        assert block_of(places[name], name) == table
+
+
+def test_every_table_of_figures_is_made_by_the_report():
+    made = {**TABLES, **SCALE_TABLES, **OTHERS, **SHORT}
+    names = marked(README) + marked(BENCHMARKS)
+    assert len(names) == len(set(names))
+    assert set(names) <= set(made)
+    assert {line.group for line in SUMMARY} <= set(GROUPS)
+
+
+@pytest.mark.parametrize("name", ["README.md", "benchmarks/README.md"])
+def test_no_other_table_has_figures_with_a_unit(name):
+    """A figure that was typed by hand would stand outside of the markers."""
+    outside = re.sub(
+        r"<!-- benchmarks:([\w-]+) -->.*?<!-- /benchmarks:\1 -->",
+        "",
+        PAGES[name],
+        flags=re.DOTALL,
+    )
+    tables = [line for line in outside.splitlines() if line.startswith("|")]
+    assert not [row for row in tables if re.search(r"\d (ms|s|MB|GB)\b|\d%", row)]
+
+
+# The map -------------------------------------------------------------------------
+
+
+def test_the_map_has_every_folder_of_the_package():
+    (block,) = fenced(CONTRIBUTING, "text")
+    package = Path(emgmm.__file__).parent
+    folders = {path.parent.name for path in package.glob("_*/__init__.py")}
+    assert set(re.findall(r"^  (_\w+)/", block, flags=re.MULTILINE)) == folders
+    for module in re.findall(r"^  (\w+\.py)", block, flags=re.MULTILINE):
+        assert (package / module).exists()
+
+
+def test_what_the_map_names_is_where_it_says():
+    package = Path(emgmm.__file__).parent
+    for path in re.findall(r"`(_\w+/\w+\.py)`", CONTRIBUTING):
+        assert (package / path).exists(), path
+    places = re.findall(r"`(\w+)`\s+\(`(_\w+/\w+\.py)`\)", CONTRIBUTING)
+    assert len(places) > 5
+    for name, path in places:
+        source = (package / path).read_text(encoding="utf-8")
+        assert re.search(rf"^(class )?{name}\b", source, flags=re.MULTILINE), name
+
+
+def test_the_citation_names_the_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {emgmm.__version__}\n" in citation

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._data.resolution import steps_of
-from emgmm._em.mstep import VARIANCE_OF_ROUNDING
+from emgmm._em.regularization import VARIANCE_OF_ROUNDING
 from emgmm._model.families import MODELS
 
 RNG = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def lattice_problem(n_features):
 
 
 def of_storage(family, scatter):
-    kind = family.storage.products
+    kind = family.storage.moment_kind.name
     if kind == "diagonal":
         return np.diagonal(scatter, axis1=1, axis2=2)
     return scatter.sum(axis=0, keepdims=True) if kind == "pooled" else scatter
@@ -143,7 +143,7 @@ def test_variances_are_at_the_bound_or_above(name):
     least = np.array([0.3, 0.2, 0.1])
     family = MODELS[name].bounded(least)
     values = estimate(family, counts, of_storage(family, scatter))
-    if family.storage.by_feature:
+    if family.storage.has_variances_of_features:
         excess = dense(family, values, 3) - np.diag(least)
         assert np.linalg.eigvalsh(excess).min() >= -1e-5 * least.max()
     else:

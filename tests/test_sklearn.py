@@ -12,7 +12,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
-from conftest import MODEL_NAMES, SCIKIT_LEARN_TYPES, make_blobs
+from conftest import SCIKIT_LEARN_TYPES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, check_estimators_pickle
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm._model.families import FAMILIES
 
 # One check fits 15 rows of 30 features, and is right to be warned.
 few_rows = pytest.mark.filterwarnings("ignore::emgmm.DegenerateComponentWarning")
@@ -64,11 +65,11 @@ def fit_pair(X, covariance_type, max_iter, n_components=3):
 
 
 @few_rows
-@pytest.mark.parametrize("covariance_type", MODEL_NAMES)
+@pytest.mark.parametrize("covariance_type", FAMILIES)
 def test_check_estimator_passes_for_every_model(covariance_type):
-    results = check_estimator(
-        GaussianMixtureEM(3, covariance_type=covariance_type), on_skip=None
-    )
+    """With all other parameters at their defaults: "full" is itself the default."""
+    gmm = GaussianMixtureEM(covariance_type=covariance_type)
+    results = check_estimator(gmm, on_skip=None)
     skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
     assert {r["status"] for r in results} <= {"passed", "skipped"}
     assert skipped <= {"check_array_api_input"}
@@ -78,7 +79,7 @@ def test_check_estimator_passes_for_every_model(covariance_type):
 # Of one component, models differ in how they store it and in whether they iterate.
 @few_rows
 @pytest.mark.parametrize("covariance_type", [*SCIKIT_LEARN_TYPES, "VEI", "VVE"])
-def test_one_component_passes_but_for_telling_clusters_apart(covariance_type):
+def test_one_component_passes_except_for_separating_clusters(covariance_type):
     gmm = GaussianMixtureEM(1, covariance_type=covariance_type)
     results = check_estimator(gmm, on_skip=None, on_fail=None)
     failed = {r["check_name"] for r in results if r["status"] == "failed"}

@@ -1,4 +1,4 @@
-"""Tables in files: odd ones are read rightly, and wrong ones are told of by line."""
+"""Tables in files: unusual ones are read correctly, errors name the line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = np.array([[1.5, -2.0, 3e-7], [4.0, 5.25, 6e10], [0.1, 8.0, 9.0]])
 
 @pytest.fixture
 def file(tmp_path):
-    """A function that writes a file, and gives its path."""
+    """A function that writes a file and returns its path."""
 
     def write(content):
         path = tmp_path / "data.csv"
@@ -92,7 +92,7 @@ def test_rows_without_names_may_end_with_text(file):
     assert_array_equal(table.X, [[5.1, 3.5], [4.9, 3]])
 
 
-def test_columns_are_chosen_by_name_in_the_order_given(file):
+def test_columns_are_chosen_by_name_in_any_order(file):
     path = file(text(ROWS, header="a,b,c"))
     table = read_table(path, ["c", "a"], "b")
     assert_array_equal(table.X, ROWS[:, [2, 0]])
@@ -138,33 +138,33 @@ def test_arrays_of_every_kind_of_number(tmp_path, dtype, order):
     [
         ("", "is empty"),
         ("\n \n\n", "is empty"),
-        ("a,b\n", "a header, but no rows"),
-        ("a,b\n1,2\n3\n", "line 3 has 1 field, and others have 2"),
-        ("a,b\n\n1,2\n\n3,4,5\n", "line 5 has 3 fields, and others have 2"),
-        ("a,b,c\n1,2\n3,4\n", "line 2 has 2 fields, and others have 3"),
+        ("a,b\n", "a header but no rows"),
+        ("a,b\n1,2\n3\n", "line 3 has 1 field, but other lines have 2"),
+        ("a,b\n\n1,2\n\n3,4,5\n", "line 5 has 3 fields, but other lines have 2"),
+        ("a,b,c\n1,2\n3,4\n", "line 2 has 2 fields, but other lines have 3"),
         ("a,b\n1,2\n-,3\n", "line 3, column 'a' has '-': write 0 if"),
         ("-,2\n1,3\n", "line 1, column '0' has '-': write 0 if"),
-        ("a,b\n1,2\nNA,x\n", "line 3, column 'b' has 'x', which is no number"),
+        ("a,b\n1,2\nNA,x\n", "line 3, column 'b' has 'x', which is not a number"),
         ("a,b\n1,2\nNA,inf\n", "line 3, column 'b' has 'inf'"),
         ("a,b\n1,2\n-inf,3\n", "line 3, column 'a' has '-inf'"),
         ("a,b\n1,2\n1e999,3\n", "line 3, column 'a' has '1e999'"),
-        ("a,b\n1,2\n3,4x\n", "line 3, column 'b' has '4x', which is no number"),
-        ("a,b\n1,2\n3,1_0\n", "line 3, column 'b' has '1_0', which is no number"),
+        ("a,b\n1,2\n3,4x\n", "line 3, column 'b' has '4x', which is not a number"),
+        ("a,b\n1,2\n3,1_0\n", "line 3, column 'b' has '1_0', which is not a number"),
         ("a,a\n1,2\n", "more than one column named 'a'"),
         ("x,y\np,q\nr,s\n", "no column of numbers"),
         ('a,b\n1,2\n"3,4\n5,6"\n', "line 3 has a quotation mark"),
         (b"a,b\n1,2\n\xff,3\n", "in UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "in UTF-8"),
-        (b"\0\0\0\0\0\0\0\0", "no text"),
+        (b"\0\0\0\0\0\0\0\0", "is not text"),
     ],
 )
-def test_what_is_wrong_is_told_by_line_and_column(file, content, match):
+def test_errors_name_the_line_and_the_column(file, content, match):
     with pytest.raises(TableError, match=match) as caught:
         read_table(file(content))
     assert len(str(caught.value)) < 400
 
 
-def test_a_field_that_is_wrong_far_down_is_told_by_its_line(file):
+def test_errors_far_down_name_their_line(file):
     lines = ["a,b", *(f"{i},{i}" for i in range(60_000))]
     lines[50_123] = "oops,1"
     with pytest.raises(TableError, match="line 50124, column 'a' has 'oops'"):
@@ -175,11 +175,11 @@ def test_a_field_that_is_wrong_far_down_is_told_by_its_line(file):
 @pytest.mark.parametrize(
     "columns, weights, match",
     [
-        (["a", "d"], None, "no column 'd': it has 'a', 'b', 'c'"),
+        (["a", "d"], None, "no column 'd': choose from 'a', 'b', 'c'"),
         (["a"], "w", "no column 'w'"),
         (["a", ""], None, "no column ''"),
-        (["a", "c"], None, "column 'c' does not hold numbers"),
-        (["a"], "c", "column 'c' does not hold numbers"),
+        (["a", "c"], None, "column 'c' does not contain numbers"),
+        (["a"], "c", "column 'c' does not contain numbers"),
         (["a", "a"], None, "'a' is named twice"),
         (["a", "b"], "b", "'b' is named twice"),
         ([], None, "no column of numbers"),
@@ -210,13 +210,13 @@ def test_arrays_that_are_no_table(tmp_path, array, match):
 def test_damaged_arrays_and_pickles_are_refused(tmp_path):
     path = tmp_path / "data.npy"
     np.save(path, np.array([[{}, 1]], dtype=object), allow_pickle=True)
-    with pytest.raises(TableError, match="cannot be read as NPY"):
+    with pytest.raises(TableError, match="cannot be read as an NPY file"):
         read_table(str(path))
     header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000)}"
     path.write_bytes(
         b"\x93NUMPY\x01\x00" + bytes([len(header), 0]) + header + bytes(99)
     )
-    with pytest.raises(TableError, match="cannot be read as NPY"):
+    with pytest.raises(TableError, match="cannot be read as an NPY file"):
         read_table(str(path))
 
 
@@ -430,14 +430,14 @@ def test_a_name_that_is_close_is_suggested(file):
     path = file(text(ROWS, header="Sepal length,Sepal width,Species"))
     with pytest.raises(TableError, match="'sepal_width' .did you mean 'Sepal width'"):
         read_table(path, ["sepal_width"])
-    with pytest.raises(TableError, match="no column 'x': it has"):
+    with pytest.raises(TableError, match="no column 'x': choose from"):
         read_table(path, ["x"])
 
 
 @pytest.mark.parametrize("columns", [["3"], ["1-3"], ["2-1"], ["-1"], ["1-"], ["1.0"]])
 def test_indices_that_no_column_has(file, columns):
     with pytest.raises(
-        TableError, match="no column .*'a', 'b', 'c', or by index 0 to 2"
+        TableError, match="no column .*'a', 'b', 'c', or the numbers 0 to 2"
     ):
         read_table(file(text(ROWS, header="a,b,c")), columns)
 
@@ -562,5 +562,5 @@ def test_a_file_that_changes_is_noticed(file, tmp_path):
     table = read_table(path)
     for content in ("a,b\n1,2\n", "a,b\n1,2\n3,4\n5,6\n"):
         file(content)
-        with pytest.raises(TableError, match="changed while it was read"):
+        with pytest.raises(TableError, match="changed while it was being read"):
             written(tmp_path, write_rows, table, table.X)

@@ -42,7 +42,7 @@ def blas_threads():
 
 
 needs_blas = pytest.mark.skipif(
-    not blas_threads(), reason="this BLAS does not tell its number of threads"
+    not blas_threads(), reason="this BLAS does not report its number of threads"
 )
 
 
@@ -102,7 +102,7 @@ def test_as_many_threads_run_as_blas_may_use():
 
 
 @needs_blas
-def test_blas_is_held_to_one_thread_and_given_back():
+def test_blas_is_limited_to_one_thread_and_restored():
     with threadpool_limits(3):
         with ThreadPoolExecutor(1) as pool:
             elsewhere = pool.submit(run_all, [blas_threads] * 8).result()
@@ -115,7 +115,7 @@ def test_blas_is_held_to_one_thread_and_given_back():
 
 
 @needs_blas
-def test_an_exception_comes_out_and_leaves_blas_as_it_was():
+def test_an_exception_comes_out_and_restores_blas():
     begun = []
 
     def fail():
@@ -168,9 +168,8 @@ def test_a_caller_does_not_wait_for_helpers_that_never_began():
     release = threading.Event()
     with threadpool_limits(2):
         busy = _threads._pool(1).submit(release.wait, 30)
-        began = time.perf_counter()
         assert run_all([lambda: 1] * 4) == [1] * 4
-        assert time.perf_counter() - began < 20
+        assert not busy.done()
         release.set()
         busy.result()
 
@@ -404,13 +403,14 @@ def test_one_estimator_serves_many_threads_at_once(rows):
 
 
 def script(code, **environment):
-    """Output of a Python process, with other environment variables."""
+    """Output of a Python process, with these of the variables that set threads."""
+    inherited = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | environment,
+        env=inherited | environment,
     )
     return [line.split() for line in result.stdout.splitlines()]
 

@@ -50,7 +50,7 @@ def test_cdf_of_a_quantile_is_what_was_asked_for_in_either_tail(case):
     x = mixture.quantile(Q)
     below = components.cdf(x[:, None]) @ mixture.weights
     above = components.sf(x[:, None]) @ mixture.weights
-    # As far as neighbouring numbers tell them apart.
+    # As far as neighbouring numbers can be distinguished.
     slope = components.pdf(x[:, None]) @ mixture.weights
     tail = np.where(Q <= 0.5, Q, 1 - Q)
     error = np.abs(np.where(Q <= 0.5, below, above) - tail)

@@ -1,4 +1,4 @@
-"""What the command does: rows are read, fitted, described and written."""
+"""What the command does: it reads, fits and describes rows, and writes files."""
 
 from __future__ import annotations
 
@@ -23,80 +23,88 @@ from emgmm._model_selection import GaussianMixtureIC
 from emgmm.datasets import make_three_components
 
 from .arguments import MAX_COMPONENTS, second_picture
-from .messages import listed, named_error, plain, say
-from .outputs import STDOUT, together, write_labels, write_rows
+from .messages import errors_named, escaped, listed, say
+from .outputs import STDOUT, all_or_nothing, write_labels, write_rows
 from .report import Fitted, missing, summary
-from .tables import STDIN, Table, lasting, read_table, table_of
+from .tables import STDIN, Table, read_table, rereadable, table_of
 
-BAR = 30
-NARROWEST = 40  # terminal that is written for
+BAR = 30  # characters of the progress bar
+NARROWEST = 40  # terminal that lines are broken for
 DEMONSTRATION = {
     "weights_init": [0.1, 0.1, 0.8],
     "means_init": [[-2, -2], [10, 0], [0, 10]],
     "precisions_init": [np.eye(2)] * 3,
 }
-"""A start that is chosen to be bad."""
-SHOWN = (1, 2, 5, 10, 20, 50)  # passes from it
+"""A start that is deliberately bad."""
+SHOWN = (1, 2, 5, 10, 20, 50)  # iterations from it
 
 
 def analyse(args: argparse.Namespace) -> None:
-    """Do what the arguments ask for; nothing is fitted that could not be written."""
+    """Do what the arguments ask for; outputs have been checked before the fit."""
     if args.file is None:
         _demonstrate(args)
         return
-    with lasting(args.file) as file:
+    with rereadable(args.file) as file:
         name = "standard input" if args.file == STDIN else args.file
-        form = args.decimal, args.encoding
-        table = read_table(name, args.columns, args.weights, *form, file)
+        dialect = args.decimal, args.encoding
+        table = read_table(name, args.columns, args.weights, *dialect, file)
         if table.left_out:
-            say("note", f"left out, as no column of numbers: {listed(table.left_out)}")
+            say(
+                "note",
+                f"columns without numbers are left out: {listed(table.left_out)}",
+            )
         if len(table.X) < 2:
-            raise ValueError(f"{name!r} has one row: a mixture needs two or more.")
+            raise ValueError(
+                f"{name!r} has only one row: a mixture needs at least two."
+            )
         try:
             weights = check_sample_weight(table.weights, len(table.X))
         except ValueError as error:
             raise ValueError(f"--weights {args.weights}: {error}") from error
         _check_something_observed(name, table, weights)
-        with _warnings_said():
+        with _warnings_as_lines():
             fitted = _fit(args, table)
             wrote = _write(args, fitted, table)
-    rows = "\n".join([_of_rows(name, args.weights, table), *missing(fitted, _width())])
+    rows = "\n".join(
+        [_description(name, args.weights, table), *missing(fitted, _width())]
+    )
     _print(args, rows, "", _summary(args, fitted), *wrote)
 
 
 def _print(args: argparse.Namespace, *parts: str) -> None:
-    """Print lines, on standard error if standard output is for rows."""
+    """Print lines, on standard error if rows go to standard output."""
     if args.quiet:
         return
     rows = STDOUT in (args.out, args.impute)
-    with named_error("standard output"):
-        print(plain("\n".join(parts)), file=sys.stderr if rows else sys.stdout)
+    with errors_named("standard output"):
+        print(escaped("\n".join(parts)), file=sys.stderr if rows else sys.stdout)
 
 
 def _width() -> int:
-    """Characters of a line: as many as the terminal shows, if there is one."""
+    """The number of characters of a line, from the width of the terminal."""
     return max(NARROWEST, get_terminal_size().columns) - 1
 
 
 def _summary(args: argparse.Namespace, fitted: Fitted) -> str:
+    """The description of the fit."""
     return summary(fitted, _width(), args.verbose)
 
 
 def _check_something_observed(name: str, table: Table, weights: NDArray | None) -> None:
-    """Every column needs a value in some row that counts."""
+    """Raise if a column has no value in any row of positive weight."""
     counted = np.True_ if weights is None else (weights > 0)[:, None]
     empty = np.isnan(table.X).all(axis=0, where=counted)
     if empty.any():
         names = [each for each, bad in zip(table.names, empty, strict=True) if bad]
-        rows = "rows" if table.weights is None else "rows of positive weight"
+        row = "row" if table.weights is None else "row of positive weight"
         raise ValueError(
-            f"{name!r} has no value in any of its {rows} of column {listed(names)}: "
-            "choose others with --columns."
+            f"{name!r}: no {row} has a value in column {listed(names)}: choose other "
+            "columns with --columns."
         )
 
 
 def _fit(args: argparse.Namespace, table: Table) -> Fitted:
-    """One fit, or the best of a search."""
+    """The only fit, or the best one of a search."""
     numbers = args.components or range(1, min(MAX_COMPONENTS, len(table.X)) + 1)
     search = None
     if args.model and len(numbers) == len(args.model) == 1:
@@ -109,7 +117,7 @@ def _fit(args: argparse.Namespace, table: Table) -> Fitted:
             criterion=args.criterion,
         )
         with _progress(args.quiet) as show:
-            search._fit(table.X, table.weights, show)
+            search._fit(table.X, None, table.weights, show)
         gmm = search.best_estimator_
     return _fitted(gmm, table, search)
 
@@ -117,42 +125,42 @@ def _fit(args: argparse.Namespace, table: Table) -> Fitted:
 def _fitted(
     gmm: GaussianMixtureEM, table: Table, search: GaussianMixtureIC | None = None
 ) -> Fitted:
-    """A fit with what it says of the rows."""
+    """A fit with the labels and probabilities of the rows."""
     names = table.names if table.named else [f"column {n}" for n in table.names]
     labels, probabilities = gmm.predict(table.X), gmm.predict_proba(table.X)
     return Fitted(gmm, table.X, table.weights, names, labels, probabilities, search)
 
 
 def _demonstrate(args: argparse.Namespace) -> None:
-    """EM from a bad start, and from the default one."""
+    """Run EM from a bad start and from the default one, and compare them."""
     X, _ = make_three_components(n_samples=10000, random_state=42)
     settings = {"tol": 0, "reg_covar": 0, "max_iter": SHOWN[-1], "acceleration": None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         bad = GaussianMixtureEM(3, **DEMONSTRATION, **settings).fit(X)  # type: ignore[arg-type]
     table = table_of(X)
-    with _warnings_said():
+    with _warnings_as_lines():
         fitted = _fitted(GaussianMixtureEM(3).fit(X), table)
         wrote = _write(args, fitted, table)
-    worth = (fitted.estimator.lower_bound_ - bad.lower_bound_) * len(X)
+    gain = (fitted.estimator.lower_bound_ - bad.lower_bound_) * len(X)
     _print(
         args,
         f"{len(X)} rows of three components. EM from a bad start:\n",
-        "pass  log-likelihood",
-        *(f"{n:4}  {bad.lower_bounds_[n - 1] * len(X):14.2f}" for n in SHOWN),
+        "iteration  log-likelihood",
+        *(f"{n:9}  {bad.lower_bounds_[n - 1] * len(X):14.2f}" for n in SHOWN),
         "\nEM from the default start:\n",
         _summary(args, fitted),
         *wrote,
-        f"\nThe default start is worth {worth:.2f} of log-likelihood.",
+        f"\nThe log-likelihood from the default start is higher by {gain:.2f}.",
     )
 
 
 def _write(args: argparse.Namespace, fitted: Fitted, table: Table) -> list[str]:
-    """Write what is asked for, all or nothing, and return lines that say so."""
+    """Write all files or none; return lines that say what was written."""
     gmm, wrote = copy(fitted.estimator), {}
     if table.named:
         gmm.feature_names_in_ = np.array(fitted.names, dtype=object)
-    with together() as output:
+    with all_or_nothing() as output:
         if args.out:
             labels = fitted.labels, fitted.probabilities
             write_labels(output(args.out), table.source, *labels)
@@ -166,7 +174,7 @@ def _write(args: argparse.Namespace, fitted: Fitted, table: Table) -> list[str]:
                 _draw(output(path), path, draw)
                 wrote[path] = what
         if args.save:
-            with named_error(args.save):
+            with errors_named(args.save):
                 gmm.save(args.save)
             wrote[args.save] = "the model, for GaussianMixtureEM.load"
     written = [f"wrote {path}: {what}" for path, what in wrote.items()]
@@ -176,7 +184,7 @@ def _write(args: argparse.Namespace, fitted: Fitted, table: Table) -> list[str]:
 def _pictures(
     args: argparse.Namespace, fitted: Fitted, gmm: GaussianMixtureEM
 ) -> Iterator[tuple[str, str, Callable[..., object]]]:
-    """Pictures of the fit, and of the search if there was one: path, name, function."""
+    """Path, description and function of the pictures of the fit and of a search."""
     from emgmm._plotting.fit_displays import CriterionDisplay
     from emgmm._plotting.mixture_display import MixtureDisplay
 
@@ -189,38 +197,39 @@ def _pictures(
 
 
 def _draw(file: IO[bytes], path: str, draw: Callable[..., object]) -> None:
-    """Draw a figure that needs no display."""
+    """Draw a figure into a file, without a display."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 7), layout="constrained")
     with warnings.catch_warnings():
-        # The names are those of the columns, which an array does not have.
+        # The model has the names of the columns, which the array of rows lacks.
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         draw(ax=figure.subplots())
     figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=150)
     file.flush()
 
 
-def _of_rows(name: str, weights: str | None, table: Table) -> str:
-    """What was read."""
+def _description(name: str, weights: str | None, table: Table) -> str:
+    """A line about the rows that were read."""
     rows, columns = table.X.shape
     read = f"{name}: {rows} rows, {columns} column{'s' if columns > 1 else ''}"
     if table.source.decimal == ",":
         read += ", decimal commas"
     if table.weights is None:
         return read
-    return f"{read}, weights of sum {table.weights.sum():.10g} ({weights})"
+    return f"{read}, weights in column {weights} with sum {table.weights.sum():.10g}"
 
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[float], None]]:
-    """What shows how far a search is: a bar, where somebody looks at it."""
+    """A function that draws a progress bar, if standard error is a terminal."""
     stream: IO[str] = sys.stderr
     if quiet or stream is None or not stream.isatty():
         yield lambda share: None
         return
 
     def show(share: float) -> None:
+        """Draw the bar for the share that is done."""
         bar = "#" * int(BAR * share)
         print(f"\r[{bar:.<{BAR}}] {share:4.0%}", end="", file=stream, flush=True)
 
@@ -232,8 +241,8 @@ def _progress(quiet: bool) -> Iterator[Callable[[float], None]]:
 
 
 @contextmanager
-def _warnings_said() -> Iterator[None]:
-    """Warnings that are meant for users, as lines, each once."""
+def _warnings_as_lines() -> Iterator[None]:
+    """Print each warning that is meant for users once, as one line."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

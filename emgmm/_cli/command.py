@@ -1,6 +1,6 @@
-"""The command `emgmm`: a file of rows in, a mixture, labels and pictures out.
+"""The command `emgmm`: its exit status, its errors and interrupts.
 
-It imports what it needs only when its arguments are known to be sound.
+The numerical libraries are imported only when the arguments are known to be valid.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
 
-from .messages import named_error, say
+from .messages import errors_named, say
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command, and return what it exits with."""
+    """Run the command and return its exit status."""
     try:
         _run(argv)
     except BrokenPipeError:
         return PIPE_CLOSED
     except (ValueError, OSError, MemoryError) as error:
-        say("error", _in_words(error))
+        say("error", _message(error))
         return FAILED
     except KeyboardInterrupt:
         _say_interrupted()
@@ -34,19 +34,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run() -> NoReturn:
-    """Run the command as a program: characters that cannot be printed are no error."""
+    """Run the command as a program; characters that cannot be printed are replaced."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
         status = main()
     finally:
-        _let_go(sys.stdout)
+        _flush_or_discard(sys.stdout)
     sys.exit(status)
 
 
 def _run(argv: list[str] | None) -> None:
-    """Do what the arguments ask for, and see that all of it was printed."""
+    """Do what the arguments ask for, and raise if it could not be printed."""
     try:
         with _interrupts_exit():
             from .arguments import parsed
@@ -56,15 +56,15 @@ def _run(argv: list[str] | None) -> None:
         analyse(args)
     finally:
         if sys.stdout is not None:
-            with named_error("standard output"):
+            with errors_named("standard output"):
                 sys.stdout.flush()
 
 
 @contextmanager
 def _interrupts_exit() -> Iterator[None]:
-    """Modules are imported: an interrupt ends the program at once.
+    """While modules are imported, an interrupt ends the program at once.
 
-    Extension modules can make other errors of KeyboardInterrupt.
+    Extension modules may turn KeyboardInterrupt into other errors.
     """
     main_thread = threading.current_thread() is threading.main_thread()
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -73,6 +73,7 @@ def _interrupts_exit() -> Iterator[None]:
         return
 
     def leave(*_: Any) -> None:
+        """End the program, whatever it is doing."""
         _say_interrupted()
         os._exit(INTERRUPTED)
 
@@ -83,8 +84,8 @@ def _interrupts_exit() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _let_go(stream: IO[str] | None) -> None:
-    """What could not be written must not fail again when Python ends."""
+def _flush_or_discard(stream: IO[str] | None) -> None:
+    """Discard what cannot be written, which Python would try again as it exits."""
     if stream is None:
         return
     try:
@@ -94,15 +95,16 @@ def _let_go(stream: IO[str] | None) -> None:
 
 
 def _say_interrupted() -> None:
+    """Print the message for an interrupt."""
     say("interrupted", "nothing more is written.")
 
 
-def _in_words(error: BaseException) -> str:
-    """What went wrong, without numbers of the system."""
+def _message(error: BaseException) -> str:
+    """What went wrong, without the error numbers of the system."""
     if isinstance(error, MemoryError):
         return (
-            "there is not enough memory for this many rows, columns or components: "
-            "choose fewer, or a model without matrices (--model diag)."
+            "there is not enough memory for this many rows, columns or components: use "
+            "fewer, or a model with fewer parameters, such as --model diag."
         )
     if isinstance(error, OSError) and error.strerror:
         named = error.filename is not None

@@ -1,4 +1,4 @@
-"""Lines of the command on standard error, and text without terminal escapes."""
+"""Messages of the command on standard error, and text without terminal escapes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ MOST_NAMES = 10  # in one line
 LONGEST_NAME = 60  # characters of each
 
 
-def plain(text: str) -> str:
-    """The text, with escapes in place of characters that steer a terminal."""
+def escaped(text: str) -> str:
+    """The text with characters that could control a terminal written as escapes."""
     return "".join(
         letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
         for letter in text
@@ -19,23 +19,23 @@ def plain(text: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first of the names in quotation marks, and how many more there are."""
+    """The first names in quotation marks, and how many more there are."""
     shown = [f"{name!r:.{LONGEST_NAME}}" for name in names]
     more = len(shown) - MOST_NAMES
     return ", ".join(shown[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def say(kind: str, message: str) -> None:
-    """Write one line on standard error, if somebody can read it."""
-    line = plain(f"emgmm: {kind}: {' '.join(message.split())}")
+    """Write one line to standard error, if that is open."""
+    line = escaped(f"emgmm: {kind}: {' '.join(message.split())}")
     if sys.stderr is not None:
         with suppress(OSError):
             print(line, file=sys.stderr)
 
 
 @contextmanager
-def named_error(name: str) -> Iterator[None]:
-    """Errors of the system that do not say which file they are of, with its name."""
+def errors_named(name: str) -> Iterator[None]:
+    """Add the name of a file to system errors that have none."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A fit described in words and tables, for people to read."""
+"""The description of a fit in words and tables."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from emgmm._gaussian_mixture import GaussianMixtureEM
 from emgmm._model.covariances import Covariances, Full, Tied
 from emgmm._model.families import FAMILIES
 
-from .messages import plain
+from .messages import escaped
 
 WIDTH = 79
-MAX_FEATURES = 8  # in a list of those that lack values
+MAX_FEATURES = 8  # in a list of those with missing values
 MAX_MATRIX = 30  # features of a matrix that is printed
-MIN_NAME = 14  # letters of a feature's name that are shown anyhow
+MIN_NAME = 14  # letters of a feature's name that are always shown
 MIN_NUMBER = 11  # characters of a column of numbers
 N_BEST = 5  # candidates shown
-DOUBTFUL = 0.1  # uncertainty of a row from which it is counted
+UNCERTAIN = 0.1  # uncertainty above which a row is counted
 SHARES = (0.5, 0.9, 0.99)
-WORDS = {
+DESCRIPTIONS = {
     "EII": "equal spheres",
     "VII": "spheres",
     "EEI": "equal ellipsoids, parallel to the axes",
@@ -40,12 +40,12 @@ WORDS = {
     "EVV": "ellipsoids of equal volume",
     "VVV": "ellipsoids with nothing in common",
 }
-"""What the letters of a model mean."""
+"""What the components of each model look like."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fit, and the rows that it is described for."""
+    """A fit, with the rows that it is described for."""
 
     estimator: GaussianMixtureEM
     X: NDArray
@@ -64,7 +64,7 @@ class Fitted:
 
 
 def summary(fitted: Fitted, width: int = WIDTH, verbose: bool = False) -> str:
-    """Everything that a reader would ask first, or all that there is to print."""
+    """The description of a fit: what a reader would ask first, or everything."""
     search = () if fitted.search is None else (*candidates(fitted.search, verbose), "")
     parts = [
         *search,
@@ -85,26 +85,26 @@ def missing(fitted: Fitted, width: int = WIDTH) -> Iterator[str]:
     cells, rows = np.count_nonzero(absent), np.count_nonzero(absent.any(axis=1))
     if not cells:
         return
-    nothing = np.count_nonzero(absent.all(axis=1))
-    without = f", {nothing} of them without any value" if nothing else ""
+    empty = np.count_nonzero(absent.all(axis=1))
+    without = f", {empty} of them without any value" if empty else ""
     yield f"missing values: {cells} of {absent.size}, in {rows} rows{without}"
     counts = absent.sum(axis=0)
-    names, lacking = _short(fitted.names, width), np.flatnonzero(counts)
-    listed = [f"{names[j]} {counts[j]}" for j in lacking[:MAX_FEATURES]]
-    if len(lacking) > MAX_FEATURES:
-        listed.append(f"and in {len(lacking) - MAX_FEATURES} more columns")
+    names, incomplete = _short(fitted.names, width), np.flatnonzero(counts)
+    listed = [f"{names[j]} {counts[j]}" for j in incomplete[:MAX_FEATURES]]
+    if len(incomplete) > MAX_FEATURES:
+        listed.append(f"and in {len(incomplete) - MAX_FEATURES} more columns")
     text = ", ".join(listed)
     yield from wrap(text, width, initial_indent="  ", subsequent_indent="  ")
 
 
 def candidates(search: Any, verbose: bool = False) -> Iterator[str]:
-    """The best candidates of a search, or all of them, and how far they are apart."""
+    """The best candidates of a search, or all of them, with their differences."""
     results, values = search.results_, np.asarray(search.criterion_, dtype=float)
     eligible = np.flatnonzero(results["eligible"])
     best = eligible[np.argsort(values[eligible], kind="stable")]
     best = best if verbose else best[:N_BEST]
     name = search.criterion.upper()
-    yield f"The best of {len(values)} candidates by {name} (less is better):"
+    yield f"The best of {len(values)} candidates by {name} (lower is better):"
     yield from _table(
         ["model", "K", name, "difference", "log-likelihood", "parameters"],
         [
@@ -121,19 +121,19 @@ def candidates(search: Any, verbose: bool = False) -> Iterator[str]:
     )
     if len(eligible) < len(values):
         yield (
-            f"{len(values) - len(eligible)} are left out: components without width, or "
-            "of too few rows."
+            f"{len(values) - len(eligible)} are left out, as a component has collapsed "
+            "or has too few rows."
         )
 
 
 def _model(fitted: Fitted) -> Iterator[str]:
-    """The model, its likelihood and criteria."""
+    """The model, its likelihood and criteria, and whether EM converged."""
     gmm, rows = fitted.estimator, (fitted.X, fitted.sample_weight)
     name, n_components = FAMILIES[gmm.covariance_type].name, len(gmm.weights_)
     mean, weight = gmm.score(rows[0], sample_weight=rows[1]), fitted.weights.sum()
     plural = "s" if n_components > 1 else ""
-    yield f"{name} with {n_components} component{plural}: {WORDS[name]}"
-    yield f"log-likelihood {mean * weight:.2f} ({mean:.4f} a row)"
+    yield f"{name} with {n_components} component{plural}: {DESCRIPTIONS[name]}"
+    yield f"log-likelihood {mean * weight:.2f} ({mean:.4f} per row)"
     criteria = {"BIC": gmm.bic(*rows), "ICL": gmm.icl(*rows), "AIC": gmm.aic(*rows)}
     listed = "   ".join(f"{key} {value:.2f}" for key, value in criteria.items())
     yield f"{listed}   ({gmm._n_parameters()} parameters)"
@@ -144,7 +144,7 @@ def _model(fitted: Fitted) -> Iterator[str]:
 
 
 def _components(fitted: Fitted) -> Iterator[str]:
-    """Weights of the components, their rows, and how certain these are."""
+    """The weights of the components, their rows, and how certain these are."""
     n_components = len(fitted.estimator.weights_)
     counts, certain = (
         np.bincount(fitted.labels, weights, n_components)
@@ -164,7 +164,7 @@ def _components(fitted: Fitted) -> Iterator[str]:
 
 
 def _moments(fitted: Fitted, width: int, verbose: bool) -> Iterator[str]:
-    """Means and standard deviations of the features that there is room for, or all."""
+    """Means and standard deviations of the features that fit into a line, or of all."""
     gmm, names = fitted.estimator, _short(fitted.names, width)
     blocks = list(_blocks(names, width))
     deviations = np.sqrt(gmm._mixture().covariances.variances)
@@ -174,7 +174,9 @@ def _moments(fitted: Fitted, width: int, verbose: bool) -> Iterator[str]:
     }.items():
         yield title
         for block in blocks if verbose else blocks[:1]:
-            yield from _numbers("component", names[block], enumerate(values[:, block]))
+            yield from _number_table(
+                "component", names[block], enumerate(values[:, block])
+            )
             yield ""
     more = len(names) - blocks[0].stop
     if more and not verbose:
@@ -183,43 +185,46 @@ def _moments(fitted: Fitted, width: int, verbose: bool) -> Iterator[str]:
 
 
 def _covariances(fitted: Fitted, width: int) -> Iterator[str]:
-    """Covariances of the features, or variances where no others differ from zero."""
+    """Covariances of the features, or only variances if the covariances are zero."""
     covariances = fitted.estimator._mixture().covariances
     names = _short(fitted.names, width)[:MAX_MATRIX]
-    tables = TABLES.get(type(covariances), _variances)(covariances, names)
+    tables = COVARIANCE_TABLES.get(type(covariances), _variances)(covariances, names)
     for title, first, labels, values in tables:
         yield title
         for block in _blocks(names, width, max(map(len, [first, *labels]))):
             rows = zip(labels, values[: len(labels), block], strict=True)
-            yield from _numbers(first, names[block], rows)
+            yield from _number_table(first, names[block], rows)
             yield ""
     if len(names) < len(fitted.names):
-        yield f"(of the first {MAX_MATRIX} columns: --save keeps all)"
+        yield f"(for the first {MAX_MATRIX} columns; --save keeps all)"
         yield ""
 
 
-def _of_each(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+def _of_each(covariances: Covariances, names: list[str]) -> Iterator[CovarianceTable]:
+    """A table for each component."""
     for k, matrix in enumerate(covariances.dense()):
         yield f"covariances of component {k}", "", names, matrix
 
 
-def _of_all(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+def _of_all(covariances: Covariances, names: list[str]) -> Iterator[CovarianceTable]:
+    """The table that all components share."""
     yield "covariances of every component", "", names, covariances.values
 
 
-def _variances(covariances: Covariances, names: list[str]) -> Iterator[Numbers]:
+def _variances(covariances: Covariances, names: list[str]) -> Iterator[CovarianceTable]:
+    """A table of variances, with a row for each component."""
     labels = [str(k) for k in range(covariances.n_components)]
     yield "variances (covariances are zero)", "component", labels, covariances.variances
 
 
-Numbers = tuple[str, str, list[str], NDArray]
+CovarianceTable = tuple[str, str, list[str], NDArray]
 """Title, header of the labels, labels of the rows, and values."""
-TABLES = {Full: _of_each, Tied: _of_all}
-"""Where covariances are not zero, by storage."""
+COVARIANCE_TABLES = {Full: _of_each, Tied: _of_all}
+"""Of storages whose covariances are not zero."""
 
 
 def _blocks(names: list[str], width: int, first: int = 9) -> Iterator[slice]:
-    """Columns of which a table has room for, after one of so many characters."""
+    """Columns that fit into a table side by side, after a first one of some width."""
     start, used = 0, first
     for stop, name in enumerate(names):
         needed = max(MIN_NUMBER, len(name)) + 2
@@ -230,7 +235,7 @@ def _blocks(names: list[str], width: int, first: int = 9) -> Iterator[slice]:
     yield slice(start, len(names))
 
 
-def _numbers(
+def _number_table(
     first: str, names: list[str], rows: Iterable[tuple[Any, NDArray]]
 ) -> Iterator[str]:
     """A table of numbers, with five digits."""
@@ -239,12 +244,12 @@ def _numbers(
 
 
 def _uncertainty(fitted: Fitted) -> Iterator[str]:
-    """How far the probabilities of rows are from one."""
+    """How uncertain the components of the rows are."""
     uncertainty = 1 - fitted.probabilities.max(axis=1).astype(np.float64)
     weights = fitted.weights
     levels = np.quantile(uncertainty, SHARES, weights=weights, method="inverted_cdf")
     greatest = uncertainty[weights > 0].max()
-    yield "uncertainty of rows (one minus their greatest probability)"
+    yield "uncertainty of rows (one minus the greatest probability)"
     yield from _table(
         ["mean", *(f"{share:.0%} below" for share in SHARES), "greatest"],
         [
@@ -259,17 +264,17 @@ def _uncertainty(fitted: Fitted) -> Iterator[str]:
         ],
         least=9,
     )
-    count = weights[uncertainty > DOUBTFUL].sum()
+    count = weights[uncertainty > UNCERTAIN].sum()
     share = count / weights.sum()
-    yield f"rows of more than {DOUBTFUL}: {count:.10g} ({share:.1%})"
+    yield f"rows with more than {UNCERTAIN}: {count:.10g} ({share:.1%})"
 
 
 def _short(names: Sequence[str], width: int) -> list[str]:
-    """Names without what steers a terminal, cut if a table of all would be too wide.
+    """Names with escapes, shortened if a table of all of them would be too wide.
 
     They are cut before their last letters, in which names often differ.
     """
-    whole = [plain(name).replace("\n", "\\n") for name in names]
+    whole = [escaped(name).replace("\n", "\\n") for name in names]
     longest = max(map(len, whole))
     fitting = (
         limit
@@ -286,7 +291,7 @@ def _short(names: Sequence[str], width: int) -> list[str]:
 def _table(
     header: Sequence[str], rows: Iterable[Sequence[Any]], least: int = 0
 ) -> Iterator[str]:
-    """Lines of columns, aligned on the right, the first as wide as its header."""
+    """Lines of a table, its columns aligned on the right."""
     lines = [[*map(str, line)] for line in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     widths[1:] = [max(width, least) for width in widths[1:]]

@@ -19,26 +19,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .csv import (
-    Form,
+    CsvFormat,
     TableError,
     checked_value,
     checked_weight,
-    form_of,
-    holds_numbers,
+    detect_format,
+    is_numeric,
     sample_lines,
     values_of,
 )
-from .messages import LONGEST_NAME, listed, named_error
+from .messages import LONGEST_NAME, errors_named, listed
 
-BLOCK = 10_000  # rows of an array that are made text at a time
+BLOCK = 10_000  # rows of an array that are written as text at a time
 STDIN = "-"
 RANGE = re.compile(r"(\d+)-(\d+)")
-"""Columns by their indices, both ends included."""
+"""Columns by their numbers, both ends included."""
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """All columns of a file as text, to be written beside results."""
+class TextTable:
+    """All columns of a file as text, to be written next to results."""
 
     names: list[str]
     records: Callable[[], Iterator[list[str]]]
@@ -49,45 +49,45 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows (n, d), the names of their columns, and weights (n,) if a column has them.
-
-    Values that are missing are NaN.
-    ``named`` says whether the file has the names, or they are numbers from 0;
-    ``left_out`` names the columns that are not numbers. ``used`` are the indices of
-    the columns of rows among those of the source.
-    """
+    """Rows (n, d) of numbers, NaN where missing, and what is known of their columns."""
 
     X: NDArray
     weights: NDArray | None
+    """From a column of weights, if there is one."""
     names: list[str]
     named: bool
+    """Whether the names come from the file; otherwise they are numbers from 0."""
     left_out: list[str]
-    source: Source
+    """Columns that do not contain numbers."""
+    source: TextTable
     used: list[int]
+    """Indices of the columns of X among those of the source."""
 
 
 @contextmanager
-def lasting(path: str) -> Iterator[str]:
-    """A file that can be read more than once: what comes from a pipe is copied."""
+def rereadable(path: str) -> Iterator[str]:
+    """The path of a file that can be read twice: a copy of what comes from a pipe."""
     ordinary = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
     if path != STDIN and ordinary:
         yield path
         return
     with TemporaryDirectory() as folder:
         file = os.path.join(folder, "rows")
-        with named_error("the copy of what comes from a pipe"):
+        with errors_named("the copy of what comes from a pipe"):
             _copy(path, file)
         yield file
 
 
 def _copy(path: str, file: str) -> None:
-    """Copy standard input, or what a path names, into a file."""
+    """Copy standard input, or the file at a path, into another file."""
     with open(file, "wb") as copy:
         if path != STDIN:
             with open(path, "rb") as source:
                 copyfileobj(source, copy)
         elif sys.stdin is None:
-            raise TableError("standard input is closed: name a file, or give it rows.")
+            raise TableError(
+                "standard input is closed: name a file, or pipe rows into it."
+            )
         else:
             copyfileobj(sys.stdin.buffer, copy)
 
@@ -100,9 +100,9 @@ def read_table(
     encoding: str | None = None,
     file: str | None = None,
 ) -> Table:
-    """The rows of a file, of all columns of numbers or of those that are named.
+    """The rows of a file, from the chosen columns or from all that contain numbers.
 
-    ``file`` is where they are, if that is not in ``path``, as it is called.
+    ``file`` is where they are, if not at ``path``, its name for messages.
     """
     file = file or path
     try:
@@ -110,28 +110,31 @@ def read_table(
             magic = opened.read(6)
         if magic == b"\x93NUMPY":
             return _read_npy(path, file, columns, weights)
-        return _read_text(form_of(path, file, decimal, encoding), columns, weights)
+        return _read_text(
+            detect_format(path, file, decimal, encoding), columns, weights
+        )
     except UnicodeError as error:
         raise TableError(
-            f"{path!r} is neither a CSV file in {encoding or 'UTF-8'} nor a NPY file: "
-            "name its encoding with --encoding (of Excel mostly cp1252), or convert it."
+            f"{path!r} is neither a CSV file in {encoding or 'UTF-8'} nor an NPY file: "
+            "name its encoding with --encoding (that of Excel is often cp1252), or "
+            "convert the file."
         ) from error
     except csv.Error as error:
-        raise TableError(f"{path!r} is no CSV file: {error}.") from error
+        raise TableError(f"{path!r} is not a valid CSV file: {error}.") from error
 
 
 def _read_npy(
     path: str, file: str, columns: list[str] | None, weights: str | None
 ) -> Table:
-    """Columns of an array, which stays on disk if all of it is wanted."""
+    """Columns of an array, which stays on disk if all of them are used."""
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise TableError(f"{path!r} cannot be read as NPY: {error}.") from error
+        raise TableError(f"{path!r} cannot be read as an NPY file: {error}.") from error
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2) or not array.size:
         raise TableError(
-            f"{path!r} holds {array.dtype} of shape {array.shape}: give a table of "
-            "numbers, with a row for each observation."
+            f"{path!r} contains {array.dtype} of shape {array.shape}: save a table of "
+            "numbers, with one row for each observation."
         )
     array = array.reshape(len(array), -1)
     names = [str(i) for i in range(array.shape[1])]
@@ -149,15 +152,15 @@ def _read_npy(
             row, i = np.argwhere(bad)[0] + [0, values.shape[1] - bad.shape[1]]
             check(str(values[row, i]), f"{path!r}, row {row}", names[used[i]])
     X, rows_weights = _divided(values, len(chosen))
-    source = Source(names, partial(_texts, array))
+    source = TextTable(names, partial(_texts, array))
     features = [names[i] for i in chosen]
     return Table(X, rows_weights, features, False, [], source, chosen)
 
 
 def table_of(X: NDArray) -> Table:
-    """Rows that no file has."""
+    """Rows that do not come from a file."""
     names = [str(i) for i in range(X.shape[1])]
-    source = Source(names, partial(_texts, X))
+    source = TextTable(names, partial(_texts, X))
     return Table(X, None, names, False, [], source, list(range(len(names))))
 
 
@@ -170,16 +173,18 @@ def _texts(array: NDArray) -> Iterator[list[str]]:
 
 
 def _divided(values: NDArray, n_features: int) -> tuple[NDArray, NDArray | None]:
-    """Columns of features, and of weights if there is one more."""
+    """The columns of features, and the one of weights if there is one more."""
     if values.shape[1] == n_features:
         return values, None
     return np.ascontiguousarray(values[:, :-1]), values[:, -1].copy()
 
 
-def _read_text(form: Form, columns: list[str] | None, weights: str | None) -> Table:
+def _read_text(
+    form: CsvFormat, columns: list[str] | None, weights: str | None
+) -> Table:
     """Columns of a CSV file."""
     sample = [form.fields(*line) for line in sample_lines(form.body())]
-    usable = [i for i, f in enumerate(zip(*sample, strict=True)) if holds_numbers(f)]
+    usable = [i for i, f in enumerate(zip(*sample, strict=True)) if is_numeric(f)]
     chosen, weighted = _choose(form.path, form.names, usable, columns, weights)
     X, rows_weights = _divided(values_of(form, chosen, weighted), len(chosen))
     features = [form.names[i] or f"column {i}" for i in chosen]
@@ -189,7 +194,7 @@ def _read_text(form: Form, columns: list[str] | None, weights: str | None) -> Ta
         for i in sorted(others)
         if columns is None
     ]
-    source = Source(
+    source = TextTable(
         form.names, form.records, form.delimiter, form.decimal, form.encoding
     )
     named = bool(form.header)
@@ -203,7 +208,7 @@ def _choose(
     columns: list[str] | None,
     weights: str | None,
 ) -> tuple[list[int], list[int]]:
-    """Indices of the columns of features, and of that of weights if there is one."""
+    """Indices of the columns of features, and of one of weights if there is one."""
     find = partial(_found, path, names, {name: i for i, name in enumerate(names)})
     weighted = [] if weights is None else find(weights)
     if len(weighted) > 1:
@@ -213,7 +218,9 @@ def _choose(
     for i, times in Counter(asked + weighted).items():
         name = f"column {(names[i] or str(i))!r:.{LONGEST_NAME}}"
         if i not in numbers:
-            raise TableError(f"{path!r}, {name} does not hold numbers: choose others.")
+            raise TableError(
+                f"{path!r}, {name} does not contain numbers: choose another column."
+            )
         if times > 1:
             raise TableError(f"{name} is named twice: name it once.")
     wanted = [i for i in usable if names[i]] if columns is None else asked
@@ -224,7 +231,7 @@ def _choose(
 
 
 def _found(path: str, names: list[str], known: dict[str, int], text: str) -> list[int]:
-    """Indices of columns, by a name, an index, or a range of indices."""
+    """Indices of columns from a name, a number, or a range of numbers."""
     if text and text in known:
         return [known[text]]
     ends = RANGE.fullmatch(f"{text}-{text}") or RANGE.fullmatch(text)
@@ -233,7 +240,7 @@ def _found(path: str, names: list[str], known: dict[str, int], text: str) -> lis
         close = get_close_matches(text, names, 1, cutoff=0.7)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise TableError(
-            f"{path!r} has no column {text!r:.{LONGEST_NAME}}{hint}: it has "
-            f"{listed(filter(None, names))}, or by index 0 to {len(names) - 1}."
+            f"{path!r} has no column {text!r:.{LONGEST_NAME}}{hint}: choose from "
+            f"{listed(filter(None, names))}, or the numbers 0 to {len(names) - 1}."
         )
     return list(range(first, last + 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from emgmm._utils.features import check_columns
 from emgmm._utils.inputs import as_rows, columns_named, validated
 from emgmm._utils.validation import as_numbers
 
@@ -221,6 +222,21 @@ def check_enough_rows(blocks: RowSource, n_components: int) -> None:
             f"{n_weighted} of the {n_samples} rows: lower n_components or weight more "
             "rows."
         )
+
+
+def check_X(X: ArrayLike, names: Sequence[str] | None, n_features: int) -> NDArray:
+    """Valid rows (n, d) as float64 or float32, NaN where a value is missing."""
+    check_columns(X, names)
+    kinds = [np.float64, np.float32]
+    rows = validated(
+        check_array, X, dtype=kinds, ensure_all_finite="allow-nan", input_name="X"
+    )
+    if rows.shape[1] != n_features:
+        raise ValueError(
+            f"X has {rows.shape[1]} features, but {n_features} are expected: pass one "
+            "column for each feature."
+        )
+    return rows
 
 
 def check_sizes(n_components: Any) -> list[int]:

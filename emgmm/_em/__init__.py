@@ -1,1 +1,1 @@
-"""How a mixture is found: M-step, acceleration, the driver, stepwise EM."""
+"""How a mixture is estimated: M-step, Anderson acceleration, driver, stepwise EM."""

@@ -1,40 +1,43 @@
-"""Extrapolation of a fixed-point iteration on vectors, and how much it has to gain.
+"""Anderson acceleration of a fixed-point iteration, and an estimate of what is to gain.
 
-A vector is a step in coordinates in which the curvature of what is maximised would be
-the identity if nothing were missing, so that EM's own step is its gradient there.
+Vectors are steps in coordinates in which the information of complete data is the
+identity, so that a step of EM is the gradient of the log-likelihood there.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 EPS = float(np.finfo(np.float64).eps)
-MEMORY = 5  # steps from which the curvature is learnt
-MAX_NUMBERS = 2**22  # kept in all; fewer steps where vectors are long
-DEPENDENCE = 1e-8  # squared length below which a direction is one of the others
-MAX_STRETCH = 30.0  # a step is at most so many times EM's, in any direction
-FIRST_RADIUS = 0.3  # length of the longest step that is trusted at first
-WIDEN, NARROW = 1.5, 0.5  # what is trusted, after a step was accepted or rejected
-UNKNOWN_CURVATURE = 1e-3  # taken for the least one before any is known
-# The gain to come is taken to be so many times what is estimated: directions in which
-# there is more to be gained may not have been met yet. Ten times more for each step
-# that is lacking to three.
+MEMORY = 5  # steps from which the curvature is estimated
+MAX_NUMBERS = 2**22  # stored in all: fewer steps where vectors are long
+DEPENDENCE = 1e-8  # squared length below which a direction depends on the others
+MAX_STRETCH = 30.0  # greatest ratio of a step to EM's, in any direction
+FIRST_RADIUS = 0.3  # first radius of the trust region
+WIDEN, NARROW = 1.5, 0.5  # factors of the radius, after an accepted or rejected step
+UNKNOWN_CURVATURE = 1e-3  # assumed least curvature before any is known
+# Factor of safety of the estimated gain: directions with more to gain may not have been
+# seen yet. It is ten times as great for each step fewer than three.
 CAUTION = 100.0
 
 
 class AndersonAcceleration:
-    """Last steps, with the changes of EM's step that they brought: curvature.
+    """Anderson acceleration of the first kind (Fang & Saad 2009, doi:10.1002/nla.617).
 
-    Anderson's acceleration of the first kind (Fang & Saad 2009, doi:10.1002/nla.617):
-    in the space of the last steps, Newton's method for a maximum. Along directions of
-    negative curvature, near a saddle, the step goes uphill too (Dauphin et al. 2014,
-    arXiv:1406.2572), and no step leaves the radius in which the last ones led uphill.
+    The last steps and the changes of EM's step after them give the curvature in the
+    space of these steps, in which Newton's method for a maximum is applied. Along
+    directions of negative curvature, near a saddle, the step goes uphill too (Dauphin
+    et al. 2014, arXiv:1406.2572). No step leaves a trust region, which grows where
+    steps raise the likelihood and shrinks where they do not.
     """
 
     def __init__(self) -> None:
+        """An acceleration that has seen no step yet."""
         self.gain = np.inf
         self._steps: list[NDArray] = []
         self._changes: list[NDArray] = []
@@ -43,26 +46,27 @@ class AndersonAcceleration:
         self._least: deque[float] = deque(maxlen=MEMORY)
 
     def learn(self, residual: NDArray, noise: float = EPS**0.5) -> NDArray | None:
-        """Take notice of EM's step from here; a longer step, where one is trusted.
+        """A longer step than EM's, which is ``residual``; None if there is none.
 
-        ``gain`` then estimates what is still to be gained: half the square of EM's
-        step, over the least curvature met in the last passes. There is nothing where
-        the step is no longer than the noise in it.
+        Sets ``gain``, an estimate of what is still to be gained: half the square of
+        EM's step over the least curvature of the last iterations, with a margin; zero
+        where the step is no longer than the ``noise`` in it.
         """
         square = float(residual @ residual)
         if not np.isfinite(square):
             self._steps, self._changes, self.gain = [], [], np.inf
             return None
-        if len(self._steps) > len(self._changes):
+        is_new = len(self._steps) > len(self._changes)
+        if is_new:
             self._changes.append(residual - self._residual)
         self._residual = residual
-        extra = self._newton(residual) if self._steps else None
+        extra = self._newton(residual, is_new) if self._steps else None
         self.gain = self._estimate(square) if square > noise**2 else 0.0
         return None if extra is None else self._trusted(square**0.5, residual, extra)
 
     def accepted(self, step: NDArray, longer: bool = True) -> None:
-        """The step was taken. EM's own are safe whatever their length, and tell nothing
-        of the radius.
+        """Store a step that was taken, and widen the trust region if it was a longer
+        one: EM's own are safe whatever their length.
         """
         size = float(np.sqrt(step @ step))
         if 0 < size < np.inf:
@@ -73,18 +77,32 @@ class AndersonAcceleration:
                 self._radius = max(self._radius, WIDEN * size)
 
     def rejected(self, step: NDArray) -> None:
-        """The step did not lead uphill: curvature changes too fast from here."""
+        """Forget the last steps, and shrink the trust region: a step led downhill."""
         self._steps, self._changes = [], []
         self._radius = NARROW * float(np.sqrt(step @ step))
 
+    def to_values(self) -> dict[str, Any]:
+        """The state as plain values."""
+        return {name: copy(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """The acceleration with the state of another."""
+        made = cls()
+        vars(made).update({name: copy(value) for name, value in values.items()})
+        return made
+
     def _estimate(self, square: float) -> float:
-        """What is still to be gained, by a margin."""
+        """The gain that is still to come, with a margin of safety."""
         least = min(1.0, *self._least) if self._least else UNKNOWN_CURVATURE
         margin = CAUTION * 10.0 ** max(3 - len(self._least), 0)
         return margin * 0.5 * square / least if least > 0 else np.inf
 
-    def _newton(self, residual: NDArray) -> NDArray:
-        """What to add to EM's step, in the space of the last steps."""
+    def _newton(self, residual: NDArray, is_new: bool) -> NDArray:
+        """The step of Newton's method less EM's, in the space of the last steps.
+
+        ``is_new`` is whether the last step has not been seen before.
+        """
         steps, changes = np.array(self._steps), np.array(self._changes)
         lengths = np.sqrt(np.vecdot(steps, steps))[:, None]
         steps /= lengths
@@ -95,7 +113,8 @@ class AndersonAcceleration:
         steps, changes = basis @ steps, basis @ changes  # now orthonormal
         curvature = -(steps @ changes.T)
         curvatures, axes = np.linalg.eigh(0.5 * (curvature + curvature.T))
-        self._least.append(float(curvatures[0]))
+        if is_new:
+            self._least.append(float(curvatures[0]))
         lengths = axes.T @ (steps @ residual)
         lengths /= np.maximum(np.abs(curvatures), 1 / MAX_STRETCH)
         return (axes @ lengths) @ (steps + changes)
@@ -103,7 +122,7 @@ class AndersonAcceleration:
     def _trusted(
         self, length: float, residual: NDArray, extra: NDArray
     ) -> NDArray | None:
-        """As much of the extra step as the radius leaves room for."""
+        """EM's step and as much of the extra one as the trust region has room for."""
         room = self._radius - length
         size = float(np.sqrt(extra @ extra))
         if not room > 0.05 * size > 0:  # not worth it, or not finite

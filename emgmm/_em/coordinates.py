@@ -1,8 +1,8 @@
-"""Charts: coordinates of mixtures that are near to one another.
+"""Coordinates of mixtures near a mixture: a chart of the manifold, and its retraction.
 
-At a mixture every other has coordinates in which the information of complete rows (in
-the mean of a row) is the identity: logarithms of weights, means in the component's own
-standard deviations, and covariances relative to its own.
+The Fisher information of complete data (per row) is the identity in them: logarithms of
+weights, means in standard deviations of the component, and covariances relative to its
+own.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ TINY = np.finfo(np.float64).tiny  # for weights of zero
 
 
 def coordinates(
-    at: Parameters, to: Parameters, counted: NDArray | bool = True
+    at: Parameters, to: Parameters, included: NDArray | bool = True
 ) -> NDArray:
-    """Coordinates of a mixture in the chart of another, as one vector.
+    """The vector of coordinates of the mixture ``to`` in the chart at another.
 
-    Zeros stand for those of means and covariances of components that do not count.
+    Those of means and covariances are zero for components that are not ``included``.
     """
     weights = np.maximum(at.weights, TINY)
     logs = np.sqrt(weights) * np.log(np.maximum(to.weights, TINY) / weights)
-    weights = weights * counted
+    weights = weights * included
     means = at.covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
     shapes = np.zeros_like(at.covariances.values)
-    if np.any(counted):  # else what takes longest is for nothing
+    if np.any(included):  # the expensive part
         shapes = at.covariances.to_tangent(to.covariances)
         shapes *= np.sqrt(at.covariances.information(weights))
     return np.concatenate([logs, means.ravel(), shapes.ravel()])
 
 
 def retract(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Parameters:
-    """The mixture of the family that has such coordinates, to first order.
+    """The mixture of the family with such coordinates at another, to first order.
 
-    LinAlgError where there is none.
+    LinAlgError if there is none.
     """
     (n_components, n_features), covariances = at.means.shape, at.covariances
     bounds = [n_components, n_components * (1 + n_features)]
@@ -50,7 +50,7 @@ def retract(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Parame
     shapes = shapes / np.sqrt(covariances.information(np.maximum(at.weights, TINY)))
     values = covariances.from_tangent(shapes)
     scatter = covariances.scatter(values, weights, n_features)
-    if not np.isfinite(scatter).all():  # of which LAPACK would complain aloud
+    if not np.isfinite(scatter).all():  # LAPACK would print a message
         raise np.linalg.LinAlgError("the step is too long")
     values = family.estimate(weights, scatter, covariances)
     moved = family.storage.from_values(values, n_components, n_features)

@@ -1,229 +1,83 @@
-"""The M-step: statistics and a family to a mixture, and what keeps it regular."""
+"""The M-step of a fit: the only place that knows what is added, bounded or tied."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowSource
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
 from emgmm._model.parameters import Parameters
 
-EPS = float(np.finfo(np.float64).eps)
-# Least share of the rows that a component is taken to hold, so that an empty one
-# divides by something: its mean stays, and its covariance is the regularisation.
-MIN_SHARE = 10 * EPS
-# Least variances: shares of the variance within components, and of the component's own
-# variance (and so of eigenvalues of correlations; times the number of features, as
-# rounding grows).
-SHARE_OF_POOLED = 1e-16
-SHARE_OF_OWN = 64 * EPS
-# The latter of components with less than so many complete rows for each of them that a
-# matrix needs: a variance in a direction that few rows have altogether shrinks slowly,
-# by nearly the same share in every iteration, and there is no maximum to be found.
-SHARE_OF_INCOMPLETE = 1e-8
-ENOUGH_COMPLETE = 4
-RAISE, MAX_RAISES = 100.0, 8  # of what is added, until matrices are positive definite
-# Least variance of numbers that are rounded to a step of 1. With less, a component on
-# one value would have a density there of more than 1, as if it were known to less than
-# the step, and components on single values would be likelier than what was rounded;
-# rounding alone has the variance 1/12, which leaves them 0.3 nats a row.
-VARIANCE_OF_ROUNDING = 1 / (2 * np.pi)
-AT_BOUND = 0.99  # share of the variance of rounding in a variance that is bounded
-# Rows of a component without width, from which on it is a cluster of equal rows: among
-# rows drawn with replacement so many are hardly ever the same.
-ENOUGH_EQUAL = 10
-VANISHED = 0.5  # rows below which a component is taken to have none
-DEGENERATE = 0.1  # share of the least variance in a variance that is too small
-# A step to where it is added may not gain, so that a run rests just before.
-SUSPECT = 0.25 * DEGENERATE
-
-
-class Regularization(Protocol):
-    """How covariances are kept positive definite."""
-
-    def step(
-        self,
-        stats: Statistics,
-        family: CovarianceFamily,
-        previous: Parameters | None,
-        added: NDArray | None,
-    ) -> tuple[Parameters, NDArray | None]:
-        """The M-step, and what it added to the variances, as it did the time before."""
-
-    def regularization_ratio(self, mixture: Parameters) -> NDArray:
-        """Greatest share (K,) of a variance in any direction that may be added."""
-
-    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
-        """The family with variances bounded by what is known of the rows."""
+from .coordinates import retract
+from .regularization import Regularization, ScaleRegularization
 
 
 @dataclass(frozen=True, eq=False)
-class RidgeRegularization:
-    """Given amounts (d,) are added, as scikit-learn adds a number."""
+class MStep:
+    """A covariance family and its regularisation.
 
-    amounts: NDArray
-
-    def step(
-        self,
-        stats: Statistics,
-        family: CovarianceFamily,
-        previous: Parameters | None,
-        added: NDArray | None,
-    ) -> tuple[Parameters, NDArray | None]:
-        return m_step(stats, family, self.amounts, previous), self.amounts
-
-    def regularization_ratio(self, mixture: Parameters) -> NDArray:
-        return mixture.covariances.regularization_ratio(self.amounts)
-
-    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
-        return family
-
-
-@dataclass(frozen=True, eq=False)
-class ScaleRegularization:
-    """Nothing is added, unless a component has next to no width in some direction.
-
-    The likelihood of a mixture has no bound unless variances are bounded. Those of
-    features that are rounded are bounded by the variance of the rounding; a feature
-    that is constant has the variance 1 in every component, so that it plays no part.
-    Beyond that variances are bounded relative to one another (Hathaway 1985): from
-    where one comes near the least on, that is added; it follows the variances of
-    components downwards, and never rises.
+    ``scale`` has the least variances by which components are found to be degenerate; it
+    is the regularisation itself unless ``reg_covar`` is a number. ``added`` (K, d) is
+    what the M-step before has added to the variances, or None.
     """
 
-    least: NDArray
-    rounding: NDArray
-    """Variances (d,) of the rounding of the rows, 0 where none is seen."""
-    constant: NDArray
-    """Variances (d,) of features that are constant; 0 of others."""
-    n_complete: float = float(np.finfo(np.float64).max)
-    """Rows in which nothing is missing, if in some there is."""
-    suspect: float = DEGENERATE
-    """Share of the least variance above which a component counts as degenerate."""
-
-    @classmethod
-    def to(cls, blocks: RowSource) -> ScaleRegularization:
-        """For rows: what is beyond their resolution is no variance of theirs."""
-        rows = blocks.summary
-        n_complete = rows.n_complete if rows.incomplete else None
-        return cls.of(rows.scales, rows.steps, rows.resolution, n_complete)
+    family: CovarianceFamily
+    regularization: Regularization
+    scale: ScaleRegularization
+    added: NDArray | None = None
 
     @classmethod
     def of(
         cls,
-        sizes: NDArray,
-        steps: NDArray,
-        resolution: float,
-        n_complete: float | None = None,
-    ) -> ScaleRegularization:
-        """For rows of such sizes (d,) and rounding steps (d,), NaN of constants; so
-        many are complete if there is a number."""
-        # What is constant has no size, however large it is.
-        least = (resolution * np.where(np.isnan(steps), 0.0, sizes)) ** 2
-        rounding = VARIANCE_OF_ROUNDING * np.nan_to_num(steps) ** 2
-        rounding = np.where(rounding > least, rounding, 0.0)
-        constant = np.where(np.isnan(steps), 1.0, 0.0)
-        if n_complete is None:
-            return cls(least, rounding, constant)
-        return cls(least, rounding, constant, n_complete, SUSPECT)
+        family: CovarianceFamily,
+        regularization: Regularization,
+        scale: ScaleRegularization,
+    ) -> MStep:
+        """The M-step of a family with bounded variances."""
+        return cls(regularization.bounded(family), regularization, scale)
 
-    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
-        return family.bounded(self.rounding)
+    def with_family(self, family: CovarianceFamily) -> MStep:
+        """The M-step of another family, with the same regularisation."""
+        return self.of(family, self.regularization, self.scale)
+
+    @property
+    def inexact(self) -> MStep:
+        """The M-step of generalised EM: estimates raise the likelihood, no more."""
+        return replace(self, family=self.family.inexact)
+
+    @property
+    def raises_likelihood(self) -> bool:
+        """Whether steps raise the likelihood itself, as nothing is added by default."""
+        return self.regularization is self.scale
+
+    def estimate(
+        self, statistics: Statistics, previous: Parameters | None = None
+    ) -> Parameters:
+        """The mixture of the statistics. LinAlgError if a covariance is singular.
+
+        Iterative estimates begin at the covariances of ``previous``.
+        """
+        return self.step(statistics, previous)[0]
 
     def step(
-        self,
-        stats: Statistics,
-        family: CovarianceFamily,
-        previous: Parameters | None,
-        added: NDArray | None,
-    ) -> tuple[Parameters, NDArray | None]:
-        constant = self.constant
-        if not family.storage.by_feature and not constant.all():
-            constant = np.zeros(1)  # of the variance that features share
-        if added is None:
-            with suppress(np.linalg.LinAlgError):
-                mixture = m_step(stats, family, constant, previous)
-                if not self.collapsed(mixture).any():
-                    return mixture, None
-        counts = np.maximum(stats.sizes, MIN_SHARE * stats.weight)
-        within = stats.squares.sum(axis=0) / stats.weight
-        shares = counts / stats.weight
-        fresh = self._least(stats.squares / counts[:, None], within, shares)
-        least = fresh if added is None else np.minimum(added, fresh)
-        for _ in range(MAX_RAISES):
-            # A component that collapsed at once has more rounding than width.
-            with suppress(np.linalg.LinAlgError):
-                return m_step(stats, family, least + constant, previous), least
-            least = RAISE * np.maximum(least, fresh)
-        return m_step(stats, family, least + constant, previous), least
-
-    def regularization_ratio(self, mixture: Parameters) -> NDArray:
-        variances = mixture.covariances.variances
-        pooled = mixture.covariances.products == "pooled"
-        shares = np.ones(1) if pooled else mixture.weights
-        least = self._least(variances, mixture.weights @ variances, shares)
-        return mixture.covariances.regularization_ratio(least)
-
-    def collapsed(self, mixture: Parameters) -> NDArray:
-        """To which components (K,) the least variance is to be added."""
-        return self.regularization_ratio(mixture) > DEGENERATE
-
-    def degenerate(self, mixture: Parameters, n_rows: float, n_needed: int) -> NDArray:
-        """Which components (K,) have next to no width in some direction, and hold so
-        few of the rows that this may be chance."""
-        rows = mixture.weights * n_rows
-        flat = self.regularization_ratio(mixture) > self.suspect
-        few = self._few_complete(mixture.weights, mixture.means.shape[1])
-        chance = few | (rows < max(n_needed, ENOUGH_EQUAL))
-        collapsed = flat & chance | self.at_rounding(mixture) & (rows < n_needed)
-        return collapsed & (rows >= VANISHED)  # without rows it plays no part
-
-    def at_rounding(self, mixture: Parameters) -> NDArray:
-        """Which components (K,) are as narrow as the rounding, in some direction."""
-        if not self.rounding.any():
-            return np.zeros(len(mixture.weights), dtype=bool)
-        return mixture.covariances.regularization_ratio(self.rounding) > AT_BOUND
-
-    def _few_complete(self, shares: NDArray, n_features: int) -> NDArray:
-        """Which shares of the rows have few rows in which nothing is missing."""
-        return shares * self.n_complete < ENOUGH_COMPLETE * (1 + n_features)
-
-    def _least(self, own: NDArray, within: NDArray, shares: NDArray) -> NDArray:
-        """Least variances (K, d), of variances of components and within all, and of the
-        shares (K,) of the rows that they belong to."""
-        few = self._few_complete(shares, len(within))
-        share_of_own = np.where(few, SHARE_OF_INCOMPLETE, SHARE_OF_OWN)[:, None]
-        pooled = np.maximum(SHARE_OF_POOLED * within, self.least)
-        return np.maximum(share_of_own * len(within) * own, pooled)
-
-
-def m_step(
-    stats: Statistics,
-    family: CovarianceFamily,
-    added: NDArray | float,
-    previous: Parameters | None = None,
-) -> Parameters:
-    """The mixture of the family that maximises the expected log-likelihood.
-
-    ``added``, (K, d) or what broadcasts to it, is added to the variances by way of
-    pseudo-scatter, n_k times as much, before the family's rule is applied: what the
-    family holds equal stays equal. LinAlgError where a covariance is not positive
-    definite.
-    """
-    n_components, n_features = stats.sums.shape
-    counts = np.maximum(stats.counts, MIN_SHARE * stats.weight)
-    with np.errstate(all="ignore"):
-        # Non-finite values of degenerate scatters are caught by ``from_values``.
-        values = family.estimate(
-            counts,
-            stats.with_diagonals(counts[:, None] * added),
-            previous.covariances if previous else None,
+        self, statistics: Statistics, previous: Parameters | None
+    ) -> tuple[Parameters, MStep]:
+        """The mixture of the statistics, and the next M-step: it adds no more."""
+        mixture, added = self.regularization.step(
+            statistics, self.family, previous, self.added
         )
-    covariances = family.storage.from_values(values, n_components, n_features)
-    return Parameters(counts / counts.sum(), stats.means, covariances)
+        same = added is self.added
+        return mixture, self if same else replace(self, added=added)
+
+    def retract(self, at: Parameters, vector: NDArray) -> Parameters:
+        """The mixture with such coordinates at another, to first order.
+
+        LinAlgError if there is none, or if one of its components has collapsed.
+        """
+        mixture = retract(at, vector, self.family)
+        if self.scale.collapsed(mixture).any():
+            raise np.linalg.LinAlgError("a component would collapse")
+        return mixture

@@ -1,9 +1,9 @@
-"""Stepwise EM: running statistics of a stream, into which batches of rows are blended.
+"""Stepwise EM of Cappe & Moulines: running statistics that batches of rows update.
 
-A batch moves the statistics by a share g towards those that it expects,
-s <- (1 - g) s + g E[s | batch], and the M-step gives the mixture by which the next
-batch is seen (Cappe & Moulines 2009, doi:10.1111/j.1467-9868.2009.00698.x; Liang &
-Klein 2009, doi:10.3115/1620754.1620843). The state is as large as the mixture is.
+A batch moves the statistics by a share g towards their expectation under the mixture,
+s <- (1 - g) s + g E[s | batch], and the M-step gives the mixture for the next batch
+(Cappe & Moulines 2009, doi:10.1111/j.1467-9868.2009.00698.x; Liang & Klein 2009,
+doi:10.3115/1620754.1620843). The state is as large as the mixture.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from emgmm._data.scaling import scales_of, units_of
 from emgmm._estep.estep import expectation
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 
-from .mstep import ScaleRegularization
+from .regularization import ScaleRegularization
 
-# Of "decreasing": a row that came when the weight of all was u counts in proportion to
-# u. Then batches cut in two count as they did whole, early rows, seen by a mixture that
-# was poor, are soon outweighed, and many still count: 3/4 as many as in a plain mean.
+# Of "decreasing": a row counts in proportion to the weight of the rows up to it. So a
+# batch in two halves counts as it does as a whole; early rows, which a poor mixture has
+# seen, are soon outweighed; and the effective number of rows is 3/4 of all.
 EXPONENT = 2.0
-# Rows that a stream starts with: for each component and feature, but not more numbers
-# than these, unless components would hold too few rows.
+# A stream starts with so many rows for each component and feature, but with no more
+# numbers than START_NUMBERS unless components would have too few rows.
 ROWS_PER_MEAN = 20
 START_NUMBERS = 2**20
-START_ITER = 20  # iterations of EM on them, at most
+START_ITER = 20  # greatest number of iterations of EM on these rows
 
 PREFIX = "running_"  # of names in files
 OF_STATISTICS = ("origin", "counts", "sums", "products")
@@ -53,7 +54,7 @@ def _decreasing(before: float, weight: float) -> float:
 
 
 SCHEDULES: dict[str, Callable[[float, float], float]] = {"decreasing": _decreasing}
-"""Names of ``step``: weight before a batch, and of the batch, to the share of it."""
+"""Names of ``step``: functions of the weights before a batch and of it to its share."""
 
 
 def share_of(step: Step, before: float, weight: float, number: int) -> float:
@@ -63,8 +64,8 @@ def share_of(step: Step, before: float, weight: float, number: int) -> float:
     share = step(number) if callable(step) else step
     if not isinstance(share, Real) or not 0 < share <= 1:
         raise ValueError(
-            f"step={step!r} gives {share!r} for batch {number}: give the share of the "
-            "statistics that the batch replaces, more than 0 and at most 1."
+            f"step={step!r} gives {share!r} for batch {number}: it must give the share "
+            "of the statistics that the batch replaces, above 0 and at most 1."
         )
     return float(share)
 
@@ -72,7 +73,7 @@ def share_of(step: Step, before: float, weight: float, number: int) -> float:
 def rows_to_start(
     family: CovarianceFamily, n_components: int, n_features: int, start: Any
 ) -> int:
-    """Rows with which a stream starts; of labels or responsibilities, their number."""
+    """The number of rows that a stream starts with: that of labels, if it has any."""
     if not isinstance(start, str) and not callable(start):
         return len(start)
     enough = ROWS_PER_MEAN * n_components * (n_features + 1)
@@ -86,8 +87,8 @@ class StartBuffer:
 
     batches: tuple[Chunk, ...] = ()
 
-    def and_of(self, batch: RowBlocks, all_count: bool) -> StartBuffer:
-        """Those of a batch too, of which only some may count."""
+    def with_batch(self, batch: RowBlocks, all_count: bool) -> StartBuffer:
+        """The rows with those of a batch; without weight they count only if all do."""
         chunk = Chunk(batch.to_input_order(batch.X))
         if batch.sample_weight is not None:
             weights = batch.to_input_order(batch.sample_weight)
@@ -97,26 +98,26 @@ class StartBuffer:
 
     @property
     def n_rows(self) -> int:
-        """Of all batches."""
+        """The number of rows of all batches."""
         return sum(len(batch.X) for batch in self.batches)
 
     @property
     def rows(self) -> RowBlocks:
-        """All of them."""
+        """The rows of all batches."""
         return joined(list(self.batches)).blocks
 
 
 @dataclass(frozen=True, eq=False)
 class StreamState:
-    """What is known of the rows of a stream.
+    """The running statistics of a stream of rows.
 
-    statistics    of unit weight, of rows divided by ``units`` (d,); but their
-                  log-likelihood, NaN where none is known, in the units of the user
-    steps         to which features are rounded (d,), in units: see ``steps_of``
-    weight        of all rows so far
-    n_steps       batches that were blended in
-    n_complete    rows in which nothing is missing
-    incomplete    whether in some there is
+    statistics    of weight 1, for rows divided by ``units`` (d,); their log-likelihood
+                  is in the units of the user, and NaN if unknown
+    steps         rounding steps of the features (d,), in units: see ``steps_of``
+    weight        weight of all rows so far
+    n_steps       number of batches since the start
+    n_complete    number of complete rows
+    incomplete    whether there are others
     """
 
     statistics: Statistics
@@ -128,15 +129,15 @@ class StreamState:
     n_steps: int = 0
 
     @classmethod
-    def begun(cls, rows: RowBlocks, mixture: Parameters, units: NDArray) -> Self:
-        """With the first rows and a mixture, both in units."""
+    def from_rows(cls, rows: RowBlocks, mixture: Parameters, units: NDArray) -> Self:
+        """The state after the first rows and their mixture, both in units."""
         statistics = _expected(rows, mixture, units)
         seen = rows.summary
         about = seen.weight, seen.n_complete, seen.incomplete
         return cls(statistics, units, seen.steps, *about)
 
     @classmethod
-    def of(
+    def from_mixture(
         cls,
         mixture: Parameters,
         weight: float,
@@ -144,13 +145,13 @@ class StreamState:
         family: CovarianceFamily,
         added: NDArray | float,
     ) -> Self:
-        """With a mixture, and what was added to its variances: its own statistics."""
-        sizes = scales_of(mixture.means, mixture.covariances.variances)
-        units = units_of(sizes.max(axis=0), family.by_feature)
+        """The state with the expected statistics of a mixture, less what was added."""
+        scales = scales_of(mixture.means, mixture.covariances.variances)
+        units = units_of(scales.max(axis=0), family.scale_equivariant)
         own = mixture.in_units(units)
         counts, covariances = own.weights, own.covariances
         statistics = Statistics(
-            covariances.products,
+            covariances.moment_kind,
             own.means,
             counts,
             np.zeros_like(own.means),
@@ -164,7 +165,7 @@ class StreamState:
         return cls(statistics, units, unknown, weight, weight)
 
     def blended(self, rows: RowBlocks, mixture: Parameters, share: float) -> Self:
-        """With rows, as a mixture sees them, both in the units of the user."""
+        """The state after a batch; it and the mixture are in the user's units."""
         blocks = rows
         if (self.units != 1).any():
             blocks = rows.divided_by(self.units)
@@ -177,9 +178,9 @@ class StreamState:
             blend = replace(blend.about(blend.means), weight=1.0)
         if not (np.isfinite(blend.products).all() and np.isfinite(blend.means).all()):
             raise ValueError(
-                f"X has values up to {np.nanmax(np.abs(rows.X)):.3g}, beyond what can "
-                "be added to the statistics of the rows before: scale X, or start "
-                "afresh with fit."
+                f"X has values up to {np.nanmax(np.abs(rows.X)):.3g}, too large to be "
+                "added to the statistics of the earlier rows: scale X, or start again "
+                "with fit."
             )
         return replace(
             self,
@@ -192,7 +193,7 @@ class StreamState:
         )
 
     def to_values(self) -> dict[str, Any]:
-        """What it takes to make it again, beside what the estimator publishes."""
+        """The state as plain values, without what the estimator publishes."""
         statistics = self.statistics
         arrays = {name: getattr(statistics, name) for name in OF_STATISTICS}
         arrays |= {"units": self.units, "steps": self.steps}
@@ -200,27 +201,18 @@ class StreamState:
         return {PREFIX + name: value for name, value in (arrays | about).items()}
 
     @classmethod
-    def from_values(cls, values: dict[str, Any], kind: str) -> Self:
-        """Of those values, and what is published; ValueError if they do not fit."""
+    def from_values(cls, values: dict[str, Any], kind: MomentKind) -> Self:
+        """The state with such values. ValueError if they do not fit one another."""
         own = {name: values[PREFIX + name] for name in OF_VALUES}
         K, d = values["means_"].shape
-        square = {"diagonal": (K, d), "full": (K, d, d), "pooled": (1, d, d)}[kind]
-        shapes = [(K, d), (K,), (K, d), square, (d,), (d,)]
+        shapes = [(K, d), (K,), (K, d), kind.shape(K, d), (d,), (d,)]
         names = *OF_STATISTICS, "units", "steps"
-        for name, shape in zip(names, shapes, strict=True):
-            array = own[name]
-            if array.shape != shape or array.dtype != np.float64:
-                raise ValueError(f"{PREFIX}{name} is not of shape {shape}, in float64")
-            if not np.isfinite(
-                array[~np.isnan(array)] if name == "steps" else array
-            ).all():
-                raise ValueError(f"{PREFIX}{name} is not finite")
+        _check_arrays(own, dict(zip(names, shapes, strict=True)))
         weight, n_steps = values["n_samples_seen_"], values["n_steps_"]
         if not (0 < weight < np.inf and n_steps >= 0 and own["n_complete"] >= 0):
-            raise ValueError("n_samples_seen_ or n_steps_ is no such number")
-        positive = own["counts"], own["units"], own["steps"]
-        if any((values < 0).any() for values in positive) or not own["units"].all():
-            raise ValueError(f"{PREFIX}counts, units or steps are negative")
+            raise ValueError(
+                f"n_samples_seen_, n_steps_ or {PREFIX}n_complete is invalid"
+            )
         sums = {name: own[name] for name in OF_STATISTICS}
         statistics = Statistics(
             kind, **sums, log_likelihood=values["lower_bound_"], weight=1.0
@@ -229,29 +221,43 @@ class StreamState:
         return cls(statistics, own["units"], own["steps"], weight, *rest)
 
     def scale(self, resolution: float) -> ScaleRegularization:
-        """Least variances, as for rows with such statistics (see ``Relative.to``)."""
+        """The regularisation for rows with such statistics."""
         statistics = self.statistics
         total = statistics.counts.sum()
         shares, means = statistics.counts / total, statistics.means
         center = shares @ means
         variances = statistics.squares.sum(axis=0) / total
         variances += shares @ (means - center) ** 2
-        sizes = scales_of(center, np.maximum(variances, 0.0))
+        scales = scales_of(center, np.maximum(variances, 0.0))
         n_complete = self.n_complete if self.incomplete else None
         return ScaleRegularization.of(
-            sizes, self._known_steps(variances), resolution, n_complete
+            scales, self._known_steps(variances), resolution, n_complete
         )
 
     def _known_steps(self, variances: NDArray) -> NDArray:
-        """Steps (d,) where a feature with variance that was constant in every batch,
-        or of whose rows nothing is known, has none."""
+        """Rounding steps (d,): none for a feature that was constant in every batch but
+        differs between batches, or whose rows are unknown."""
         return np.where(np.isnan(self.steps) & (variances > 0), 0.0, self.steps)
 
 
 def _expected(rows: RowBlocks, mixture: Parameters, units: NDArray) -> Statistics:
-    """Expected statistics of unit weight, their log-likelihood in the user's units."""
+    """Expected statistics of weight 1, with the log-likelihood in the user's units."""
     statistics = expectation(rows, mixture)
-    # Densities are of what rows have.
+    # Densities are those of the observed values.
     shift = float(rows.summary.counts @ np.log(units))
     shifted = replace(statistics, log_likelihood=statistics.log_likelihood - shift)
     return replace(shifted * (1 / statistics.weight), weight=1.0)
+
+
+def _check_arrays(arrays: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+    """ValueError unless arrays are finite, of such shapes, and positive if need be."""
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != np.float64:
+            raise ValueError(f"{PREFIX}{name} is not a float64 array of shape {shape}")
+        known = array[~np.isnan(array)] if name == "steps" else array
+        if not np.isfinite(known).all():
+            raise ValueError(f"{PREFIX}{name} is not finite")
+    positive = arrays["counts"], arrays["units"], arrays["steps"]
+    if any((array < 0).any() for array in positive) or not arrays["units"].all():
+        raise ValueError(f"{PREFIX}counts, units or steps are negative")

@@ -1,10 +1,10 @@
-"""The kernels of the E-step: two readings of a mixture, one fast and one accurate.
+"""Kernels of complete rows: a fast and an accurate one.
 
-``Quadratic`` writes the log-densities as linear functions of the rows' squares and
-products, so that both halves of the E-step are one matrix product each; its rounding
-grows with the distance of the components from the origin, and ``is_accurate`` says
-where it may be used. ``Whitened`` subtracts every mean and whitens what is left; it may
-be used anywhere. ``choose_kernel`` takes the fast one where it is safe.
+``Quadratic`` computes log-densities as linear functions of squares and products of
+features, so that both halves of the E-step are one matrix product each; its rounding
+error grows with the distance of the components from the origin. ``Whitened`` subtracts
+every mean and whitens the deviations; it is accurate anywhere. ``choose_kernel`` takes
+the fast one where it is accurate.
 """
 
 from __future__ import annotations
@@ -20,20 +20,13 @@ from emgmm._utils.matmul import contract, multiply
 from emgmm._utils.threads import Workspace
 
 from .features import SECOND_ORDER, SecondOrder
-from .kernel import DOUBLE, SINGLE, Kernel, Numbers, Sums
-from .moments import MIN_ROWS, MOST_NUMBERS, Deviations
+from .kernel import DOUBLE, SINGLE, FloatFormat, Kernel, Sums
+from .moments import MIN_BLOCK_LENGTH, MOST_NUMBERS, Deviations
 from .statistics import MAX_CANCELLATION, Statistics
 
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 QUADRATIC_SIZE = 600_000
-MAX_ROWS = 2**15
-# Forming d^2 / 2 features pays where d is small, or enough components share them and
-# they fit into a cache.
-FEW_FEATURES, MOST_FEATURES = 16, 64
-MAX_FEATURES_PER_COMPONENT = 5
-# A triangle is multiplied in slabs of rows, each without its zeros on the right.
-SLAB = 12
-MAX_SLABS = 4
+MAX_BLOCK_LENGTH = 2**15
 
 
 class Quadratic(Kernel):
@@ -61,47 +54,47 @@ class Quadratic(Kernel):
     def __init__(
         self,
         mixture: Parameters,
-        numbers: Numbers,
+        float_format: FloatFormat,
         workspace: Workspace,
         origin: NDArray,
     ) -> None:
-        super().__init__(mixture, numbers, workspace)
+        super().__init__(mixture, float_format, workspace)
         self.origin = origin
         self.shifts = mixture.means - origin
 
     @property
     def second(self) -> SecondOrder:
-        """Of the storage. Its functions have no names: they stay where they are."""
-        return SECOND_ORDER[self.mixture.covariances.products]
+        """The features of second order for the storage; lambdas cannot be pickled, so
+        that it is no attribute."""
+        return SECOND_ORDER[self.mixture.covariances.moment_kind]
 
     def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
         return Whitened(self.mixture, DOUBLE, self.workspace, origin)
 
     @property
     def max_cancellation(self) -> float:
-        return self.numbers.max_rounding / self.numbers.eps
+        return self.float_format.max_rounding / self.float_format.eps
 
     @property
     def is_accurate(self) -> bool:
-        """Whether it is the faster one, and its rounding within the bound."""
+        """Whether it is the faster one, and its rounding error is accepted."""
         n_components, n_features = self.shifts.shape
-        shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
-        many = n_features > min(shared, MOST_FEATURES)
-        if many and self.mixture.covariances.products == "full":
+        if n_features > self.second.most(n_components):
             return False
-        covariances, limit = self.mixture.covariances, self.numbers.max_rounding
-        # Mostly it is enough that kappa <= max_k |P_k| |a_k|^2, which is soon bounded.
+        covariances, limit = self.mixture.covariances, self.float_format.max_rounding
+        # Mostly the bound kappa <= max_k |P_k| |a_k|^2 is enough, which is quick.
         squares = np.vdot(self.shifts, self.shifts) + covariances.variances.sum()
         size = np.vdot(covariances.precisions_cholesky, covariances.precisions_cholesky)
-        if self.numbers.eps * 2 * size * squares < limit:
+        if self.float_format.eps * 2 * size * squares < limit:
             return True
-        return _rounding(covariances, self.shifts, self.numbers) < limit
+        return _rounding(covariances, self.shifts, self.float_format) < limit
 
     @cached_property
     def theta(self) -> NDArray:
         n_components, d = self.shifts.shape
-        precisions = _precisions(self.mixture.covariances)
-        linear = _times(self.shifts, precisions)
+        covariances = self.mixture.covariances
+        precisions = covariances.precisions_by_component
+        linear = covariances.algebra.apply_factor(self.shifts, precisions)
         theta = np.empty((n_components, 1 + d + self.second.size(d)))
         theta[:, 0] = self.constants - 0.5 * np.vecdot(linear, self.shifts)
         theta[:, 1 : 1 + d] = linear
@@ -110,22 +103,24 @@ class Quadratic(Kernel):
 
     @property
     def rounded_theta(self) -> NDArray:
-        """In the numbers of the kernel."""
+        """``theta`` in the dtype of the kernel."""
         return self.theta.astype(self.dtype, copy=False)
 
     @property
-    def rows(self) -> int:
+    def block_length(self) -> int:
         n_components, n_coefficients = self.theta.shape
         rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
-        # As many bytes of float32, so that calls take as long.
+        # The same number of bytes in float32, so that calls take as long.
         rows = min(
-            max(rows, MIN_ROWS), MAX_ROWS, max(MOST_NUMBERS // n_coefficients, 1)
+            max(rows, MIN_BLOCK_LENGTH),
+            MAX_BLOCK_LENGTH,
+            max(MOST_NUMBERS // n_coefficients, 1),
         )
         return rows * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
-        # Where one block holds all rows, the last pass may have left them.
-        kind = self.mixture.covariances.products
+        # With a single block, the last pass may have left them in the workspace.
+        kind = self.mixture.covariances.moment_kind
         how = kind, self.dtype, self.origin.tobytes()
         kept = self.workspace.kept("features", X, how)
         if kept is not None:
@@ -136,7 +131,7 @@ class Quadratic(Kernel):
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
         self.second.fill(features, self)
-        if kind != "pooled":  # those depend on the mixture
+        if self.second.of_rows_alone:
             self.workspace.keep("features", X, how)
         return features
 
@@ -155,14 +150,14 @@ class Quadratic(Kernel):
             rows = blocks.summary
             shift = rows.center - self.origin
             products = (rows.scatter + rows.weight * np.outer(shift, shift))[None]
-        # The sums of an empty component are zero about any origin: its mean stays.
+        # The sums of an empty component are zero about any origin: it keeps its mean.
         occupied = moments[:, :1] > 0
         log_likelihood = sums.log_likelihood
-        if self.numbers is SINGLE:  # what rounding theta did to it, to first order
+        if self.float_format is SINGLE:  # undo the effect of rounding theta
             rounded = self.theta - self.rounded_theta
             log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
         return Statistics(
-            self.mixture.covariances.products,
+            self.mixture.covariances.moment_kind,
             np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
             moments[:, 0],
             moments[:, 1 : 1 + d],
@@ -172,32 +167,20 @@ class Quadratic(Kernel):
         )
 
 
-def _precisions(covariances: Covariances) -> NDArray:
-    """Precisions: their diagonals (K, d), or matrices (K, d, d) or (1, d, d)."""
-    if covariances.products == "diagonal":
-        return covariances.factors**2
-    precisions = covariances.precisions
-    return precisions.reshape(-1, *precisions.shape[-2:])
-
-
-def _times(vectors: NDArray, precisions: NDArray) -> NDArray:
-    """v_k P_k of vectors (K, d)."""
-    if precisions.ndim == 2:
-        return vectors * precisions
-    return (vectors[:, None, :] @ precisions)[:, 0]
-
-
-def _rounding(covariances: Covariances, offsets: NDArray, numbers: Numbers) -> float:
+def _rounding(
+    covariances: Covariances, offsets: NDArray, float_format: FloatFormat
+) -> float:
     """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k."""
     a = np.abs(offsets) + np.sqrt(covariances.variances)
-    kappa = np.vecdot(_times(a, np.abs(_precisions(covariances))), a)
-    return numbers.eps * float(kappa.max())
+    precisions = np.abs(covariances.precisions_by_component)
+    kappa = np.vecdot(covariances.algebra.apply_factor(a, precisions), a)
+    return float_format.eps * float(kappa.max())
 
 
 class Whitened(Kernel):
     """log_joint_k = const_k - |(x - mean_k) U_k|^2 / 2, with precision P_k = U_k U_k'.
 
-    Sums are those of ``Deviations``, about the means unless told otherwise.
+    Sums are those of ``Deviations``, by default about the means.
 
     Cost per row and component: d^2 / 2 multiplications with additions for a full
     matrix (somewhat more: the triangle is multiplied in slabs), d for a diagonal one,
@@ -213,14 +196,14 @@ class Whitened(Kernel):
     def __init__(
         self,
         mixture: Parameters,
-        numbers: Numbers,
+        float_format: FloatFormat,
         workspace: Workspace,
         origin: NDArray | None = None,
         base: NDArray | None = None,
     ) -> None:
         """With sums about an origin (K, d), by default the means."""
-        super().__init__(mixture, numbers, workspace)
-        kind, means = mixture.covariances.products, mixture.means
+        super().__init__(mixture, float_format, workspace)
+        kind, means = mixture.covariances.moment_kind, mixture.means
         origin = means if origin is None else origin
         # In float64 the rows minus a mean are as exact as the rows.
         base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
@@ -233,31 +216,31 @@ class Whitened(Kernel):
 
     @property
     def is_accurate(self) -> bool:
-        """Whether its rounding is within the bound."""
-        covariances, numbers = self.mixture.covariances, self.numbers
+        """Whether its rounding error is accepted."""
+        covariances, float_format = self.mixture.covariances, self.float_format
         offsets = self.mixture.means - self.deviations.base
-        whitened = _rounding(covariances, np.zeros_like(offsets), numbers)
-        subtracted = numbers.eps * offsets.shape[1]
-        subtracted *= _rounding(covariances, offsets, numbers)
-        return max(whitened, np.sqrt(subtracted)) < numbers.max_rounding
+        whitened = _rounding(covariances, np.zeros_like(offsets), float_format)
+        subtracted = float_format.eps * offsets.shape[1]
+        subtracted *= _rounding(covariances, offsets, float_format)
+        return max(whitened, np.sqrt(subtracted)) < float_format.max_rounding
 
     def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
         return Whitened(self.mixture, DOUBLE, self.workspace, origin)
 
     @property
     def unlimited(self) -> bool:
-        return self.numbers is DOUBLE
+        return self.float_format is DOUBLE
 
     @cached_property
     def factors(self) -> NDArray:
         """U_k' / sqrt(2), so that squares are halved."""
-        factors = np.sqrt(0.5) * self.mixture.covariances.factors
-        factors = factors[:, :, None] if factors.ndim == 2 else factors.mT
+        covariances = self.mixture.covariances
+        factors = covariances.algebra.transpose(np.sqrt(0.5) * covariances.factors)
         return np.ascontiguousarray(factors, dtype=self.dtype)
 
     @property
-    def rows(self) -> int:
-        return self.deviations.rows
+    def block_length(self) -> int:
+        return self.deviations.block_length
 
     def features(self, X: NDArray) -> NDArray:
         return self.deviations.features(X)
@@ -265,28 +248,17 @@ class Whitened(Kernel):
     def log_joint(self, features: NDArray) -> NDArray:
         shape = (len(self.constants), features.shape[1])
         out = self.workspace.array("log_joint", shape, self.dtype)
+        whiten = self.mixture.covariances.algebra.whiten_blocks
         for group in self.deviations.groups(features):
             means = self.mixture.means[group]
             shape = (len(means), *features.shape)
             vectors = self.workspace.array("vectors", shape, self.dtype)
             self.deviations.write(features, means, vectors)
-            whitened = self._whiten(self.factors[group], vectors)
+            whitened = whiten(self.factors[group], vectors, self.workspace)
             np.multiply(whitened, whitened, out=whitened)
             np.add.reduce(whitened, axis=1, out=out[group])
         constants = self.constants.astype(self.dtype)
         return np.subtract(constants[:, None], out, out=out)
-
-    def _whiten(self, factors: NDArray, vectors: NDArray) -> NDArray:
-        """Diagonals (g, d, 1) or lower triangles (g, d, d) times vectors (g, d, n)."""
-        if factors.shape[2] == 1:
-            return np.multiply(factors, vectors, out=vectors)
-        out = self.workspace.array("whitened", vectors.shape, self.dtype)
-        d = vectors.shape[1]
-        bounds = np.linspace(0, d, min(-(-d // SLAB), MAX_SLABS) + 1).astype(int)
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True):
-            slab = factors[:, low:high, :high]
-            np.matmul(slab, vectors[:, :high], out=out[:, low:high])
-        return out
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         return self.deviations.moments(features, responsibilities)

@@ -1,4 +1,4 @@
-"""What a mixture tells of some features of a row, given others: moments and draws."""
+"""Conditional distributions of features on others: moments and samples."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from .kernel import DOUBLE
 from .predict import responsibilities, responsibilities_of
 from .underflow import settle
 
-# Numbers that are computed before threads and blocks have been set up for them.
-FEW = 2**15
-# Numbers (rows x features) that are computed together: memory for few copies of them.
+# Numbers up to which computing them takes less time than setting up threads and blocks.
+FEW_NUMBERS = 2**15
+# Numbers (rows x features) computed at a time, which bounds the memory of their copies.
 PART_SIZE = 2**18
 
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """Of some features on others that are given, one for each component.
+    """Regressions of some features on given ones, one for each component.
 
-    ``known`` is the mixture of the features that are given; ``left`` has the weights
-    and means of the others, and the covariances that are left to them.
+    ``known`` is the mixture of the given features; ``others`` has the weights and means
+    of the other features, and their conditional covariances.
     """
 
     known: Parameters
-    left: Parameters
+    others: Parameters
     slopes: NDArray
 
     @classmethod
     def of(cls, mixture: Parameters, given: NDArray, others: NDArray) -> Self:
-        """By the indices of the features; none may be given."""
+        """The regressions between features by their indices; ``given`` may be empty."""
         weights, means = mixture.weights, mixture.means
         if given.size:
             slopes, covariances = mixture.covariances.conditional(given, others)
@@ -50,12 +50,12 @@ class Regression:
         return cls(known, Parameters(weights, means[:, others], covariances), slopes)
 
     def responsibilities(self, rows: NDArray) -> NDArray:
-        """Probabilities (n, K) of the components, given rows (n, given) in float64."""
+        """Responsibilities (n, K) for the given features of rows, in float64."""
         n_samples, n_features = rows.shape
         weights = self.known.weights
         if not n_features:
             return np.tile(weights / weights.sum(), (n_samples, 1))
-        if rows.size * len(weights) > FEW:
+        if rows.size * len(weights) > FEW_NUMBERS:
             blocks = ArrayBlocks(rows)
             return responsibilities_of(blocks, self.known)
         with np.errstate(all="ignore"):
@@ -64,51 +64,51 @@ class Regression:
             return responsibilities(kernel, settle(log_joint, rows, self.known))
 
     def line(self, rows: NDArray, k: int) -> NDArray:
-        """Means (n, others) of a component, given the rows."""
+        """Conditional means (n, others) of component k."""
         deviations = rows - self.known.means[k, : rows.shape[1]]
         slopes = self.slopes[k]  # on nothing where no feature depends on another
-        return self.left.means[k] + deviations[:, : slopes.shape[1]] @ slopes.T
+        return self.others.means[k] + deviations[:, : slopes.shape[1]] @ slopes.T
 
     def mean(self, rows: NDArray) -> NDArray:
-        """Means (n, others) under the whole mixture, given the rows."""
+        """Conditional means (n, others) of the mixture."""
         return self._mean(rows, self.responsibilities(rows))
 
     def mean_alone(self, rows: NDArray) -> tuple[NDArray]:
-        """Means (n, others), as the other moments are told."""
+        """Conditional means (n, others), in a tuple like the other moments."""
         return (self.mean(rows),)
 
     def deviations(self, rows: NDArray) -> tuple[NDArray, NDArray]:
-        """Means and standard deviations (n, others), given the rows."""
-        within = self.left.covariances.variances
+        """Conditional means and standard deviations (n, others)."""
+        within = self.others.covariances.variances
         mean, variances = self._spread(rows, within, np.square)
         return mean, np.sqrt(variances)
 
     def covariances(self, rows: NDArray) -> tuple[NDArray, NDArray]:
-        """Means (n, others) and covariances (n, others, others), given the rows."""
-        within = self.left.covariances.dense()
+        """Conditional means (n, others) and covariances (n, others, others)."""
+        within = self.others.covariances.dense()
         return self._spread(rows, within, lambda z: z[:, :, None] * z[:, None, :])
 
     def draw(self, rows: NDArray, rng: np.random.RandomState) -> NDArray:
-        """Others (n, others) drawn from their distribution, given the rows."""
+        """Samples (n, others) from the conditional distribution."""
         bounds = np.cumsum(self.responsibilities(rows), axis=1)
         chances = rng.random_sample((len(rows), 1)) * bounds[:, -1:]
         labels = (bounds[:, :-1] <= chances).sum(axis=1)
         drawn = rng.standard_normal((len(rows), self.slopes.shape[1]))
         for k in np.unique(labels):
             own = labels == k
-            colored = self.left.covariances.colorize(drawn[own], k)
+            colored = self.others.covariances.colorize(drawn[own], k)
             drawn[own] = self.line(rows[own], k) + colored
         return drawn
 
     def at(self, row: NDArray) -> Parameters:
-        """The mixture of the others, given one row (given,)."""
+        """The conditional mixture for one row (given,)."""
         rows, n_components = row[None], len(self.slopes)
         means = np.concatenate([self.line(rows, k) for k in range(n_components)])
         weights = self.responsibilities(rows)[0]
-        return Parameters(weights, means, self.left.covariances)
+        return Parameters(weights, means, self.others.covariances)
 
     def _mean(self, rows: NDArray, shares: NDArray) -> NDArray:
-        """Means (n, others), given the rows and their responsibilities (n, K)."""
+        """Conditional means (n, others), from the responsibilities (n, K)."""
         out = np.zeros((len(rows), self.slopes.shape[1]))
         for k, share in enumerate(shares.T):
             out += share[:, None] * self.line(rows, k)
@@ -117,8 +117,8 @@ class Regression:
     def _spread(
         self, rows: NDArray, within: NDArray, product: Callable[[NDArray], NDArray]
     ) -> tuple[NDArray, NDArray]:
-        """Means, and second moments about them: the mean of those within components,
-        and products of the deviations of the components' means."""
+        """Conditional means, and second moments about them: those within components
+        plus products of the deviations of the components' means."""
         shares = self.responsibilities(rows)
         mean = self._mean(rows, shares)
         second = np.tensordot(shares, within, axes=1)
@@ -128,15 +128,19 @@ class Regression:
         return mean, second
 
 
-Moments = Callable[[Regression, NDArray], tuple[NDArray, ...]]
+ConditionalMoments = Callable[[Regression, NDArray], tuple[NDArray, ...]]
 
 
 def conditional_moments(
-    X: NDArray, mixture: Parameters, given: NDArray, others: NDArray, moments: Moments
+    X: NDArray,
+    mixture: Parameters,
+    given: NDArray,
+    others: NDArray,
+    moments: ConditionalMoments,
 ) -> list[NDArray]:
-    """Moments of other features, each (n, ...), from rows (n, given) with NaN or not.
+    """Conditional moments (n, ...) of other features, from rows (n, given).
 
-    Every row is conditioned on what it has; the type of numbers is that of the rows.
+    Every row is conditioned on its values that are not NaN; the dtype is that of X.
     """
     out: list[NDArray] = []
     with BLAS.held():
@@ -153,10 +157,8 @@ def conditional_moments(
 def imputed(
     X: NDArray, mixture: Parameters, rng: np.random.RandomState | None = None
 ) -> NDArray:
-    """A copy of rows (n, d) with their NaN replaced by what the others tell of them.
-
-    That is the mean under the whole mixture, or with ``rng`` a draw.
-    """
+    """A copy of rows (n, d) with NaN replaced by the conditional mean of the mixture,
+    or with ``rng`` by a sample from the conditional distribution."""
     out, missing = np.array(X), np.isnan(X)
     incomplete = np.flatnonzero(missing.any(axis=1))
     with BLAS.held():
@@ -171,7 +173,7 @@ def imputed(
 
 
 def _patterns(missing: NDArray) -> Iterator[tuple[NDArray, NDArray]]:
-    """Rows of each pattern by their indices, and which features (d,) they have."""
+    """Indices of the rows of each pattern, and which features (d,) it observes."""
     if not len(missing):
         return
     order = order_by_pattern(missing)
@@ -180,11 +182,11 @@ def _patterns(missing: NDArray) -> Iterator[tuple[NDArray, NDArray]]:
 
 
 def _parts(rows: NDArray, mixture: Parameters) -> list[NDArray]:
-    """Rows by their indices, in parts of which copies take little memory."""
+    """Indices of rows, in parts whose copies take little memory."""
     numbers = len(rows) * mixture.means.shape[1]
     return np.array_split(rows, -(-numbers // PART_SIZE))
 
 
 def _values(X: NDArray, rows: NDArray, has: NDArray) -> NDArray:
-    """Some features of some rows, in float64."""
+    """The chosen features of the chosen rows, in float64."""
     return X[np.ix_(rows, has)].astype(np.float64, copy=False)

@@ -1,8 +1,8 @@
-"""Which kernel serves: the fast one where it is accurate, else the exact one."""
+"""Choice of a kernel: the fastest one that is accurate for a mixture and its rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import TypeVar
 
@@ -10,28 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource, raised_by_rows
+from emgmm._model.moment_kinds import DIAGONAL, FULL, POOLED, MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
 from .complete import Quadratic, Whitened
 from .kernel import DOUBLE, SINGLE, Kernel
+from .missing_exact import ExactDiagonalKernel, ExactMissingKernel
 from .missing_fast import MANY_FEATURES, MANY_ROWS, DiagonalKernel, PatternKernel
 from .missing_rowwise import RowwiseKernel
 
 Result = TypeVar("Result")
 
 
-def _kernel(
+def kernel_for(
     mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
 ) -> Kernel:
-    """The fastest kernel for such rows that is accurate, where they are near (d,)."""
+    """The fastest accurate kernel for rows, most of which are near a point (d,)."""
     if blocks.summary.incomplete:
         return choose_incomplete(mixture, blocks, near)
     return choose_kernel(mixture, near, dtype, blocks.workspace)
 
 
-def _within_reach(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
-    """Visit the rows with a kernel, or with one that reaches rows however far."""
+def with_fallback(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
+    """Result of a pass with a kernel, or, if rows are too far away for it, with its
+    fallback."""
     try:
         return visit(kernel)
     except FloatingPointError as error:
@@ -52,18 +55,35 @@ def choose_incomplete(
     mixture: Parameters, blocks: RowSource, center: NDArray
 ) -> Kernel:
     """The fastest kernel that is accurate for the mixture, near a center (d,)."""
-    workspace = blocks.workspace
-    if mixture.covariances.products == "diagonal":
-        alone = DiagonalKernel(mixture, workspace, center)
-        return alone if alone.is_accurate else alone.fallback_kernel()
-    rows = blocks.summary
-    many = rows.n_samples > MANY_ROWS * rows.n_patterns
+    kernels = MISSING_KERNELS[mixture.covariances.moment_kind](mixture, blocks, center)
+    return next(kernel for kernel in kernels if kernel.is_accurate)
+
+
+def _of_squares(
+    mixture: Parameters, blocks: RowSource, center: NDArray
+) -> Iterator[Kernel]:
+    """Kernels for diagonal covariances, the fastest first, the most accurate last."""
+    yield DiagonalKernel(mixture, blocks.workspace, center)
+    yield ExactDiagonalKernel(mixture, blocks.workspace)
+
+
+def _of_products(
+    mixture: Parameters, blocks: RowSource, center: NDArray
+) -> Iterator[Kernel]:
+    """Kernels for matrices, the fastest for such rows first, the most accurate last."""
+    many = blocks.summary.n_samples > MANY_ROWS * blocks.summary.n_patterns
     if many and len(center) <= MANY_FEATURES:
-        swept = PatternKernel(mixture, workspace, center)
-        if swept.is_accurate:
-            return swept
-    by_row = RowwiseKernel(mixture, workspace)
-    return by_row if by_row.is_accurate else by_row.fallback_kernel()
+        yield PatternKernel(mixture, blocks.workspace, center)
+    yield RowwiseKernel(mixture, blocks.workspace)
+    yield ExactMissingKernel(mixture, blocks.workspace)
+
+
+MISSING_KERNELS: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
+    DIAGONAL: _of_squares,
+    FULL: _of_products,
+    POOLED: _of_products,
+}
+"""Kernels of rows with missing values, for each kind of second moments."""
 
 
 def choose_kernel(

@@ -1,25 +1,27 @@
-"""The E-step: rows and a mixture to statistics, or to what is told of each row."""
+"""The E-step: statistics of rows under a mixture, or under starting labels."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
-from emgmm._utils.matmul import contract, diagonal_squares, squares
+from emgmm._utils.matmul import contract
 
-from .dispatch import _kernel, _within_reach, weighted_sum
+from .dispatch import kernel_for, weighted_sum, with_fallback
 from .kernel import DOUBLE, Kernel, Sums
-from .missing_fast import divided, observed_features
+from .missing_fast import observed_features, split_sums
 from .moments import Deviations
 from .statistics import Statistics
 
 
 def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
-    """What one block of rows adds to the statistics."""
+    """Sums over one block of rows."""
     features = kernel.features(X)
     log_joint = kernel.log_joint(features)
     log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
@@ -31,113 +33,123 @@ def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
 def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
     """Expected statistics of all rows, about an origin near enough to the means.
 
-    Numbers may overflow or underflow, in helping threads too: kernels look at what
-    comes of it.
+    Overflow and underflow are ignored, in helper threads too: kernels check results.
     """
 
     def visit(kernel: Kernel) -> tuple[Statistics, bool]:
-        sums = blocks.sum(partial(e_step, kernel=kernel), block_length=kernel.rows)
+        sums = blocks.sum(
+            partial(e_step, kernel=kernel), block_length=kernel.block_length
+        )
         stats = kernel.statistics(sums, blocks)
         return stats, stats.cancels(kernel.max_cancellation)
 
     with np.errstate(all="ignore"):
         rows = blocks.summary
-        kernel = _kernel(mixture, blocks, rows.center, rows.compute_dtype)
-        stats, cancels = _within_reach(visit, kernel)
+        kernel = kernel_for(mixture, blocks, rows.center, rows.compute_dtype)
+        stats, cancels = with_fallback(visit, kernel)
         if not cancels:
             return stats
-        # Rare: a mean jumped by many of the component's own standard deviations.
+        # Rare: a mean moved by many standard deviations of its component.
         return visit(kernel.fallback_kernel(stats.means))[0]
 
 
 def statistics_of_start(
-    blocks: RowSource, start: NDArray, n_components: int, products: str
+    blocks: RowSource, start: NDArray, n_components: int, kind: MomentKind
 ) -> Statistics:
-    """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K)."""
-    if blocks.summary.incomplete:
-        return _statistics_of_incomplete_start(blocks, start, n_components, products)
-    center = blocks.summary.center
-    first = blocks.sum(
-        partial(_first_moments, n_components=n_components, center=center), start
-    )
-    origin = center + (first[1:] / np.where(first[0] > 0, first[0], 1.0)).T
-    base = np.zeros_like(center)
-    deviations = Deviations(products, origin, base, DOUBLE.dtype, blocks.workspace)
-    rows = deviations.rows if start.ndim == 2 else None
-    sums = blocks.sum(
-        partial(_second_moments, deviations=deviations), start, block_length=rows
-    )
+    """Statistics of starting labels (n,), -1 unassigned, or responsibilities (n, K).
+
+    Without covariances, missing values are taken to be independent of observed ones,
+    with the component's mean and variance of the observed values of the feature.
+    """
+    means = _means_of_incomplete if blocks.summary.incomplete else _means_of_complete
+    origin, missing = means(blocks, start, n_components)
+    base, workspace = np.zeros_like(blocks.summary.center), blocks.workspace
+    deviations = Deviations(kind, origin, base, DOUBLE.dtype, workspace)
+    # Few rows belong to a component by labels; deviations are taken of these alone.
+    if start.ndim == 1 or blocks.summary.incomplete:
+        sums = blocks.sum(partial(_moments_of_members, kind, origin), start)
+    else:
+        moments = partial(_moments_of_all, deviations)
+        sums = blocks.sum(moments, start, block_length=deviations.block_length)
+    kind.add_to_diagonals(kind.second(sums.moments), missing)
     return deviations.statistics(sums, blocks.summary.weight)
 
 
-def _statistics_of_incomplete_start(
-    blocks: RowSource, start: NDArray, n_components: int, products: str
-) -> Statistics:
-    """Of rows with missing values, which are expected where the component's are.
+def _means_of_complete(
+    blocks: RowSource, start: NDArray, n_components: int
+) -> tuple[NDArray, NDArray | float]:
+    """Means (K, d), and sums of squares of missing values about them: zero."""
+    features = partial(_centered, center=blocks.summary.center)
+    sums = _sums_of_features(blocks, start, n_components, features)
+    counts, first = sums[:, :1], sums[:, 1:]
+    return blocks.summary.center + first / np.where(counts > 0, counts, 1.0), 0.0
 
-    No covariances are known yet: what is missing is taken to be independent of the
-    rest, with mean and variance of what the component has of that feature.
-    """
-    center, workspace = blocks.summary.center, blocks.workspace
 
-    def of_features(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
-        features = observed_features(X, center, workspace)
-        return contract(features, _weighted(start, n_components, sample_weight))
-
-    sums = blocks.sum(of_features, start).T
-    counts, present, first, second = divided(sums)
+def _means_of_incomplete(
+    blocks: RowSource, start: NDArray, n_components: int
+) -> tuple[NDArray, NDArray | float]:
+    """Means (K, d) of observed values, and expected sums of squares of missing values
+    about them (K, d)."""
+    features = partial(
+        observed_features, origin=blocks.summary.center, workspace=blocks.workspace
+    )
+    sums = _sums_of_features(blocks, start, n_components, features)
+    counts, present, first, second = split_sums(sums)
     seen, number = present > 0, np.where(present > 0, present, 1.0)
     shifts = np.where(seen, first / number, 0.0)
     variances = np.where(seen, second / number - shifts**2, blocks.summary.variances)
-
-    squares_of = _SQUARES[products]
-
-    def of_squares(X: NDArray, sample_weight: NDArray, start: NDArray) -> Sums:
-        weights = _weighted(start, n_components, sample_weight)
-        moments = []
-        for origin, weight in zip(center + shifts, weights, strict=True):
-            rows = np.flatnonzero(weight)
-            moments.append(squares_of(np.nan_to_num(X[rows] - origin), weight[rows]))
-        return Sums(0.0, np.stack(moments))
-
-    moments = blocks.sum(of_squares, start).moments
-    diagonal = products == "diagonal"
-    diagonals = moments[:, 1] if diagonal else np.einsum("kii->ki", moments)
-    diagonals[:, 1:] += (counts - present) * np.maximum(variances, 0.0)  # of a view
-    origin = center + shifts
-    deviations = Deviations(products, origin, center, DOUBLE.dtype, workspace)
-    return deviations.statistics(Sums(0.0, moments), blocks.summary.weight)
+    return blocks.summary.center + shifts, (counts - present) * np.maximum(
+        variances, 0.0
+    )
 
 
-def _first_moments(
+def _sums_of_features(
+    blocks: RowSource,
+    start: NDArray,
+    n_components: int,
+    features: Callable[[NDArray], NDArray],
+) -> NDArray:
+    """Weighted sums (K, F) of features (F, n) of the rows."""
+
+    def of_block(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
+        return contract(features(X), _weighted(start, n_components, sample_weight))
+
+    return blocks.sum(of_block, start).T
+
+
+def _centered(X: NDArray, center: NDArray) -> NDArray:
+    """[1, x - center], shape (1 + d, n)."""
+    features = np.ones((1 + X.shape[1], len(X)))
+    np.subtract(X.T, center[:, None], out=features[1:])
+    return features
+
+
+def _moments_of_all(
+    deviations: Deviations, X: NDArray, sample_weight: NDArray, start: NDArray
+) -> Sums:
+    """Sums over one block of complete rows with responsibilities."""
+    weighted = _weighted(start, len(deviations.origin), sample_weight)
+    return Sums(0.0, deviations.moments(deviations.features(X), weighted))
+
+
+def _moments_of_members(
+    kind: MomentKind,
+    origin: NDArray,
     X: NDArray,
     sample_weight: NDArray,
     start: NDArray,
-    n_components: int,
-    center: NDArray,
-) -> NDArray:
-    """Weights of the components, and weighted sums about the center, (1 + d, K)."""
-    rows = np.ones((1 + X.shape[1], len(X)))
-    np.subtract(X.T, center[:, None], out=rows[1:])
-    return contract(rows, _weighted(start, n_components, sample_weight))
-
-
-def _second_moments(
-    X: NDArray, sample_weight: NDArray, start: NDArray, deviations: Deviations
 ) -> Sums:
-    """What one block of rows and their starting labels or responsibilities add."""
-    if start.ndim == 2:
-        weighted = _weighted(start, len(deviations.origin), sample_weight)
-        return Sums(0.0, deviations.moments(deviations.features(X), weighted))
-    squares_of, moments = _SQUARES[deviations.kind], []
-    for k, origin in enumerate(deviations.origin):
-        rows = np.flatnonzero(start == k)
-        moments.append(squares_of(X[rows] - origin, sample_weight[rows]))
+    """Sums over one block, taken over the rows with weight in each component; missing
+    values count as the origin."""
+    moments = []
+    for mean, weights in zip(
+        origin, _weighted(start, len(origin), sample_weight), strict=True
+    ):
+        rows = np.flatnonzero(weights)
+        vectors = X[rows] - mean
+        np.copyto(vectors, 0.0, where=np.isnan(vectors))
+        moments.append(kind.moments(vectors, weights[rows]))
     return Sums(0.0, np.stack(moments))
-
-
-_SQUARES = {"diagonal": diagonal_squares, "full": squares, "pooled": squares}
-"""Kinds of products: deviations and weights of rows to their moments."""
 
 
 def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:

@@ -10,26 +10,37 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from emgmm._model.moment_kinds import DIAGONAL, FULL, POOLED, MomentKind
 from emgmm._utils.matmul import multiply
 
 from .kernel import Kernel
 
+# Forming d^2 / 2 features pays where d is small, or enough components share them and
+# they fit into a cache.
+FEW_FEATURES, MOST_FEATURES = 16, 64
+MAX_FEATURES_PER_COMPONENT = 5
+
 
 class SecondOrder(NamedTuple):
-    """The features of second order of one kind of products."""
+    """The features of second order for one kind of second moments."""
 
     size: Callable[[int], int]
     """Their number for d features."""
     fill: Callable[[NDArray, Kernel], object]
-    """Write them into features [1, z, ...] that lack them."""
+    """Write them into an array of features that has [1, z] already."""
     coefficients: Callable[[NDArray], NDArray | float]
     """Precisions to the coefficients of -0.5 z'Pz, shape (..., size) or ()."""
     products: Callable[[NDArray, int], NDArray | None]
-    """Their sums (..., size) to products of the kind; None: the scatter of all rows."""
+    """Their sums (..., size) to products of the kind, or None if these are the scatter
+    of all rows."""
+    most: Callable[[int], float]
+    """Number of components to the number of features up to which this is fast."""
+    of_rows_alone: bool = True
+    """Whether they depend on the rows and the origin, but not on the mixture."""
 
 
 def _fill_products(features: NDArray, kernel: Kernel) -> None:
-    """z_i z_j with j = i + s modulo d, for every shift s: few and long products."""
+    """Write z_i z_j with j = i + s modulo d, for every shift s: few, long products."""
     d, n = kernel.mixture.means.shape[1], features.shape[1]
     whole, out = (d - 1) // 2, features[1 + d :]
     # The first rows again behind the last, until the squares are written over them.
@@ -46,13 +57,13 @@ def _fill_products(features: NDArray, kernel: Kernel) -> None:
 
 
 def _fill_squares(features: NDArray, kernel: Kernel) -> None:
-    """z_j^2."""
+    """Write z_j^2."""
     d = kernel.mixture.means.shape[1]
     np.multiply(features[1 : 1 + d], features[1 : 1 + d], out=features[1 + d :])
 
 
 def _fill_distance(features: NDArray, kernel: Kernel) -> None:
-    """z'Pz, from rows whitened once: it is the same for every component."""
+    """Write z'Pz from rows whitened once: it is the same for all components."""
     z = features[1 : 1 + kernel.mixture.means.shape[1]]
     whitened = kernel.workspace.array("whitened", z.shape, z.dtype)
     factor = kernel.mixture.covariances.precisions_cholesky.T
@@ -61,18 +72,19 @@ def _fill_distance(features: NDArray, kernel: Kernel) -> None:
 
 
 class Pairs(NamedTuple):
-    """The z_i z_j in the order of the features, and the entries of a flat matrix."""
+    """Indices between the features z_i z_j and the entries of a flattened matrix."""
 
     entry: NDArray
-    """The entry of each product."""
+    """The entry of the matrix for each product."""
     product: NDArray
-    """The product of each entry."""
+    """The product for each entry of the matrix."""
     share: NDArray
-    """What -z'Pz / 2 has of each product times P_ij: one half only of a square."""
+    """Factors of P_ij z_i z_j in -z'Pz / 2: -1/2 for squares, else -1."""
 
 
 @lru_cache(maxsize=8)
 def _pairs(n_features: int) -> Pairs:
+    """Indices of the products of ``n_features`` features."""
     numbers = np.arange(n_features * (n_features + 1) // 2)
     shift, i = np.divmod(numbers, n_features)
     j = (i + shift) % n_features
@@ -83,33 +95,45 @@ def _pairs(n_features: int) -> Pairs:
 
 
 def _product_coefficients(precisions: NDArray) -> NDArray:
+    """Coefficients of the products in -z'Pz / 2, from precisions (..., d, d)."""
     pairs = _pairs(precisions.shape[-1])
     flat = precisions.reshape(*precisions.shape[:-2], -1)
     return flat.take(pairs.entry, axis=-1) * pairs.share
 
 
 def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
+    """Symmetric matrices (..., d, d) from sums of the products."""
     flat = sums.take(_pairs(n_features).product, axis=-1)
     return flat.reshape(*sums.shape[:-1], n_features, n_features)
 
 
-SECOND_ORDER = {
-    "diagonal": SecondOrder(
+def _most_of_products(n_components: int) -> float:
+    """Number of features up to which forming all products is fast."""
+    shared = max(FEW_FEATURES, MAX_FEATURES_PER_COMPONENT * n_components)
+    return min(shared, MOST_FEATURES)
+
+
+SECOND_ORDER: dict[MomentKind, SecondOrder] = {
+    DIAGONAL: SecondOrder(
         lambda d: d,
         _fill_squares,
         lambda precisions: -0.5 * precisions,
         lambda sums, d: sums,
+        lambda n_components: np.inf,
     ),
-    "full": SecondOrder(
+    FULL: SecondOrder(
         lambda d: d * (d + 1) // 2,
         _fill_products,
         _product_coefficients,
         _unpack_products,
+        _most_of_products,
     ),
-    "pooled": SecondOrder(
+    POOLED: SecondOrder(
         lambda d: 1,
         _fill_distance,
         lambda precisions: -0.5,
         lambda sums, d: None,
+        lambda n_components: np.inf,
+        of_rows_alone=False,
     ),
 }

@@ -1,4 +1,4 @@
-"""What kernels have in common: log-densities of a block of rows to responsibilities."""
+"""Base of all kernels: joint log-densities of a block of rows to responsibilities."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from emgmm._utils.threads import Workspace
 from .statistics import Statistics
 
 
-class Numbers(NamedTuple):
-    """A type of numbers, and how far it is trusted."""
+class FloatFormat(NamedTuple):
+    """A floating-point type, and the errors that are accepted in it."""
 
     dtype: np.dtype
     eps: float
     max_rounding: float
-    """Bound on the rounding of a log-density (see ``is_accurate``)."""
+    """Bound on the rounding error of a log-density (see ``is_accurate``)."""
     smallest_total: float
-    """What sums of exponentials must exceed, lest some of them have underflowed."""
+    """Sums of exponentials must exceed this: in smaller ones a term may underflow."""
     span: float
     """Half of the largest exponent."""
 
 
-DOUBLE = Numbers(np.dtype(np.float64), 2.0**-52, 1e-10, 2.0**-970, 354.0)
-SINGLE = Numbers(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0)
+DOUBLE = FloatFormat(np.dtype(np.float64), 2.0**-52, 1e-10, 2.0**-970, 354.0)
+SINGLE = FloatFormat(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """What the blocks of a pass add up."""
+    """Sums over blocks of rows in one pass."""
 
     log_likelihood: float
     moments: NDArray
@@ -46,7 +46,7 @@ class Sums:
 
 
 class Kernel(ABC):
-    """A mixture, prepared for blocks of rows in one type of numbers.
+    """A mixture, prepared for blocks of rows in one floating-point type.
 
     A kernel takes rows (n, d) to features, features to joint log-densities and
     responsibilities (K, n), and these to sums from which the statistics are made:
@@ -60,53 +60,65 @@ class Kernel(ABC):
     through contiguous memory. Arrays of a block's size come from ``workspace``: what a
     method returns is overwritten when the same thread calls it again.
 
-    FloatingPointError where rows are beyond the reach of a kernel: its numbers
-    overflow, or every density of a row underflows even as a logarithm.
+    FloatingPointError where rows are too far away for a kernel: its numbers overflow,
+    or all log-densities of a row are minus infinity.
     """
 
     reference: float
-    """About the log-density of a row among those of the highest component.
+    """About the log-density of a typical row of the component with the highest peak.
 
-    Relative to it exponentials neither overflow nor, but for rows far from all
-    components, underflow; so no maximum has to be subtracted row by row.
+    Relative to it exponentials do not overflow, and underflow only for rows far from
+    all components; so no maximum has to be subtracted row by row.
     """
     constants: NDArray
     """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (K,)."""
 
     def __init__(
-        self, mixture: Parameters, numbers: Numbers, workspace: Workspace
+        self, mixture: Parameters, float_format: FloatFormat, workspace: Workspace
     ) -> None:
-        self.mixture, self.numbers, self.workspace = mixture, numbers, workspace
-        self.dtype = numbers.dtype
+        self.mixture, self.float_format, self.workspace = (
+            mixture,
+            float_format,
+            workspace,
+        )
+        self.dtype = float_format.dtype
         n_features = mixture.means.shape[1]
         halves = 0.5 * (n_features * LOG_2_PI + mixture.covariances.log_det)
         log_peaks = np.log(mixture.weights) - halves
-        self.reference = max(log_peaks.tolist()) - min(n_features / 2, numbers.span)
+        self.reference = max(log_peaks.tolist()) - min(
+            n_features / 2, float_format.span
+        )
         self.constants = log_peaks - self.reference
 
     @property
     @abstractmethod
     def max_cancellation(self) -> float:
-        """Sums are exact while means are nearer to their origin, in variances."""
+        """Squared distance of means from their origin, in variances, up to which sums
+        are accurate."""
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether the rounding error of log-densities near the center is accepted."""
+        return True
 
     @property
     def unlimited(self) -> bool:
-        """Whether no other kernel reaches rows that this one does not."""
+        """Whether it serves rows at any distance: it raises no FloatingPointError."""
         return False
 
     @abstractmethod
     def fallback_kernel(self, origin: NDArray | None = None) -> Kernel:
-        """The kernel of the mixture that reaches any rows, with sums about an origin
+        """The kernel of the mixture for rows at any distance, with sums about an origin
         (K, d), by default the means."""
 
     @property
     @abstractmethod
-    def rows(self) -> int:
-        """Rows of a block."""
+    def block_length(self) -> int:
+        """Number of rows in a block."""
 
     @abstractmethod
     def features(self, X: NDArray) -> Any:
-        """What log-densities and sums are computed from; rows along the last axis."""
+        """Input of ``log_joint`` and ``moments``, with the rows along the last axis."""
 
     @abstractmethod
     def log_joint(self, features: Any) -> NDArray:
@@ -123,15 +135,17 @@ class Kernel(ABC):
     def posterior(
         self, log_joint: NDArray, sample_weight: NDArray | float = 1.0
     ) -> tuple[NDArray, NDArray]:
-        """log f(x) (n,), and responsibilities (K, n) times the weights of the rows."""
+        """log f(x) (n,) and responsibilities (K, n) times the weights of the rows."""
         shape, dtype = log_joint.shape, self.dtype
         responsibilities = self.workspace.array("responsibilities", shape, dtype)
         total = self.workspace.array("total", shape[1:], dtype)
         log_density = self.workspace.array("log_density", shape[1:], dtype)
         np.exp(log_joint, out=responsibilities)
         np.add.reduce(responsibilities, axis=0, out=total)
-        # Nor may a weight divided by the total overflow.
-        least = self.numbers.smallest_total * max(1.0, np.asarray(sample_weight).max())
+        # A weight divided by the total must not overflow.
+        least = self.float_format.smallest_total * max(
+            1.0, np.asarray(sample_weight).max()
+        )
         if total.min() > least and total.max() < np.inf:
             np.log(total, out=log_density)
         else:
@@ -145,7 +159,7 @@ class Kernel(ABC):
         return log_density, responsibilities
 
     def peak(self, log_joint: NDArray) -> NDArray:
-        """The greatest over the components, shape (n,)."""
+        """Maximum over the components, shape (n,)."""
         peak = log_joint.max(axis=0)
         if not (self.unlimited or np.isfinite(peak).all()):
             raise FloatingPointError("a row is too far from all components")
@@ -158,10 +172,10 @@ class Kernel(ABC):
     def _shift(
         self, log_joint: NDArray, responsibilities: NDArray, far: NDArray
     ) -> tuple[NDArray, NDArray]:
-        """Exponentials of some rows relative to the largest; their sums, and it.
+        """Sums of the exponentials of some rows relative to the maxima, and the maxima.
 
-        A row so far from every component that all its densities underflow even as
-        logarithms is shared by them equally.
+        A row whose log-densities are all minus infinity belongs to all components
+        equally.
         """
         columns = log_joint[:, far]
         peak = self.peak(columns)

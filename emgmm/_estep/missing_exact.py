@@ -1,16 +1,16 @@
-"""Kernels of rows in which values are missing, accurate for any mixture.
+"""Kernels of rows with missing values, accurate for any mixture.
 
-Values are missing at random. Of a row the E-step then needs, for each component, the
-expectations of x and xx' given what the row has (Ghahramani & Jordan 1994, "Supervised
-learning from incomplete data via an EM approach", NIPS 6). These follow from sums over
-the observed features alone: with regressions on those, which all rows have in common
-that lack the same features.
+Values are missing at random. The E-step then needs, for each row and component, the
+expectations of x and xx' conditional on the observed values (Ghahramani & Jordan 1994,
+"Supervised learning from incomplete data via an EM approach", NIPS 6). They follow from
+sums over the observed features and from regressions on these, which are the same for
+all rows with the same pattern of missing values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,15 @@ from emgmm._utils.cached import cached_property
 from emgmm._utils.threads import Workspace
 
 from .kernel import DOUBLE, Kernel, Sums
-from .moments import MIN_ROWS, WHITENED_SIZE, Deviations
+from .moments import MIN_BLOCK_LENGTH, WHITENED_SIZE, Deviations
 from .statistics import MAX_CANCELLATION, Statistics
 
-CONDITIONED_SIZE = 2**19  # numbers in the factors of some patterns
+CONDITIONED_SIZE = 2**19  # numbers in the matrices conditioned at a time
 
 
-class Incomplete(Kernel):
-    """Of rows with missing values; its sums are expected ones of complete rows."""
+class MissingKernel(Kernel):
+    """Base of kernels of rows with missing values: sums are those expected of complete
+    rows."""
 
     def __init__(
         self, mixture: Parameters, workspace: Workspace, origin: NDArray | None = None
@@ -41,10 +42,6 @@ class Incomplete(Kernel):
         self.origin = mixture.means if origin is None else origin
         self.shifts = mixture.means - self.origin
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> Incomplete:
-        kind = self.mixture.covariances.products
-        return EXACT[kind](self.mixture, self.workspace, origin)
-
     @cached_property
     def log_weights(self) -> NDArray:
         """log w_k - ``reference``."""
@@ -53,44 +50,43 @@ class Incomplete(Kernel):
     @cached_property
     def precisions(self) -> NDArray:
         """Matrices (K, d, d), or (1, d, d) if they are the same."""
-        precisions = self.mixture.covariances.precisions
-        return precisions.reshape(-1, *precisions.shape[-2:])
+        return self.mixture.covariances.precisions_by_component
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
-        kind = self.mixture.covariances.products
-        # The sums of an empty component are zero about any origin: its mean stays.
+        kind = self.mixture.covariances.moment_kind
+        # The sums of an empty component are zero about any origin: it keeps its mean.
         occupied = sums.moments[:, :1, 0] > 0
         origin = np.where(occupied, self.origin, self.mixture.means)
         deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.workspace)
         return deviations.statistics(sums, blocks.summary.weight)
 
-    def completed(
-        self, observed: NDArray, missing: NDArray, given: Conditioned
+    def completed_moments(
+        self, observed: NDArray, missing: NDArray, conditioned: Conditioned
     ) -> NDArray:
-        """Expected sums of complete rows, (K, 1 + d, 1 + d), from those of what each
-        pattern has, (K, S, 1 + d, 1 + d) with zeros beside it.
+        """Expected moments of complete rows (K, 1 + d, 1 + d), from those of observed
+        features for each pattern (K, S, 1 + d, 1 + d), padded with zeros.
 
-        Deviations v from the origin that are missing have the mean T [1, v], given the
-        others: T O T' is to be added up, and the covariances that are left.
+        Conditional on the observed deviations v from the origin, complete ones have the
+        mean T [1, v]: the moments are sums of T O T' and of conditional covariances.
         """
-        shifts, slopes = self.shifts[:, None], given.slopes
+        shifts, slopes = self.shifts[:, None], conditioned.slopes
         maps = np.empty(observed.shape)  # transposes of T
         maps[:] = np.eye(observed.shape[-1])
         maps[..., 1:, 1:] += slopes.mT
         maps[..., 0, 1:] = shifts * missing - (slopes @ shifts[..., None])[..., 0]
         observed = observed @ maps
-        # Its rows of what is missing are zero, and have room for what is left.
-        observed[..., 1:, 1:] += observed[..., :1, :1] * given.left
+        # Its rows of missing features are zero: conditional covariances go there.
+        observed[..., 1:, 1:] += observed[..., :1, :1] * conditioned.covariances
         shape = (len(observed), -1, observed.shape[-1])
         total = maps.reshape(shape).mT @ observed.reshape(shape)
-        return 0.5 * (total + total.mT)  # rounding knows no symmetry
+        return 0.5 * (total + total.mT)  # rounding breaks the symmetry
 
     def completed_squares(
         self, counts: NDArray, present: NDArray, first: NDArray, second: NDArray
     ) -> NDArray:
-        """Expected sums (K, 2, 1 + d) for diagonal products, from counts of rows (K, 1)
-        and of values (K, d), and the sums of these and of their squares: what is
-        missing depends on nothing."""
+        """Expected moments (K, 2, 1 + d) of complete rows of independent features, from
+        the counts of rows (K, 1) and of observed values (K, d), and the sums of these
+        values and of their squares."""
         absent = counts - present
         total = np.zeros((len(first), 2, 1 + first.shape[1]))
         total[:, 0, :1] = counts
@@ -101,80 +97,84 @@ class Incomplete(Kernel):
 
 
 def rounding(covariances: Covariances, shifts: NDArray | float) -> float:
-    """Bound on that of log-densities from precisions, at means so far from an origin.
+    """Bound on the rounding error of log-densities computed from precisions, for means
+    at ``shifts`` (K, d) from the origin.
 
-    As for complete rows, whatever the pattern: precisions of marginals have smaller
-    diagonals, which bound the rest of them.
+    The bound for complete rows holds for every pattern: precisions of marginals have
+    smaller diagonals, which bound their other entries.
     """
     offsets = np.abs(shifts) + np.sqrt(covariances.variances)
     roots = np.sqrt((covariances.factors**2).reshape(*offsets.shape, -1).sum(axis=-1))
     return DOUBLE.eps * float(((offsets * roots).sum(axis=1) ** 2).max())
 
 
-class Rows(NamedTuple):
+class ObservedRows(NamedTuple):
     """Rows of a block, and which of their values are missing."""
 
     values: NDArray
-    """As they are, (d, n)."""
-    absent: NDArray
-    """Which are missing, (d, n)."""
+    """The rows themselves, transposed, (d, n)."""
+    missing: NDArray
+    """Which values are missing, (d, n)."""
 
     def minus(self, origins: NDArray, out: NDArray) -> NDArray:
-        """x - o_k, or 0 where x is missing, into (K, d, n)."""
+        """x - o_k, or 0 where x is missing, written into ``out`` (K, d, n)."""
         np.subtract(self.values, origins[:, :, None], out=out)
-        np.copyto(out, 0.0, where=self.absent)
+        np.copyto(out, 0.0, where=self.missing)
         return out
 
 
-class FromMeans(Incomplete):
-    """With deviations of the rows from every mean, wherever these are."""
+class AboutMeans(MissingKernel):
+    """Base of kernels that take deviations of the rows from every mean."""
 
     @property
     def max_cancellation(self) -> float:
         return MAX_CANCELLATION
 
     @property
-    def rows(self) -> int:
-        return max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+    def block_length(self) -> int:
+        return max(WHITENED_SIZE // self.origin.size, MIN_BLOCK_LENGTH)
 
-    def values(self, X: NDArray) -> Rows:
-        """The rows of a block, by columns."""
+    def values(self, X: NDArray) -> ObservedRows:
+        """The rows of a block with their missing values marked."""
         values = self.workspace.array("rows", X.shape[::-1], self.dtype)
         values[:] = X.T
-        return Rows(values, np.isnan(values))
+        return ObservedRows(values, np.isnan(values))
 
-    def deviations(self, rows: Rows, origins: NDArray) -> NDArray:
+    def deviations(self, rows: ObservedRows, origins: NDArray) -> NDArray:
         """x - o_k, or 0 where x is missing, (K, d, n)."""
         shape = (len(origins), *rows.values.shape)
         return rows.minus(origins, self.workspace.array("vectors", shape, self.dtype))
 
 
-class _Exact(FromMeans):
-    """Rounding is that of the deviations."""
+class _Exact(AboutMeans):
+    """Base of kernels that are accurate for any mixture and any rows."""
 
     @property
     def unlimited(self) -> bool:
         return True
 
+    def fallback_kernel(self, origin: NDArray | None = None) -> Self:
+        return type(self)(self.mixture, self.workspace, origin)
 
-class _Scaled(_Exact):
+
+class ExactDiagonalKernel(_Exact):
     """For diagonal covariances."""
 
-    def features(self, X: NDArray) -> Rows:
+    def features(self, X: NDArray) -> ObservedRows:
         return self.values(X)
 
-    def log_joint(self, features: Rows) -> NDArray:
+    def log_joint(self, features: ObservedRows) -> NDArray:
         factors = self.mixture.covariances.factors
         scaled = self.deviations(features, self.mixture.means)
         scaled *= factors[:, :, None]
         alone = np.log(factors) - 0.5 * LOG_2_PI
-        out = alone @ ~features.absent + self.log_weights[:, None]
+        out = alone @ ~features.missing + self.log_weights[:, None]
         out -= 0.5 * (scaled * scaled).sum(axis=1)
         return out
 
-    def moments(self, features: Rows, responsibilities: NDArray) -> NDArray:
+    def moments(self, features: ObservedRows, responsibilities: NDArray) -> NDArray:
         """Shape (K, 2, 1 + d)."""
-        present = responsibilities @ ~features.absent.T
+        present = responsibilities @ ~features.missing.T
         vectors = self.deviations(features, self.origin)
         shares = responsibilities[:, :, None]
         first = (vectors @ shares)[..., 0]
@@ -185,31 +185,31 @@ class _Scaled(_Exact):
 
 
 class Patterned(NamedTuple):
-    """Rows of a block, and their patterns."""
+    """Rows of a block, and their patterns of missing values."""
 
-    rows: Rows
+    rows: ObservedRows
     bounds: NDArray
-    """Where patterns begin, and where the last ends, (S + 1,)."""
+    """Indices of the first row of each pattern, and the number of rows, (S + 1,)."""
     missing: NDArray
-    """Which features they lack, (S, d)."""
+    """Which features are missing in each pattern, (S, d)."""
 
     def slices(self, patterns: slice) -> list[slice]:
-        """The rows of each of some patterns."""
+        """The rows of each pattern in a slice of the patterns."""
         starts, stops = self.bounds[:-1][patterns], self.bounds[1:][patterns]
         return list(map(slice, starts, stops))
 
 
 class ExactMissingKernel(_Exact):
-    """For matrices: what is observed of a row is whitened by its pattern's factor."""
+    """For matrices: observed values are whitened by the factor of their pattern."""
 
     def features(self, X: NDArray) -> Patterned:
         rows = self.values(X)
-        bounds = bounds_of_patterns(rows.absent)
-        return Patterned(rows, bounds, rows.absent[:, bounds[:-1]].T)
+        bounds = bounds_of_patterns(rows.missing)
+        return Patterned(rows, bounds, rows.missing[:, bounds[:-1]].T)
 
-    def _given(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
-        """What is made of the mixture by some patterns after the other: few enough of
-        them at a time, though it has to be made again for the sums."""
+    def _conditioned(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
+        """Slices of the patterns, and the matrices conditioned on what these observe:
+        few patterns at a time, although they are computed again for the moments."""
         factors = self.mixture.covariances.precisions_cholesky
         factors = factors.reshape(-1, *factors.shape[-2:])
         size = max(CONDITIONED_SIZE // factors.size, 1)
@@ -220,12 +220,12 @@ class ExactMissingKernel(_Exact):
     def log_joint(self, features: Patterned) -> NDArray:
         vectors = self.deviations(features.rows, self.mixture.means)
         out = np.empty((len(vectors), vectors.shape[2]))
-        for patterns, given in self._given(features.missing):
+        for patterns, conditioned in self._conditioned(features.missing):
             observed = (~features.missing[patterns]).sum(axis=1)
-            constants = 0.5 * (given.log_det - LOG_2_PI * observed)
+            constants = 0.5 * (conditioned.log_det - LOG_2_PI * observed)
             constants = constants + self.log_weights[:, None]
             for s, rows in enumerate(features.slices(patterns)):
-                whitened = given.marginal[:, s] @ vectors[:, :, rows]
+                whitened = conditioned.marginal[:, s] @ vectors[:, :, rows]
                 np.multiply(whitened, whitened, out=whitened)
                 squares = whitened.sum(axis=1)
                 out[:, rows] = constants[:, s, None] - 0.5 * squares
@@ -240,19 +240,13 @@ class ExactMissingKernel(_Exact):
         features.rows.minus(self.origin, vectors[:, 1:])
         vectors *= np.sqrt(responsibilities)[:, None]
         total = np.zeros((n_components, 1 + d, 1 + d))
-        for patterns, given in self._given(features.missing):
+        for patterns, conditioned in self._conditioned(features.missing):
             slices = features.slices(patterns)
             observed = np.empty((n_components, len(slices), 1 + d, 1 + d))
             for s, rows in enumerate(slices):
                 own = vectors[:, :, rows]
                 observed[:, s] = own @ own.mT
-            total += self.completed(observed, features.missing[patterns], given)
+            total += self.completed_moments(
+                observed, features.missing[patterns], conditioned
+            )
         return total
-
-
-EXACT: dict[str, type[_Exact]] = {
-    "diagonal": _Scaled,
-    "full": ExactMissingKernel,
-    "pooled": ExactMissingKernel,
-}
-"""Kinds of products, and the kernel that is accurate wherever rows are."""

@@ -1,4 +1,4 @@
-"""Sums of deviations from an origin of each component: exact wherever the data lie."""
+"""Sums of deviations from an origin of each component, accurate wherever data lie."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._utils.threads import Workspace
 
 from .kernel import Sums
@@ -15,11 +16,11 @@ from .statistics import Statistics
 
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 WHITENED_SIZE = 2**18
-MIN_ROWS = 512
+MIN_BLOCK_LENGTH = 512
 MOST_NUMBERS = 2**22  # in an array of a block, however many features there are
-# Rows whose part of a component is this share of its greatest are left out of its sums:
-# one may lie 1e7 standard deviations away before that costs more than rounding.
-NEGLIGIBLE = 2.0**-100
+# Rows whose responsibility is this share of a component's greatest are left out of its
+# sums: one may lie 1e7 standard deviations away before that costs more than rounding.
+NEGLIGIBLE_SHARE = 2.0**-100
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +35,15 @@ class Deviations:
     are near the origins. In float32 rows are taken about ``base`` first.
     """
 
-    kind: str
+    kind: MomentKind
     origin: NDArray
     base: NDArray
     dtype: np.dtype
     workspace: Workspace
 
     @property
-    def rows(self) -> int:
-        rows = max(WHITENED_SIZE // self.origin.size, MIN_ROWS)
+    def block_length(self) -> int:
+        rows = max(WHITENED_SIZE // self.origin.size, MIN_BLOCK_LENGTH)
         rows = min(rows, max(MOST_NUMBERS // self.origin.shape[1], 1))
         return rows * 8 // self.dtype.itemsize  # as many bytes of float32
 
@@ -52,27 +53,26 @@ class Deviations:
         return np.subtract(X.T, self.base.astype(self.dtype)[:, None], out=z)
 
     def groups(self, features: NDArray) -> Iterator[slice]:
-        """Components that are handled together."""
+        """Slices of components whose arrays are small enough for a cache."""
         size = max(WHITENED_SIZE // features.size, 1)
         # scikit-learn's gen_batches takes longer to check its arguments than a pass.
         for start in range(0, len(self.origin), size):
             yield slice(start, start + size)
 
     def write(self, features: NDArray, origin: NDArray, out: NDArray) -> None:
-        """x - o_k of some components, into (components, d, n)."""
+        """Write x - o_k of some components into ``out`` (components, d, n)."""
         shifts = (origin - self.base).astype(self.dtype)
         np.subtract(features, shifts[:, :, None], out=out)
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
         """Shape (K, 1 + d, 1 + d), or (K, 2, 1 + d) for diagonal products."""
         d, n = features.shape
-        if self.kind != "diagonal":
+        if not self.kind.of_squares:
             members = _members(responsibilities)
             most = min(members.size // 2, max(WHITENED_SIZE // d, 2 * n))
             if np.count_nonzero(members) <= most:
                 return self._moments_of(members, features, responsibilities)
-        size = 2 if self.kind == "diagonal" else 1 + d
-        total = np.empty((len(self.origin), size, 1 + d))
+        total = np.empty((len(self.origin), *self.kind.moments_shape(d)))
         for group in self.groups(features):
             weights = responsibilities[group, None]
             shape = (len(weights), 1 + d, n)
@@ -81,17 +81,13 @@ class Deviations:
             self.write(features, self.origin[group], vectors[:, 1:])
             roots = np.sqrt(weights)
             vectors *= roots
-            if self.kind == "diagonal":
-                total[group, 0] = (vectors @ roots.mT)[..., 0]
-                total[group, 1] = np.einsum("kdn,kdn->kd", vectors, vectors)
-            else:
-                total[group] = vectors @ vectors.mT
+            total[group] = self.kind.stacked_moments(vectors, roots)
         return total
 
     def _moments_of(
         self, members: NDArray, features: NDArray, responsibilities: NDArray
     ) -> NDArray:
-        """Moments in full of the rows that count for each component."""
+        """Moments (K, 1 + d, 1 + d) from the rows that count for each component."""
         rows = np.nonzero(members)[1]
         vectors = self.workspace.array(
             "vectors", (1 + len(features), len(rows)), self.dtype
@@ -112,20 +108,17 @@ class Deviations:
 
     def statistics(self, sums: Sums, weight: float) -> Statistics:
         counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
-        diagonal = self.kind == "diagonal"
-        products = sums.moments[:, 1 if diagonal else slice(1, None), 1:]
-        if self.kind == "pooled":
-            products = products.sum(axis=0, keepdims=True)
+        products = self.kind.products(sums.moments)
         return Statistics(
             self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
         )
 
 
 def _members(responsibilities: NDArray) -> NDArray:
-    """Which rows count, or may count, in the sums of each component, shape (K, n).
+    """Which rows count in the sums of each component, shape (K, n); NaN counts.
 
-    Beside its own greatest in the block, however small that is: the mean of a component
-    far from all rows, or of rows of little weight, is that of the nearest of them.
+    They are compared with the component's own greatest responsibility in the block,
+    however small: the mean of a component far from all rows is that of the nearest.
     """
     greatest = responsibilities.max(axis=1, keepdims=True)
-    return ~(responsibilities <= NEGLIGIBLE * greatest)
+    return ~(responsibilities <= NEGLIGIBLE_SHARE * greatest)

@@ -1,4 +1,4 @@
-"""Log-densities of rows, and what is told of mixtures by sampling, with its error."""
+"""Monte Carlo estimates of entropy and divergence, with their standard errors."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from emgmm._model.parameters import LOG_2_PI, Parameters
 
 from .predict import RowwisePredictor, log_density, responsibilities_of
 
-MIN_ROWS = 10  # drawn of each component
+MIN_PER_COMPONENT = 10  # rows sampled from each component
 
 
 class Estimate(NamedTuple):
-    """A figure and its standard error."""
+    """An estimated value and its standard error."""
 
     value: float
     error: float
 
 
 class Strata(NamedTuple):
-    """Rows drawn in fixed shares from every component that has weight."""
+    """A stratified sample: fixed numbers of rows from every component with weight."""
 
     weights: NDArray
     counts: NDArray
@@ -35,15 +35,16 @@ class Strata(NamedTuple):
     def of(
         cls, mixture: Parameters, n_samples: int, rng: np.random.RandomState
     ) -> Strata:
-        """Some rows at least from each, so that all have a variance."""
+        """A sample of about ``n_samples`` rows, with enough from each component for a
+        variance."""
         weights = mixture.weights / mixture.weights.sum()
-        counts = np.maximum(np.rint(weights * n_samples).astype(int), MIN_ROWS)
+        counts = np.maximum(np.rint(weights * n_samples).astype(int), MIN_PER_COMPONENT)
         counts[weights == 0] = 0
         rows = mixture.sample_of_components(counts, rng)
         return cls(weights[counts > 0], counts[counts > 0], rows)
 
     def mean(self, values: NDArray) -> Estimate:
-        """Expectation of what has such values (n,) for the rows."""
+        """Estimate of the expectation of a function with values (n,) at the rows."""
         groups = np.split(values, np.cumsum(self.counts)[:-1])
         means = np.array([group.mean() for group in groups])
         variances = np.array([group.var(ddof=1) for group in groups])
@@ -52,24 +53,24 @@ class Strata(NamedTuple):
 
     @property
     def unseen(self) -> float:
-        """What may escape of the expectation of values up to one: of each component
-        what has a probability of one in as many rows as are drawn from it."""
+        """Probability of events that the sample may miss: in each component those that
+        happen once in as many rows as are sampled from it."""
         return float((self.weights / self.counts).sum())
 
 
 def log_densities(X: NDArray, mixture: Parameters) -> NDArray:
-    """Logarithms (n,) of the mixture's density, of what a row has if it lacks some."""
+    """Log-densities (n,) of the observed values of the rows."""
     return RowwisePredictor(mixture, log_density)(Chunk(X).blocks)
 
 
 def entropy(
     mixture: Parameters, n_samples: int, rng: np.random.RandomState
 ) -> Estimate:
-    """-E log f(x): that of components, theirs of rows, less that of posteriors.
+    """Estimate of -E log f(x).
 
-    H(x) = H(k) + H(x | k) - H(k | x); only the last has to be sampled, and it lies
-    between 0 and log K. Where components hardly overlap few rows tell of it, or none,
-    and their variance is no guide: hence the error has a part for what was not drawn.
+    H(x) = H(k) + H(x | k) - H(k | x); only the last term is sampled, and lies between 0
+    and log K. Where components hardly overlap, few rows or none contribute to it, and
+    their variance does not show the error: hence a part for what the sample may miss.
     """
     weights = mixture.weights / mixture.weights.sum()
     n_features = mixture.means.shape[1]
@@ -85,12 +86,12 @@ def entropy(
     return Estimate(value, float(np.hypot(left.error, escaped)))
 
 
-@np.errstate(all="ignore")  # of what is far apart
+@np.errstate(all="ignore")  # components far apart
 def _overlap(mixture: Parameters, weights: NDArray) -> float:
-    """An upper bound of the mean entropy of posteriors.
+    """Upper bound of the mean entropy of responsibilities.
 
-    That of probabilities p is at most 2 log 2 sum sqrt(p_j p_k) over all pairs twice,
-    whose expectations are Bhattacharyya's coefficients (1943), in closed form.
+    The entropy of probabilities p is at most 2 log 2 times the sum of sqrt(p_j p_k)
+    over j != k, whose expectations are Bhattacharyya coefficients, in closed form.
     """
     covariances, total = mixture.covariances, 0.0
     for k, mean in enumerate(mixture.means[:-1]):
@@ -109,11 +110,11 @@ def kl_divergence(
     n_samples: int,
     rng: np.random.RandomState,
 ) -> Estimate:
-    """E log(p(x) / q(x)) under p, by rows half of which are from either.
+    """Estimate of E log(p(x) / q(x)) under p, from rows half of p and half of q.
 
-    With t = log(q / p), p (-t) + (q - p) has the same integral, and is nowhere
-    negative; divided by the density of the rows, (p + q) / 2, it grows no faster than
-    t itself, so that its variance is finite, as that of q / p under p need not be.
+    With t = log(q / p), the integrand p (-t) + (q - p) has the same integral and is
+    never negative; divided by the density of the rows, (p + q) / 2, it grows no faster
+    than t, so that its variance is finite, unlike that of q / p under p.
     """
     estimates = []
     for source in (mixture, other):

@@ -1,4 +1,4 @@
-"""What is predicted of each row, or summed over all of them."""
+"""Predictions for each row, and sums of functions of log-densities over rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emgmm._data.base import RowSource
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
-from .dispatch import Result, _kernel, _within_reach, weighted_sum
+from .dispatch import Result, kernel_for, weighted_sum, with_fallback
 from .kernel import DOUBLE, Kernel
 from .underflow import settle
 
@@ -35,21 +35,21 @@ def for_each_row(
             values = function(kernel, log_joint)
             return values.astype(out.dtype, copy=False)
 
-        return blocks.map(of_block, out, block_length=kernel.rows)
+        return blocks.map(of_block, out, block_length=kernel.block_length)
 
     return _visit_with_any(mixture, blocks, visit)
 
 
 @dataclass(frozen=True, eq=False)
 class RowwisePredictor:
-    """What is told of each row by a mixture, in the user's order of the rows."""
+    """A function of joint log-densities, predicted for the rows in the user's order."""
 
     mixture: Parameters
     function: Callable[[Kernel, NDArray], NDArray]
     dtype: type | None = None
-    """Of the results, by default that of the rows."""
+    """Type of the predictions, by default that of the rows."""
     shape: tuple[int, ...] = ()
-    """Of what is told of one row."""
+    """Shape of the prediction for one row."""
 
     def __call__(self, blocks: RowBlocks) -> NDArray:
         dtype = blocks.X.dtype if self.dtype is None else self.dtype
@@ -62,35 +62,36 @@ class RowwisePredictor:
 def log_density(
     kernel: Kernel, log_joint: NDArray, labels: NDArray | None = None
 ) -> NDArray:
-    """Log-densities of a block of rows; their most probable components too."""
+    """Log-densities of a block of rows; writes the most probable components into
+    ``labels``."""
     if labels is not None:
         labels[:] = kernel.labels(log_joint)
     return kernel.posterior(log_joint)[0]
 
 
 def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
-    """Probabilities of the components, shape (n, K), for a block of rows."""
+    """Responsibilities (n, K) for a block of rows."""
     return kernel.posterior(log_joint)[1].T
 
 
 BETWEEN_COMPONENTS = (Kernel.labels, responsibilities)
-"""Functions of log-joint densities to which one added to all makes no difference."""
+"""Functions that do not change where a number is added to a row's log-densities."""
 
 
 def classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
-    """Joint log-densities of rows and their most probable components."""
+    """Joint log-densities (n,) of rows and their most probable components."""
     return kernel.peak(log_joint) + kernel.reference
 
 
 def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
-    """Probabilities of the components, shape (n, K)."""
+    """Responsibilities (n, K) for all rows."""
     out = np.empty((len(blocks.X), len(mixture.weights)))
     return for_each_row(blocks, mixture, responsibilities, out)
 
 
 def weight_of_components(blocks: RowSource, mixture: Parameters) -> NDArray:
-    """Weights (K,) of the rows that components hold; of those with a value of the
-    feature of which fewest have one."""
+    """Expected weights (K,) of the rows of each component; with missing values, of the
+    rows that observe a feature, for the feature that is observed least."""
     rows = blocks.summary
     if not rows.incomplete:
         return mixture.weights * rows.weight
@@ -98,10 +99,10 @@ def weight_of_components(blocks: RowSource, mixture: Parameters) -> NDArray:
 
 
 def effective_rows(blocks: RowSource, mixture: Parameters) -> NDArray:
-    """Rows (K,) of equal weight that tell as much of the components: Kish's number.
+    """Kish's effective numbers of rows (K,) of the components.
 
-    (sum w r)^2 / sum w^2 r, whatever the scale of the weights; of the rows with a value
-    of the feature of which fewest have one.
+    (sum w r)^2 / sum w^2 r, whatever the scale of the weights; with missing values, of
+    the rows that observe a feature, for the feature that is observed least.
     """
     rows = blocks.summary
     if rows.equally_weighted and not rows.incomplete:
@@ -111,7 +112,7 @@ def effective_rows(blocks: RowSource, mixture: Parameters) -> NDArray:
 
 
 def _shares(blocks: RowSource, mixture: Parameters) -> NDArray:
-    """Sums of w r and w^2 r (2, K, d or 1) over the rows with a value of a feature, for
+    """Sums of w r and w^2 r (2, K, d or 1) over the rows that observe each feature, for
     weights w relative to the greatest."""
     rows = blocks.summary
     greatest, incomplete = rows.greatest_weight, rows.incomplete
@@ -154,7 +155,9 @@ def _sum_with_any(
     """Sum of function(kernel, rows, weights, *aligned rows)."""
 
     def visit(kernel: Kernel) -> NDArray:
-        return blocks.sum(partial(function, kernel), *aligned, block_length=kernel.rows)
+        return blocks.sum(
+            partial(function, kernel), *aligned, block_length=kernel.block_length
+        )
 
     return _visit_with_any(mixture, blocks, visit)
 
@@ -162,11 +165,11 @@ def _sum_with_any(
 def _visit_with_any(
     mixture: Parameters, blocks: RowBlocks, visit: Callable[[Kernel], Result]
 ) -> Result:
-    """Visit rows that the mixture was perhaps not fitted to; in float64, each alone.
+    """Result of a pass over rows in float64, which may not be those of the fit.
 
-    In sums over many rows what float32 rounds averages out, or is made good.
+    Rounding errors of float32 average out in sums, but not in predictions of rows.
     """
     with BLAS.held(), np.errstate(all="ignore"):
         mean = mixture.weights @ mixture.means
-        kernel = _kernel(mixture, blocks, mean, DOUBLE.dtype)
-        return _within_reach(visit, kernel)
+        kernel = kernel_for(mixture, blocks, mean, DOUBLE.dtype)
+        return with_fallback(visit, kernel)

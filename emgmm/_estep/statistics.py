@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._model.moment_kinds import MomentKind
 from emgmm._utils.cached import cached_property
 
 # Squares about the origin may be this many times those about the mean (a shift of
 # three standard deviations); beyond it the origin must move.
 MAX_CANCELLATION = 10.0
-
-
-def _diagonal_outer(counts: NDArray, vectors: NDArray) -> NDArray:
-    """n_k v_kj^2, shape (K, d)."""
-    return counts[:, None] * vectors**2
-
-
-def _full_outer(counts: NDArray, vectors: NDArray) -> NDArray:
-    """n_k v_k v_k', shape (K, d, d)."""
-    return counts[:, None, None] * (vectors[:, :, None] * vectors[:, None, :])
-
-
-def _pooled_outer(counts: NDArray, vectors: NDArray) -> NDArray:
-    """sum_k n_k v_k v_k', shape (1, d, d)."""
-    return _gram(np.sqrt(counts)[:, None] * vectors)[None]
-
-
-def _gram(rows: NDArray) -> NDArray:
-    """A'A, exactly symmetric."""
-    return rows.T @ rows
-
-
-OUTER: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
-    "diagonal": _diagonal_outer,
-    "full": _full_outer,
-    "pooled": _pooled_outer,
-}
-"""Kinds of second moments: (weights (K,), vectors (K, d)) -> weighted squares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +21,7 @@ class Statistics:
 
     counts (K,)    sum r_k
     sums (K, d)    sum r_k (x - o_k)
-    products       sum r_k (x - o_k)(x - o_k)', as a key of ``OUTER`` says: their
+    products       sum r_k (x - o_k)(x - o_k)', as the kind of moments has them: their
                    diagonals (K, d), in full (K, d, d), or pooled over k (1, d, d)
     log_likelihood, weight   sum w log f(x) and sum w over the rows
 
@@ -58,7 +30,7 @@ class Statistics:
     of the variance. Statistics about the same origin add.
     """
 
-    kind: str
+    kind: MomentKind
     origin: NDArray
     counts: NDArray
     sums: NDArray
@@ -79,7 +51,7 @@ class Statistics:
         )
 
     def __mul__(self, factor: float) -> Statistics:
-        """Of rows with so many times the weight."""
+        """Statistics of the same rows with weights times a factor."""
         return replace(
             self,
             counts=self.counts * factor,
@@ -103,31 +75,21 @@ class Statistics:
     @cached_property
     def scatter(self) -> NDArray:
         """Products about the means, in the layout of ``products``."""
-        return self.products - OUTER[self.kind](self.counts, self.shifts)
+        return self.products - self.kind.outer(self.counts, self.shifts)
 
     @property
     def squares(self) -> NDArray:
         """Diagonals of the scatter, (K, d), or (1, d) if it is pooled."""
-        scatter = self.scatter
-        return scatter if scatter.ndim == 2 else np.diagonal(scatter, 0, 1, 2)
+        return self.kind.diagonals(self.scatter)
 
     @property
-    def sizes(self) -> NDArray:
+    def scatter_counts(self) -> NDArray:
         """Counts (K,) behind the scatter, or their sum (1,) if it is pooled."""
-        if self.kind == "pooled":
-            return self.counts.sum(keepdims=True)
-        return self.counts
+        return self.kind.pool(self.counts)
 
     def with_diagonals(self, squares: NDArray) -> NDArray:
-        """Scatter with squares (K, d), or (K, 1) for all features, on its diagonals."""
-        if self.kind == "diagonal":
-            return self.scatter + squares
-        if self.kind == "pooled":
-            squares = squares.sum(axis=0, keepdims=True)
-        scatter = self.scatter.copy()
-        diagonals = scatter.reshape(len(scatter), -1)[:, :: scatter.shape[1] + 1]
-        diagonals += squares  # of a view
-        return scatter
+        """Scatter plus squares (K, d), or (K, 1) for all features, on its diagonals."""
+        return self.kind.plus_diagonals(self.scatter, squares)
 
     def about(self, origin: NDArray) -> Statistics:
         """The same statistics about another origin (K, d)."""
@@ -136,20 +98,18 @@ class Statistics:
             self,
             origin=origin,
             sums=self.counts[:, None] * shifts,
-            products=self.scatter + OUTER[self.kind](self.counts, shifts),
+            products=self.scatter + self.kind.outer(self.counts, shifts),
         )
 
     def cancels(self, limit: float = MAX_CANCELLATION) -> bool:
-        """True where squares about the origin exceed those about the means by more.
+        """Whether squares about the origin exceed those about the means by more than
+        ``limit`` times.
 
-        Rounding is proportional to squares about the origin, in every direction; what
-        it should be proportional to are squares about the mean. A shift within the
-        rounding of the mean itself cannot be improved on.
+        Rounding errors are proportional to squares about the origin, and should be to
+        squares about the mean. A shift within the rounding of the mean itself cannot be
+        reduced.
         """
-        squares, scatter = self.products, self.scatter
-        if squares.ndim == 3:
-            squares, scatter = squares.diagonal(0, 1, 2), scatter.diagonal(0, 1, 2)
-        far = squares > (1 + limit) * scatter
+        far = self.kind.diagonals(self.products) > (1 + limit) * self.squares
         if not far.any():
             return False
         rounding = 8 * np.finfo(np.float64).eps * np.abs(self.means)

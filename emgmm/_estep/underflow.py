@@ -1,7 +1,7 @@
-"""Rows so far away that every density underflows, even as a logarithm.
+"""Rows so far away that all their log-densities are minus infinity.
 
-Far out along a row x the component with the least x'P x is the most probable, and of
-those that have the same the one with the greatest x'P mean.
+Far out in the direction of a row x the component with the least x'P x is the most
+probable, and among ties the one with the greatest x'P mean.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from emgmm._model.parameters import Parameters
 
 
 def settle(log_joint: NDArray, X: NDArray, mixture: Parameters) -> NDArray:
-    """Log-joint densities (K, n) that tell components apart, in the buffer itself."""
+    """Joint log-densities (K, n), with columns that are all minus infinity replaced by
+    their limits, in place."""
     lost = np.flatnonzero(~(log_joint.max(axis=0) > -np.inf))  # NaN: infinities cancel
     if lost.size:
         log_joint[:, lost] = _limits(X[lost].astype(np.float64), mixture)
@@ -22,7 +23,7 @@ def settle(log_joint: NDArray, X: NDArray, mixture: Parameters) -> NDArray:
 
 
 def _limits(X: NDArray, mixture: Parameters) -> NDArray:
-    """Logarithms (K, n) of what components share far out, but for a constant."""
+    """Limits (K, n) of joint log-densities far out, up to a constant for each row."""
     missing = np.isnan(X)
     order = order_by_pattern(missing)
     out = np.empty((len(mixture.weights), len(X)))
@@ -33,16 +34,13 @@ def _limits(X: NDArray, mixture: Parameters) -> NDArray:
 
 
 def _limits_of_complete(X: NDArray, mixture: Parameters) -> NDArray:
-    """The same, of rows in which nothing is missing."""
+    """The limits for complete rows."""
     factors, log_det = mixture.covariances.factors, mixture.covariances.log_det
     factors = factors / np.abs(factors).max()
     directions = X / np.abs(X).max(axis=1, keepdims=True)
-    if factors.ndim == 2:
-        whitened = directions * factors[:, None]
-        means = mixture.means * factors
-    else:
-        whitened = directions @ factors
-        means = (mixture.means[:, None] @ factors)[:, 0]
+    algebra = mixture.covariances.algebra
+    whitened = algebra.apply_to_rows(directions, factors)
+    means = algebra.apply_factor(mixture.means, factors)
     distances = np.vecdot(whitened, whitened)
     nearest = distances == distances.min(axis=0)
     along = np.where(nearest, (whitened @ means[:, :, None])[..., 0], -np.inf)

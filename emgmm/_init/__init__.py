@@ -1,1 +1,1 @@
-"""Where EM begins: k-means, splits, starts."""
+"""Starts of EM: k-means, split components, labels and responsibilities."""

@@ -1,4 +1,4 @@
-"""Cuts: ways to divide rows in two, of which a component may be split."""
+"""Cuts of rows in two, from which a component may be split, and standardised rows."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.resolution import as_keys
-from emgmm._em.mstep import ENOUGH_EQUAL
+from emgmm._em.regularization import ENOUGH_EQUAL
 from emgmm._model.linalg import WIDE, principal
 from emgmm._utils.matmul import diagonal_squares, squares
 from emgmm._utils.ties import TIE, ranks, settled
 
-from .kmeans import AXIS_TOL
+from .principal_axes import AXIS_TOL
 
-CUTS = 2  # of several ways to cut a component, those that are tried by EM
-MOSTLY = 2.0  # times the variance of rounding, of which that is more than half
-RIDGE = 1e-6  # share of variances added where halves of rows are compared
+CUTS = 2  # number of cuts of a component that are tried by EM
+MOSTLY = 2.0  # ratio of a variance to that of its rounding, below which it is noise
+RIDGE = 1e-6  # share of the variances that is added where halves are compared
 
 
 def standardized(blocks: ArrayBlocks, rounding: NDArray) -> ArrayBlocks:
     """The rows with every feature at mean 0 and variance 1, or 0 if it is constant.
 
-    So are features of which ``rounding`` (d,) makes most of the variance, as flags,
-    unless all are: they say little of where clusters are.
+    Features whose variance is mostly ``rounding`` (d,), such as flags, are 0 too unless
+    all are so: they say little about where clusters are.
     """
     variances = blocks.summary.variances
     informative = (variances > 0) & (variances > MOSTLY * rounding)
@@ -40,10 +40,10 @@ def standardized(blocks: ArrayBlocks, rounding: NDArray) -> ArrayBlocks:
 def halves(
     blocks: ArrayBlocks, rounding: NDArray, of_squares: bool
 ) -> Iterator[NDArray]:
-    """Labels of two halves of the rows, several times; those of many features without
-    products of them where the model does without, too.
+    """Labels of the two halves of the rows, for several cuts.
 
-    ``rounding`` (d,) are variances that halves have at least.
+    ``rounding`` (d,) are the least variances of halves. Of many features products are
+    not computed if the model does not use them (``of_squares``).
     """
     wide = blocks.summary.n_features > WIDE and of_squares
     ways = _halves_of_variances if wide else _halves_of_matrices
@@ -51,12 +51,12 @@ def halves(
 
 
 def _halves_of_matrices(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDArray]:
-    """Labels of two halves of the rows: the most promising of several ways to cut them.
+    """Labels of the halves of the most promising cuts.
 
-    Across the principal axis; across the directions of least and of greatest kurtosis
-    (eigenvectors of fourth moments: Cardoso 1989, doi:10.1109/ICASSP.1989.266878),
-    which separate clusters that are not where variance is; the inner from the outer
-    half; and rows that are equal from others.
+    Cuts are across the principal axis; across the directions of least and of greatest
+    kurtosis (eigenvectors of fourth moments: Cardoso 1989,
+    doi:10.1109/ICASSP.1989.266878), which separate clusters along directions of little
+    variance; the inner from the outer half; and equal rows from others.
     """
     weights, white, axes = whitened(blocks, rounding)
     if not white.size:  # all rows are equal
@@ -81,10 +81,11 @@ def _extremes(matrix: NDArray) -> NDArray:
 
 
 def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDArray]:
-    """The like for variances of many features, in time and memory of the rows' own.
+    """Labels of the halves of the most promising cuts, for models of variances.
 
-    Across the principal axis; across the features of least and of greatest kurtosis,
-    weighted as directions are; the inner from the outer half; equal rows from others.
+    Cuts are across the principal axis; across the features of least and of greatest
+    kurtosis; the inner from the outer half; and equal rows from others. Time and memory
+    are proportional to the rows.
     """
     weights = blocks.weights / blocks.summary.weight
     X = standardized(blocks, rounding).X
@@ -102,15 +103,15 @@ def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDA
 
 
 def _atoms(blocks: ArrayBlocks) -> list[NDArray]:
-    """Which rows are equal to the row that has most weight, if so many are that they
-    are a cluster."""
+    """Which rows are equal to the most frequent one, if so many are that they are a
+    cluster."""
     _, first, which = np.unique(
         as_keys(blocks.X), return_index=True, return_inverse=True
     )
     if len(first) == len(which):
         return []
     shares = np.bincount(which, blocks.weights) / blocks.summary.weight
-    # The first of the rows, of equal shares, in whatever order the keys are.
+    # Of equal shares the first in the order of the rows, whatever that of the keys.
     greatest = np.flatnonzero(shares >= (1 - TIE) * shares.max())
     atom = greatest[first[greatest].argmin()]
     several = shares[atom] * blocks.summary.n_samples >= ENOUGH_EQUAL
@@ -118,7 +119,7 @@ def _atoms(blocks: ArrayBlocks) -> list[NDArray]:
 
 
 def _inner(radii: NDArray, weights: NDArray) -> NDArray:
-    """Which rows are nearer than the median."""
+    """Which rows are nearer to the mean than the median distance."""
     order = np.argsort(radii)
     middle = int(np.searchsorted(np.cumsum(weights[order]), 0.5 - TIE))
     return radii < (1 - TIE) * radii[order[min(middle, len(order) - 1)]]
@@ -127,7 +128,7 @@ def _inner(radii: NDArray, weights: NDArray) -> NDArray:
 def _most_promising(
     halves: list[NDArray], gain: Callable[[NDArray], float]
 ) -> Iterator[NDArray]:
-    """Labels of those of some halves of which there is most to be gained."""
+    """Labels of the halves with the greatest gains."""
     gains = [gain(half) for half in halves]
     losses = np.array([-gain if np.isfinite(gain) else np.inf for gain in gains])
     for best in np.argsort(ranks(losses, TIE), kind="stable")[:CUTS]:
@@ -144,8 +145,8 @@ def _share_of(rounding: NDArray, blocks: ArrayBlocks) -> NDArray:
 def whitened(
     blocks: ArrayBlocks, rounding: NDArray
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Shares of the rows (n,), and the rows at covariance I, principal axis last; the
-    map (d, r) to them from rows that are standardised."""
+    """Shares of the rows (n,); the whitened rows, with the principal axis last; and the
+    map (d, r) from standardised rows to these."""
     weights = blocks.weights / blocks.summary.weight
     standard = standardized(blocks, rounding).X.astype(np.float64)
     correlations = standard.T @ (standard * weights[:, None])
@@ -158,8 +159,8 @@ def whitened(
 def _gain_of_halves(
     white: NDArray, weights: NDArray, ridge: NDArray, half: NDArray
 ) -> float:
-    """Log-likelihood per row of two Gaussians, each for its half, less that of one;
-    minus infinity if a half has not rows enough for a covariance of its own."""
+    """Log-likelihood per row of two Gaussians, one for each half, less that of one;
+    minus infinity if a half has too few rows for a covariance."""
     if not white.shape[1] < np.count_nonzero(half) < len(half) - white.shape[1]:
         return -np.inf
     whole = squares(white, weights)
@@ -176,7 +177,7 @@ def _gain_of_halves(
 def _gain_by_features(
     X: NDArray, weights: NDArray, ridge: NDArray, half: NDArray
 ) -> float:
-    """The like of two Gaussians of uncorrelated features."""
+    """The same gain of two Gaussians of uncorrelated features."""
     whole = diagonal_squares(X, weights)
     first = diagonal_squares(X[half], weights[half])
     gain = 0.0

@@ -1,30 +1,28 @@
-"""A race of starts: iterations of EM that tell which of them leads to the best."""
+"""A race among starts: short runs of EM, and the best of their results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
 
-import numpy as np
+from emgmm._em.problem import EMProblem
+from emgmm._em.result import EMResult
+from emgmm._model.parameters import Parameters
 
-from emgmm._data.base import RowSource
-from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import EMProblem, Problem
+from .short_runs import short_runs
 
-RACE_NUMBERS = 2**22  # densities of rows that a start computes at most in a race, ...
-RACE_ITER = 200  # ... in so many iterations at most, ...
-RACE_TOL = 1e-3  # ... until so little is to be gained
-# Differences in the log-likelihood of a row of a sample that may be others in all rows:
-# less plays no part, more is no chance.
+RACE_NUMBERS = 2**22  # greatest number of densities that a start computes in a race
+RACE_ITER = 200  # greatest number of its iterations
+RACE_TOL = 1e-3  # gain to come at which it ends
+# Differences of mean log-likelihoods on a sample that may be due to chance: smaller
+# ones do not matter, and greater ones are real.
 IN_DOUBT = 1e-3, 0.05
 
 
 def best_of_race(
-    sample: Problem, problem: EMProblem[RowSource], results: list[EMResult]
+    sample: EMProblem, problem: EMProblem, results: list[EMResult]
 ) -> EMResult:
-    """The best of results of a sample, and where that is in doubt, of all rows."""
-    results = _raced(sample, results)
+    """The best of the results on a sample; if in doubt, the best on all rows."""
+    results = _gone_on(sample, results)
     best = sample.best(results)
     least, most = IN_DOUBT
     close = [
@@ -32,29 +30,23 @@ def best_of_race(
         for other in results
         if other is best or least < abs(best.lower_bound - other.lower_bound) < most
     ]
-    if len(close) == 1 or sample.blocks is problem.blocks:
+    if len(close) == 1 or sample.rows is problem.rows:
         return best
-    scored = [*_gone_on(problem, close, 0)]
+    scored = short_runs(problem, _mixtures(close), 0)
     return problem.best(scored) if scored else best
 
 
-def _raced(problem: Problem, results: list[EMResult]) -> list[EMResult]:
-    """Results that have gone on to where EM ends, if that costs little: before, a
-    plateau looks like an end, and one that is behind may come to be ahead."""
-    densities = problem.blocks.summary.n_samples * len(results[0].mixture.weights)
+def _gone_on(problem: EMProblem, results: list[EMResult]) -> list[EMResult]:
+    """The results where EM converges, if that costs little: until then a plateau looks
+    like an end, and a result that is behind may come to be ahead."""
+    densities = problem.rows.summary.n_samples * len(results[0].mixture.weights)
     n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
     if len(results) == 1 or not n_iter:
         return results
-    return [*_gone_on(problem, results, n_iter)] or results
-
-
-def _gone_on(
-    problem: EMProblem[RowSource], results: list[EMResult], n_iter: int
-) -> Iterator[EMResult]:
-    """Where so many iterations lead to from results, unless that is singular."""
     tol = max(problem.options.tol, RACE_TOL)
-    options = replace(problem.options, max_iter=n_iter, tol=tol)
-    further = replace(problem, options=options)
-    for result in results:
-        with suppress(np.linalg.LinAlgError):
-            yield further.run(result.mixture, Progress(0, 1))
+    return short_runs(problem, _mixtures(results), n_iter, tol) or results
+
+
+def _mixtures(results: list[EMResult]) -> Iterator[Parameters]:
+    """The mixtures of results."""
+    return (result.mixture for result in results)

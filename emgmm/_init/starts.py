@@ -1,100 +1,70 @@
-"""The starts by name, and starts that users pass."""
+"""The table of starts of EM.
+
+A new start is a function from rows to labels or responsibilities (or from a problem to
+a mixture), and a row of STARTS.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from emgmm._data.base import RowSource
-from emgmm._em.driver import Progress
 from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
-from emgmm._model.validation import WEIGHT_SUM_TOL
 from emgmm._utils.threads import BLAS
-from emgmm._utils.validation import as_numbers
 
-from .kmeans import INITIALIZERS, Start
-from .split import split, split_again
-from .subsample import completed, large_subsample
+from .default import best_of_split_and_kmeans, kmeans_of_standardized
+from .kmeans import (
+    Clustering,
+    kmeans,
+    kmeans_from_axes,
+    nearest_to_plus_plus,
+    nearest_to_random_rows,
+    random_responsibilities,
+)
+from .subsample import completed, with_large_subsample
 
-
-def check_start(start: ArrayLike, sample_weight: NDArray, n_components: int) -> NDArray:
-    """Starting labels (n,) or responsibilities (n, K) given as ``init_params``."""
-    numbers, n_samples = as_numbers(start, "init_params"), len(sample_weight)
-    if numbers.shape == (n_samples,):
-        labels = _check_labels(numbers, n_components)
-        _check_none_empty(np.bincount(labels + 1, sample_weight, n_components + 1)[1:])
-        return labels
-    if numbers.shape == (n_samples, n_components):
-        responsibilities = _check_responsibilities(numbers)
-        _check_none_empty(sample_weight @ responsibilities)
-        return responsibilities
-    raise ValueError(
-        f"init_params has the shape {numbers.shape}: give labels of shape "
-        f"{(n_samples,)} or responsibilities of shape {(n_samples, n_components)}."
-    )
+Start = Callable[[EMProblem, int, np.random.RandomState, Progress], Parameters]
+"""Problem, n_components, rng, progress -> mixture; LinAlgError where it is singular."""
 
 
-def _check_labels(numbers: NDArray, n_components: int) -> NDArray:
-    """Labels (n,) as integers."""
-    bad = (np.rint(numbers) != numbers) | (numbers < -1) | (numbers >= n_components)
-    if bad.any():
-        raise ValueError(
-            f"init_params holds the label {numbers[np.argmax(bad)]:g}: give labels "
-            f"from 0 to {n_components - 1}, or -1 for rows not assigned."
-        )
-    return numbers.astype(np.intp)
+class Starts(NamedTuple):
+    """The start of the first run of EM, and that of every further one."""
+
+    first: Start
+    further: Start
 
 
-def _check_responsibilities(numbers: NDArray) -> NDArray:
-    """Responsibilities (n, K): no negative ones, rows with a sum of one or zero."""
-    totals = numbers.sum(axis=1)
-    bad = (numbers < 0).any(axis=1)
-    bad |= (np.abs(totals - 1) > WEIGHT_SUM_TOL) & (totals != 0)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(
-            f"init_params holds the responsibilities {numbers[row]} at row {row}: "
-            "give numbers of 0 or more that sum to one, or zeros for rows not assigned."
-        )
-    return numbers
-
-
-def _check_none_empty(counts: NDArray) -> None:
-    """Every component must start from some row."""
-    if (counts <= 0).any():
-        raise ValueError(
-            f"init_params gives no row to component {int(np.argmin(counts))}: assign "
-            "at least one row of positive weight to each of the n_components."
-        )
-
-
-def from_rows(
-    start: Start,
-    problem: EMProblem[RowSource],
+def from_clustering(
+    clustering: Clustering,
+    problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
-    """The mixture of the labels or responsibilities of all rows, or of many."""
+    """The mixture of a clustering of all rows, or of a large subsample."""
     with BLAS.held(), np.errstate(all="ignore"):
-        sample = problem.of(large_subsample(problem.blocks, n_components))
-        rows = start(completed(sample), n_components, rng)
-        return sample.start(rows, n_components)
+        sample = with_large_subsample(problem, n_components)
+        assignment = clustering(completed(sample), n_components, rng)
+        return sample.start(assignment, n_components)
 
 
-Begin = Callable[
-    [EMProblem[RowSource], int, np.random.RandomState, Progress], Parameters
-]
+def _clustered(first: Clustering, further: Clustering | None = None) -> Starts:
+    """Starts from a clustering, or from another in further runs."""
+    again = partial(from_clustering, further or first)
+    return Starts(partial(from_clustering, first), again)
 
-STARTS: dict[str, tuple[Begin, Begin]] = {
-    "split": (split, split_again),
-    **{
-        name: (partial(from_rows, first), partial(from_rows, again))
-        for name, (first, again) in INITIALIZERS.items()
-    },
+
+STARTS: dict[str, Starts] = {
+    "split": Starts(best_of_split_and_kmeans, kmeans_of_standardized),
+    "kmeans": _clustered(kmeans_from_axes, kmeans),
+    "k-means++": _clustered(nearest_to_plus_plus),
+    "random": _clustered(random_responsibilities),
+    "random_from_data": _clustered(nearest_to_random_rows),
 }
-"""Names of ``init_params``: the start of the first run, and that of further ones."""
+"""Names of ``init_params``. The first starts of "split" and "kmeans" draw no random
+numbers and see only the weighted distribution of the rows: weights mean repetition."""

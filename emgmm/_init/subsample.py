@@ -1,27 +1,25 @@
-"""The rows on which starts are found: a subsample without missing values."""
+"""The rows on which starts are found: subsamples, with missing values filled in."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks, RowBlocks
 from emgmm._data.base import RowSource
-from emgmm._em.driver import EMResult, Progress
-from emgmm._em.problem import Problem
+from emgmm._em.problem import EMProblem
 from emgmm._estep.conditional import imputed
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.families import MODELS
 
-SAMPLE_ROWS = 2**12  # of a sample, at least, ...
-ROWS_PER_MEAN = 32  # ... for each component and feature, ...
-SAMPLE_NUMBERS = 2**20  # ... but not more numbers in it than these
+from .short_runs import run_from
+
+SAMPLE_ROWS = 2**12  # least number of rows of a subsample
+ROWS_PER_MEAN = 32  # its least number of rows for each component and feature
+SAMPLE_NUMBERS = 2**20  # its greatest number of values
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
 
-# The family with a short M-step by which components are split, for each storage.
-FREE = {
+# The family by which components are split, for each storage: its M-step is short.
+SPLIT_FAMILIES = {
     Spherical: MODELS["VII"],
     Diagonal: MODELS["VVI"],
     Tied: MODELS["EEE"],
@@ -29,36 +27,32 @@ FREE = {
 }
 
 
-def completed(problem: Problem) -> ArrayBlocks:
-    """The rows, with what is missing where one Gaussian of all rows expects it."""
-    blocks = problem.blocks
-    if isinstance(blocks, ArrayBlocks):
-        return blocks
-    alone = problem.of_family(FREE[problem.family.storage])
-    rows = np.zeros(len(blocks.X), dtype=np.intp)
-    mixture = _short_run(alone, rows, 1, COMPLETING_ITER).mixture
-    return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
-
-
 def subsample(
     blocks: RowSource, n_components: int, n_rows: int = SAMPLE_ROWS
 ) -> RowBlocks:
-    """All rows that have a weight, or some (so many at least) where they are more."""
+    """All rows of positive weight, or a systematic sample of at least so many."""
     n_features = blocks.summary.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
     return blocks.sample(limit)
 
 
-def large_subsample(blocks: RowSource, n_components: int) -> RowBlocks:
-    """All rows that have a weight, or as many as a sample may have."""
-    return subsample(blocks, n_components, SAMPLE_NUMBERS)
+def with_subsample(problem: EMProblem, n_components: int) -> EMProblem:
+    """The problem with a subsample of its rows."""
+    return problem.with_rows(subsample(problem.rows, n_components))
 
 
-def _short_run(
-    problem: Problem, rows: NDArray, n_components: int, n_iter: int
-) -> EMResult:
-    """Some iterations of EM from labels or responsibilities."""
-    options = replace(problem.options, max_iter=n_iter, tol=0.0)
-    start = problem.start(rows, n_components)
-    return replace(problem, options=options).run(start, Progress(0, 1))
+def with_large_subsample(problem: EMProblem, n_components: int) -> EMProblem:
+    """The problem with as many of its rows as a subsample may have."""
+    return problem.with_rows(subsample(problem.rows, n_components, SAMPLE_NUMBERS))
+
+
+def completed(problem: EMProblem) -> ArrayBlocks:
+    """The rows, in which missing values are their means under one Gaussian of all."""
+    blocks = problem.sample
+    if isinstance(blocks, ArrayBlocks):
+        return blocks
+    alone = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
+    together = np.zeros(len(blocks.X), dtype=np.intp)
+    mixture = run_from(alone, together, 1, COMPLETING_ITER).mixture
+    return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)

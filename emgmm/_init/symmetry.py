@@ -1,4 +1,4 @@
-"""Starts whose components are equal, moved apart: EM treats them alike for ever."""
+"""Starts whose components are equal, moved apart: EM would keep them equal."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._data.base import RowSource
-from emgmm._em.driver import Progress
 from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
 from emgmm._estep.predict import responsibilities_of
 from emgmm._model.parameters import Parameters, equal_components
 from emgmm._utils.threads import BLAS
 
 from .cuts import standardized
 from .kmeans import kmeans_from_axes
-from .subsample import completed, subsample
+from .subsample import completed, with_subsample
 
 
 def break_symmetry(
-    problem: EMProblem[RowSource],
+    problem: EMProblem,
     start: Callable[[Progress], Parameters],
     progress: Progress,
 ) -> Parameters:
     """A start whose equal components are moved to k-means centers of their rows.
 
-    EM would treat them alike in every iteration. LinAlgError where it is singular.
+    LinAlgError if the start is singular.
     """
     mixture = start(progress)
     means = mixture.means.copy()
@@ -38,15 +37,13 @@ def break_symmetry(
     return replace(mixture, means=means)
 
 
-def _centers(
-    problem: EMProblem[RowSource], mixture: Parameters, equal: NDArray
-) -> NDArray:
-    """One center for each of some components, of a sample of the rows they share."""
-    sample = problem.of(subsample(problem.blocks, len(mixture.weights)))
+def _centers(problem: EMProblem, mixture: Parameters, equal: NDArray) -> NDArray:
+    """Centers of k-means for equal components, from a subsample of their rows."""
+    sample = with_subsample(problem, len(mixture.weights))
     rows = completed(sample)
-    shares = responsibilities_of(sample.blocks, mixture)[:, equal].sum(axis=1)
+    shares = responsibilities_of(sample.sample, mixture)[:, equal].sum(axis=1)
     own = ArrayBlocks(rows.X, rows.weights * shares)
-    standard = standardized(own, problem.options.scale.rounding)
+    standard = standardized(own, problem.mstep.scale.rounding)
     labels = kmeans_from_axes(standard, len(equal), np.random.RandomState(0))
     labels = labels.astype(np.intp)
     weights = np.eye(len(equal))[:, labels] * own.weights

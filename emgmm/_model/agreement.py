@@ -1,7 +1,7 @@
-"""Whether covariances, precisions and their factors agree but for rounding.
+"""Whether covariances, precisions and their Cholesky factors are consistent.
 
-Predictions are computed from the factors of the precisions, which say most where a
-matrix is nearly singular: by them the others are judged.
+Predictions are computed from the factors of the precisions, which are the most accurate
+where a matrix is nearly singular: the others are compared with these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from emgmm._utils.validation import shaped
 
 from .covariances import Covariances
 from .families import FAMILIES
-from .linalg import VARIANCES, inverse_triangles, upper_triangles
+from .linalg import inverse_triangles
 from .validation import (
     FAMILY_TOL,
     SYMMETRY_TOL,
@@ -25,29 +25,25 @@ from .validation import (
     shape_of_means,
 )
 
-MATRICES = ("covariances_", "precisions_", "precisions_cholesky_")
-MIXTURE = ("weights_", "means_", *MATRICES)
-ROUNDING = 16  # units in the last place, for each feature, that a product may lose
-MOST_UNEVEN = 0.01  # of a covariance, on one side of the diagonal and the other
-MOST_ROUNDING = 0.5  # of a covariance that may be lost where it is inverted by users
+MATRIX_NAMES = ("covariances_", "precisions_", "precisions_cholesky_")
+MIXTURE = ("weights_", "means_", *MATRIX_NAMES)
+LOST_UNITS = 16  # units in the last place, for each feature, that a product may lose
+MAX_ASYMMETRY = 0.01  # in units of the standard deviations of both features
+MAX_LOSS = 0.5  # in these units, of the covariances where users invert them
 
 
 def eps_of(dtype: np.dtype) -> float:
-    """Unit of rounding of a type of numbers."""
+    """Machine epsilon of a floating-point type; 0 of others."""
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
 def upper(factors: NDArray, storage: type[Covariances]) -> NDArray:
-    """U of any factors A with precision = A A': upper triangular, of positive diagonal.
+    """U of any factors A with precision = A A': upper triangular, positive diagonal.
 
-    Factors that are of this form already are returned as they are.
+    Factors of this form are returned as they are.
     """
-    if storage.algebra is VARIANCES:
-        triangles = diagonals = np.abs(factors)
-    else:
-        triangles = _triangles(factors)
-        diagonals = np.diagonal(triangles, axis1=-2, axis2=-1)
-    if not diagonals.all():
+    triangles = storage.algebra.to_upper(factors)
+    if not storage.algebra.is_upper(triangles):
         raise ValueError(
             "precisions_cholesky_ is singular: assign factors that can be inverted, "
             "such as np.linalg.cholesky of precisions."
@@ -55,22 +51,9 @@ def upper(factors: NDArray, storage: type[Covariances]) -> NDArray:
     return triangles
 
 
-def _triangles(factors: NDArray) -> NDArray:
-    """Upper triangles R with R R' = A A', of A (..., d, d)."""
-    if _is_upper(factors):
-        return factors
-    triangles = upper_triangles(factors[..., ::-1, :].mT).mT
-    return np.ascontiguousarray(triangles[..., ::-1, ::-1])
-
-
-def _is_upper(factors: NDArray) -> bool:
-    """Whether matrices are upper triangular with a positive diagonal."""
-    positive = (np.diagonal(factors, axis1=-2, axis2=-1) > 0).all()
-    return bool(positive and not np.tril(factors, -1).any())
-
-
 def check_mixture(published: dict[str, NDArray], model: str) -> None:
-    """Whether arrays, in float64 or all in float32, are the parameters of a mixture."""
+    """Raise ValueError unless the arrays, all float64 or all float32, are consistent
+    parameters of a mixture."""
     kinds = {published[name].dtype for name in MIXTURE}
     if kinds not in ({np.dtype(np.float64)}, {np.dtype(np.float32)}):
         raise ValueError(f"its parameters are {kinds}, not all float64 or all float32")
@@ -79,62 +62,64 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
     check_means(published["means_"], sizes, "means_")
     shape = FAMILIES[model].storage.shape(*sizes)
     values, precisions, factors = (
-        shaped(published[name], name, name, shape) for name in MATRICES
+        shaped(published[name], name, name, shape) for name in MATRIX_NAMES
     )
-    # Numbers that are far out of range show as infinite or NaN, and are refused.
+    # Numbers far out of range become infinite or NaN, and are refused.
     with np.errstate(all="ignore"):
-        covariances = _covariances(factors, model, sizes)
+        covariances = _covariances_of_factors(factors, model, sizes)
         eps = eps_of(kinds.pop())
         if not agree(covariances, values, eps):
-            raise ValueError("covariances_ does not agree with precisions_cholesky_")
+            raise ValueError("covariances_ is inconsistent with precisions_cholesky_")
         if not are_inverse(covariances, precisions):
-            raise ValueError("precisions_ does not agree with precisions_cholesky_")
+            raise ValueError("precisions_ is inconsistent with precisions_cholesky_")
         slack = _slack_of_form(covariances, model, eps)
-        if slack < 1:  # or rounding has left nothing of the form
+        if slack < 1:  # else rounding hides the form
             check_form(covariances, "covariances_", model, slack)
 
 
-def _covariances(factors: NDArray, model: str, sizes: tuple[int, int]) -> Covariances:
-    """The covariances that predictions are computed with."""
+def _covariances_of_factors(
+    factors: NDArray, model: str, sizes: tuple[int, int]
+) -> Covariances:
+    """The covariances with these factors, checked."""
     storage = FAMILIES[model].storage
-    of_variances = storage.algebra is VARIANCES
-    if not ((factors > 0).all() if of_variances else _is_upper(factors)):
+    if not storage.algebra.is_upper(factors):
         raise ValueError(
             "precisions_cholesky_ is not upper triangular with a positive diagonal"
         )
     covariances = storage.from_factors(factors, *sizes)
     numbers = covariances.values, covariances.precisions, 1 / covariances.variances
     if not all(np.isfinite(array).all() for array in numbers):
-        raise ValueError("precisions_cholesky_ stands for infinite covariances")
+        raise ValueError("precisions_cholesky_ gives infinite covariances")
     return covariances
 
 
 def agree(covariances: Covariances, values: NDArray, eps: float) -> bool:
-    """Whether values are the covariances but for rounding, in units of ``eps``.
+    """Whether values are the covariances up to rounding in units of ``eps``.
 
-    Both may come from the same matrices, and be rounded apart from one another; five
-    digits suffice in any case.
+    Both may come from the same matrices and have been rounded separately; five equal
+    digits always suffice.
     """
     scale = covariances.scale
     off = np.abs(values - covariances.values) / scale
     if (off <= SYMMETRY_TOL).all():
         return True
-    if covariances.algebra is VARIANCES:
+    if covariances.algebra.inverts_exactly:
         return False
-    uneven = float((np.abs(values - values.mT) / scale).max())  # rounding, as it shows
-    if not uneven <= MOST_UNEVEN:
+    # Where rounding is larger than it should be, the asymmetry shows it.
+    asymmetry = float((np.abs(values - values.mT) / scale).max())
+    if not asymmetry <= MAX_ASYMMETRY:
         return False
-    eps = max(eps, uneven, eps_of(np.dtype(np.float64)))
-    tol = ROUNDING * covariances.n_features * eps
+    eps = max(eps, asymmetry, eps_of(np.dtype(np.float64)))
+    tol = LOST_UNITS * covariances.n_features * eps
     bound = tol + _spread_of_inverses(covariances, tol)
     bound = SYMMETRY_TOL + bound[..., None, None] + _spread(covariances, tol) / scale
     return not (off > bound).any()  # NaN is no bound
 
 
 def _spread(covariances: Covariances, tol: float) -> NDArray:
-    """How far errors of the factors, and of their computation, move covariances.
+    """Bounds on the errors of covariances from relative errors ``tol`` of U.
 
-    A relative error E of U, entry by entry, is one of (I - |W||E U|)^-1 |W||E U||W| in
+    An error E of U, entry by entry, causes one of at most (I - |W||E|)^-1 |W||E||W| in
     its inverse W: far less than condition numbers allow, since U is triangular.
     """
     factors = np.abs(covariances.precisions_cholesky)
@@ -150,16 +135,16 @@ def _spread(covariances: Covariances, tol: float) -> NDArray:
 
 
 def _spread_of_inverses(covariances: Covariances, tol: float) -> NDArray:
-    """How far covariances are moved, in units of themselves, where factors are made
-    of their inverses."""
+    """Bounds on the relative errors of covariances whose factors were computed from
+    their inverses."""
     deviations = np.sqrt(np.einsum("...ii->...i", covariances.values))
     scaled = covariances.algebra.scale(covariances.precisions_cholesky, deviations)
     with np.errstate(all="ignore"):
-        return np.minimum(tol * np.linalg.cond(scaled) ** 2, MOST_ROUNDING)
+        return np.minimum(tol * np.linalg.cond(scaled) ** 2, MAX_LOSS)
 
 
 def are_inverse(covariances: Covariances, precisions: NDArray) -> bool:
-    """Whether precisions are those of the factors."""
+    """Whether precisions are those of the factors, up to rounding."""
     inverse = replace(covariances, values=covariances.precisions)
     if precisions.shape != inverse.values.shape:
         return False
@@ -168,21 +153,14 @@ def are_inverse(covariances: Covariances, precisions: NDArray) -> bool:
 
 
 def _slack_of_form(covariances: Covariances, model: str, eps: float) -> float:
-    """Relative error that may keep covariances from the model's form.
+    """Relative error within which covariances are of the form of the model.
 
-    What components have in common spreads the error of the worst. Where the features
-    have units of their own, but the model mixes them, it sees the condition as it is.
+    What components share carries the error of the worst. Models that are not
+    equivariant to the units of features see the condition in the units of the data.
     """
     units = np.sqrt(covariances.variances)
-    if not FAMILIES[model].by_feature:
+    if not FAMILIES[model].scale_equivariant:
         units = np.ones_like(units)
-    condition = _conditions(covariances, units).max()
+    condition = covariances.algebra.conditions(covariances.factors, units).max()
     relative = (eps + np.finfo(np.float64).eps * condition) * condition
-    return FAMILY_TOL + ROUNDING * covariances.n_features * float(relative)
-
-
-def _conditions(covariances: Covariances, units: NDArray) -> NDArray:
-    """Conditions (K,) of the factors, for rows in such units (K, d)."""
-    if covariances.algebra is VARIANCES:
-        return np.ones(covariances.n_components)
-    return np.linalg.cond(covariances.factors * units[:, :, None])
+    return FAMILY_TOL + LOST_UNITS * covariances.n_features * float(relative)

@@ -1,4 +1,4 @@
-"""Estimates of covariances with variances that are bounded from below."""
+"""EstimateFunctions of covariances with variances that are bounded from below."""
 
 from __future__ import annotations
 
@@ -13,49 +13,53 @@ from .covariances import Covariances
 from .linalg import WIDE, matrices_reach
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
-MAX_ADDITIONS = 40  # of scatter; orientations may turn in circles, so that from then
-MAX_GROWTH = 20  # on, so many times, it only grows
-ENOUGH = 1e-6  # relative change of a variance by which additions end
+# Iterations of what is added. Orientations may turn in circles, so that in the last
+# iterations it only grows.
+MAX_ADDITIONS = 40
+MAX_GROWTH = 20
+ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
 
-Estimate = Callable[[NDArray, NDArray, Covariances | None], NDArray]
-"""(counts, scatter in the layout of the storage's products, start) -> values.
+EstimateFunction = Callable[[NDArray, NDArray, Covariances | None], NDArray]
+"""Counts, scatter in the layout of the storage's products, and start to values.
 
-The values minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k) within the family. Those with a
-common orientation begin at ``start``: from the previous covariances they cannot lose.
+The values minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k) within the family. Families with
+a common orientation begin at ``start``: from the previous covariances the likelihood
+cannot fall.
 """
 
 
-def bounded(storage: type[Covariances], estimate: Estimate, least: NDArray) -> Estimate:
+def bounded(
+    storage: type[Covariances], estimate: EstimateFunction, least: NDArray
+) -> EstimateFunction:
     """The estimate subject to least variances (d,), see ``Covariances.are_bounded``.
 
-    By duality it is the estimate without a bound for more scatter, in the directions
-    where the bound is met: what is added are Lagrange multipliers, found by a
-    fixed-point iteration. Of one free matrix or variance the first step is exact; more
-    are taken where components share volume, shape or orientation. Matrices of many
-    features are kept above the bound by adding it where that is needed.
+    By duality it is the unbounded estimate for more scatter in the directions where
+    the bound is active: what is added are the Lagrange multipliers, found by a
+    fixed-point iteration. For a free matrix or variance the first step is exact; more
+    are taken where components share volume, shape or orientation. Where features are
+    many, the bound itself is added to the matrices that violate it.
     """
     return partial(_bounded, storage, estimate, least)
 
 
 def _bounded(
     storage: type[Covariances],
-    estimate: Estimate,
+    estimate: EstimateFunction,
     least: NDArray,
     counts: NDArray,
     scatter: NDArray,
     start: Covariances | None,
 ) -> NDArray:
-    """The values of an estimate, or those that meet the bound."""
+    """The values of the estimate if they meet the bound, else the bounded ones."""
     with suppress(np.linalg.LinAlgError):
         values = estimate(counts, scatter, start)
         if storage.are_bounded(values, least):
             return values
-    sizes = counts if len(scatter) == len(counts) else counts.sum(keepdims=True)
-    sizes = sizes.reshape(-1, *[1] * (scatter.ndim - 1))
+    kind = storage.moment_kind
+    sizes = kind.pool(counts).reshape(-1, *[1] * (scatter.ndim - 1))
     # Without any scatter of their own, shares of a volume or shape are undefined.
-    ridge = LEAST_SHARE * least
-    own = scatter / sizes + (ridge if scatter.ndim == 2 else np.diag(ridge))
-    if scatter.ndim == 3 and len(least) > WIDE:
+    own = scatter / sizes + kind.from_variances(LEAST_SHARE * least)
+    if not kind.of_squares and len(least) > WIDE:
         return estimate(counts, sizes * (own + _bound_of_narrow(own, least)), start)
     added = np.zeros_like(own)
     for kept in [0.0] * MAX_ADDITIONS + [1.0] * MAX_GROWTH:
@@ -69,7 +73,7 @@ def _bounded(
 
 
 def _bound_of_narrow(own: NDArray, least: NDArray) -> NDArray:
-    """The least variances as matrices for those scatters (K, d, d) of a row, or (1, d,
-    d), that are below them in some direction, and zero for others."""
+    """Diagonal matrices of the least variances for the scatters of a row (K, d, d), or
+    (1, d, d), that are below them in some direction, and zeros for the others."""
     narrow = [not matrices_reach(matrix, least) for matrix in own]
     return np.reshape(narrow, (-1, 1, 1)) * np.diag(least)

@@ -1,8 +1,8 @@
-"""Matrices conditioned on features, on other ones for each pattern of missing values.
+"""Matrices conditioned on the observed features, for each pattern of missing values.
 
 Of covariances S = [[S_oo, S_om], [S_mo, S_mm]], o observed and m missing: the slopes
 S_mo S_oo^-1 of the regressions of x_m on x_o, and the covariances S_mm - S_mo S_oo^-1
-S_om that are left. From precisions P these are -P_mm^-1 P_mo and P_mm^-1, and the
+S_om of x_m given x_o. From precisions P these are -P_mm^-1 P_mo and P_mm^-1, and the
 precisions of x_o alone are P_oo - P_om P_mm^-1 P_mo: little work where little is
 missing, but rounding grows with the condition of P.
 """
@@ -14,28 +14,30 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .linalg import MATRICES, gram, inverse_triangles, lower_cholesky
+from .algebra import MATRICES
+from .linalg import gram, inverse_triangles, lower_cholesky
 
 
 class Conditioned(NamedTuple):
-    """Of K matrices and S patterns; rows and columns of other features are zero."""
+    """K Gaussians given what each of S patterns observes, with zeros elsewhere."""
 
     marginal: NDArray
     """Precisions of what is observed, or what whitens it, (K, S, d, d)."""
     slopes: NDArray
-    """Of what is missing on what is observed, (K, S, d, d)."""
-    left: NDArray
-    """Covariances of what is missing, given what is observed, (K, S, d, d)."""
+    """Of the regressions of what is missing on what is observed, (K, S, d, d)."""
+    covariances: NDArray
+    """Conditional covariances of what is missing, (K, S, d, d)."""
     log_det: NDArray
-    """Of the precisions of what is observed, (K, S)."""
+    """Log-determinants of the precisions of what is observed, (K, S)."""
 
 
 def from_factors(factors: NDArray, missing: NDArray) -> Conditioned:
-    """With whiteners W of what is observed, W'W = S_oo^-1, and nothing that cancels.
+    """Conditioned matrices with whitening matrices W, W'W = S_oo^-1; nothing cancels.
 
-    Of U (K, d, d) with precision U U', and features in an order in which what is
-    missing (S, d) comes last: one Cholesky factor and its inverse hold all.
-    LinAlgError where covariances are infinite.
+    From U (K, d, d) with precision U U' and the missing features of each pattern
+    (S, d): everything follows from the Cholesky factor of the covariance with the
+    missing features last, and from its inverse. LinAlgError where covariances are
+    infinite.
     """
     units = 2.0 ** -np.round(np.log2(np.abs(factors).max(axis=-1)))
     # Whatever the user's units.
@@ -57,15 +59,15 @@ def from_factors(factors: NDArray, missing: NDArray) -> Conditioned:
     return Conditioned(
         marginal=whiteners / columns,
         slopes=slopes[:, ways, i, j] * (rows / columns),
-        left=gram(own.mT)[:, ways, i, j] * rows * columns,
+        covariances=gram(own.mT)[:, ways, i, j] * rows * columns,
         log_det=-2 * (log_det + log_units),
     )
 
 
 def from_precisions(matrices: NDArray, missing: NDArray) -> Conditioned:
-    """With the precisions of what is observed, from precisions (K, d, d).
+    """Conditioned matrices with the precisions of what is observed, from (K, d, d).
 
-    What lies in their rows and columns of features that are missing (S, d) is rounding.
+    Rows and columns of the precisions of missing features (S, d) hold rounding errors.
     """
     shape = (len(matrices), *missing.shape, missing.shape[1])
     marginal, slopes, left = np.empty(shape), np.zeros(shape), np.zeros(shape)

@@ -1,8 +1,8 @@
 """Storages of covariance matrices: Spherical, Diagonal, Tied and Full.
 
-A storage knows how the covariances of all components are laid out in one array
-(what users see as ``covariances_``) and answers the geometry of the E-step. How
-the values were estimated is no concern of it; that is a family's rule.
+A storage lays out the covariances of all components in one array (what users see as
+``covariances_``) and computes the geometry that the E-step needs. How the values are
+estimated is the rule of a family.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from emgmm._utils.cached import cached_property
 
-from .linalg import MATRICES, VARIANCES, Algebra
+from .algebra import MATRICES, VARIANCES, Algebra
+from .moment_kinds import DIAGONAL, FULL, POOLED, MomentKind
 
-NEAR = 0.02  # ratio of variances above which it is computed, not bounded
+EXACT_FROM = 0.02  # ratio of variances from which on it is computed, not bounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +41,10 @@ class Covariances(ABC):
     )
 
     algebra: ClassVar[Algebra]
-    products: ClassVar[str]
-    """Which second moments the E-step must sum: a key of ``OUTER``."""
-    of_squares: ClassVar[bool] = False
-    """Whether these are squares of features, without their products."""
-    by_feature: ClassVar[bool] = True
-    """Whether features have variances of their own."""
+    moment_kind: ClassVar[MomentKind]
+    """Which second moments the E-step must sum."""
+    has_variances_of_features: ClassVar[bool] = True
+    """Whether each feature has a variance of its own."""
 
     @staticmethod
     @abstractmethod
@@ -95,11 +94,12 @@ class Covariances(ABC):
     @staticmethod
     @abstractmethod
     def scatter(values: NDArray, counts: NDArray, n_features: int) -> NDArray:
-        """Scatter of so many rows (K,) with such covariances, laid out as products."""
+        """Scatter of components with counts (K,) and these values, laid out as
+        products."""
 
     @staticmethod
     def along_rows(values: NDArray, least: NDArray) -> tuple[NDArray, NDArray]:
-        """Values as one array for each scatter, and the least variances for them."""
+        """Values with one entry for each of the products, and their least variances."""
         return values, least
 
     @classmethod
@@ -117,18 +117,18 @@ class Covariances(ABC):
         added: NDArray,
         kept: float,
     ) -> tuple[NDArray, float]:
-        """What is to be added to the own scatter of a row so that the bound is met,
-        and the relative change, if values are the estimate with what was ``added``.
+        """Scatter to add to a row's own so that the bound is met, and its relative
+        change, where values are the estimate with the scatter ``added`` so far.
 
-        Both are laid out as products. Where values are beyond the bound without it,
-        nothing is added, but what is kept: that share of what was.
+        Scatter is laid out as products. Where nothing has to be added, the share
+        ``kept`` of what was added so far remains.
         """
         each = cls.along_rows(values, least)
         return cls.algebra.addition(*each, own, added, kept)
 
     @abstractmethod
     def information(self, weights: NDArray) -> NDArray:
-        """Fisher information of the coordinates of ``to_tangent``, for shares (K,)."""
+        """Fisher information of the coordinates of ``to_tangent``, for weights (K,)."""
 
     def in_units(self, units: NDArray) -> Self:
         """The covariances of rows that are divided by units (d,)."""
@@ -138,16 +138,15 @@ class Covariances(ABC):
         return replace(self, values=values, precisions_cholesky=factors)
 
     def regularization_ratio(self, variances: NDArray) -> NDArray:
-        """Greatest ratio (K,), over all directions, of such variances to these.
-
-        Bounded from above by its trace where that is small.
+        """Greatest ratio (K,) over all directions of independent variances, (d,) or
+        (K, d), to the variances of the components; small ones are bounded by the trace.
         """
         last, ratios = self._last_nearness
-        if np.array_equal(last, variances):  # every iteration asks more than once
+        if np.array_equal(last, variances):  # as several times in every iteration
             return ratios
         scaled = self.algebra.scale(self.factors, np.sqrt(variances))
         ratios = (scaled * scaled).reshape(len(scaled), -1).sum(axis=1)
-        if ratios.max() > NEAR:
+        if ratios.max() > EXACT_FROM:
             ratios = self.algebra.greatest(scaled)
         self._last_nearness[:] = variances, ratios
         return ratios
@@ -167,9 +166,9 @@ class Covariances(ABC):
             return type(self)(values, factors, self.n_components, len(features))
 
     def conditional(self, given: NDArray, others: NDArray) -> tuple[NDArray, Self]:
-        """Slopes (K, others, given) of some features' regressions on those given, or
-        (K, others, 0) where none depends on another; and the covariances that are left
-        to them."""
+        """Slopes (K, others, given) of the regressions of other features on the given
+        ones, or (K, others, 0) where none depends on another; and the conditional
+        covariances of the others."""
         slopes, values, factors = self.algebra.condition(
             self.values, self.inverse_factors, given, others
         )
@@ -177,12 +176,12 @@ class Covariances(ABC):
         return np.broadcast_to(slopes, (self.n_components, *slopes.shape[-2:])), left
 
     def halfway(self, component: int) -> Self:
-        """The mean of each covariance with that of one component."""
+        """Means of each component's covariance and that of one component."""
         values = self.values / 2 + self.values[component] / 2
         return self.from_values(values, self.n_components, self.n_features)
 
     def whiten(self, deviations: NDArray) -> NDArray:
-        """One deviation of each component (K, d) to its own standard deviations."""
+        """Deviations (K, d), one of each component, times U: of unit covariance."""
         return self.algebra.apply_factor(deviations, self.precisions_cholesky)
 
     def color(self, deviations: NDArray) -> NDArray:
@@ -190,12 +189,19 @@ class Covariances(ABC):
         return self.algebra.apply_factor(deviations, self.inverse_factors)
 
     def to_tangent(self, other: Covariances) -> NDArray:
-        """Coordinates of other covariances of the kind, in the layout of ``values``."""
+        """Coordinates of other covariances, zero for these, in the layout of
+        ``values``."""
         return self.algebra.to_tangent(self.precisions_cholesky, other.values)
 
     def from_tangent(self, coordinates: NDArray) -> NDArray:
-        """Values of the covariances that have such coordinates, to first order."""
+        """Values of the covariances with these coordinates, to first order."""
         return self.algebra.from_tangent(self.values, self.inverse_factors, coordinates)
+
+    @property
+    @abstractmethod
+    def precisions_by_component(self) -> NDArray:
+        """Precisions as vectors of components are multiplied by them: diagonals (K, d),
+        or matrices (K, d, d), or (1, d, d) if they are the same."""
 
     @cached_property
     def inverse_factors(self) -> NDArray:
@@ -216,9 +222,8 @@ class Spherical(Covariances):
     """One variance per component, shape (K,)."""
 
     algebra = VARIANCES
-    products = "diagonal"
-    of_squares = True
-    by_feature = False
+    moment_kind = DIAGONAL
+    has_variances_of_features = False
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -238,6 +243,10 @@ class Spherical(Covariances):
         return np.broadcast_to(
             self.precisions_cholesky[:, None], (self.n_components, self.n_features)
         )
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.factors**2
 
     @property
     def variances(self) -> NDArray:
@@ -269,8 +278,7 @@ class Diagonal(Covariances):
     """One variance per component and feature, shape (K, d)."""
 
     algebra = VARIANCES
-    products = "diagonal"
-    of_squares = True
+    moment_kind = DIAGONAL
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -279,6 +287,10 @@ class Diagonal(Covariances):
     @property
     def factors(self) -> NDArray:
         return self.precisions_cholesky
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.factors**2
 
     @property
     def variances(self) -> NDArray:
@@ -303,7 +315,7 @@ class Tied(Covariances):
     """One matrix shared by all components, shape (d, d)."""
 
     algebra = MATRICES
-    products = "pooled"
+    moment_kind = POOLED
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -316,6 +328,10 @@ class Tied(Covariances):
     def factors(self) -> NDArray:
         shape = (self.n_components, self.n_features, self.n_features)
         return np.broadcast_to(self.precisions_cholesky, shape)
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.precisions[None]
 
     @property
     def variances(self) -> NDArray:
@@ -349,7 +365,7 @@ class Full(Covariances):
     """One matrix per component, shape (K, d, d)."""
 
     algebra = MATRICES
-    products = "full"
+    moment_kind = FULL
 
     @staticmethod
     def shape(n_components: int, n_features: int) -> tuple[int, ...]:
@@ -358,6 +374,10 @@ class Full(Covariances):
     @property
     def factors(self) -> NDArray:
         return self.precisions_cholesky
+
+    @property
+    def precisions_by_component(self) -> NDArray:
+        return self.precisions
 
     @property
     def variances(self) -> NDArray:

@@ -4,24 +4,29 @@ Every matrix is Sigma_k = lambda_k D_k A_k D_k' with volume lambda_k, shape A_k
 (diagonal, determinant 1) and orientation D_k, and a family's name says in that
 order whether each is Equal in all components, Variable, or the Identity (Celeux &
 Govaert 1995, doi:10.1016/0031-3203(94)00125-6). So a family is made of two
-functions: its orientation finds coordinates in which the scatter is as good as
-diagonal, and its rule turns that diagonal into variances lambda_k A_k. Where shape and
-orientation have the same letter, D_k A_k D_k' is a matrix as free as any, and a formula
-for it does without either.
+functions: its orientation finds axes along which the scatter is summed up, and its rule
+turns the sums into variances lambda_k A_k. Where shape and orientation have the same
+letter, D_k A_k D_k' is any matrix of determinant 1, for which there is a formula
+without axes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounded import Estimate, bounded
+from .bounded import EstimateFunction, bounded
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
-from .orientation import MAX_ROUNDS_INEXACT, _axes, _common, _own
+from .orientation import (
+    MAX_ROUNDS_INEXACT,
+    common_orientation,
+    own_orientations,
+    unrotated,
+)
 from .volume_shape import (
     Rule,
     equal,
@@ -36,19 +41,31 @@ from .volume_shape import (
 ENOUGH_ROWS = 6  # of a component with variances of its own
 
 
+Count = Callable[[int], int]
+"""Number of features to a number of free parameters."""
+
+
 @dataclass(frozen=True)
 class CovarianceFamily:
-    """A named model: how it is stored and how it is estimated.
+    """A named model: how it is stored, how it is estimated, and what is free in it.
 
-    Where an estimate takes iterations, ``estimate_inexact`` goes only some of the way
-    from its start. It raises the likelihood as long as there is something to be gained:
-    EM comes to the same limit, in about as many iterations.
+    Where an estimate is iterative, ``estimate_inexact`` takes a few of its iterations:
+    with it EM is a generalised EM, which raises the likelihood in every iteration and
+    has the same limits, in about as many iterations.
     """
 
     name: str
     storage: type[Covariances]
-    estimate: Estimate
-    estimate_inexact: Estimate | None = None
+    estimate: EstimateFunction
+    shared: Count
+    """Free parameters that all covariances have in common."""
+    own: Count
+    """Free parameters that each covariance has of its own."""
+    scale_equivariant: bool = True
+    """Whether fits follow the data where a single feature is multiplied by a number."""
+    free_matrices: bool = False
+    """Whether correlations and the ratios of variances are a component's own."""
+    estimate_inexact: EstimateFunction | None = None
 
     @property
     def inexact(self) -> CovarianceFamily:
@@ -66,40 +83,74 @@ class CovarianceFamily:
         )
         return replace(self, estimate=estimate, estimate_inexact=estimate_inexact)
 
-    @property
-    def by_feature(self) -> bool:
-        """Whether fits follow the data where a single feature is multiplied."""
-        shape, orientation = self.name[1], self.name[2]
-        return shape != "I" and orientation in ("I", shape)
-
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Free parameters of the covariances."""
-        copies = {"E": 1, "V": n_components, "I": 0}
-        volume, shape, orientation = (copies[letter] for letter in self.name)
-        rotations = n_features * (n_features - 1) // 2
-        return volume + shape * (n_features - 1) + orientation * rotations
+        """Number of free parameters of the covariances."""
+        return self.shared(n_features) + n_components * self.own(n_features)
 
     def rows_needed(self, n_features: int) -> int:
-        """Rows that a component must hold for its likelihood to be more than chance.
+        """Number of rows with which a component's likelihood is more than chance.
 
         None where its covariance has no parameter of its own. Otherwise 6 (in one
         dimension 3; in two 5 for one parameter), or for a free matrix twice those that
         make it regular: measured on samples of one Gaussian.
         """
-        own = self.n_parameters(2, n_features) - self.n_parameters(1, n_features)
-        free = self.name[1] == self.name[2] == "V"
-        enough = max(ENOUGH_ROWS, 2 * (n_features + 1) if free else 0)
-        return min(1 + n_features * (1 + own), enough) if own else 0
+        own = self.own(n_features)
+        enough = 2 * (n_features + 1) if self.free_matrices else 0
+        least = min(1 + n_features * (1 + own), max(ENOUGH_ROWS, enough))
+        return least if own else 0
 
     def rows_regular(self, n_features: int) -> int:
-        """Rows, two or more, with which a component and its covariance are regular; at
-        most as many as its likelihood needs to be more than chance, if it needs any."""
+        """Number of rows, two or more, with which a component's covariance is regular;
+        at most ``rows_needed``, if that is not zero."""
         return max(min(self.rows_needed(n_features), n_features + 1), 2)
 
     def n_parameters_of_mixture(self, n_components: int, n_features: int) -> int:
-        """Free parameters of weights, means and covariances."""
+        """Number of free parameters of weights, means and covariances."""
         means = n_components * n_features
         return n_components - 1 + means + self.n_parameters(n_components, n_features)
+
+
+# Numbers of free parameters ------------------------------------------------------
+
+
+def _none(n_features: int) -> int:
+    """No parameter."""
+    return 0
+
+
+def _volume(n_features: int) -> int:
+    """That of lambda."""
+    return 1
+
+
+def _shape(n_features: int) -> int:
+    """Those of A, whose determinant is 1."""
+    return n_features - 1
+
+
+def _orientation(n_features: int) -> int:
+    """Those of D: angles of rotations in the planes of two axes."""
+    return n_features * (n_features - 1) // 2
+
+
+def _variances(n_features: int) -> int:
+    """Those of lambda A."""
+    return n_features
+
+
+def _matrix(n_features: int) -> int:
+    """Those of lambda D A D'."""
+    return n_features * (n_features + 1) // 2
+
+
+def _unit_matrix(n_features: int) -> int:
+    """Those of D A D', of determinant 1."""
+    return _matrix(n_features) - 1
+
+
+def _volume_and_orientation(n_features: int) -> int:
+    """Those of lambda and D."""
+    return 1 + _orientation(n_features)
 
 
 # Shape and orientation alike: whole matrices, which need no eigenvectors ----------
@@ -166,26 +217,59 @@ def _volumes(matrices: NDArray) -> NDArray:
 
 
 def _table() -> Iterator[CovarianceFamily]:
-    yield CovarianceFamily("EII", Spherical, partial(_axes, equal_spheres))
-    yield CovarianceFamily("VII", Spherical, partial(_axes, spheres))
-    yield CovarianceFamily("EEI", Diagonal, partial(_axes, equal))
-    yield CovarianceFamily("VEI", Diagonal, partial(_axes, equal_shape))
-    yield CovarianceFamily("EVI", Diagonal, partial(_axes, equal_volume))
-    yield CovarianceFamily("VVI", Diagonal, partial(_axes, free))
-    yield CovarianceFamily("EEE", Tied, _equal_matrix)
-    yield CovarianceFamily("VEE", Full, _equal_matrix_of_any_volume)
-    yield _of_common_orientation("EVE", equal_volume)
-    yield _of_common_orientation("VVE", free)
-    yield CovarianceFamily("EEV", Full, partial(_own, equal))
-    yield CovarianceFamily("VEV", Full, partial(_own, equal_shape))
-    yield CovarianceFamily("EVV", Full, _matrices_of_equal_volume)
-    yield CovarianceFamily("VVV", Full, _matrices)
+    """The fourteen models."""
+    mixed = partial(CovarianceFamily, scale_equivariant=False)
+    yield mixed("EII", Spherical, partial(unrotated, equal_spheres), _volume, _none)
+    yield mixed("VII", Spherical, partial(unrotated, spheres), _none, _volume)
+    yield CovarianceFamily(
+        "EEI", Diagonal, partial(unrotated, equal), _variances, _none
+    )
+    yield CovarianceFamily(
+        "VEI", Diagonal, partial(unrotated, equal_shape), _shape, _volume
+    )
+    yield CovarianceFamily(
+        "EVI", Diagonal, partial(unrotated, equal_volume), _volume, _shape
+    )
+    yield CovarianceFamily("VVI", Diagonal, partial(unrotated, free), _none, _variances)
+    yield CovarianceFamily("EEE", Tied, _equal_matrix, _matrix, _none)
+    yield CovarianceFamily(
+        "VEE", Full, _equal_matrix_of_any_volume, _unit_matrix, _volume
+    )
+    yield _of_common_orientation("EVE", equal_volume, _volume_and_orientation, _shape)
+    yield _of_common_orientation("VVE", free, _orientation, _variances)
+    yield mixed("EEV", Full, partial(own_orientations, equal), _variances, _orientation)
+    yield mixed(
+        "VEV",
+        Full,
+        partial(own_orientations, equal_shape),
+        _shape,
+        _volume_and_orientation,
+    )
+    yield CovarianceFamily(
+        "EVV",
+        Full,
+        _matrices_of_equal_volume,
+        _volume,
+        _unit_matrix,
+        free_matrices=True,
+    )
+    yield CovarianceFamily("VVV", Full, _matrices, _none, _matrix, free_matrices=True)
 
 
-def _of_common_orientation(name: str, rule: Rule) -> CovarianceFamily:
-    estimate = partial(_common, rule)
-    inexact = partial(estimate, max_rounds_on=MAX_ROUNDS_INEXACT)
-    return CovarianceFamily(name, Full, estimate, inexact)
+def _of_common_orientation(
+    name: str, rule: Rule, shared: Count, own: Count
+) -> CovarianceFamily:
+    """A family whose orientation is found by rotations of pairs of axes."""
+    estimate = partial(common_orientation, rule)
+    return CovarianceFamily(
+        name,
+        Full,
+        estimate,
+        shared,
+        own,
+        scale_equivariant=False,
+        estimate_inexact=partial(estimate, max_rounds_on=MAX_ROUNDS_INEXACT),
+    )
 
 
 MODELS: dict[str, CovarianceFamily] = {family.name: family for family in _table()}

@@ -1,80 +1,17 @@
-"""Algebra of covariances: what is done with variances, and with matrices."""
+"""Linear algebra that covariances, families and kernels share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh, solve_triangular
-from scipy.linalg.lapack import dpotrf, dtrtri
+from scipy.linalg.lapack import dtrtri
 from scipy.sparse.linalg import ArpackError, svds
 
-BOUND_TOL = 1e-9  # share of a least variance that may be lacking
+BOUND_TOL = 1e-9  # share by which a variance may be below the least
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
 MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
-
-
-@dataclass(frozen=True)
-class Algebra:
-    """What storages do with U, where precision = U U', as variances or as matrices.
-
-    Every function but ``divide`` takes any number of leading axes.
-    """
-
-    factorize: Callable[[NDArray], NDArray]
-    """Covariances to U; LinAlgError unless they are positive definite."""
-    factorize_precisions: Callable[[NDArray], NDArray]
-    """Precisions to U; LinAlgError unless they are positive definite."""
-    invert: Callable[[NDArray], NDArray]
-    """U to covariances."""
-    square: Callable[[NDArray], NDArray]
-    """U to precisions."""
-    divide: Callable[[NDArray, NDArray], NDArray]
-    """Rows (n, d) and one U to the rows times the inverse of U."""
-    invert_factors: Callable[[NDArray], NDArray]
-    """U to its inverse L', where covariance = L L'."""
-    in_units: Callable[[NDArray, NDArray], NDArray]
-    """Covariances to those of rows divided by units (d,)."""
-    scale: Callable[[NDArray, NDArray], NDArray]
-    """U to that of rows divided by units, (d,) or (K, d)."""
-    greatest: Callable[[NDArray], NDArray]
-    """U of every component to the greatest eigenvalues of the precisions (K,)."""
-    apply_factor: Callable[[NDArray, NDArray], NDArray]
-    """One vector of each component (K, d) times its U, or the inverse of U."""
-    to_tangent: Callable[[NDArray, NDArray], NDArray]
-    """U and other covariances to coordinates, which are zero where they are its own."""
-    from_tangent: Callable[[NDArray, NDArray, NDArray], NDArray]
-    """Covariances, L' and coordinates to covariances: to first order the inverse of
-    ``to_tangent``, and positive definite whatever the coordinates."""
-    scale_of: Callable[[NDArray], NDArray]
-    """Covariances to the products of the standard deviations of two features."""
-    take: Callable[[NDArray, NDArray], NDArray]
-    """Covariances to those of some features, by their indices."""
-    reach: Callable[[NDArray, NDArray], bool]
-    """Whether no variance is less, in any direction, than the least of the features."""
-    addition: Callable[
-        [NDArray, NDArray, NDArray, NDArray, float], tuple[NDArray, float]
-    ]
-    """Covariances, least variances, the own scatter of a row, what was added to it and
-    the share of that which is kept: what is to be added, and the relative change."""
-    of_roots: Callable[[NDArray], NDArray]
-    """L', where covariance = L L', of some of the features (not square) to U."""
-    condition: Callable[
-        [NDArray, NDArray, NDArray, NDArray], tuple[NDArray, NDArray, NDArray]
-    ]
-    """Covariances and their L', indices of features that are given and of others: the
-    slopes (..., others, given) of regressions on those, or on none of them, the
-    covariances left, and U."""
-
-
-def _positive(values: NDArray) -> NDArray:
-    """The values, or LinAlgError where one is not positive and finite."""
-    if not ((values > 0).all() and np.isfinite(values).all()):
-        raise np.linalg.LinAlgError("a variance is not positive and finite")
-    return values
 
 
 def finite(matrices: NDArray) -> NDArray:
@@ -84,21 +21,8 @@ def finite(matrices: NDArray) -> NDArray:
     return matrices
 
 
-def _inverse_cholesky(matrices: NDArray) -> NDArray:
-    """U with U U' the inverse, from the Cholesky factors, or LinAlgError."""
-    inverses = np.empty(finite(matrices).shape)
-    flat = inverses.reshape(-1, *matrices.shape[-2:])
-    for k, matrix in enumerate(matrices.reshape(flat.shape)):
-        # The transpose of a symmetric matrix is itself, in the order of Fortran.
-        lower, info = dpotrf(matrix.T, lower=1, clean=1)
-        if info:
-            raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
-        flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
-    return inverses
-
-
 def lower_cholesky(matrices: NDArray, roots: NDArray) -> NDArray:
-    """L of matrices = L L' = R'R, from R where rounding has left them indefinite."""
+    """L of matrices L L' = R'R, computed from R where rounding made them indefinite."""
     try:
         return np.linalg.cholesky(finite(matrices))
     except np.linalg.LinAlgError:
@@ -106,14 +30,14 @@ def lower_cholesky(matrices: NDArray, roots: NDArray) -> NDArray:
 
 
 def upper_triangles(matrices: NDArray) -> NDArray:
-    """R with R'R = A'A, upper triangular with a diagonal that is not negative."""
+    """R with R'R = A'A, upper triangular with a non-negative diagonal."""
     triangles = np.asarray(np.linalg.qr(matrices, mode="r"))
     signs = np.copysign(1.0, np.einsum("...ii->...i", triangles))
     return signs[..., None] * triangles
 
 
 def inverse_triangles(lower: NDArray) -> NDArray:
-    """L^-1 of lower triangles, which may have no rows."""
+    """L^-1 of lower triangular matrices, which may have no rows."""
     if not lower.size:
         return lower
     triangles = lower.reshape(-1, *lower.shape[-2:])
@@ -125,21 +49,12 @@ def gram(matrices: NDArray) -> NDArray:
     return matrices.mT @ matrices
 
 
-def _greatest_of_matrices(factors: NDArray) -> NDArray:
-    """Greatest eigenvalues (K,) of U U'; of large matrices without all the others."""
-    size = factors.shape[-1]
-    if size <= WIDE or not np.isfinite(factors).all():
-        return np.linalg.norm(factors, 2, axis=(1, 2)) ** 2
-    last = (size - 1, size - 1)
-    return np.array([eigvalsh(u.T @ u, subset_by_index=last)[0] for u in factors])
-
-
 def principal(rows: NDArray, tol: float) -> tuple[float, NDArray]:
     """Greatest singular value of a matrix, and its right singular vector (d,).
 
-    By Lanczos's method where both sides are long, so nearly as the tolerance says: some
-    products with vectors instead of a whole decomposition. The sign of the vector is
-    any.
+    By the Lanczos method, to a tolerance, where both sides are long: that takes some
+    products with vectors instead of a decomposition. The sign of the vector is
+    arbitrary.
     """
     if min(rows.shape) > WIDE and np.isfinite(rows).all():
         start = np.random.RandomState(0).standard_normal(min(rows.shape))
@@ -150,56 +65,6 @@ def principal(rows: NDArray, tol: float) -> tuple[float, NDArray]:
     return float(values[0]), vectors[0]
 
 
-def _relate_matrices(factors: NDArray, matrices: NDArray) -> NDArray:
-    """U' S U - I."""
-    related = factors.mT @ matrices @ factors
-    diagonals = np.einsum("...ii->...i", related)
-    diagonals -= 1.0
-    return related
-
-
-def _displace_matrices(matrices: NDArray, inverses: NDArray, moves: NDArray) -> NDArray:
-    """L (I + A + A^2 / 2) L', for symmetric A, as (S + (L + L A)(L + L A)') / 2."""
-    return 0.5 * (matrices + gram(inverses + moves @ inverses))
-
-
-def _scale_of_matrices(matrices: NDArray) -> NDArray:
-    """Products of the roots of diagonals."""
-    deviations = np.sqrt(np.abs(np.einsum("...ii->...i", matrices)))
-    return deviations[..., :, None] * deviations[..., None, :]
-
-
-def _take_matrices(matrices: NDArray, features: NDArray) -> NDArray:
-    """Rows and columns of some features."""
-    return matrices[..., features[:, None], features]
-
-
-def _condition_matrices(
-    matrices: NDArray, roots: NDArray, given: NDArray, others: NDArray
-) -> tuple[NDArray, NDArray, NDArray]:
-    """S_og S_gg^-1, S_oo - S_og S_gg^-1 S_go and its U, from one Cholesky factor.
-
-    What is left is a product with its own transpose: no difference that cancels.
-    """
-    order, n_given = np.concatenate([given, others]), len(given)
-    lower = lower_cholesky(_take_matrices(matrices, order), roots[..., order])
-    inverse = inverse_triangles(lower[..., :n_given, :n_given])
-    left = lower[..., n_given:, n_given:]
-    slopes = lower[..., n_given:, :n_given] @ inverse
-    return slopes, gram(left.mT), inverse_triangles(left).mT
-
-
-def _upper_cholesky(matrices: NDArray) -> NDArray:
-    """U with P = U U': the lower Cholesky factor of P in reversed coordinates."""
-    reversed_factors = np.linalg.cholesky(finite(matrices)[..., ::-1, ::-1])
-    return reversed_factors[..., ::-1, ::-1].copy()
-
-
-def _reach(variances: NDArray, least: NDArray) -> bool:
-    """Whether no variance (K, d) is less than the least (d,), but for a tolerance."""
-    return bool((variances >= (1 - BOUND_TOL) * least).all())
-
-
 def matrices_reach(matrices: NDArray, least: NDArray) -> bool:
     """Whether S - diag(least) is nowhere negative, but for a tolerance."""
     try:
@@ -207,74 +72,3 @@ def matrices_reach(matrices: NDArray, least: NDArray) -> bool:
     except np.linalg.LinAlgError:
         return False
     return True
-
-
-def _addition(
-    variances: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-) -> tuple[NDArray, float]:
-    """Of variances (K, d), which follow the scatter in proportion or less."""
-    wanted = np.maximum((own + added) * (least / variances) - own, kept * added)
-    return wanted, float((np.abs(wanted - added) / variances).max())
-
-
-def _addition_to_matrices(
-    matrices: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-) -> tuple[NDArray, float]:
-    """The like of matrices, in coordinates in which each of them is the identity."""
-    lower = np.linalg.cholesky(matrices)
-    inverse = inverse_triangles(lower)
-    bound = inverse * np.sqrt(least)
-    ratios, axes = np.linalg.eigh(bound @ bound.mT)
-    root = axes * np.sqrt(np.maximum(ratios, 0.0))[:, None, :] @ axes.mT
-    own, added = inverse @ own @ inverse.mT, inverse @ added @ inverse.mT
-    lacking = root @ (own + added) @ root - own - kept * added
-    excess, axes = np.linalg.eigh(lacking)
-    axes *= np.sqrt(np.maximum(excess, 0.0))[:, None, :]
-    wanted = kept * added + gram(axes.mT)
-    return lower @ wanted @ lower.mT, float(np.abs(wanted - added).max())
-
-
-VARIANCES = Algebra(
-    factorize=lambda values: 1 / np.sqrt(_positive(values)),
-    factorize_precisions=lambda precisions: np.sqrt(_positive(precisions)),
-    invert=lambda factors: 1 / factors**2,
-    square=lambda factors: factors**2,
-    divide=lambda rows, factor: rows / factor,
-    invert_factors=lambda factors: 1 / factors,
-    in_units=lambda variances, units: variances / units / units,
-    scale=lambda factors, units: factors * units,
-    greatest=lambda factors: (factors**2).max(axis=1),
-    apply_factor=lambda vectors, factors: vectors * factors.reshape(len(vectors), -1),
-    to_tangent=lambda factors, variances: np.log(variances * factors**2),
-    from_tangent=lambda variances, inverses, moves: variances * np.exp(moves),
-    scale_of=lambda variances: variances,
-    take=lambda variances, features: variances[:, features],
-    reach=_reach,
-    addition=_addition,
-    of_roots=lambda roots: 1 / roots,
-    condition=lambda variances, roots, given, others: (
-        np.zeros((1, len(others), 0)),
-        variances[:, others],
-        1 / roots[:, others],
-    ),
-)
-MATRICES = Algebra(
-    factorize=_inverse_cholesky,
-    factorize_precisions=_upper_cholesky,
-    invert=lambda factors: gram(inverse_triangles(factors.mT).mT),
-    square=lambda factors: gram(factors.mT),
-    divide=lambda rows, factor: solve_triangular(factor.T, rows.T, lower=True).T,
-    invert_factors=lambda factors: inverse_triangles(factors.mT).mT,
-    in_units=lambda matrices, units: matrices / units / units[:, None],
-    scale=lambda factors, units: factors * units[..., None],
-    greatest=_greatest_of_matrices,
-    apply_factor=lambda vectors, factors: (vectors[:, None, :] @ factors)[:, 0],
-    to_tangent=_relate_matrices,
-    from_tangent=_displace_matrices,
-    scale_of=_scale_of_matrices,
-    reach=matrices_reach,
-    addition=_addition_to_matrices,
-    take=_take_matrices,
-    of_roots=lambda roots: inverse_triangles(upper_triangles(roots).mT).mT,
-    condition=_condition_matrices,
-)

@@ -15,9 +15,9 @@ from .volume_shape import Rule
 
 ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
-MAX_ROUNDS_ON = 500  # from a start, which the next M-step improves on again
-MAX_ROUNDS_INEXACT = 6  # where EM need not be exact
-TRIAL_SWEEPS = 10  # before the best of several starts is chosen
+MAX_ROUNDS_ON = 500  # from a start: the next M-step continues from there
+MAX_ROUNDS_INEXACT = 6  # in generalised EM
+TRIAL_SWEEPS = 10  # from each of several starts, before the best is chosen
 TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
 TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
 
@@ -25,32 +25,34 @@ TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
 # Orientations --------------------------------------------------------------------
 
 
-def _axes(
+def unrotated(
     rule: Rule, counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
-    """I: the coordinates as they are; ``scatter`` holds diagonals already."""
+    """Variances along the axes of the features (I); ``scatter`` holds diagonals."""
     return rule(counts, scatter)
 
 
-def _own(
+def own_orientations(
     rule: Rule, counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
-    """V: the eigenvectors of each component's scatter, eigenvalues in one order."""
+    """Matrices with the eigenvectors of each component's scatter (V), whose eigenvalues
+    are in ascending order in all components."""
     eigenvalues, orientations = _eigen(scatter)
     return _compose(orientations, rule(counts, eigenvalues))
 
 
-def _common(
+def common_orientation(
     rule: Rule,
     counts: NDArray,
     scatter: NDArray,
     start: Covariances | None,
     max_rounds_on: int = MAX_ROUNDS_ON,
 ) -> NDArray:
-    """E: orientation and variances in turn, each optimal given the other.
+    """Matrices with one orientation (E), optimised in turn with the variances.
 
-    Without a start, the most promising of several goes on: other orientations are
-    local optima of the objective, which is not convex in D.
+    The orientation is found by rotations of pairs of axes (Flury & Gautschi). The
+    objective is not convex in D: without a start, several are tried for some sweeps,
+    and the best is continued.
     """
     if start is None:
         trials = [
@@ -88,13 +90,13 @@ def _settle(
 def _sweep(
     orientation: NDArray, rotated: NDArray, precisions: NDArray
 ) -> tuple[NDArray, float]:
-    """Rotate every pair of axes once to lower sum_kj p_kj (D' W_k D)_jj.
+    """Orientation after one sweep of Flury-Gautschi rotations, and the largest angle.
 
-    In the plane of axes i and j the objective is a cos(2t) + b sin(2t) + constant
-    in the angle t, so each rotation is exact; and since every axis adds a term of
-    its own, disjoint pairs are rotated at once. For a single matrix this is Jacobi's
-    method for eigenvectors; Flury & Gautschi 1986 (doi:10.1137/0907013) do the like
-    with variances profiled out.
+    Every pair of axes is rotated once to lower sum_kj p_kj (D' W_k D)_jj. In the plane
+    of axes i and j the objective is a cos(2t) + b sin(2t) + constant in the angle t, so
+    each rotation is exact; and since every axis adds a term of its own, disjoint pairs
+    are rotated at once. For a single matrix this is Jacobi's eigenvalue method. Flury &
+    Gautschi 1986 (doi:10.1137/0907013) have the variances profiled out.
     """
     orientation, rotated = orientation.copy(), rotated.copy()
     largest_angle = 0.0
@@ -124,7 +126,7 @@ def _rotate(matrices: NDArray, i: NDArray, j: NDArray, angle: NDArray) -> None:
 
 @lru_cache(maxsize=8)
 def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
-    """All pairs of axes as rounds of disjoint pairs: a round-robin tournament."""
+    """All pairs of axes in rounds of disjoint pairs, as in a round-robin tournament."""
     players = n_features + n_features % 2
     circle = np.arange(1, players)
     rounds = []
@@ -137,17 +139,18 @@ def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
 
 
 def _orientations(scatter: NDArray) -> list[NDArray]:
-    """Starts: eigenvectors of the pooled scatter and of each, and the axes."""
+    """Starting orientations: eigenvectors of the pooled scatter and of each scatter,
+    and the axes of the features."""
     candidates = np.concatenate([scatter.sum(axis=0, keepdims=True), scatter])
     return [*_eigen(candidates)[1], np.eye(scatter.shape[-1])]
 
 
 def _eigen(matrices: NDArray) -> tuple[NDArray, NDArray]:
-    """Ascending eigenvalues (K, d) and eigenvectors (K, d, d), the same in any order.
+    """Ascending eigenvalues (K, d) and eigenvectors (K, d, d), whatever the order of K.
 
     Where eigenvalues of a matrix are equal, as in the null space of few rows, any
-    basis of their eigenvectors would do, and rounding would choose it. Here those
-    that diagonalise the sum of all matrices are taken.
+    basis of their eigenvectors would do, and rounding would choose it. The basis that
+    diagonalises the sum of all matrices is taken.
     """
     pairs = [_accurate_eigen(matrix) for matrix in matrices]
     eigenvalues = np.stack([values for values, _ in pairs])
@@ -164,7 +167,7 @@ def _eigen(matrices: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _accurate_eigen(matrix: NDArray) -> tuple[NDArray, NDArray]:
-    """Ascending eigenvalues and eigenvectors, small ones as exact as large ones.
+    """Ascending eigenvalues and eigenvectors, small eigenvalues as accurate as large.
 
     One-sided Jacobi rotations of the Cholesky factor keep the digits that ``eigh``
     loses where features differ in scale (Demmel & Veselic 1992, doi:10.1137/0613074).
@@ -184,8 +187,8 @@ def _accurate_eigen(matrix: NDArray) -> tuple[NDArray, NDArray]:
 def _orientation_of(covariances: Covariances) -> NDArray:
     """Common eigenvectors of matrices that have them.
 
-    They are those of any mean of the matrices in which no two eigenvalues meet, as
-    in one with weights of no simple ratio (here multiples of the golden ratio).
+    They are those of any weighted mean of the matrices with distinct eigenvalues, such
+    as one whose weights have no simple ratio (here fractions of the golden ratio).
     """
     matrices = covariances.dense()
     scaled = matrices / np.trace(matrices, axis1=1, axis2=2)[:, None, None]

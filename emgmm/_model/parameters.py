@@ -12,16 +12,17 @@ from emgmm._utils.ties import ranks
 from .covariances import Covariances, Full
 
 LOG_2_PI = float(np.log(2 * np.pi))
-NEAR = 0.1  # squared standard deviations, and share of weights, of one maximum
-SAME = 1e-6  # of weights and variances a share, of means a share of their feature's
-# standard deviation: less than that does not order components
-BLOCK_SIZE = 2**16  # numbers that are drawn at a time
-EQUAL = 1e-6  # standard deviations, and share of factors: rounding of float32
+SAME_MAXIMUM = 0.1  # squared standard deviations, and share of a weight
+# Differences that do not order components: shares of weights and variances, and of a
+# feature's standard deviation in means.
+ORDER_TOL = 1e-6
+SAMPLE_BLOCK_SIZE = 2**16  # numbers that are sampled at a time
+EQUAL_TOL = 1e-6  # standard deviations, and share of U: the rounding of float32
 
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """Of a Gaussian mixture: weights (K,), means (K, d) and covariances."""
+    """Weights (K,), means (K, d) and covariances of a Gaussian mixture."""
 
     weights: NDArray
     means: NDArray
@@ -35,15 +36,15 @@ class Parameters:
         return Parameters(self.weights, self.means / units, covariances)
 
     def in_canonical_order(self) -> Parameters:
-        """The components by descending weight; of those that weigh the same, by the
-        mean of the first feature, of the next, and so on, and then by variances."""
+        """The mixture, components by descending weight; those of equal weight by the
+        mean of the first feature, of the second, and so on, then by variances."""
         weights, means = self.weights, self.means
         variances = self.covariances.variances
-        # Of constants of any size, and of components without weight.
+        # Constant features of any size; components without weight.
         with np.errstate(over="ignore", divide="ignore"):
             scales = np.sqrt(weights @ (variances + (means - weights @ means) ** 2))
             keys = -np.log(weights)[:, None], means / scales, np.log(variances)
-        order = np.lexsort(ranks(np.hstack(keys), SAME).T[::-1])
+        order = np.lexsort(ranks(np.hstack(keys), ORDER_TOL).T[::-1])
         if (order == np.arange(len(order))).all():
             return self
         covariances = self.covariances.ordered(order)
@@ -76,10 +77,11 @@ class Parameters:
     def sample_of_components(
         self, counts: NDArray, rng: np.random.RandomState
     ) -> NDArray:
-        """So many rows (K,) of each component, one component after the other."""
+        """Rows (n, d) sampled from the components, as many as ``counts`` (K,) says from
+        each, one component after the other."""
         n_features = self.means.shape[1]
         rows = np.empty((counts.sum(), n_features))
-        length = max(BLOCK_SIZE // n_features, 1)
+        length = max(SAMPLE_BLOCK_SIZE // n_features, 1)
         ends = np.cumsum(counts)
         for k, (begin, end) in enumerate(zip(ends - counts, ends, strict=True)):
             for start in range(begin, end, length):
@@ -96,18 +98,18 @@ def equal_components(mixture: Parameters) -> list[NDArray]:
 
 
 def _equal_to(mixture: Parameters, k: int) -> NDArray:
-    """Indices of the components with the mean and the covariance of one of them."""
+    """Indices of the components with the mean and the covariance of component k."""
     means, covariances = mixture.means, mixture.covariances
-    near = np.abs(means - means[k]) <= EQUAL * np.sqrt(covariances.variances[k])
+    near = np.abs(means - means[k]) <= EQUAL_TOL * np.sqrt(covariances.variances[k])
     others = np.flatnonzero(near.all(axis=1))
     factors = covariances.factors[others].reshape(*means[others].shape, -1)
     own = covariances.factors[k].reshape(1, means.shape[1], -1)
-    alike = np.abs(factors - own) <= EQUAL * np.abs(own).max(axis=2, keepdims=True)
+    alike = np.abs(factors - own) <= EQUAL_TOL * np.abs(own).max(axis=2, keepdims=True)
     return others[alike.all(axis=(1, 2))]
 
 
 def are_near(mixture: Parameters, other: Parameters) -> bool:
-    """Whether components are those of the other, as good as in their places."""
+    """Whether the components of two mixtures match, as if from one local maximum."""
     variances = other.covariances.variances
     shifts = (mixture.means[:, None] - other.means) ** 2 / variances
     distances = shifts.mean(axis=-1)
@@ -115,6 +117,6 @@ def are_near(mixture: Parameters, other: Parameters) -> bool:
     weights = other.weights[nearest]
     return bool(
         len(set(nearest.tolist())) == len(nearest)
-        and distances.min(axis=1).max() < NEAR
-        and np.all(np.abs(mixture.weights - weights) < NEAR * weights)
+        and distances.min(axis=1).max() < SAME_MAXIMUM
+        and np.all(np.abs(mixture.weights - weights) < SAME_MAXIMUM * weights)
     )

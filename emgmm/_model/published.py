@@ -1,8 +1,8 @@
-"""What an estimator publishes of its mixture, read and checked.
+"""The fitted attributes of an estimator, read as a mixture and checked.
 
-Users assign these attributes too. Densities are computed from the factors of the
-precisions, samples from the covariances, as in scikit-learn; what needs both asks
-whether they agree but for rounding.
+Users may assign these attributes. Densities are computed from the factors of the
+precisions, samples from the covariances, as in scikit-learn; methods that need both
+check that they are consistent up to rounding.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from emgmm._utils.threads import BLAS
 from emgmm._utils.validation import as_numbers, shaped
 
 from .agreement import MIXTURE, agree, are_inverse, eps_of, upper
+from .algebra import MATRICES, VARIANCES
 from .covariances import Covariances
 from .families import FAMILIES, CovarianceFamily
-from .linalg import MATRICES, VARIANCES
 from .parameters import Parameters
 from .validation import shape_of_means
 
-SOURCES = ("precisions_cholesky_", "covariances_")
-"""What covariances are made of: the first that is there."""
+COVARIANCE_SOURCES = ("precisions_cholesky_", "covariances_")
+"""Attributes that covariances are computed from, the preferred one first."""
 REMEDIES = {
     VARIANCES: ("1 / np.sqrt(covariances_)", "1 / precisions_cholesky_**2"),
     MATRICES: (
@@ -33,15 +33,15 @@ REMEDIES = {
         "np.linalg.inv(U @ U.mT) with U = precisions_cholesky_",
     ),
 }
-"""How factors are made of covariances, and the reverse."""
+"""Expressions for the factors from the covariances, and the reverse."""
 
 
 @dataclass(frozen=True, eq=False)
 class Published:
-    """The parameters of a mixture as an estimator has them.
+    """The parameters of a mixture as attributes of an estimator.
 
-    ``arrays`` are those that there are, by name; ``models`` the names of the covariance
-    models whose layout they have, the one to be taken first.
+    ``arrays`` are those that are set, by name; ``models`` the names of the covariance
+    models whose layout they have, the preferred one first.
     """
 
     arrays: dict[str, NDArray]
@@ -50,11 +50,11 @@ class Published:
 
     @classmethod
     def of(cls, estimator: Any, models: Iterable[str]) -> Published:
-        """Those of an estimator, of the first of such models that fits."""
+        """The parameters of an estimator, in the first of the models that fits them."""
         has = {name: getattr(estimator, name, None) for name in MIXTURE}
         arrays = {k: np.asarray(v) for k, v in has.items() if v is not None}
         missing = [name for name in MIXTURE[:2] if name not in arrays]
-        if missing or not any(name in arrays for name in SOURCES):
+        if missing or not any(name in arrays for name in COVARIANCE_SOURCES):
             raise ValueError(
                 f"{missing[0] if missing else 'precisions_cholesky_'} is missing: "
                 "assign weights_, means_ and precisions_cholesky_ or covariances_, or "
@@ -82,7 +82,7 @@ class Published:
 
     @property
     def agreed(self) -> Parameters:
-        """The same; ValueError if the covariances are others."""
+        """The same mixture; ValueError if the covariances are not those of it."""
         mixture = self.parameters
         if not self.agree_with(mixture):
             of_covariances, of_factors = REMEDIES[self.family.storage.algebra]
@@ -95,7 +95,7 @@ class Published:
 
     @property
     def sampled(self) -> Parameters:
-        """The mixture that samples are drawn from: with the published covariances."""
+        """The mixture that samples come from: with the covariances as published."""
         mixture = self.parameters
         if self.agree_with(mixture):
             return mixture
@@ -103,7 +103,7 @@ class Published:
             return self._with(self._covariances("covariances_"))
 
     def to_arrays(self) -> dict[str, NDArray]:
-        """All arrays of the mixture, what is missing derived; all of one type."""
+        """All arrays of the mixture in one dtype, with missing ones computed."""
         mixture, whole = self.agreed, dict(self.arrays)
         covariances = mixture.covariances
         factors = covariances.precisions_cholesky
@@ -119,31 +119,31 @@ class Published:
 
     @property
     def _source(self) -> str:
-        return next(name for name in SOURCES if name in self.arrays)
+        return next(name for name in COVARIANCE_SOURCES if name in self.arrays)
 
     def agree_with(self, mixture: Parameters) -> bool:
-        """Whether covariances are, but for rounding, those of the factors' mixture."""
-        if not all(name in self.arrays for name in SOURCES):
+        """Whether the covariances are those of the mixture, up to rounding."""
+        if not all(name in self.arrays for name in COVARIANCE_SOURCES):
             return True
         values = self._numbers("covariances_")
-        eps = max(eps_of(self.arrays[name].dtype) for name in SOURCES)
+        eps = max(eps_of(self.arrays[name].dtype) for name in COVARIANCE_SOURCES)
         with BLAS.held():
             return agree(mixture.covariances, values, eps)
 
     def _with(self, covariances: Covariances) -> Parameters:
-        """The mixture with such covariances."""
+        """The mixture of the weights, the means and these covariances."""
         weights = shaped(self.arrays["weights_"], "weights_", "weights", self.sizes[:1])
         if (weights < 0).any() or not weights.any():
             raise ValueError(
-                f"weights_ are {weights.min():g} to {weights.max():g}: assign shares "
-                "of the components, not negative, with a sum of one."
+                f"weights_ are between {weights.min():g} and {weights.max():g}: assign "
+                "non-negative weights that sum to one."
             )
         means = as_numbers(self.arrays["means_"], "means_", copy=False)
-        # As float32 they sum to one only nearly.
+        # In float32 they sum to one only approximately.
         return Parameters(weights / weights.sum(), means, covariances)
 
     def _covariances(self, name: str) -> Covariances:
-        """Those that an attribute stands for."""
+        """The covariances that an attribute stands for."""
         storage, numbers = self.family.storage, self._numbers(name)
         if name == "precisions_cholesky_":
             return storage.from_factors(upper(numbers, storage), *self.sizes)
@@ -152,7 +152,7 @@ class Published:
         except np.linalg.LinAlgError as error:
             raise ValueError(
                 f"{name} is not positive definite: correct it, or assign covariances "
-                "as fit publishes them."
+                "as computed by fit."
             ) from error
 
     def _numbers(self, name: str) -> NDArray:
@@ -162,9 +162,9 @@ class Published:
 
 
 def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]:
-    """What an estimator publishes of a mixture, in such numbers.
+    """The fitted attributes of a mixture, by name, in a dtype.
 
-    ValueError where its variances or their inverses are out of their range.
+    ValueError where variances or their inverses are out of its range.
     """
     covariances = mixture.covariances
     with np.errstate(all="ignore"):
@@ -183,17 +183,17 @@ def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]
 def _check_range(
     covariances: Covariances, precisions: NDArray, dtype: np.dtype
 ) -> None:
-    """Whether variances and precisions are neither infinite nor without digits."""
+    """Raise ValueError if variances or precisions are infinite or subnormal."""
     variances, limits = covariances.variances, np.finfo(dtype)
     remedy = "" if dtype == np.float64 else ", or pass X as float64"
     if not np.abs(covariances.values).max() <= limits.max:
         raise ValueError(
-            f"X has covariances up to {variances.max():.3g}, too large for {dtype}: "
+            f"X has variances up to {variances.max():.3g}, too large for {dtype}: "
             f"scale X{remedy}."
         )
     if variances.min() < limits.tiny or not np.isfinite(precisions).all():
         raise ValueError(
-            f"X has covariances down to {variances.min():.3g} within components, too "
+            f"X has variances down to {variances.min():.3g} within components, too "
             f"small for {dtype}: scale X{remedy}."
         )
 
@@ -203,10 +203,10 @@ def _models_that_fit(
 ) -> list[str]:
     """Names of the models whose layout the matrices have; ValueError if there is none.
 
-    As many components as features: the layout of variances is that of one matrix.
-    Then models come first with which factors and covariances agree.
+    With as many components as features, variances and one matrix have the same layout.
+    Then models with consistent factors and covariances come first.
     """
-    name = next(name for name in SOURCES if name in arrays)
+    name = next(name for name in COVARIANCE_SOURCES if name in arrays)
     known = [model for model in dict.fromkeys(models) if model in FAMILIES]
     shapes = {model: FAMILIES[model].storage.shape(*sizes) for model in known}
     fitting = [model for model in known if shapes[model] == arrays[name].shape]
@@ -214,7 +214,7 @@ def _models_that_fit(
         wanted = " or ".join(f"{shape} ({model!r})" for model, shape in shapes.items())
         raise ValueError(
             f"{name} has the shape {arrays[name].shape}, but the covariance_type of "
-            f"this estimator asks for {wanted or 'another'}: assign arrays of that "
+            f"this estimator needs {wanted or 'another'}: assign arrays of that "
             f"shape, or set covariance_type to one of {', '.join(FAMILIES)}."
         )
     if len({FAMILIES[model].storage for model in fitting}) == 1:
@@ -223,7 +223,7 @@ def _models_that_fit(
 
 
 def _is_sound(arrays: dict[str, NDArray], sizes: tuple[int, int], model: str) -> bool:
-    """Whether the matrices are those of the model."""
+    """Whether the matrices are consistent parameters of the model."""
     try:
         published = Published(arrays, sizes, [model])
         return published.agree_with(published.parameters)

@@ -16,7 +16,7 @@ MAX_STEPS = 256
 @np.errstate(all="ignore")  # far away, squares of deviations are infinite
 def cdf(x: NDArray, mixture: Parameters) -> NDArray:
     """Probabilities of values up to x (n,)."""
-    weights, means, deviations = _components(mixture)
+    weights, means, deviations = _occupied(mixture)
     # Sums are rounded alike, in rows of one array: they grow with x, to those of inf.
     x = np.append(x, np.inf)
     sums = (ndtr((x[:, None] - means) / deviations) * weights).sum(axis=1)
@@ -33,7 +33,7 @@ def quantile(q: NDArray, mixture: Parameters) -> NDArray:
     """
     sign = np.where(q <= 0.5, 1.0, -1.0)
     tail = np.where(q <= 0.5, q, 1 - q)
-    _, means, deviations = _components(mixture)
+    _, means, deviations = _occupied(mixture)
     ends = means + deviations * (sign * ndtri(tail))[:, None]
     brackets = np.stack([ends.min(axis=1), ends.max(axis=1)])
     x, last = brackets.mean(axis=0), brackets[1] - brackets[0]
@@ -59,7 +59,7 @@ def quantile(q: NDArray, mixture: Parameters) -> NDArray:
     return x
 
 
-def _components(mixture: Parameters) -> tuple[NDArray, NDArray, NDArray]:
+def _occupied(mixture: Parameters) -> tuple[NDArray, NDArray, NDArray]:
     """Weights, means and standard deviations (K,) of components that have weight."""
     has = mixture.weights > 0
     weights, variances = mixture.weights[has], mixture.covariances.variances[has, 0]
@@ -70,7 +70,7 @@ def _logarithms(
     x: NDArray, sign: NDArray, mixture: Parameters
 ) -> tuple[NDArray, NDArray]:
     """Of the probability below x, or above where sign is -1, and of the density."""
-    weights, means, deviations = _components(mixture)
+    weights, means, deviations = _occupied(mixture)
     z, log_weights = (x[:, None] - means) / deviations, np.log(weights)
     log_tail = logsumexp(log_weights + log_ndtr(sign[:, None] * z), axis=1)
     peaks = log_weights - np.log(deviations) - LOG_2_PI / 2

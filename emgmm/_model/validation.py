@@ -1,4 +1,4 @@
-"""What users pass, checked: each error names the argument, the value, the remedy."""
+"""Checks of parameters: each error names the argument, the value and the remedy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from emgmm._utils.validation import as_numbers, did_you_mean, shaped
 
 from .covariances import Covariances
 from .families import FAMILIES, CovarianceFamily
-from .linalg import MATRICES, VARIANCES
 
-# What the rounding of float32 parameters must pass.
+# Tolerances that the rounding of float32 parameters stays within.
 WEIGHT_SUM_TOL = 1e-6
 SYMMETRY_TOL = 1e-5
 FAMILY_TOL = 1e-4
 ASYMMETRIC = "it differs from its transpose"
-# Arguments that hold matrices: what one is called, and how a storage is made of it.
+# Arguments with matrices: the name of one, and the constructor of a storage from them.
 MATRICES_OF = {
     "covariances": ("covariance", "from_values"),
     "precisions_init": ("precision", "from_precisions"),
@@ -27,7 +26,7 @@ MATRICES_OF = {
 
 
 def check_models(names: Iterable[Any]) -> list[str]:
-    """Names of covariance models to be compared, each once."""
+    """Names of covariance models to compare, without duplicates."""
     chosen = list(dict.fromkeys(map(str, names)))
     unknown = [name for name in chosen if name not in FAMILIES]
     if unknown or not chosen:
@@ -39,6 +38,7 @@ def check_models(names: Iterable[Any]) -> list[str]:
 
 
 def _nearest_model(name: str) -> str:
+    """A suggestion for an unknown name, or nothing."""
     return did_you_mean(name, FAMILIES)
 
 
@@ -47,7 +47,8 @@ def check_given(
     covariance_type: str,
     sizes: tuple[int, int],
 ) -> dict[str, Any]:
-    """The fields of a mixture that weights, means and precisions ``*_init`` give."""
+    """Fields of ``Parameters`` from ``weights_init``, ``means_init`` and
+    ``precisions_init``, as far as they are not None."""
     weights, means, precisions = parameters
     given: dict[str, Any] = {}
     if weights is not None:
@@ -64,12 +65,12 @@ def check_given(
 def check_weights(
     weights: ArrayLike, n_components: int, argument: str = "weights"
 ) -> NDArray:
-    """Component weights (K,), not negative, with a sum of one."""
+    """Component weights (K,), non-negative, normalised to a sum of one."""
     numbers = shaped(weights, argument, "weights", (n_components,))
     if (numbers < 0).any() or (numbers > 1).any():
         raise ValueError(
             f"The parameter 'weights' should be in the range [0, 1], but got values "
-            f"from {numbers.min():.5f} to {numbers.max():.5f}: give {argument} the "
+            f"from {numbers.min():.5f} to {numbers.max():.5f}: set {argument} to the "
             "shares of the components."
         )
     total = numbers.sum()
@@ -89,7 +90,7 @@ def check_means(
 
 
 def shape_of_means(means: ArrayLike, argument: str = "means") -> tuple[int, int]:
-    """Numbers of components and features that given means have."""
+    """Numbers of components and of features of the means."""
     numbers = as_numbers(means, argument)
     if numbers.ndim != 2 or not numbers.size:
         raise ValueError(
@@ -102,23 +103,22 @@ def shape_of_means(means: ArrayLike, argument: str = "means") -> tuple[int, int]
 def check_covariances(
     given: ArrayLike, argument: str, covariance_type: str, sizes: tuple[int, int]
 ) -> Covariances:
-    """Covariances or precisions: positive definite, and of the family's form."""
+    """Covariances from matrices that are positive definite and of the family's form."""
     family = FAMILIES[covariance_type]
     noun, build = MATRICES_OF[argument]
     label = f"{covariance_type} {noun}"
     numbers = shaped(given, argument, label, family.storage.shape(*sizes))
-    if family.storage.algebra is VARIANCES:
-        wanted, lacking = "positive", f"its smallest value is {numbers.min():.6g}"
-    else:
-        wanted, lacking = "symmetric, positive-definite", _what_is_lacking(numbers)
+    algebra = family.storage.algebra
+    symmetric = algebra.are_symmetric(numbers, SYMMETRY_TOL)
     try:
-        if lacking == ASYMMETRIC:
+        if not symmetric:
             raise np.linalg.LinAlgError(ASYMMETRIC)
         covariances = getattr(family.storage, build)(numbers, *sizes)
     except np.linalg.LinAlgError as error:
+        smallest = f"its smallest {algebra.least_name} is {algebra.least(numbers):.6g}"
         raise ValueError(
-            f"The parameter '{label}' should be {wanted}, but {lacking}: correct "
-            f"{argument}."
+            f"The parameter '{label}' should be {algebra.form}, but "
+            f"{smallest if symmetric else ASYMMETRIC}: correct {argument}."
         ) from error
     check_form(covariances, argument, covariance_type, FAMILY_TOL)
     return covariances
@@ -127,27 +127,19 @@ def check_covariances(
 def check_form(
     covariances: Covariances, argument: str, covariance_type: str, tol: NDArray | float
 ) -> None:
-    """Whether covariances are of the form that the model allows."""
+    """Raise ValueError unless covariances are of the form of the model."""
     if not _belongs(covariances, FAMILIES[covariance_type], tol):
         raise ValueError(
-            f"{argument} is not of the form that covariance_type={covariance_type!r} "
-            "stands for (volume, shape, orientation: Equal, Variable or Identity): "
-            "correct it, or give a more general covariance_type, such as 'full'."
+            f"{argument} is not of the form of covariance_type={covariance_type!r} "
+            "(volume, shape and orientation are Equal, Variable or the Identity): "
+            "correct it, or choose a more general covariance_type, such as 'full'."
         )
-
-
-def _what_is_lacking(matrices: NDArray) -> str:
-    """Why matrices are not symmetric and positive definite, if they are not."""
-    scale = MATRICES.scale_of(matrices)
-    if (np.abs(matrices - matrices.mT) > SYMMETRY_TOL * scale).any():
-        return ASYMMETRIC
-    return f"its smallest eigenvalue is {np.linalg.eigvalsh(matrices).min():.6g}"
 
 
 def _belongs(
     covariances: Covariances, family: CovarianceFamily, tol: NDArray | float
 ) -> bool:
-    """Whether the family, asked to estimate the covariances, returns them."""
+    """Whether the family's estimate from rows with these covariances is the same."""
     counts = np.ones(covariances.n_components)
     values = covariances.values
     scatter = covariances.scatter(values, counts, covariances.n_features)

@@ -1,4 +1,4 @@
-"""Rules: diagonals of the scatter to variances, as volume and shape have them."""
+"""Rules of volume and shape: diagonals of the scatter to variances."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-RULE_TOL = 1e-28  # squared relative distance at which Newton's method ends
+RULE_TOL = 1e-28  # squared Newton decrement per row at which the method ends
 LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
 RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
-LEAST_SIZE = 2.0**-20  # of a step: if less were better, that would be rounding
-MAX_IDLE = 2  # steps that gain no more than rounding: these double the digits
+LEAST_SIZE = 2.0**-20  # of a step: smaller gains would be rounding
+MAX_IDLE = 2  # steps that gain no more than rounding; each doubles the digits
 MAX_RULE_ITER = 100
 
 Rule = Callable[[NDArray, NDArray], NDArray]
@@ -66,9 +66,10 @@ def newton(
     point: NDArray,
     n: float,
 ) -> NDArray:
-    """Where a convex function of logarithms is least, to a relative accuracy.
+    """Minimiser of a convex function of logarithms, by damped Newton steps.
 
-    It does not depend on their mean: a term that holds it makes the Hessian definite.
+    The function does not depend on their mean: a term that fixes it is added to the
+    Hessian, which makes it definite.
     """
     value, idle = objective(point), 0
     for _ in range(MAX_RULE_ITER):

@@ -1,4 +1,4 @@
-"""ConvergenceDisplay and CriterionDisplay: how a fit went, what a search found."""
+"""ConvergenceDisplay and CriterionDisplay: pictures of a fit and of a search."""
 
 from __future__ import annotations
 
@@ -27,29 +27,33 @@ CRITERIA = {"bic": "BIC", "icl": "ICL", "aic": "AIC"}
 
 
 class ConvergenceDisplay:
-    """Log-likelihood after each iteration of EM, for each start.
+    """Picture of convergence: the log-likelihood after each iteration of each start.
+
+    Create it with `from_estimator`, which also draws it, or from log-likelihoods of
+    your own and `plot`.
 
     Parameters
     ----------
-    lower_bounds : sequence of ndarray of shape (n_iter,)
-        Mean log-likelihood of a row after each iteration, for each start, in nats.
+    lower_bounds : sequence of array-like of shape (n_iter,)
+        For each start, the mean log-likelihood per row after each iteration, in nats.
     best : int, default=0
         Index of the start that was kept.
 
     Attributes
     ----------
     ax_ : Axes
-        What was drawn into.
+        Where the picture was drawn.
     figure_ : Figure
-        The figure.
+        The figure that contains the picture.
     lines_ : list of Line2D
-        The curve of each start, marked at its last point.
+        The curve of each start, with a marker at its last point.
     best_ : Line2D
-        That of the start that was kept.
+        The curve of the start that was kept.
 
     See Also
     --------
-    MixtureDisplay : The fitted mixture.
+    MixtureDisplay : Picture of the fitted mixture.
+    CriterionDisplay : Picture of a search.
 
     Examples
     --------
@@ -64,6 +68,8 @@ class ConvergenceDisplay:
     >>> plt.close(display.figure_)
     """
 
+    __module__ = "emgmm"
+
     def __init__(self, lower_bounds: Sequence[ArrayLike], *, best: int = 0) -> None:
         self.lower_bounds = lower_bounds
         self.best = best
@@ -72,29 +78,29 @@ class ConvergenceDisplay:
     def from_estimator(
         cls, estimator: Any, *, ax: Axes | None = None, **kwargs: Any
     ) -> Self:
-        """Draw how a fit went.
+        """Draw the convergence of a fit.
 
         Parameters
         ----------
         estimator : GaussianMixtureEM
-            A fitted mixture, or a search that has one as `best_estimator_`.
+            A fitted mixture, or a fitted search that has one as `best_estimator_`.
         ax : Axes, default=None
-            Where to draw; a new figure if None.
+            Where to draw; None creates a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         ConvergenceDisplay
-            The display, drawn.
+            The display, already drawn.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator has no `lower_bounds_`, such as one of `from_parameters`
-            or `partial_fit`.
+            If the estimator has no `lower_bounds_`, as after `from_parameters` or
+            `partial_fit`.
         ValueError
             If an argument of `plot` is not valid.
 
@@ -111,8 +117,9 @@ class ConvergenceDisplay:
         """
         if hasattr(best_of(estimator), "n_steps_"):
             raise TypeError(
-                "estimator was fitted by partial_fit, which keeps no course: draw what "
-                "lower_bound_ was after each batch, ConvergenceDisplay([bounds])."
+                "estimator was fitted by partial_fit, which keeps no history: collect "
+                "lower_bound_ after each batch in a list, and draw that with "
+                "ConvergenceDisplay([bounds]).plot()."
             )
         fit = fitted(best_of(estimator), "lower_bounds_")
         kept = fit.lower_bounds_
@@ -128,13 +135,13 @@ class ConvergenceDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            Where to draw; a new figure if None.
+            Where to draw; None creates a figure.
         kind : {"log-likelihood", "gap"}, default="log-likelihood"
-            What to draw: the log-likelihood, or on a logarithmic scale what it lacks
-            of the last one of the kept start, where that is more than nothing. The
-            second shows how fast EM converges.
+            What to draw: the log-likelihood, or its distance below the last one of the
+            kept start. The gap has a logarithmic scale, which shows how fast EM
+            converges; it is not drawn where it is zero or negative.
         **kwargs : dict
-            Passed to matplotlib's `plot`, for the curves.
+            Passed to matplotlib's `plot` for the curves.
 
         Returns
         -------
@@ -144,7 +151,7 @@ class ConvergenceDisplay:
         Raises
         ------
         ValueError
-            If `kind` is not one of the two.
+            If `kind` is not one of these names.
 
         Examples
         --------
@@ -182,39 +189,43 @@ class ConvergenceDisplay:
 
 
 class CriterionDisplay:
-    """BIC, ICL or AIC by number of components, a line for each model.
+    """Picture of a search: a criterion by number of components, a line for each model.
+
+    Create it with `from_estimator`, which also draws it, or from candidates of your
+    own and `plot`.
 
     Parameters
     ----------
     n_components : array-like of shape (n_candidates,)
-        Numbers of components.
+        Number of components of each candidate.
     covariance_types : array-like of shape (n_candidates,)
-        Names of the models.
+        Name of the model of each candidate.
     values : array-like of shape (n_candidates,)
-        The criterion, of which less is better; NaN where the fit failed.
+        The criterion, lower values being better; NaN where the fit failed.
     criterion : str, default="bic"
         Name of the criterion.
     best : int, default=None
-        Index of the candidate to be marked; that of the least value if None.
+        Index of the candidate to mark; None marks the one with the lowest value.
 
     Attributes
     ----------
     ax_ : Axes
-        What was drawn into.
+        Where the picture was drawn.
     figure_ : Figure
-        The figure.
+        The figure that contains the picture.
     lines_ : list of Line2D
-        The line of each model, labelled by its name, in the order of the candidates.
+        The line of each model, labelled with its name, in the order of the candidates.
     best_ : Line2D or None
-        The star at the best candidate; None if there is none.
+        The star at the best candidate; None if every value is NaN.
     legend_ : Legend
         The legend of the models.
     note_ : Text or None
-        The small print: how the criterion is scaled; None if there is none to draw.
+        The small print, which explains the scale; None if every value is NaN.
 
     See Also
     --------
-    MixtureDisplay : The fitted mixture.
+    MixtureDisplay : Picture of the fitted mixture.
+    ConvergenceDisplay : Picture of its convergence.
 
     Examples
     --------
@@ -232,6 +243,8 @@ class CriterionDisplay:
     3.0
     >>> plt.close(display.figure_)
     """
+
+    __module__ = "emgmm"
 
     def __init__(
         self,
@@ -257,33 +270,35 @@ class CriterionDisplay:
         ax: Axes | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw what a search found. Candidates that are not eligible are gaps.
+        """Draw the candidates of a search.
+
+        Lines have gaps at candidates that were not eligible. A star marks the choice
+        of the search, or the candidate that `criterion` would choose.
 
         Parameters
         ----------
-        search : estimator
-            A fitted search over numbers of components and models, with `results_`.
+        search : GaussianMixtureIC
+            A fitted search over numbers of components and models.
         criterion : {"bic", "icl", "aic"}, default=None
-            What to draw; what the search went by if None.
+            The criterion to draw; None draws the criterion of the search.
         ax : Axes, default=None
-            Where to draw; a new figure if None.
+            Where to draw; None creates a figure.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         CriterionDisplay
-            The display, drawn. Marked is the search's choice, or with another
-            criterion the candidate that this would choose.
+            The display, already drawn.
 
         Raises
         ------
         NotFittedError
             If the search is not fitted.
         TypeError
-            If `search` is no such search, but one fitted mixture for instance.
+            If `search` is not such a search, but for instance a fitted mixture.
         ValueError
-            If `criterion` is unknown.
+            If `criterion` is not one of these names.
 
         Examples
         --------
@@ -299,14 +314,14 @@ class CriterionDisplay:
         ... )
         >>> display = CriterionDisplay.from_estimator(search, criterion="icl")
         >>> display.ax_.get_ylabel()
-        'ICL (less is better)'
+        'ICL (lower is better)'
         >>> plt.close(display.figure_)
         """
         if not hasattr(search, "criterion"):
             raise TypeError(
-                f"search is a {type(search).__name__}, but CriterionDisplay draws what "
-                "a search over models and numbers of components found: give a fitted "
-                "GaussianMixtureIC. To draw one fit, use MixtureDisplay or "
+                f"search is a {type(search).__name__}, but CriterionDisplay draws a "
+                "search over models and numbers of components: pass a fitted "
+                "GaussianMixtureIC. To draw a single fit, use MixtureDisplay or "
                 "ConvergenceDisplay."
             )
         fitted(search, "results_", "criterion_", "best_index_")
@@ -328,18 +343,21 @@ class CriterionDisplay:
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw a line for each model, and mark the best candidate.
 
-        Differences from the best are on a linear scale where they are small and on a
-        logarithmic one beyond 10, which is decisive of BIC (beyond a tenth of what is
-        usual, of other criteria): candidates close to the best are apart, and all are
-        in the picture. For another scale call `ax_.set_yscale` afterwards.
+        The scale shows differences from the best candidate. It is linear up to a
+        difference of 10, which counts as decisive for BIC, and logarithmic beyond, so
+        that candidates close to the best can be distinguished and all are in the
+        picture. For criteria other than BIC, ICL and AIC it is linear up to about a
+        tenth of the median difference. Call `ax_.set_yscale` afterwards for another
+        scale.
 
         Parameters
         ----------
         ax : Axes, default=None
-            Where to draw; a new figure if None. The legend stands on its right if
-            the figure makes room for it, as `layout="constrained"` does, else within.
+            Where to draw; None creates a figure. The legend is to the right of the
+            Axes if the figure makes room for it, as with `layout="constrained"`, and
+            otherwise within.
         **kwargs : dict
-            Passed to matplotlib's `plot`, for the lines.
+            Passed to matplotlib's `plot` for the lines.
 
         Returns
         -------
@@ -366,12 +384,12 @@ class CriterionDisplay:
         for index, model in enumerate(dict.fromkeys(models.tolist())):
             own = np.flatnonzero(models == model)
             own = own[np.argsort(sizes[own], kind="stable")]
-            look = merged(
+            style = merged(
                 Line2D, kwargs, **style_of(index), linewidth=1.2, markersize=5
             )
-            self.lines_ += self.ax_.plot(sizes[own], values[own], label=model, **look)
+            self.lines_ += self.ax_.plot(sizes[own], values[own], label=model, **style)
         name = CRITERIA.get(self.criterion, self.criterion)
-        self.ax_.set(xlabel="number of components", ylabel=f"{name} (less is better)")
+        self.ax_.set(xlabel="number of components", ylabel=f"{name} (lower is better)")
         set_whole_ticks(self.ax_)
         self.ax_.margins(x=0.08, y=0.16)
         self.best_ = self._mark(sizes, models, values)
@@ -385,7 +403,7 @@ class CriterionDisplay:
         return self
 
     def _spread(self, values: NDArray) -> None:
-        """Scale of the criterion: linear near the best, logarithmic far from it."""
+        """Set the scale of the criterion: linear near the best, logarithmic beyond."""
         from matplotlib.ticker import FixedLocator, FuncFormatter
 
         self.note_ = None
@@ -404,7 +422,7 @@ class CriterionDisplay:
         self.note_ = note_above(self.ax_, [phrase, *gaps])
 
     def _mark(self, sizes: NDArray, models: NDArray, values: NDArray) -> Any:
-        """A star at the best candidate, and its name below."""
+        """Draw a star at the best candidate, with its name; None if there is none."""
         if not np.isfinite(values).any():
             return None
         best = int(np.nanargmin(values)) if self.best is None else self.best
@@ -430,12 +448,12 @@ class CriterionDisplay:
 
 
 def _log_likelihoods(curves: list[NDArray], best: int) -> list[NDArray]:
-    """The curves as they are."""
+    """The curves themselves."""
     return curves
 
 
 def _gaps(curves: list[NDArray], best: int) -> list[NDArray]:
-    """What the curves lack of the last value of the best; NaN where nothing."""
+    """Distances of curves below the last value of the best; NaN if not positive."""
     last = curves[best][-1:] if len(curves[best]) else np.array([np.nan])
     gaps = [last - curve for curve in curves]
     return [np.where(gap > 0, gap, np.nan) for gap in gaps]
@@ -455,21 +473,21 @@ SCALES = {
         _gaps,
     ),
 }
-DECISIVE = 10.0  # a difference between criteria (Kass and Raftery, 1995)
+DECISIVE = 10.0  # difference of BIC (Kass and Raftery, 1995)
 KEPT = {"color": "#0072B2", "linewidth": 2.2, "marker": "o", "zorder": 3}
 OTHERS = {"color": "0.6", "linewidth": 0.8, "marker": ".", "zorder": 2}
 
 
 def _called(function: Any) -> str:
-    """What a criterion that is a function is called."""
+    """The name of a criterion that is a function."""
     return getattr(function, "__name__", "criterion")
 
 
 def _unit(differences: NDArray, criterion: str) -> float:
-    """Differences up to this are drawn on a linear scale.
+    """The difference up to which the scale is linear.
 
-    Of another criterion than those it is a tenth of what candidates usually lack,
-    rounded to a power of ten.
+    For a criterion of other units it is a tenth of the median difference, rounded to a
+    power of ten.
     """
     if criterion in CRITERIA:
         return DECISIVE
@@ -478,7 +496,7 @@ def _unit(differences: NDArray, criterion: str) -> float:
 
 
 def _steps(values: NDArray, best: float, unit: float) -> list[float]:
-    """Differences at ticks, in units: 1, 2, 5, 10, ... up to the worst candidate."""
+    """Differences at ticks in units: 1, 2, 5, 10, ... up to the worst candidate."""
     farthest = (np.nanmax(values) - best) / unit
     powers = 10.0 ** np.arange(int(np.ceil(np.log10(max(farthest, 1)))) + 1)
     steps = np.outer(powers, [1, 2, 5]).ravel()
@@ -486,16 +504,16 @@ def _steps(values: NDArray, best: float, unit: float) -> list[float]:
 
 
 def _height(value: NDArray, best: float, unit: float) -> NDArray:
-    """Where a criterion is drawn."""
+    """The height at which a value of the criterion is drawn."""
     return np.arcsinh((value - best) / unit)
 
 
 def _value(height: NDArray, best: float, unit: float) -> NDArray:
-    """The criterion that is drawn at a height."""
+    """The value of the criterion that is drawn at a height."""
     return best + unit * np.sinh(height)
 
 
 def _difference(value: float, _: int | None, best: float, unit: float) -> str:
-    """A tick: the best criterion itself, what others have more."""
+    """The label of a tick: the best value itself, and differences from it."""
     digits = max(0, -int(np.floor(np.log10(unit))))
     return f"{best:.{digits}f}" if value == best else f"+{value - best:.6g}"

@@ -1,4 +1,4 @@
-"""Gaussians as geometry: ellipses, radii, limits of axes."""
+"""The geometry of Gaussians: ellipses, radii, limits of axes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from scipy.special import logsumexp
 
 from emgmm._model.parameters import LOG_2_PI
 
-RINGS = 32  # of a disc of points, each ring with as many
+RINGS = 32  # of points in a disc; each ring has as many points
 
 
 def limits_of(X: NDArray | None, centres: NDArray, reach: NDArray) -> NDArray:
-    """Limits (d, 2) that hold the rows, as far as they have values, and all within
-    reach (K, d) of the centres."""
-    held = [centres - reach, centres + reach, *([] if X is None else [X])]
-    low = np.fmin.reduce([np.fmin.reduce(part) for part in held])
-    high = np.fmax.reduce([np.fmax.reduce(part) for part in held])
+    """Limits (d, 2) of axes that contain all values, and reach (K, d) from centres."""
+    extremes = [centres - reach, centres + reach, *([] if X is None else [X])]
+    low = np.fmin.reduce([np.fmin.reduce(part) for part in extremes])
+    high = np.fmax.reduce([np.fmax.reduce(part) for part in extremes])
     least = 1e-6 * np.maximum(np.abs(low), np.abs(high))
     width = np.where(high - low > least, high - low, np.maximum(least, 1e-6))
     if X is not None and len(X):
@@ -36,7 +35,7 @@ def limits_of(X: NDArray | None, centres: NDArray, reach: NDArray) -> NDArray:
 
 @dataclass(frozen=True, eq=False)
 class Gaussians:
-    """Weighted Gaussians by the axes of their ellipsoids, in units of the features."""
+    """Weighted Gaussians as ellipsoids: lengths and directions of their axes."""
 
     weights: NDArray
     means: NDArray
@@ -53,14 +52,14 @@ class Gaussians:
         units: NDArray,
         least: float = 0.0,
     ) -> Self:
-        """From covariances (K, p, p), no axis less than so many units long."""
+        """Ellipsoids of covariances (K, p, p), their axes no shorter than ``least``."""
         scaled = covariances / np.multiply.outer(units, units)
         variances, directions = np.linalg.eigh(scaled)
         lengths = np.sqrt(np.maximum(variances, least**2))
         return cls(weights, means, lengths, directions, units)
 
     def apply_factor(self, points: NDArray) -> NDArray:
-        """Points (m, p) of the unit Gaussian in the place of each, (K, m, p)."""
+        """Points (m, p) of the unit Gaussian, mapped to each Gaussian (K, m, p)."""
         turned = (points * self.lengths[:, None]) @ self.directions.mT
         return self.means[:, None] + turned * self.units
 
@@ -80,10 +79,10 @@ class Gaussians:
         return np.exp(logsumexp(self.log_joint(points), axis=0))
 
     def heights(self, shares: NDArray) -> NDArray:
-        """Densities above which the mixture has such shares of its probability.
+        """Densities above which a mixture in the plane has shares of its probability.
 
-        In two dimensions. The probability of each component is put, in equal parts, on
-        a disc of points, so that narrow components count as they should.
+        The probability of each component is divided equally among points on a disc, so
+        that narrow components are represented as well as wide ones.
         """
         centres = (np.arange(RINGS) + 0.5) / RINGS
         circles = circle(RINGS)[:-1]
@@ -91,16 +90,16 @@ class Gaussians:
         points = self.apply_factor(disc.reshape(-1, 2))
         heights = self.density(points.reshape(-1, 2))
         order = np.argsort(heights)[::-1]
-        held = np.repeat(self.weights, points.shape[1])[order].cumsum()
-        return np.interp(shares, held / held[-1], heights[order])
+        above = np.repeat(self.weights, points.shape[1])[order].cumsum()
+        return np.interp(shares, above / above[-1], heights[order])
 
 
 def circle(n_points: int) -> NDArray:
-    """The unit circle, closed: points (n + 1, 2)."""
+    """Points (n + 1, 2) on the unit circle, the last one the first."""
     angles = np.linspace(0, 2 * np.pi, n_points + 1)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def radii(levels: NDArray) -> NDArray:
-    """Mahalanobis radii of the discs that hold shares of a Gaussian in a plane."""
+    """Mahalanobis radii within which a Gaussian in the plane has such probabilities."""
     return np.sqrt(-2 * np.log1p(-levels))

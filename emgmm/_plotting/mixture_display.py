@@ -1,4 +1,4 @@
-"""MixtureDisplay: the picture of a mixture and of rows."""
+"""MixtureDisplay: a picture of a mixture and of rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _get_feature_names
 
-from emgmm._data.validation import check_sample_weight
-from emgmm._mixture import check_X
+from emgmm._data.validation import check_sample_weight, check_X
 from emgmm._model.families import FAMILIES
 from emgmm._utils.features import Features, check_features
 
@@ -34,27 +33,28 @@ from .views import PlotOptions, View, view_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_FEATURES = 5  # that are drawn unless others are asked for
+MOST_FEATURES = 5  # drawn by default
 ELLIPSE_LEVELS = (0.5, 0.95)
 ARTISTS = ("scatter", "ellipses", "contours", "lines", "bars", "numbers")
 CONTOUR_LEVELS = (0.25, 0.5, 0.75, 0.9, 0.99)
 
 
 class MixtureDisplay:
-    """Picture of a Gaussian mixture and rows: by component, uncertainty or density.
+    """Picture of a Gaussian mixture and rows: components, uncertainty or density.
 
     One feature is drawn as a histogram with density curves, two as a scatter plot with
-    covariance ellipses or contours, more as a matrix of such panels: each feature on
-    the diagonal, each pair below it. A panel draws the rows that have what it shows:
-    those that lack its feature, or one of its pair (NaN), are not in it.
+    covariance ellipses or contours, and more as a matrix of such panels, with the
+    features on the diagonal and the pairs below it. A row with a missing value (NaN)
+    is drawn in the panels whose features it has.
 
-    Make it by `from_estimator`; the constructor stores what is to be drawn.
+    Create it with `from_estimator`, which also draws it. The constructor only stores
+    what `plot` draws.
 
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features) or None
-        The features of the rows that are drawn, NaN where a value is missing; None
-        draws the mixture alone.
+        The drawn features of the rows, NaN where a value is missing; None to draw the
+        mixture alone.
     weights : ndarray of shape (n_components,)
         Weights of the components.
     means : ndarray of shape (n_components, n_features)
@@ -62,42 +62,49 @@ class MixtureDisplay:
     covariances : ndarray of shape (n_components, n_features, n_features)
         Covariance matrices of the components, in the drawn features.
     responsibilities : ndarray of shape (n_samples, n_components) or None
-        Probabilities of the components, given all that is known of each row; None
+        Probabilities of the components for each row, from all of its features; None
         without rows.
     sample_weight : ndarray of shape (n_samples,), default=None
-        Weights of the rows, for histograms. Rows of weight 0 are not drawn.
+        Weights of the rows in histograms; rows of weight 0 are not drawn. None gives
+        every row the weight 1.
     feature_names : sequence of str, default=None
         Names of the drawn features; "feature 0" and so on if None.
     note : str, default=None
-        What is added to the small print, such as how many features there are.
+        Text to add to the small print, such as how many of the features are drawn.
 
     Attributes
     ----------
     ax_ : Axes or ndarray of Axes
-        What was drawn into, as it was given; of a matrix in a single Axes, the hidden
-        one that the panels take the place of.
+        Where the picture was drawn: the argument `ax`, or the Axes of a new figure. If
+        a matrix took the place of a single Axes, it is that one, now hidden.
     figure_ : Figure
-        The figure.
+        The figure that contains the picture.
     axes_ : ndarray of Axes, of shape (1, 1) or (n_features, n_features)
         The panels; those above the diagonal are empty.
-    scatter_, ellipses_, contours_, lines_, bars_ : ndarray of lists
-        Artists of each panel, in the shape of `axes_`: the scatter plots, one for each
-        component that has rows or one of all; for each component a list of its
-        ellipses, from the smallest level on; the contours of the density; the curve of
-        the density and then those of components, or the lines of uncertainties; the
-        histogram.
-    n_missing_ : ndarray of int
-        Number of rows that each panel does not draw as they lack what it shows, in the
-        shape of `axes_`; rows of weight 0 do not count.
-    numbers_ : ndarray of lists
-        The numbers of components, in the shape of `axes_`: where there are more
-        components than colours, at the means of a single panel or the peaks of curves.
+    scatter_ : ndarray of lists of PathCollection, in the shape of `axes_`
+        Scatter plots of each panel: one for each component that has rows, or one of
+        all rows.
+    ellipses_ : ndarray of lists of lists of Line2D, in the shape of `axes_`
+        Ellipses of each panel: a list for each component, the smallest ellipse first.
+    contours_ : ndarray of lists of ContourSet, in the shape of `axes_`
+        Contours of the density in each panel.
+    lines_ : ndarray of lists, in the shape of `axes_`
+        Curves of each panel: the density and then the components, or the lines of the
+        uncertainties.
+    bars_ : ndarray of lists of BarContainer, in the shape of `axes_`
+        The histogram of each panel.
+    numbers_ : ndarray of lists of Annotation, in the shape of `axes_`
+        Numbers of the components, at their means or at the peaks of their curves. A
+        single panel has them if there are more components than colours.
+    n_missing_ : ndarray of int, in the shape of `axes_`
+        Number of rows that each panel leaves out because a value is missing; rows of
+        weight 0 are not counted.
     note_ : Text or None
-        The small print: which share of its component an ellipse contains, what the
-        sizes of markers mean, how many of the rows are drawn.
+        The small print: which share of a component its ellipses contain, what the sizes
+        of the markers mean, and how many of the rows are drawn.
     legend_ : Legend or None
-        The legend of the components: within a panel, beside it where they are many and
-        the figure makes room for it, as `layout="constrained"` does.
+        The legend of the components. It is beside the panel if it is long and the
+        figure makes room for it, as with `layout="constrained"`.
 
     See Also
     --------
@@ -116,6 +123,8 @@ class MixtureDisplay:
     3
     >>> plt.close(display.figure_)
     """
+
+    __module__ = "emgmm"
 
     def __init__(
         self,
@@ -149,46 +158,46 @@ class MixtureDisplay:
         ax: Axes | NDArray | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw a fitted mixture, and rows if there are any.
+        """Draw a fitted mixture, with rows or alone.
 
         Parameters
         ----------
-        estimator : GaussianMixtureEM
-            A fitted mixture, scikit-learn's too, or a search that has one as
-            `best_estimator_`.
+        estimator : GaussianMixtureEM, GaussianMixtureIC or GaussianMixture
+            A fitted mixture, which may be scikit-learn's, or a fitted search that has
+            one as `best_estimator_`.
         X : array-like of shape (n_samples, n_features), default=None
-            Rows, with all features of the fit; None draws the mixture alone. NaN is a
-            missing value: a row is drawn where it has what a panel shows, with the
-            component and the uncertainty that all that it has tell. `n_missing_`
-            counts those that are not drawn.
-        features : int, str or sequence of them, default=None
-            The features to be drawn, by index or name. None draws all if there are
-            five at most, else the five whose variance is, for the greatest part,
-            variance between the components. Components and uncertainties of the rows
-            come from all features; ellipses, contours and curves are those of the
-            marginal distribution of the features that are drawn.
+            Rows to draw, with all features of the fit; None draws the mixture alone.
+            NaN is a missing value: the row is drawn in the panels whose features it
+            has, and `n_missing_` counts the rows that a panel leaves out.
+        features : int, str, or list of int or str, default=None
+            Features to draw, by index or name. None draws all if there are at most
+            five, and otherwise the five with the greatest share of their variance
+            between the components. The components and uncertainties of the rows
+            always come from all features; ellipses, contours and curves are those of
+            the marginal distribution of the drawn features.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, for histograms.
+            Weights of the rows in histograms; rows of weight 0 are not drawn. None
+            gives every row the weight 1.
         ax : Axes or ndarray of Axes, default=None
-            As in `plot`.
+            Where to draw, as in `plot`.
         **kwargs : dict
             Passed to `plot`.
 
         Returns
         -------
         MixtureDisplay
-            The display, drawn.
+            The display, already drawn.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator is no mixture, such as a Pipeline: give its last step,
-            and the rows as they come to it.
+            If the estimator is not a mixture. For a Pipeline, pass its last step and
+            the rows that reach it.
         ValueError
-            If `X`, `sample_weight` or an argument of `plot` is not valid, or
-            `features` names one that does not exist.
+            If `X`, `sample_weight` or an argument of `plot` is not valid, or if a
+            feature does not exist or is chosen twice.
 
         Examples
         --------
@@ -251,34 +260,40 @@ class MixtureDisplay:
         Parameters
         ----------
         ax : Axes or ndarray of Axes, default=None
-            Where to draw. A matrix of panels takes the place of a single Axes, or an
-            array of shape (n_features, n_features). None makes a new figure.
+            Where to draw. A matrix of panels takes the place of a single Axes, or uses
+            an array of Axes of shape (n_features, n_features). None creates a figure.
         kind : {"classification", "uncertainty", "density"}, default="classification"
             What to draw.
 
-            - "classification": rows by their most probable component, the larger the
-              more certain, and covariance ellipses; of one feature, a histogram, the
-              density and the share that each component has in it.
-            - "uncertainty": rows in the colour of their most probable component, the
-              larger and stronger the less probable it is; of one feature, that
-              uncertainty as the height of a line.
-            - "density": contours of the density; of one feature, a histogram and the
+            - "classification": rows in the colours of their most probable components,
+              the more certain the larger, and ellipses of the components; for one
+              feature, a histogram and the densities of the mixture and of its
+              components, multiplied by their weights.
+            - "uncertainty": rows in the same colours, the more uncertain the larger
+              and stronger; for one feature, the uncertainty of each row as the height
+              of a line. The uncertainty is one minus the greatest probability.
+            - "density": contours of the density; for one feature, a histogram and the
               density.
-        levels : array-like, default=None
-            Shares of probability. An ellipse holds that share of its component in the
-            drawn plane, a contour that share of the mixture, where it is densest.
-            (0.5, 0.95) if None, for contours (0.25, 0.5, 0.75, 0.9, 0.99).
+        levels : array-like of shape (n_levels,), default=None
+            Shares of probability between 0 and 1. An ellipse contains this share of
+            its component, and a contour encloses this share of the mixture, where it
+            is densest. None is (0.5, 0.95), or (0.25, 0.5, 0.75, 0.9, 0.99) for
+            contours.
         components : bool, default=False
-            Draw the components into densities too, by dashed ellipses or curves.
+            Whether to add the components to densities, as dashed ellipses or curves.
         max_rows : int, default=5000
-            Greatest number of rows in a scatter plot. If there are more, those drawn
-            are evenly spread over components and certainties, always the same ones,
-            and the small print has their number. Histograms show all rows that have
-            the feature.
-        scatter_kwargs, ellipse_kwargs, contour_kwargs, curve_kwargs : dict
-            Passed to matplotlib's `scatter`, `plot` (of ellipses), `contour`, and
-            `plot` or `vlines` (of one feature), before the display's own choices;
-            None by default.
+            Maximum number of rows in a scatter plot. If there are more, a systematic
+            sample by component and certainty is drawn, the same every time, and the
+            small print says so. Histograms always include all rows.
+        scatter_kwargs : dict, default=None
+            Passed to matplotlib's `scatter`; it takes precedence over the display's
+            own settings, as do the following.
+        ellipse_kwargs : dict, default=None
+            Passed to matplotlib's `plot` for the ellipses.
+        contour_kwargs : dict, default=None
+            Passed to matplotlib's `contour`.
+        curve_kwargs : dict, default=None
+            Passed to matplotlib's `plot` or `vlines` for panels of one feature.
 
         Returns
         -------
@@ -288,7 +303,7 @@ class MixtureDisplay:
         Raises
         ------
         ValueError
-            If an argument is not valid, or rows are asked for that there are not.
+            If an argument is not valid, or `kind="uncertainty"` has no rows to draw.
 
         Examples
         --------
@@ -306,7 +321,7 @@ class MixtureDisplay:
         default = CONTOUR_LEVELS if kind == "density" else ELLIPSE_LEVELS
         shares = check_levels(default if levels is None else levels)
         around = ELLIPSE_LEVELS if levels is None else shares
-        given = {
+        keywords = {
             "scatter": scatter_kwargs,
             "ellipse": ellipse_kwargs,
             "contour": contour_kwargs,
@@ -315,31 +330,38 @@ class MixtureDisplay:
         self._place(ax)
         single = len(self.axes_) == 1
         scale = 1.0 if single else 0.5
-        look = PlotOptions(
-            kind, shares, np.asarray(around), components, max_rows, scale, single, given
+        options = PlotOptions(
+            kind,
+            shares,
+            np.asarray(around),
+            components,
+            max_rows,
+            scale,
+            numbered=single,
+            keywords=keywords,
         )
-        whole, parts = self._draw(look)
-        self._explain(look, whole, parts)
+        whole, parts = self._draw(options)
+        self._explain(options, whole, parts)
         return self
 
     def _check(self, kind: str, max_rows: int) -> None:
-        """Whether there is what is to be drawn."""
+        """Raise if there is nothing of this kind to draw."""
         check_choice("kind", kind, KINDS)
         if kind == "uncertainty" and self.X is None:
-            raise ValueError("kind='uncertainty' shows rows: give X as well.")
+            raise ValueError("kind='uncertainty' shows rows: pass X as well.")
         if max_rows < 1:
             raise ValueError(
-                f"max_rows={max_rows} draws nothing: give a whole number of 1 or more."
+                f"max_rows={max_rows} draws no rows: use a whole number of 1 or more."
             )
 
     def _place(self, ax: Any) -> None:
-        """Find or make the panels."""
+        """Find or create the panels."""
         n_features = np.shape(self.means)[1]
         if isinstance(ax, np.ndarray):
             shape = (n_features,) * 2 if n_features > 2 else (1, 1)
             if ax.shape != shape:
                 raise ValueError(
-                    f"ax has the shape {ax.shape}: give an array of Axes of the shape "
+                    f"ax has the shape {ax.shape}: pass an array of Axes of the shape "
                     f"{shape}, or a single Axes."
                 )
             self.ax_: Any = ax
@@ -355,8 +377,8 @@ class MixtureDisplay:
         for row, column in zip(*np.triu_indices(len(self.axes_), 1), strict=True):
             self.axes_[row, column].set_axis_off()
 
-    def _draw(self, look: PlotOptions) -> tuple[View, list[View]]:
-        """Draw every panel, and keep its artists; what was drawn, and in each."""
+    def _draw(self, options: PlotOptions) -> tuple[View, list[View]]:
+        """Draw all panels and store their artists; the views of all and of each."""
         mixture = (
             np.asarray(self.weights, dtype=np.float64),
             np.asarray(self.means, dtype=np.float64),
@@ -364,16 +386,16 @@ class MixtureDisplay:
         )
         rows = None if self.X is None else np.asarray(self.X, dtype=np.float64)
         counts = self.sample_weight
-        view = view_of(rows, mixture, self.responsibilities, counts, look)
+        view = view_of(rows, mixture, self.responsibilities, counts, options)
         kept = {artist: np.empty(self.axes_.shape, dtype=object) for artist in ARTISTS}
         parts = []
         self.n_missing_ = np.zeros(self.axes_.shape, dtype=np.intp)
         for panel, features in self._panels():
-            part = view.of(features, look)
+            part = view.of(features, options)
             parts.append(part)
             self.n_missing_[panel] = len(view.present) - len(part.present)
-            drawn = draw_panel(self.axes_[panel], part, look)
-            self._name(panel, features, look)
+            drawn = draw_panel(self.axes_[panel], part, options)
+            self._name(panel, features, options)
             for artist, artists in kept.items():
                 artists[panel] = drawn.get(artist, [])
         for artist, artists in kept.items():
@@ -381,7 +403,7 @@ class MixtureDisplay:
         return view, parts
 
     def _panels(self) -> list[tuple[tuple[int, int], list[int]]]:
-        """Row and column of each panel, and its features."""
+        """The row and column of each panel, and its features."""
         n_features = np.shape(self.means)[1]
         if n_features < 3:
             return [((0, 0), list(range(n_features)))]
@@ -392,13 +414,13 @@ class MixtureDisplay:
         ]
 
     def _name(
-        self, panel: tuple[int, int], features: list[int], look: PlotOptions
+        self, panel: tuple[int, int], features: list[int], options: PlotOptions
     ) -> None:
-        """Label the axes of a panel, where they are at the edge of the matrix."""
+        """Label the axes of a panel that are at the edge of the matrix."""
         ax, single = self.axes_[panel], len(self.axes_) == 1
         n_features = np.shape(self.means)[1]
         names = _labels(range(n_features), self.feature_names)
-        heights = "uncertainty" if look.kind == "uncertainty" else "density"
+        heights = "uncertainty" if options.kind == "uncertainty" else "density"
         labels = [*(names[feature] for feature in features), heights]
         lowest, leftmost = panel[0] == len(self.axes_) - 1, panel[1] == 0
         curve = len(features) == 1
@@ -412,31 +434,33 @@ class MixtureDisplay:
         if curve and not single:
             ax.tick_params(left=False, labelleft=False)
 
-    def _explain(self, look: PlotOptions, whole: View, parts: list[View]) -> None:
-        """Title, small print and legend, in the empty corner of a matrix."""
+    def _explain(self, options: PlotOptions, whole: View, parts: list[View]) -> None:
+        """Add title, small print and legend, in a matrix all in its empty corner."""
         matrix = len(self.axes_) > 1
         first = self.axes_[0, 0]
-        entitle(first, title_of(look, whole), "left" if matrix else "center")
+        entitle(first, title_of(options, whole), "left" if matrix else "center")
         phrases = [
-            *small_print(look, whole, parts),
+            *small_print(options, whole, parts),
             *([self.note] if self.note else []),
-            *rows_shown(look, whole, parts),
+            *rows_shown(options, whole, parts),
         ]
         self.note_ = None
         if phrases and matrix:
             self.note_ = note_within(self.axes_, phrases)
         elif phrases:
             self.note_ = note_above(first, phrases)
-        handles, corner = entries(look, whole), self.axes_[0, -1]
+        handles, corner = entries(options, whole), self.axes_[0, -1]
         self.legend_ = legend_in(corner, handles, "component (weight)", matrix=matrix)
 
 
 def _dense_covariances(mixture: Any) -> NDArray:
-    """Covariance matrices (K, d, d), from any layout."""
-    family = getattr(mixture, "_family", None) or FAMILIES[mixture.covariance_type]
-    values = np.asarray(mixture.covariances_)
+    """Covariance matrices (K, d, d), from the layout of any model."""
+    own = getattr(mixture, "mixture_", None)
+    if own is not None:  # ours, of whatever model it was when it was fitted
+        return own.covariances
+    family, values = FAMILIES[mixture.covariance_type], np.asarray(mixture.covariances_)
     shape = np.shape(mixture.means_)
-    return family.storage(values, values, *shape).dense()  # of factors, none is used
+    return family.storage(values, values, *shape).dense()  # factors are not used
 
 
 def _names(mixture: Any, X: ArrayLike | None) -> list[str] | None:
@@ -448,14 +472,14 @@ def _names(mixture: Any, X: ArrayLike | None) -> list[str] | None:
 
 
 def _labels(features: Iterable[int], names: Sequence[str] | None) -> list[str]:
-    """What features are called in a picture."""
+    """The labels of features in a picture."""
     if names is None:
         return [f"feature {feature}" for feature in features]
     return [names[feature] for feature in features]
 
 
 def _most_separating(weights: NDArray, means: NDArray, covariances: NDArray) -> NDArray:
-    """The features with the greatest shares of variance between components."""
+    """Indices of the features with the most variance between components, relatively."""
     within = weights @ np.diagonal(covariances, axis1=1, axis2=2)
     between = weights @ (means - weights @ means) ** 2
     total = within + between

@@ -1,4 +1,4 @@
-"""Panels of the picture of a mixture: one feature, or one against another."""
+"""Panels of a mixture's picture: of one feature, or of one against another."""
 
 from __future__ import annotations
 
@@ -15,112 +15,113 @@ from .views import GRID, PlotOptions, View
 Artists = dict[str, list]
 THIN: dict[str, Any] = {"color": "0.15", "linewidth": 1.2}
 WIDE: dict[str, Any] = {"color": "0.6", "linewidth": 3.5, "solid_capstyle": "butt"}
-TALLEST = 10  # times the histogram that a curve may rise above it and be shown whole
+TALLEST = 10  # heights of the histogram up to which a curve is shown in full
 
 
 class Kind(NamedTuple):
-    """How panels of one feature and of two are drawn."""
+    """Functions that draw panels of one feature and of two."""
 
     one: Callable[[Any, View, PlotOptions], Artists]
     two: Callable[[Any, View, PlotOptions], Artists]
 
 
-def draw_panel(ax: Any, view: View, look: PlotOptions) -> Artists:
-    """Draw the one or two features of a view, and set the limits."""
-    kind = KINDS[look.kind]
+def draw_panel(ax: Any, view: View, options: PlotOptions) -> Artists:
+    """Draw the one or two features of a view, set the limits, return the artists."""
+    kind = KINDS[options.kind]
     ax.set_xlim(*view.limits[0])
     if len(view.limits) == 1:
-        return kind.one(ax, view, look)
+        return kind.one(ax, view, options)
     ax.set_ylim(*view.limits[1])
-    return kind.two(ax, view, look)
+    return kind.two(ax, view, options)
 
 
-def _classified(ax: Any, view: View, look: PlotOptions) -> Artists:
-    """Rows by most probable component, the larger the more certain; ellipses."""
+def _classified(ax: Any, view: View, options: PlotOptions) -> Artists:
+    """Draw rows by component, larger where they are more certain, and ellipses."""
     scatter = [
-        _scatter(ax, view, look, rows, **marked(k))
+        _scatter(ax, view, options, rows, **marked(k))
         for k in range(len(view.weights))
         if (rows := view.labels[view.shown] == k).any()
     ]
     return {
         "scatter": scatter,
-        "ellipses": _ellipses(ax, view, look, solid, linewidth=1.4),
-        "numbers": _numbers(ax, view, look, view.means),
+        "ellipses": _ellipses(ax, view, options, solid, linewidth=1.4),
+        "numbers": _number_labels(ax, view, options, view.means),
     }
 
 
-def _uncertain(ax: Any, view: View, look: PlotOptions) -> Artists:
-    """Rows by component, the larger and darker the less certain; thin ellipses."""
-    ellipses = _ellipses(ax, view, look, solid, linewidth=0.8)
-    order = np.argsort(view.doubt, kind="stable")
+def _uncertain(ax: Any, view: View, options: PlotOptions) -> Artists:
+    """Draw rows by component, larger where they are less certain, and thin ellipses."""
+    ellipses = _ellipses(ax, view, options, solid, linewidth=0.8)
+    order = np.argsort(view.relative_uncertainty, kind="stable")
     colors = colors_of(view.labels[view.shown[order]])
-    look_of_rows = faded(view.doubt[order], colors, look.scale)
-    points = _scatter(ax, view, look, order, **look_of_rows, marker="o", alpha=None)
-    numbers = _numbers(ax, view, look, view.means)
+    style = faded(view.relative_uncertainty[order], colors, options.scale)
+    points = _scatter(ax, view, options, order, **style, marker="o", alpha=None)
+    numbers = _number_labels(ax, view, options, view.means)
     return {"scatter": [points], "ellipses": ellipses, "numbers": numbers}
 
 
-def _dense(ax: Any, view: View, look: PlotOptions) -> Artists:
-    """Contours of the density that hold shares of probability, over faint rows."""
+def _dense(ax: Any, view: View, options: PlotOptions) -> Artists:
+    """Draw contours that enclose shares of the probability, over grey rows."""
     every = np.arange(len(view.shown))
     drawn: Artists = {"scatter": [], "ellipses": []}
     if view.X is not None:
-        drawn["scatter"] = [_scatter(ax, view, look, every, color="0.75")]
-    if look.components:
-        drawn["ellipses"] = _ellipses(ax, view, look, dashed, linewidth=1.4)
-        drawn["numbers"] = _numbers(ax, view, look, view.means)
-    return drawn | {"contours": [_contours(ax, view, look)]}
+        drawn["scatter"] = [_scatter(ax, view, options, every, color="0.75")]
+    if options.components:
+        drawn["ellipses"] = _ellipses(ax, view, options, dashed, linewidth=1.4)
+        drawn["numbers"] = _number_labels(ax, view, options, view.means)
+    return drawn | {"contours": [_contours(ax, view, options)]}
 
 
 def _scatter(
     ax: Any,
     view: View,
-    look: PlotOptions,
+    options: PlotOptions,
     rows: NDArray,
     **defaults: Any,
 ) -> Any:
-    """Some of the drawn rows, their size by certainty unless another is given."""
+    """Draw some of the rows, by default with sizes that grow with certainty."""
     from matplotlib.collections import PathCollection
 
-    largest = look.scale * np.clip(20000 / max(len(view.shown), 1), 8, 32)
-    given = dict(look.keywords["scatter"] or {})
-    if "c" in given:
-        given["color"] = given.pop("c")
+    largest = options.scale * np.clip(20000 / max(len(view.shown), 1), 8, 32)
+    keywords = dict(options.keywords["scatter"] or {})
+    if "c" in keywords:
+        keywords["color"] = keywords.pop("c")
     defaults = {
-        "s": largest * (0.15 + 0.85 * (1 - view.doubt[rows])),
+        "s": largest * (0.15 + 0.85 * (1 - view.relative_uncertainty[rows])),
         "linewidth": 0,
         "alpha": 0.6,
         "rasterized": True,
     } | defaults
     points = view.X[view.shown[rows]]
-    return ax.scatter(*points.T, **merged(PathCollection, given, **defaults))
+    return ax.scatter(*points.T, **merged(PathCollection, keywords, **defaults))
 
 
 def _ellipses(
     ax: Any,
     view: View,
-    look: PlotOptions,
+    options: PlotOptions,
     style: Callable[[int], dict[str, Any]],
     linewidth: float,
 ) -> list:
-    """Ellipses of each component (K lists) that hold shares of its probability."""
+    """Draw ellipses that contain shares of each component: a list for each (K)."""
     from matplotlib.lines import Line2D
 
     gaussians, unit = view.gaussians(), circle(100)
     discs = [
-        gaussians.apply_factor(radius * unit) for radius in radii(look.ellipse_levels)
+        gaussians.apply_factor(radius * unit)
+        for radius in radii(options.ellipse_levels)
     ]
-    width, drawn = linewidth * np.sqrt(look.scale), []
+    width, drawn = linewidth * np.sqrt(options.scale), []
     for k in range(len(view.weights)):
         own = style(k) | {"linewidth": width}
-        keywords = merged(Line2D, look.keywords["ellipse"], **own)
+        keywords = merged(Line2D, options.keywords["ellipse"], **own)
         drawn.append([ax.plot(*disc[k].T, **keywords)[0] for disc in discs])
     return drawn
 
 
-def _numbers(ax: Any, view: View, look: PlotOptions, places: NDArray) -> list:
-    """The number of each component at a place, where colours are not enough."""
-    if not look.numbered or len(view.weights) <= len(COLORS):
+def _number_labels(ax: Any, view: View, options: PlotOptions, places: NDArray) -> list:
+    """Write the number of each component at a place, if colours are not enough."""
+    if not options.numbered or len(view.weights) <= len(COLORS):
         return []
     disc = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "linewidth": 0.8}
     centred = {"horizontalalignment": "center", "verticalalignment": "center"}
@@ -137,8 +138,8 @@ def _numbers(ax: Any, view: View, look: PlotOptions, places: NDArray) -> list:
     ]
 
 
-def _contours(ax: Any, view: View, look: PlotOptions) -> Any:
-    """Contours of the density; what is narrower than a cell of the grid is widened."""
+def _contours(ax: Any, view: View, options: PlotOptions) -> Any:
+    """Draw contours of the density; components narrower than a cell are widened."""
     x, y = (
         np.union1d(np.linspace(low, high, GRID), means)
         for (low, high), means in zip(view.limits, view.means.T, strict=True)
@@ -146,15 +147,15 @@ def _contours(ax: Any, view: View, look: PlotOptions) -> Any:
     grid = np.stack(np.meshgrid(x, y), axis=-1)
     gaussians = view.gaussians(least=0.7)
     density = gaussians.density(grid.reshape(-1, 2)).reshape(len(y), len(x))
-    given = dict(look.keywords["contour"] or {})
-    plain = {} if "cmap" in given else {"colors": "0.15"}
-    levels = np.unique(gaussians.heights(look.levels))
+    keywords = dict(options.keywords["contour"] or {})
+    plain = {} if "cmap" in keywords else {"colors": "0.15"}
+    levels = np.unique(gaussians.heights(options.levels))
     defaults = {"levels": levels, "linewidths": 1.0}
-    return ax.contour(x, y, density, **plain | defaults | given)
+    return ax.contour(x, y, density, **plain | defaults | keywords)
 
 
-def _curves(ax: Any, view: View, look: PlotOptions) -> Artists:
-    """Histogram of the rows, curves of the density and of each component."""
+def _curves(ax: Any, view: View, options: PlotOptions) -> Artists:
+    """Draw the histogram of the rows, and the densities of mixture and components."""
     from matplotlib.lines import Line2D
 
     bars = [_histogram(ax, view)] if len(view.present) else []
@@ -164,16 +165,16 @@ def _curves(ax: Any, view: View, look: PlotOptions) -> Artists:
     x = np.union1d(np.linspace(low, high, 2 * GRID), narrow)
     x = x[(x >= low) & (x <= high)]
     parts = np.exp(gaussians.log_joint(x[:, None]))
-    # The whole is drawn wide and below its parts: where it is one of them both show.
-    several = look.components or look.kind == "classification"
-    given, total = look.keywords["curve"], dict(WIDE if several else THIN)
-    total["linewidth"] *= np.sqrt(look.scale)
-    lines = ax.plot(x, parts.sum(axis=0), **merged(Line2D, given, **total))
+    # The sum is a wide line below its parts, so that both show where they agree.
+    several = options.components or options.kind == "classification"
+    keywords, total = options.keywords["curve"], dict(WIDE if several else THIN)
+    total["linewidth"] *= np.sqrt(options.scale)
+    lines = ax.plot(x, parts.sum(axis=0), **merged(Line2D, keywords, **total))
     for k, part in enumerate(parts if several else []):
-        own = merged(Line2D, given, **dashed(k), linewidth=1.6)
+        own = merged(Line2D, keywords, **dashed(k), linewidth=1.6)
         lines += ax.plot(x, part, **own)
     peaks = np.column_stack([x[parts.argmax(axis=1)], parts.max(axis=1)])
-    numbers = _numbers(ax, view, look, peaks) if several else []
+    numbers = _number_labels(ax, view, options, peaks) if several else []
     highest = parts.sum(axis=0).max()
     for tallest in (heights.max() for heights, _ in bars):
         highest = max(tallest, min(highest, TALLEST * tallest))
@@ -183,10 +184,10 @@ def _curves(ax: Any, view: View, look: PlotOptions) -> Artists:
 
 
 def _histogram(ax: Any, view: View) -> tuple[NDArray, Any]:
-    """Heights and bars; bins by Scott's rule, for a component of mean width.
+    """Draw a histogram, its bins by Scott's rule for the mean width of components.
 
-    Where values are rounded, bins are centred on whole numbers of steps: narrower ones
-    would be empty between the values, and others would hold now one, now two.
+    If values are rounded, the width of the bins is a multiple of the rounding step:
+    otherwise some bins would be empty, or contain one value more than their neighbours.
     """
     x, counts = view.X[view.present, 0], view.sample_weight
     if counts is not None:
@@ -204,24 +205,24 @@ def _histogram(ax: Any, view: View) -> tuple[NDArray, Any]:
     width = max(1, np.round(width / step)) * step
     n_bins = int(np.ceil((high - low + step) / width))
     edges = low - step / 2 + width * np.arange(n_bins + 1)
-    look = {"color": "0.85", "edgecolor": "white", "linewidth": 0.5}
-    heights, _, bars = ax.hist(x, edges, density=True, weights=counts, **look)
+    style = {"color": "0.85", "edgecolor": "white", "linewidth": 0.5}
+    heights, _, bars = ax.hist(x, edges, density=True, weights=counts, **style)
     return heights, bars
 
 
-def _stems(ax: Any, view: View, look: PlotOptions) -> Artists:
-    """Uncertainty of each drawn row, as the height of a line."""
+def _stems(ax: Any, view: View, options: PlotOptions) -> Artists:
+    """Draw the uncertainty of each row as the height of a line."""
     from matplotlib.collections import LineCollection
 
     rows = view.shown
     colors = colors_of(view.labels[rows])
     own = {"color": colors, "linewidth": 0.8, "rasterized": True}
-    keywords = merged(LineCollection, look.keywords["curve"], **own)
+    keywords = merged(LineCollection, options.keywords["curve"], **own)
     stems = ax.vlines(view.X[rows, 0], 0, view.uncertainty[rows], **keywords)
     top = 1.05 * max(1 - 1 / len(view.weights), 0.01)
     ax.set_ylim(0, top)
     places = np.column_stack([view.means, np.full(len(view.means), 0.95 * top)])
-    return {"lines": [stems], "numbers": _numbers(ax, view, look, places)}
+    return {"lines": [stems], "numbers": _number_labels(ax, view, options, places)}
 
 
 KINDS = {

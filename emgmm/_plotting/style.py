@@ -1,6 +1,6 @@
-"""What pictures of mixtures are made of: styles, axes, and Gaussians as geometry.
+"""Colours, markers and Axes of pictures, and checks of their arguments.
 
-Nothing here changes matplotlib's global state, and nothing imports it before it draws.
+Nothing here changes matplotlib's global state or imports it before drawing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-# Told apart with each kind of colour blindness, and by lightness alone.
+# Distinguishable with every kind of colour blindness, and by lightness alone.
 COLORS = ("#0072B2", "#E69F00", "#882255", "#CC79A7", "#88CCEE", "#D55E00", "#332288")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "8")
 
@@ -36,9 +36,9 @@ def dashed(index: int) -> dict[str, Any]:
 
 
 def solid(index: int) -> dict[str, Any]:
-    """Dark shade of a component's colour, to be seen on its rows: of its ellipse.
+    """Colour of a component's ellipse, darker than its rows, and its dashes.
 
-    Dashed where the colours come a second time, dotted where a third.
+    Lines are dashed where colours are used a second time, and dotted a third time.
     """
     dashes, turn = ("-", "--", ":"), index // len(COLORS)
     shade = tuple(0.55 * colors_of([index])[0])
@@ -46,35 +46,35 @@ def solid(index: int) -> dict[str, Any]:
 
 
 def colors_of(indices: ArrayLike) -> NDArray:
-    """Colours of components as red, green and blue, shape (n, 3)."""
+    """Colours of components as red, green and blue (n, 3)."""
     from matplotlib.colors import to_rgba_array
 
     return to_rgba_array(COLORS)[np.asarray(indices, dtype=np.intp) % len(COLORS), :3]
 
 
-def faded(doubt: NDArray, colors: NDArray, scale: float) -> dict[str, NDArray]:
-    """Areas and tints of rows, by their uncertainty as a share of the greatest."""
-    strength = 0.45 + 0.55 * np.sqrt(doubt)[:, None]
-    return {"s": scale * (8 + 40 * doubt), "color": 1 - strength * (1 - colors)}
+def faded(uncertainty: NDArray, colors: NDArray, scale: float) -> dict[str, NDArray]:
+    """Areas and tints of rows by their relative uncertainty, from 0 to 1."""
+    strength = 0.45 + 0.55 * np.sqrt(uncertainty)[:, None]
+    return {"s": scale * (8 + 40 * uncertainty), "color": 1 - strength * (1 - colors)}
 
 
 def style_of(index: int) -> dict[str, Any]:
-    """Colour, marker and dashes of a model: 273 combinations before one returns."""
+    """Colour, marker and dashes of a model; they repeat after 273 models."""
     dashes = ("-", "--", "-.")
     return marked(index) | {"linestyle": dashes[index % len(dashes)]}
 
 
 def merged(
-    artist: type[Artist], given: Mapping[str, Any] | None, **defaults: Any
+    artist: type[Artist], keywords: Mapping[str, Any] | None, **defaults: Any
 ) -> dict[str, Any]:
-    """Keywords of an artist: what is given, under any alias, before the defaults."""
+    """Keywords of an artist, under any of their aliases, with defaults for the rest."""
     from matplotlib.cbook import normalize_kwargs
 
-    return defaults | normalize_kwargs(dict(given or {}), artist)
+    return defaults | normalize_kwargs(dict(keywords or {}), artist)
 
 
 def axes_or_new(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
-    """The Axes to draw into: the given one, or that of a new figure."""
+    """The Axes to draw into, that of a new figure if None."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -83,7 +83,7 @@ def axes_or_new(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
 
 
 def divided(ax: Any, size: int) -> NDArray:
-    """Panels (size, size) in the place of an Axes, which is hidden."""
+    """Panels (size, size) in place of an Axes, which is hidden."""
     ax.set_axis_off()
     spec, gaps = ax.get_subplotspec(), {"wspace": 0.08, "hspace": 0.08}
     if spec is not None:
@@ -95,7 +95,7 @@ def divided(ax: Any, size: int) -> NDArray:
 
 
 def set_whole_ticks(ax: Axes) -> None:
-    """Ticks of the x axis at whole numbers only."""
+    """Put the ticks of the x axis at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
     steps = [1, 2, 5, 10]
@@ -108,42 +108,45 @@ def best_of(estimator: Any) -> Any:
 
 
 def fitted(estimator: Any, *attributes: str) -> Any:
-    """The estimator, if it has what is to be drawn."""
-    lacking = [name for name in attributes if not hasattr(estimator, name)]
-    if lacking:
+    """The estimator; raise if it does not have the attributes to be drawn."""
+    missing = [name for name in attributes if not hasattr(estimator, name)]
+    if missing:
         check_is_fitted(estimator)
         raise TypeError(
-            f"estimator is a {type(estimator).__name__} without {', '.join(lacking)}: "
-            "give a fitted mixture or search. Of a Pipeline, give the last step, "
-            "pipeline[-1], and the rows as they come to it, pipeline[:-1].transform(X)."
+            f"estimator is a {type(estimator).__name__} without {', '.join(missing)}: "
+            "pass a fitted mixture or search. For a Pipeline, pass its last step, "
+            "pipeline[-1], and the rows that reach it, pipeline[:-1].transform(X)."
         )
     return estimator
 
 
 def check_choice(argument: str, value: Any, allowed: Mapping[str, Any]) -> None:
-    """One of the names that are allowed."""
+    """Raise if the value is not one of the allowed names."""
     if not isinstance(value, str) or value not in allowed:
         names = ", ".join(map(repr, allowed))
-        raise ValueError(f"{argument}={value!r} is unknown: give one of {names}.")
+        raise ValueError(f"{argument}={value!r} is unknown: use one of {names}.")
 
 
 def check_levels(levels: ArrayLike) -> NDArray:
-    """Shares of probability, between zero and one, in increasing order."""
+    """Shares of probability in ascending order; raise if they are not in (0, 1)."""
     try:
         shares = np.unique(np.asarray(levels, dtype=np.float64))
     except (TypeError, ValueError):
         shares = np.empty(0)
     if not shares.size or not ((shares > 0) & (shares < 1)).all():
         raise ValueError(
-            f"levels={levels!r} must hold shares of probability: give numbers between "
-            "0 and 1, such as (0.5, 0.95)."
+            f"levels={levels!r} are not shares of probability: use numbers between 0 "
+            "and 1, such as (0.5, 0.95)."
         )
     return shares
 
 
 def systematic_sample(keys: tuple[NDArray, ...], rows: NDArray, most: int) -> NDArray:
-    """At most so many of the rows, evenly spread over their order by the last key,
-    then the one before: the same ones at every call, and strata in proportion."""
+    """A systematic sample of at most so many rows, in their order by the keys.
+
+    Strata are represented in proportion, and every call returns the same rows. The last
+    key is the first to sort by.
+    """
     if len(rows) <= most:
         return rows
     order = rows[np.lexsort([key[rows] for key in keys])]

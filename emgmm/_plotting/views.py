@@ -1,4 +1,4 @@
-"""What a panel of a mixture's picture shows: rows, components, and how."""
+"""Views of a mixture: the rows and components that a panel shows, and options."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from .geometry import Gaussians, limits_of, radii
 from .style import systematic_sample
 
-GRID = 200  # points along each side of the grid that contours are found on
-WIDEST = 0.99  # share of a component that limits show where there are no rows
+GRID = 200  # points along each side of the grid for contours
+WIDEST = 0.99  # share of a component within the limits if there are no rows
 
 
 @dataclass(frozen=True, eq=False)
 class PlotOptions:
-    """How a mixture is drawn."""
+    """Options of a mixture's picture."""
 
     kind: str
     levels: NDArray
@@ -26,30 +26,30 @@ class PlotOptions:
     components: bool
     max_rows: int
     scale: float
-    """Of areas, less than 1 in the panels of a matrix."""
+    """Of areas; less than 1 in the panels of a matrix."""
     numbered: bool
-    """Whether components have their numbers in the picture, if they are many."""
+    """Whether components get numbers in the picture if they are many."""
     keywords: Mapping[str, Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Rows and marginal mixture of the one or two features that a panel shows."""
+    """The rows and the marginal mixture of the features that a panel shows."""
 
     X: Any
     sample_weight: NDArray | None
     labels: NDArray
     uncertainty: NDArray
     present: NDArray
-    """Rows that count, and that have the features of a panel."""
+    """Indices of rows that have a weight, and no missing value in the features."""
     shown: NDArray
-    """Those that are drawn in scatter plots."""
+    """Indices of those that are drawn in scatter plots."""
     weights: NDArray
     means: NDArray
     covariances: NDArray
     limits: NDArray
 
-    def of(self, features: list[int], look: PlotOptions) -> View:
+    def of(self, features: list[int], options: PlotOptions) -> View:
         """The view of some of the features."""
         X, present, shown = self.X, self.present, self.shown
         if X is not None:
@@ -58,7 +58,7 @@ class View:
             if not has.all():
                 present = present[has]
                 keys = self.uncertainty, self.labels
-                shown = systematic_sample(keys, present, look.max_rows)
+                shown = systematic_sample(keys, present, options.max_rows)
         return replace(
             self,
             X=X,
@@ -70,13 +70,13 @@ class View:
         )
 
     def gaussians(self, least: float = 0.0) -> Gaussians:
-        """The components, in units of a cell of the grid."""
+        """The components, with the cells of the grid as units."""
         units = np.diff(self.limits)[:, 0] / GRID
         return Gaussians.of(self.weights, self.means, self.covariances, units, least)
 
     @property
-    def doubt(self) -> NDArray:
-        """Uncertainty of the drawn rows, 1 where all components are as probable."""
+    def relative_uncertainty(self) -> NDArray:
+        """Uncertainty of the drawn rows; 1 if all components are equally probable."""
         greatest = 1 - 1 / len(self.weights)
         return self.uncertainty[self.shown] / (greatest or 1)
 
@@ -86,7 +86,7 @@ def view_of(
     mixture: tuple[NDArray, NDArray, NDArray],
     responsibilities: NDArray | None,
     sample_weight: NDArray | None,
-    look: PlotOptions,
+    options: PlotOptions,
 ) -> View:
     """The view of all features."""
     weights, means, covariances = mixture
@@ -98,9 +98,9 @@ def view_of(
         uncertainty = np.clip(1 - responsibilities.max(axis=1), 0, None)
     counts = np.ones(len(labels)) if sample_weight is None else sample_weight
     present = np.flatnonzero(np.asarray(counts) > 0)
-    shown = systematic_sample((uncertainty, labels), present, look.max_rows)
+    shown = systematic_sample((uncertainty, labels), present, options.max_rows)
     least = WIDEST if X is None else 0.0
-    share = np.max([least, look.levels[-1], look.ellipse_levels[-1]])
+    share = np.max([least, options.levels[-1], options.ellipse_levels[-1]])
     reach = radii(share) * np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
     limits = limits_of(X if X is None else X[present], means, reach)
     return View(

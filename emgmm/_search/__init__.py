@@ -1,1 +1,1 @@
-"""Many models and numbers of components, fitted together."""
+"""Many models with many numbers of components, fitted together."""

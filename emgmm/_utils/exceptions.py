@@ -1,4 +1,4 @@
-"""What is degenerate in a fit, told."""
+"""Warnings of degenerate components and data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from sklearn.exceptions import ConvergenceWarning
 
 FLAT = (
-    "X has no width in some direction: features follow from others, or outnumber rows"
+    "X has no variance in some direction: a feature is a linear function of others, or "
+    "there are more features than rows"
 )
 
 
 class DegenerateComponentWarning(ConvergenceWarning):
-    """Warning of components that may be there by chance: of too few rows.
+    """Warning that components have too few rows, and may be there by chance.
 
-    They hold next to no rows, or have collapsed onto a few that are nearly equal. So
-    many that are equal are a cluster, of which nothing is said.
+    Such components have hardly any rows, or have collapsed onto a few rows that are
+    nearly equal. A component on many equal rows is a cluster, and causes no warning.
 
     Examples
     --------
@@ -32,14 +33,16 @@ class DegenerateComponentWarning(ConvergenceWarning):
     a component has collapsed
     """
 
+    __module__ = "emgmm"
+
 
 @dataclass(frozen=True)
 class Defects:
-    """What puts a fit in doubt, in words.
+    """Reasons to doubt a fit.
 
-    components    what is wrong with components
-    levels        which features take few values where components have collapsed
-    flat          whether the rows as a whole have no width in some direction
+    components    in words, what is wrong with which components
+    levels        in words, which features are rounded where components have collapsed
+    flat          whether all rows together have no variance in some direction
     """
 
     components: tuple[str, ...] = ()
@@ -48,7 +51,7 @@ class Defects:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What was found."""
+        """All reasons, in words."""
         return (*self.components, *self.levels, *([FLAT] if self.flat else []))
 
     def __bool__(self) -> bool:
@@ -56,20 +59,20 @@ class Defects:
 
 
 def warn_of_defects(defects: Defects, regularized: bool) -> None:
-    """One warning of what puts a fit in doubt, what it means, and what to do."""
+    """Warn of reasons to doubt a fit: what was found, what it means, what to do."""
     if not defects:
         return
-    number = "" if regularized else ", or a number for reg_covar"
+    number = "" if regularized else ", or set reg_covar to a number"
     message = "; ".join(defects.texts) + ". "
     if defects.components:
         message += (
-            "The likelihood, and densities near there, may be due to chance: lower "
-            "n_components, try another start or a greater n_init, or a "
+            "The likelihood, and the densities of these components, may be due to "
+            "chance: reduce n_components, increase n_init, try another start or a "
             f"covariance_type with fewer parameters{number}. "
         )
     if defects.flat:
         message += (
-            "Densities of other rows mean little: drop features, or choose "
+            "The densities of new rows are not reliable: drop features or choose "
             f"covariance_type='diag' or 'spherical'{number}."
         )
     warnings.warn(
@@ -79,20 +82,20 @@ def warn_of_defects(defects: Defects, regularized: bool) -> None:
     )
 
 
-def warn_of_search(against: Iterable[str], flat: bool, left_out: str) -> None:
-    """One warning if no candidate was eligible, or none with free matrices can be."""
-    reasons = "; ".join(against)
+def warn_of_search(doubts: Iterable[str], flat: bool, ineligible: str) -> None:
+    """Warn if no candidate was eligible, or if models with full matrices were not."""
+    reasons = "; ".join(doubts)
     message = ""
     if reasons:
         message += (
-            f"No candidate of the search is eligible. Of the one selected: {reasons}. "
-            "Its criterion may be due to chance: compare fewer components, or other "
+            f"No candidate of the search is eligible. The one selected: {reasons}. Its "
+            "criterion may be due to chance: compare smaller n_components, or other "
             "models. "
         )
     if flat:
         message += (
-            f"{FLAT}. {left_out} were not eligible: drop features to have models with "
-            "matrices compared."
+            f"{FLAT}. Therefore {ineligible} were not eligible: drop features if "
+            "models with full covariance matrices are to be compared."
         )
     if message:
         warnings.warn(message.strip(), DegenerateComponentWarning, stacklevel=5)

@@ -17,6 +17,9 @@ MOST_IN_RESULT = 512
 LEAST_PIECE = 64
 LEAST_GROUP = 8
 STEP = 16
+# A triangle is multiplied in slabs of rows, each without its zeros on the right.
+SLAB = 12
+MAX_SLABS = 4
 
 
 def multiply(left: NDArray, wide: NDArray, out: NDArray) -> NDArray:
@@ -28,6 +31,15 @@ def multiply(left: NDArray, wide: NDArray, out: NDArray) -> NDArray:
     np.matmul(left, _pieces(wide, whole, piece), out=_pieces(out, whole, piece))
     if whole < wide.shape[1]:
         np.matmul(left, wide[:, whole:], out=out[:, whole:])
+    return out
+
+
+def multiply_triangles(lower: NDArray, wide: NDArray, out: NDArray) -> NDArray:
+    """Lower triangles @ wide, of shapes (K, d, d) and (K, d, n)."""
+    d = lower.shape[-1]
+    bounds = np.linspace(0, d, min(-(-d // SLAB), MAX_SLABS) + 1).astype(int)
+    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        np.matmul(lower[:, low:high, :high], wide[:, :high], out=out[:, low:high])
     return out
 
 

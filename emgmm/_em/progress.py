@@ -1,0 +1,86 @@
+"""What is printed of a fit while it runs, and what callbacks are called with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from emgmm._utils.callbacks import Tasks
+
+from .result import EMResult
+
+
+@dataclass
+class Progress:
+    """What a fit prints, as scikit-learn's mixtures do, and its callbacks.
+
+    ``verbose`` is 0 for nothing, 1 for iterations, 2 for times and changes too.
+    """
+
+    verbose: int
+    interval: int
+    tasks: Tasks = field(default_factory=Tasks)
+    published: Callable[[EMResult], dict[str, Any]] = vars
+    reached: EMResult | None = field(default=None, init=False)
+    """The result after the last iteration of all runs."""
+    _grown: EMResult | None = field(default=None, init=False)
+    _began: float = field(default=0.0, init=False)
+    _last: float = field(default=0.0, init=False)
+
+    def begin(self, run: int, max_iter: int) -> None:
+        """A run begins, with its start."""
+        self.tasks.begin("init", max_iter + 1)
+        self._began = self._last = perf_counter()
+        if self.verbose:
+            print(f"Initialization {run}")
+
+    def grown(self, result: EMResult, n_components: int) -> None:
+        """A start by splits has one component more."""
+        if self._grown is None:
+            self.tasks.begin("start", None)
+        self._grown = result
+        self.tasks.begin("growth")
+        if self.verbose:
+            print(
+                f"  Start: {len(result.mixture.weights)} of {n_components} components"
+            )
+        self.tasks.end(lambda: self.published(result))
+
+    def started(self) -> None:
+        """The start of a run has been found."""
+        if (grown := self._grown) is not None:
+            self.tasks.end(lambda: self.published(grown))
+        self._grown = None
+
+    def iterating(self) -> None:
+        """An iteration begins."""
+        self.tasks.begin("iter")
+
+    def iterated(self, result: EMResult) -> bool:
+        """An iteration ends. Returns whether a callback wants this run to end."""
+        n_iter, self.reached = result.n_iter, result
+        if self.verbose and not n_iter % self.interval:
+            now, last = perf_counter(), self._last
+            self._last = now
+            change = result.lower_bounds[-1] - result.lower_bounds[-2]
+            times = f"\t time lapse {now - last:.5f}s\t ll change {change:.5f}"
+            print(f"  Iteration {n_iter}" + (times if self.verbose > 1 else ""))
+        return self.tasks.end(lambda: self.published(result))
+
+    def end(self, result: EMResult) -> bool:
+        """A run ends. Returns whether a callback wants no further run."""
+        if self.verbose:
+            lapse = perf_counter() - self._began
+            times = f" time lapse {lapse:.5f}s\t lower bound {result.lower_bound:.5f}."
+            outcome = "converged." if result.converged else "did not converge."
+            print(f"Initialization {outcome}" + (times if self.verbose > 1 else ""))
+        return self.tasks.end(lambda: self.published(result))
+
+    def failed(self) -> None:
+        """A run ends with a singular covariance."""
+        self.reached = self._grown = None
+        if self.verbose:
+            print("Initialization failed: a component became singular.")
+        self.tasks.abandon()

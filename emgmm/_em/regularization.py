@@ -1,0 +1,211 @@
+"""Regularisation of covariances: what is added to variances, and their bounds."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.base import RowSource
+from emgmm._estep.statistics import Statistics
+from emgmm._model.families import CovarianceFamily
+from emgmm._model.parameters import Parameters
+
+from .maximization import EPS, MIN_SHARE, m_step
+
+# Least variances: shares of the variance within components, and of the component's own
+# variance (and so of eigenvalues of correlations; times the number of features, as
+# rounding grows).
+SHARE_OF_POOLED = 1e-16
+SHARE_OF_OWN = 64 * EPS
+# The latter of components with less than so many complete rows for each of them that a
+# matrix needs: a variance in a direction that few rows have altogether shrinks slowly,
+# by nearly the same share in every iteration, and there is no maximum to be found.
+SHARE_OF_INCOMPLETE = 1e-8
+ENOUGH_COMPLETE = 4
+RAISE, MAX_RAISES = 100.0, 8  # of what is added, until matrices are positive definite
+# Least variance of numbers that are rounded to a step of 1. With less, a component on
+# one value would have a density there of more than 1, as if it were known to less than
+# the step, and components on single values would be likelier than what was rounded;
+# rounding alone has the variance 1/12, which leaves them 0.3 nats a row.
+VARIANCE_OF_ROUNDING = 1 / (2 * np.pi)
+AT_BOUND = 0.99  # share of the variance of rounding in a variance that is bounded
+# So many rows of a collapsed component are a cluster of equal rows: among rows drawn
+# with replacement hardly ever so many are the same.
+ENOUGH_EQUAL = 10
+VANISHED = 0.5  # rows below which a component is taken to have none
+DEGENERATE = 0.1  # share of the least variance in a variance that is too small
+# A step into the region where it is added may lower the likelihood: runs stop before.
+SUSPECT = 0.25 * DEGENERATE
+
+
+class Regularization(Protocol):
+    """How covariances are kept positive definite."""
+
+    def step(
+        self,
+        stats: Statistics,
+        family: CovarianceFamily,
+        previous: Parameters | None,
+        added: NDArray | None,
+    ) -> tuple[Parameters, NDArray | None]:
+        """The mixture, and what was added to its variances; ``added`` was before."""
+
+    def regularization_ratio(self, mixture: Parameters) -> NDArray:
+        """Greatest ratios (K,) of what may be added to a variance, in any direction."""
+
+    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
+        """The family with variances bounded by the rounding of the rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeRegularization:
+    """Amounts (d,) that are added to all variances, as scikit-learn does."""
+
+    amounts: NDArray
+
+    def step(
+        self,
+        stats: Statistics,
+        family: CovarianceFamily,
+        previous: Parameters | None,
+        added: NDArray | None,
+    ) -> tuple[Parameters, NDArray | None]:
+        """The mixture with the amounts added to its variances, and these."""
+        return m_step(stats, family, self.amounts, previous), self.amounts
+
+    def regularization_ratio(self, mixture: Parameters) -> NDArray:
+        """Greatest ratios (K,) of the amounts to a variance, in any direction."""
+        return mixture.covariances.regularization_ratio(self.amounts)
+
+    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
+        """The family itself: a number in ``reg_covar`` is all that is added."""
+        return family
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleRegularization:
+    """Nothing is added, unless a component has next to no width in some direction.
+
+    The likelihood of a mixture has no bound unless variances are bounded. Variances of
+    rounded features are bounded by that of the rounding; a constant feature has
+    variance 1 in every component, so that it does not matter. Beyond that variances are
+    bounded relative to one another (Hathaway 1985): once one comes near the least
+    variance, that is added; it follows the variances of components downwards, and never
+    rises.
+    """
+
+    least: NDArray
+    """Least variances (d,) from the resolution of the numbers."""
+    rounding: NDArray
+    """Variances (d,) of the rounding of the rows, 0 where none is seen."""
+    constant: NDArray
+    """Variances (d,) of features that are constant; 0 of others."""
+    n_complete: float = float(np.finfo(np.float64).max)
+    """Number of complete rows, if others have missing values."""
+    suspect: float = DEGENERATE
+    """Share of the least variance above which a component counts as degenerate."""
+
+    @classmethod
+    def to(cls, blocks: RowSource) -> ScaleRegularization:
+        """The regularisation for rows, from their scales and their resolution."""
+        rows = blocks.summary
+        n_complete = rows.n_complete if rows.incomplete else None
+        return cls.of(rows.scales, rows.steps, rows.resolution, n_complete)
+
+    @classmethod
+    def of(
+        cls,
+        scales: NDArray,
+        steps: NDArray,
+        resolution: float,
+        n_complete: float | None = None,
+    ) -> ScaleRegularization:
+        """The regularisation for features of such scales (d,) and rounding steps (d,),
+        NaN of constant ones; ``n_complete`` if values are missing."""
+        # A constant feature has no scale, however large it is.
+        least = (resolution * np.where(np.isnan(steps), 0.0, scales)) ** 2
+        rounding = VARIANCE_OF_ROUNDING * np.nan_to_num(steps) ** 2
+        rounding = np.where(rounding > least, rounding, 0.0)
+        constant = np.where(np.isnan(steps), 1.0, 0.0)
+        if n_complete is None:
+            return cls(least, rounding, constant)
+        return cls(least, rounding, constant, n_complete, SUSPECT)
+
+    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
+        """The family with variances of at least those of the rounding."""
+        return family.bounded(self.rounding)
+
+    def step(
+        self,
+        stats: Statistics,
+        family: CovarianceFamily,
+        previous: Parameters | None,
+        added: NDArray | None,
+    ) -> tuple[Parameters, NDArray | None]:
+        """The mixture, and the least variances if they were added to it."""
+        constant = self.constant
+        if not family.storage.has_variances_of_features and not constant.all():
+            constant = np.zeros(1)  # of the variance that features share
+        if added is None:
+            with suppress(np.linalg.LinAlgError):
+                mixture = m_step(stats, family, constant, previous)
+                if not self.collapsed(mixture).any():
+                    return mixture, None
+        fresh = self._least_of(stats)
+        least = fresh if added is None else np.minimum(added, fresh)
+        for _ in range(MAX_RAISES):
+            # A component that collapsed at once has more rounding than width.
+            with suppress(np.linalg.LinAlgError):
+                return m_step(stats, family, least + constant, previous), least
+            least = RAISE * np.maximum(least, fresh)
+        return m_step(stats, family, least + constant, previous), least
+
+    def regularization_ratio(self, mixture: Parameters) -> NDArray:
+        """Greatest ratios (K,) of least variances to variances, in any direction."""
+        variances = mixture.covariances.variances
+        shares = np.minimum(mixture.covariances.moment_kind.pool(mixture.weights), 1.0)
+        least = self._least(variances, mixture.weights @ variances, shares)
+        return mixture.covariances.regularization_ratio(least)
+
+    def collapsed(self, mixture: Parameters) -> NDArray:
+        """Which components (K,) have collapsed: the least variance is added to them."""
+        return self.regularization_ratio(mixture) > DEGENERATE
+
+    def degenerate(self, mixture: Parameters, n_rows: float, n_needed: int) -> NDArray:
+        """Which components (K,) have next to no width in some direction, and so few of
+        the rows that this may be due to chance."""
+        rows = mixture.weights * n_rows
+        flat = self.regularization_ratio(mixture) > self.suspect
+        few = self._few_complete(mixture.weights, mixture.means.shape[1])
+        chance = few | (rows < max(n_needed, ENOUGH_EQUAL))
+        collapsed = flat & chance | self.at_rounding(mixture) & (rows < n_needed)
+        return collapsed & (rows >= VANISHED)  # one without rows does not matter
+
+    def at_rounding(self, mixture: Parameters) -> NDArray:
+        """Which components (K,) are as narrow as the rounding, in some direction."""
+        if not self.rounding.any():
+            return np.zeros(len(mixture.weights), dtype=bool)
+        return mixture.covariances.regularization_ratio(self.rounding) > AT_BOUND
+
+    def _few_complete(self, shares: NDArray, n_features: int) -> NDArray:
+        """Which shares (K,) of the rows have too few complete rows."""
+        return shares * self.n_complete < ENOUGH_COMPLETE * (1 + n_features)
+
+    def _least_of(self, stats: Statistics) -> NDArray:
+        """Least variances (K, d) of components with such statistics."""
+        counts = np.maximum(stats.scatter_counts, MIN_SHARE * stats.weight)
+        within = stats.squares.sum(axis=0) / stats.weight
+        shares = counts / stats.weight
+        return self._least(stats.squares / counts[:, None], within, shares)
+
+    def _least(self, own: NDArray, within: NDArray, shares: NDArray) -> NDArray:
+        """Least variances (K, d), from those of components (K, d), those within all
+        components (d,), and shares (K,) of the rows."""
+        few = self._few_complete(shares, len(within))
+        share_of_own = np.where(few, SHARE_OF_INCOMPLETE, SHARE_OF_OWN)[:, None]
+        pooled = np.maximum(SHARE_OF_POOLED * within, self.least)
+        return np.maximum(share_of_own * len(within) * own, pooled)

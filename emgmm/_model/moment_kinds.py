@@ -1,0 +1,142 @@
+"""Kinds of second moments: what the E-step sums for the covariances of a storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._utils.matmul import diagonal_squares, squares
+
+
+@dataclass(frozen=True, eq=False)
+class MomentKind:
+    """One kind of second moments of K components.
+
+    Of rows v a component has moments, which hold its weight, its sum and its second
+    moments: either [1, v][1, v]' summed, (1 + d, 1 + d), or [1, v] and [1, v^2] summed,
+    (2, 1 + d). The *products* of all components are the second moments alone, each
+    component's own or pooled. A kind is pickled by its name.
+    """
+
+    name: str
+    """That of the constant below, in lower case."""
+    of_squares: bool
+    """Whether they are squares of features, without products of two features."""
+    shape: Callable[[int, int], tuple[int, ...]]
+    """Numbers of components and features to the shape of the products."""
+    outer: Callable[[NDArray, NDArray], NDArray]
+    """Weights (K,) and one vector of each component (K, d) to weighted products."""
+    pool: Callable[[NDArray], NDArray]
+    """Values of components (K, ...) to those behind each of the products: the values
+    themselves, or their sum (1, ...)."""
+    diagonals: Callable[[NDArray], NDArray]
+    """Products to a view of their diagonals, (K, d) or (1, d)."""
+    from_variances: Callable[[NDArray], NDArray]
+    """Variances (d,) to the products of one component, (d,) or (d, d)."""
+    moments_shape: Callable[[int], tuple[int, int]]
+    """Number of features to the shape of one component's moments."""
+    moments: Callable[[NDArray, NDArray], NDArray]
+    """Rows (n, d) and weights (n,) to the moments of one component."""
+    stacked_moments: Callable[[NDArray, NDArray], NDArray]
+    """Rows [1, v] (K, 1 + d, n) and roots of their weights (K, 1, n), by which they are
+    multiplied already, to the moments of K components."""
+    second: Callable[[NDArray], NDArray]
+    """Moments of K components to a view of their second moments."""
+
+    def __reduce__(self) -> str:
+        return self.name.upper()
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def products(self, moments: NDArray) -> NDArray:
+        """The products of K components, from their moments."""
+        return self.pool(self.second(moments))
+
+    def plus_diagonals(self, products: NDArray, variances: NDArray) -> NDArray:
+        """Products with values (K, d), or (K, 1) for all features, on the diagonals."""
+        products = products.copy()
+        self.add_to_diagonals(products, self.pool(variances))
+        return products
+
+    def add_to_diagonals(self, products: NDArray, values: NDArray | float) -> None:
+        """Add values to the diagonals of products, in place."""
+        diagonals = self.diagonals(products)
+        diagonals.flags.writeable = True  # NumPy's view of a diagonal is read-only
+        diagonals += values
+
+
+def _as_they_are(values: NDArray) -> NDArray:
+    """The values."""
+    return values
+
+
+def _sum(values: NDArray) -> NDArray:
+    """Sum over the components, shape (1, ...)."""
+    return values.sum(axis=0, keepdims=True)
+
+
+def _squares_outer(counts: NDArray, vectors: NDArray) -> NDArray:
+    """n_k v_kj^2, shape (K, d)."""
+    return counts[:, None] * vectors**2
+
+
+def _full_outer(counts: NDArray, vectors: NDArray) -> NDArray:
+    """n_k v_k v_k', shape (K, d, d)."""
+    return counts[:, None, None] * (vectors[:, :, None] * vectors[:, None, :])
+
+
+def _pooled_outer(counts: NDArray, vectors: NDArray) -> NDArray:
+    """sum_k n_k v_k v_k', shape (1, d, d)."""
+    weighted = np.sqrt(counts)[:, None] * vectors
+    return (weighted.T @ weighted)[None]
+
+
+def _stacked_squares(vectors: NDArray, roots: NDArray) -> NDArray:
+    """Sums of [1, v] and [1, v^2], shape (K, 2, 1 + d)."""
+    first = (vectors @ roots.mT)[..., 0]
+    return np.stack([first, np.einsum("kdn,kdn->kd", vectors, vectors)], axis=1)
+
+
+def _stacked_products(vectors: NDArray, roots: NDArray) -> NDArray:
+    """Sums of [1, v][1, v]', shape (K, 1 + d, 1 + d)."""
+    return vectors @ vectors.mT
+
+
+DIAGONAL = MomentKind(
+    name="diagonal",
+    of_squares=True,
+    shape=lambda n_components, n_features: (n_components, n_features),
+    outer=_squares_outer,
+    pool=_as_they_are,
+    diagonals=_as_they_are,
+    from_variances=_as_they_are,
+    moments_shape=lambda n_features: (2, 1 + n_features),
+    moments=diagonal_squares,
+    stacked_moments=_stacked_squares,
+    second=lambda moments: moments[:, 1, 1:],
+)
+FULL = MomentKind(
+    name="full",
+    of_squares=False,
+    shape=lambda n_components, n_features: (n_components, n_features, n_features),
+    outer=_full_outer,
+    pool=_as_they_are,
+    diagonals=lambda products: products.diagonal(axis1=1, axis2=2),
+    from_variances=np.diag,
+    moments_shape=lambda n_features: (1 + n_features, 1 + n_features),
+    moments=squares,
+    stacked_moments=_stacked_products,
+    second=lambda moments: moments[:, 1:, 1:],
+)
+POOLED = replace(
+    FULL,
+    name="pooled",
+    shape=lambda n_components, n_features: (1, n_features, n_features),
+    outer=_pooled_outer,
+    pool=_sum,
+)
+MOMENT_KINDS = (DIAGONAL, FULL, POOLED)

@@ -1,0 +1,53 @@
+"""Starts that all models of a search begin from."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._data.arrays import ArrayBlocks
+from emgmm._em.problem import EMProblem
+from emgmm._init.cuts import standardized, whitened
+from emgmm._init.kmeans import kmeans_from_axes
+from emgmm._init.split import growth
+from emgmm._init.subsample import completed
+from emgmm._model.families import MODELS
+
+
+def common_starts(
+    problem: EMProblem, n_components: int, names: list[str]
+) -> dict[int, list[NDArray]]:
+    """Lists of labels or responsibilities, by their numbers of components.
+
+    Components split one after the other, by models of such names; k-means of
+    standardised features, and, where matrices are compared, of whitened rows.
+    """
+    starts: dict[int, list[NDArray]]
+    starts = {size: [] for size in range(2, n_components + 1)}
+    starts[1] = [np.zeros(len(problem.sample.X), dtype=np.intp)]
+    for name in names:
+        with suppress(np.linalg.LinAlgError):
+            grown = growth(problem.with_family(MODELS[name]), n_components)
+            for size, responsibilities in enumerate(grown, start=2):
+                starts[size].append(responsibilities.copy())
+    with suppress(np.linalg.LinAlgError):
+        for rows in _rows_to_cluster(problem, "VVV" in names):
+            for size in range(2, n_components + 1):
+                labels = kmeans_from_axes(rows, size, np.random.RandomState(0))
+                starts[size].append(labels)
+    return starts
+
+
+def _rows_to_cluster(problem: EMProblem, of_matrices: bool) -> list[ArrayBlocks]:
+    """Rows with standardised features, and whitened rows."""
+    rows, rounding = completed(problem), problem.mstep.scale.rounding
+    sets = [standardized(rows, rounding)]
+    # Few rows, whitened, are all as far from each other: rounding would choose.
+    if of_matrices and rows.X.shape[1] > 1:
+        # There all axes are principal: the first to be cut across is the rows'.
+        white = whitened(rows, rounding)[1][:, ::-1]
+        if white.shape == rows.X.shape:
+            sets.append(ArrayBlocks(white, rows.sample_weight))
+    return sets
