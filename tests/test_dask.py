@@ -17,7 +17,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import COVARIANCE_TYPES, assert_same_but_for_float32, make_blobs
+from conftest import make_blobs
 from distributed import Client, LocalCluster, wait
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -93,35 +93,6 @@ def test_chunks_of_any_sizes_give_the_fit_in_memory(rows, covariance_type, chunk
 
 def test_chunks_of_one_row_give_the_fit_in_memory(rows):
     assert_same(fit(array(rows[:60], 1), max_iter=3), fit(rows[:60], max_iter=3))
-
-
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_every_model_with_weights_and_gaps(gaps, weights, covariance_type):
-    settings = {"covariance_type": covariance_type, "max_iter": 6}
-    gmm = fit(array(gaps, CHUNKS[-1]), weights, **settings)
-    assert_same(gmm, fit(gaps, weights, **settings))
-
-
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_float32_stays_float32(rows, covariance_type):
-    X = rows.astype(np.float32)
-    settings = {"covariance_type": covariance_type, "max_iter": 3, "tol": 0}
-    gmm = fit(array(X), acceleration=None, **settings)
-    expected = fit(X, acceleration=None, **settings)
-    assert_same_but_for_float32(gmm, expected, X)
-    assert gmm.n_iter_ == expected.n_iter_
-    assert all(getattr(gmm, name).dtype == np.float32 for name in ATTRIBUTES[:3])
-    assert gmm.predict_proba(array(X)).compute().dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    "init_params", ["split", "kmeans", "k-means++", "random_from_data", "random"]
-)
-def test_every_start_is_that_of_rows_in_memory(rows, weights, init_params):
-    settings = {"init_params": init_params, "random_state": 0, "n_init": 2}
-    gmm = fit(array(rows, CHUNKS[-1]), weights, **settings)
-    kept = weights > 0  # starts are of the rows that have a weight
-    assert_same(gmm, fit(rows[kept], weights[kept], **settings))
 
 
 def test_a_start_from_labels_or_responsibilities_or_a_callable(rows, gaps):

@@ -6,21 +6,17 @@ import itertools
 import pickle
 import sys
 import tracemalloc
-from copy import copy
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import (
-    COVARIANCE_TYPES,
-    assert_same_but_for_float32,
     make_blobs,
     rounding_in_float32,
 )
 from numpy.testing import assert_allclose, assert_array_equal
 
-from emgmm import GaussianMixtureEM, GaussianMixtureIC
-from emgmm._data.sources import check_blocks
+from emgmm import GaussianMixtureEM
 
 CUTS = [0, 0, 1, 7, 150, 151, 151, 400]
 
@@ -112,71 +108,6 @@ def test_blocks_are_fitted_like_rows_in_memory(source, rows):
     assert not hasattr(gmm, "labels_")
 
 
-@pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_every_model_is_fitted_to_weighted_blocks_with_gaps(covariance_type, rows):
-    X, weights = with_gaps(rows), weights_of(rows)
-    gmm = GaussianMixtureEM(3, covariance_type=covariance_type, max_iter=20, tol=0)
-    with pytest.warns(match="did not converge"):
-        gmm.fit(X, sample_weight=weights)
-        expected = vars(gmm).copy()
-        blocks = zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True)
-        gmm.fit(list(blocks))
-    for name in ["weights_", "means_", "covariances_", "lower_bounds_"]:
-        assert_allclose(getattr(gmm, name), expected[name], 1e-8, 1e-8)
-
-
-@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("weights_of", [weights_of, lambda X: None])
-def test_starts_see_the_same_sample_of_rows_in_blocks(
-    prepare, dtype, weights_of, rows, small_samples
-):
-    X, weights = prepare(rows).astype(dtype), weights_of(rows)
-    blocks = np.split(X, CUTS)
-    if weights is not None:
-        blocks = list(zip(blocks, np.split(weights, CUTS), strict=True))
-    gmm = GaussianMixtureEM(3, max_iter=5, tol=0)
-    with pytest.warns(match="did not converge"):
-        expected = copy(gmm.fit(X, sample_weight=weights))
-        gmm.fit(blocks)
-    assert gmm.means_.dtype == dtype
-    if dtype == np.float32 and prepare is np.asarray:
-        assert_same_but_for_float32(gmm, expected, X)
-        return
-    # Where values are missing, sums are taken in float64, and parameters rounded.
-    rtol = 1e-10 if dtype == np.float64 else 2 * np.finfo(np.float32).eps
-    for name in ["weights_", "means_", "covariances_", "lower_bounds_"]:
-        assert_allclose(getattr(gmm, name), getattr(expected, name), rtol, rtol)
-
-
-@pytest.mark.parametrize(
-    "init_params", ["split", "kmeans", "k-means++", "random", "random_from_data"]
-)
-def test_every_start_by_name_is_the_one_of_rows_in_memory(
-    init_params, rows, small_samples
-):
-    gmm = GaussianMixtureEM(3, init_params=init_params, n_init=2, random_state=0)
-    expected = GaussianMixtureEM(**gmm.get_params()).fit(rows)
-    gmm.fit(np.split(rows, CUTS))
-    for one, other in zip(
-        gmm.lower_bounds_of_starts_, expected.lower_bounds_of_starts_, strict=True
-    ):
-        assert_allclose(one, other, rtol=1e-10)
-
-
-@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
-@pytest.mark.parametrize("as_responsibilities", [False, True])
-def test_labels_and_responsibilities_belong_to_the_rows(
-    prepare, as_responsibilities, rows
-):
-    X = prepare(rows)
-    labels = (X[:, 0] > 0).astype(int) - (np.arange(len(X)) % 5 == 0)
-    given = np.eye(3)[labels][:, :2] if as_responsibilities else labels
-    gmm = GaussianMixtureEM(2, init_params=given)
-    expected = GaussianMixtureEM(2, init_params=given).fit(X)
-    assert_same_fit(gmm.fit(np.split(X, CUTS)), expected)
-
-
 def test_a_callable_start_sees_a_sample_in_the_users_units(rows, small_samples):
     seen = []
 
@@ -193,29 +124,6 @@ def test_a_callable_start_sees_a_sample_in_the_users_units(rows, small_samples):
     assert gmm.score(tiny) == pytest.approx(
         expected.score(rows) + 1200 * np.log(2), abs=0.01
     )
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("prepare", [np.asarray, with_gaps])
-def test_the_summary_of_blocks_is_that_of_the_rows_in_memory(prepare, dtype, rows):
-    X, weights = prepare(rows).astype(dtype), weights_of(rows)
-    pairs = list(zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True))
-    outside = check_blocks(GaussianMixtureEM(), pairs, None, reset=True).summary
-    inside = check_blocks(GaussianMixtureEM(), X, weights, reset=True).summary
-    sums = ["counts", "weight", "center", "variances", "scales"]
-    if not inside.incomplete:  # of gaps the diagonal alone is defined
-        sums += ["scatter"]
-    for name in ["n_samples", "n_weighted", "n_complete", "greatest_weight", *sums]:
-        one, other = getattr(outside, name), getattr(inside, name)
-        assert_allclose(one, other, rtol=1e-5, atol=1e-3, err_msg=name)
-    for name in [
-        "n_features",
-        "incomplete",
-        "equally_weighted",
-        "compute_dtype",
-        "dtype",
-    ]:
-        assert getattr(outside, name) == getattr(inside, name), name
 
 
 def test_all_starts_see_one_sample(rows):
@@ -273,17 +181,6 @@ def test_whole_numbers_are_read_as_rows(rows):
     assert_same_fit(GaussianMixtureEM(2).fit(np.split(whole, CUTS)), expected)
 
 
-@pytest.mark.parametrize("unit", [1e-200, 1e200])
-@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
-def test_blocks_in_any_unit_are_fitted(unit, covariance_type, rows):
-    gmm = GaussianMixtureEM(2, covariance_type=covariance_type)
-    with np.errstate(over="ignore"):
-        gmm.fit([block * unit**0.75 for block in np.split(rows, CUTS)])
-        expected = GaussianMixtureEM(2, covariance_type=covariance_type)
-        expected.fit(rows * unit**0.75)
-    assert_allclose(gmm.means_, expected.means_, rtol=1e-9)
-
-
 def test_names_of_features_are_those_of_the_blocks(rows):
     frames = [pd.DataFrame(block, columns=list("abc")) for block in np.split(rows, [9])]
     gmm = GaussianMixtureEM(2).fit(frames)
@@ -325,13 +222,6 @@ def test_criteria_of_blocks_take_one_pass(method, prepare, rows):
     pairs = zip(np.split(X, CUTS), np.split(weights, CUTS), strict=True)
     expected = getattr(gmm, method)(X, sample_weight=weights)
     assert getattr(gmm, method)(pairs) == pytest.approx(expected, rel=1e-12)
-
-
-def test_fit_predict_labels_blocks(rows):
-    blocks = np.split(rows, CUTS)
-    labels = GaussianMixtureEM(3).fit_predict(blocks)
-    expected = GaussianMixtureEM(3).fit_predict(rows)
-    assert_array_equal(np.concatenate(list(labels)), expected)
 
 
 def test_labels_of_an_earlier_fit_do_not_stay(rows):
@@ -542,19 +432,6 @@ def test_columns_that_change_places_between_passes_are_refused(rows):
 
     with pytest.raises(ValueError, match="must be in the same order"):
         GaussianMixtureEM(3).fit(blocks)
-
-
-def test_what_needs_rows_in_memory_refuses_blocks(rows):
-    gmm = GaussianMixtureEM(2).fit(rows)
-    with pytest.raises(
-        ValueError,
-        match="impute needs .* but X is an iterable of bl",
-    ):
-        gmm.impute(block for block in [rows])
-    with pytest.raises(ValueError, match="conditional_mean needs rows in memory"):
-        gmm.conditional_mean([rows[:, :1]] * 2, given=0)
-    with pytest.raises(ValueError, match="GaussianMixtureIC.fit needs rows in memory"):
-        GaussianMixtureIC().fit([rows, rows])
 
 
 # ---- memory maps

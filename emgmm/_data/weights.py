@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .summary import Summary
 
 
+@lru_cache(maxsize=16)  # every pass needs them
 def unit_weights(n_rows: int) -> NDArray:
     """Weights of one (n,), which take no memory."""
     return np.broadcast_to(np.float64(1.0), n_rows)

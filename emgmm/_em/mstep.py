@@ -69,7 +69,8 @@ class MStep:
         mixture, added = self.regularization.step(
             statistics, self.family, previous, self.added
         )
-        return mixture, replace(self, added=added)
+        same = added is self.added
+        return mixture, self if same else replace(self, added=added)
 
     def retract(self, at: Parameters, vector: NDArray) -> Parameters:
         """The mixture with such coordinates at another, to first order.

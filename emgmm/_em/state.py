@@ -59,12 +59,7 @@ class EMState:
         self._longer: NDArray | None = None
         self._proposed: Step | None = None
         self._at_rest = False
-        self._n_iter_before = 0
-
-    @property
-    def n_iter(self) -> int:
-        """Iterations so far, with those of the runs that this one continues."""
-        return self._n_iter_before + max(len(self._bounds) - 1, 0)
+        self._n_iter = 0  # with those of the runs that this one continues
 
     @property
     def is_scored(self) -> bool:
@@ -76,7 +71,7 @@ class EMState:
         """Whether the gain to come was less than ``tol`` at the last look ahead."""
         if self._at_rest:
             return True
-        return self.n_iter > 0 and self._anderson.gain < self._options.tol
+        return self._n_iter > 0 and self._anderson.gain < self._options.tol
 
     @property
     def result(self) -> EMResult:
@@ -104,7 +99,6 @@ class EMState:
                 self._longer = None
         self._own = Step(mixture, vector)
 
-    @np.errstate(all="ignore")
     def propose(self) -> Parameters:
         """The mixture to be scored next: the start, EM's step, or a longer one.
 
@@ -139,7 +133,7 @@ class EMState:
 
     def conclude(self) -> EMResult:
         """The result if EM ends here, with a look ahead at whether it has converged."""
-        if self.n_iter and self._options.tol > 0:
+        if self._n_iter and self._options.tol > 0:
             with suppress(np.linalg.LinAlgError):  # the step is not taken
                 self.look_ahead()
         return self.result
@@ -168,7 +162,7 @@ class EMState:
             "counts": self._counts,
             "reached": self._reached,
             "bound": self._bounds[-1],
-            "n_iter": self.n_iter,
+            "n_iter": self._n_iter,
             "at_rest": self._at_rest,
             "added": self._mstep.added,
             "acceleration": self._anderson.to_values(),
@@ -184,11 +178,12 @@ class EMState:
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
         state._best = mixture if best is None else _from_values(best, storage)
         state._counts, state._reached = values["counts"], values["reached"]
-        state._bounds, state._n_iter_before = [values["bound"]], values["n_iter"]
+        state._bounds, state._n_iter = [values["bound"]], values["n_iter"]
         state._at_rest = values["at_rest"] and options.tol > 0
         state._anderson = AndersonAcceleration.from_values(values["acceleration"])
         return state
 
+    @np.errstate(all="ignore")
     def _lengthened(self) -> Step | None:
         """A step longer than EM's, if there is one and it ends at a valid mixture."""
         if self._longer is None:
@@ -227,6 +222,7 @@ class EMState:
         With a number in reg_covar EM does not maximise the likelihood itself, and the
         last mixture counts, as in scikit-learn.
         """
+        self._n_iter += 1
         raises = self._mstep.raises_likelihood
         if raises and self._below(self._reached, self._bounds[-1], WORSE):
             self._bounds.append(self._bounds[-1])

@@ -71,8 +71,7 @@ def statistics_of_start(
     else:
         moments = partial(_moments_of_all, deviations)
         sums = blocks.sum(moments, start, block_length=deviations.block_length)
-    diagonals = kind.diagonals(kind.second(sums.moments))
-    diagonals += missing  # of a view
+    kind.add_to_diagonals(kind.second(sums.moments), missing)
     return deviations.statistics(sums, blocks.summary.weight)
 
 

@@ -27,7 +27,7 @@ class SecondOrder(NamedTuple):
     size: Callable[[int], int]
     """Their number for d features."""
     fill: Callable[[NDArray, Kernel], object]
-    """Write them into features [1, z, ...] that lack them."""
+    """Write them into an array of features that has [1, z] already."""
     coefficients: Callable[[NDArray], NDArray | float]
     """Precisions to the coefficients of -0.5 z'Pz, shape (..., size) or ()."""
     products: Callable[[NDArray, int], NDArray | None]
@@ -72,7 +72,7 @@ def _fill_distance(features: NDArray, kernel: Kernel) -> None:
 
 
 class Pairs(NamedTuple):
-    """Order of the features z_i z_j, beside that of the entries of a flat matrix."""
+    """Indices between the features z_i z_j and the entries of a flattened matrix."""
 
     entry: NDArray
     """The entry of the matrix for each product."""
@@ -84,7 +84,7 @@ class Pairs(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _pairs(n_features: int) -> Pairs:
-    """The order of the products of so many features."""
+    """Indices of the products of ``n_features`` features."""
     numbers = np.arange(n_features * (n_features + 1) // 2)
     shift, i = np.divmod(numbers, n_features)
     j = (i + shift) % n_features

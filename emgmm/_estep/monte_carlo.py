@@ -35,7 +35,7 @@ class Strata(NamedTuple):
     def of(
         cls, mixture: Parameters, n_samples: int, rng: np.random.RandomState
     ) -> Strata:
-        """A sample of about so many rows, with enough from each component for a
+        """A sample of about ``n_samples`` rows, with enough from each component for a
         variance."""
         weights = mixture.weights / mixture.weights.sum()
         counts = np.maximum(np.rint(weights * n_samples).astype(int), MIN_PER_COMPONENT)

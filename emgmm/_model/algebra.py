@@ -202,8 +202,8 @@ def _addition_to_matrices(
     ratios, axes = np.linalg.eigh(bound @ bound.mT)
     root = axes * np.sqrt(np.maximum(ratios, 0.0))[:, None, :] @ axes.mT
     own, added = inverse @ own @ inverse.mT, inverse @ added @ inverse.mT
-    lacking = root @ (own + added) @ root - own - kept * added
-    excess, axes = np.linalg.eigh(lacking)
+    missing = root @ (own + added) @ root - own - kept * added
+    excess, axes = np.linalg.eigh(missing)
     axes *= np.sqrt(np.maximum(excess, 0.0))[:, None, :]
     wanted = kept * added + gram(axes.mT)
     return lower @ wanted @ lower.mT, float(np.abs(wanted - added).max())

@@ -22,6 +22,7 @@ class MomentKind:
     """
 
     name: str
+    """That of the constant below, in lower case."""
     of_squares: bool
     """Whether they are squares of features, without products of two features."""
     shape: Callable[[int, int], tuple[int, ...]]
@@ -34,7 +35,7 @@ class MomentKind:
     diagonals: Callable[[NDArray], NDArray]
     """Products to a view of their diagonals, (K, d) or (1, d)."""
     from_variances: Callable[[NDArray], NDArray]
-    """Variances (d,) to products of one row with such variances."""
+    """Variances (d,) to the products of one component, (d,) or (d, d)."""
     moments_shape: Callable[[int], tuple[int, int]]
     """Number of features to the shape of one component's moments."""
     moments: Callable[[NDArray, NDArray], NDArray]
@@ -58,9 +59,14 @@ class MomentKind:
     def plus_diagonals(self, products: NDArray, variances: NDArray) -> NDArray:
         """Products with values (K, d), or (K, 1) for all features, on the diagonals."""
         products = products.copy()
-        diagonals = self.diagonals(products)
-        diagonals += self.pool(variances)  # of a view
+        self.add_to_diagonals(products, self.pool(variances))
         return products
+
+    def add_to_diagonals(self, products: NDArray, values: NDArray | float) -> None:
+        """Add values to the diagonals of products, in place."""
+        diagonals = self.diagonals(products)
+        diagonals.flags.writeable = True  # NumPy's view of a diagonal is read-only
+        diagonals += values
 
 
 def _as_they_are(values: NDArray) -> NDArray:
@@ -119,7 +125,7 @@ FULL = MomentKind(
     shape=lambda n_components, n_features: (n_components, n_features, n_features),
     outer=_full_outer,
     pool=_as_they_are,
-    diagonals=lambda products: np.einsum("...ii->...i", products),
+    diagonals=lambda products: products.diagonal(axis1=1, axis2=2),
     from_variances=np.diag,
     moments_shape=lambda n_features: (1 + n_features, 1 + n_features),
     moments=squares,
