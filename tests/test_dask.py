@@ -81,7 +81,7 @@ def assert_same(gmm, expected, rtol=1e-10):
 
 
 @pytest.mark.parametrize("chunks", CHUNKS, ids=str)
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
 def test_chunks_of_any_sizes_give_the_fit_in_memory(rows, covariance_type, chunks):
     gmm = fit(array(rows, chunks), covariance_type=covariance_type)
     expected = fit(rows, covariance_type=covariance_type)
@@ -376,15 +376,15 @@ def test_a_pass_loads_every_chunk_once_and_keeps_few():
         return np.ones((10_000, D))
 
     made = []
-    chunks = ((10_000,) * 200, (D,))
+    chunks = ((10_000,) * 100, (D,))
     X = da.map_blocks(make, chunks=chunks, dtype=float, meta=_EMPTY)
     rows = DaskRows(X)
     tracemalloc.start()
-    assert rows.visit(lambda chunk: chunk.X.sum()) == 2_000_000 * D
+    assert rows.visit(lambda chunk: chunk.X.sum()) == 1_000_000 * D
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert sorted(made) == list(range(200))
-    assert peak < 2_000_000 * D * 8 / 10
+    assert sorted(made) == list(range(100))
+    assert peak < 1_000_000 * D * 8 / 10
 
 
 def test_the_function_of_a_pass_over_many_chunks_is_sent_once():
