@@ -30,7 +30,7 @@ def small_chunks(monkeypatch):
 @pytest.fixture
 def small_samples(monkeypatch):
     """Starts see a few hundred of the rows."""
-    monkeypatch.setattr("emgmm._init.subsample.SAMPLE_NUMBERS", 600)
+    monkeypatch.setattr("emgmm._init.subsample.SUBSAMPLE_NUMBERS", 600)
 
 
 @pytest.fixture(scope="module")

@@ -250,7 +250,7 @@ def test_what_was_simulated_is_selected(rng):
 
 
 def test_many_rows_are_fitted_as_a_whole(rng, monkeypatch):
-    monkeypatch.setattr("emgmm._search.search.SAMPLE_ROWS", 2**11)
+    monkeypatch.setattr("emgmm._search.search.SEARCH_ROWS", 2**11)
     X = np.vstack([rng.standard_normal((3000, 2)), rng.standard_normal((2000, 2)) + 5])
     search = GaussianMixtureIC(**FEW).fit(X)
     assert search.best_params_ == {"n_components": 2, "covariance_type": "spherical"}

@@ -34,7 +34,7 @@ def small_chunks(monkeypatch):
 @pytest.fixture
 def small_samples(monkeypatch):
     """Starts see two hundred of the rows."""
-    monkeypatch.setattr("emgmm._init.subsample.SAMPLE_NUMBERS", 200 * D)
+    monkeypatch.setattr("emgmm._init.subsample.SUBSAMPLE_NUMBERS", 200 * D)
 
 
 # ---- how rows are passed: functions of (rows, weights or None, a folder), which return

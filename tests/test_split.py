@@ -12,8 +12,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._init.default import _iterated
-from emgmm._init.subsample import SAMPLE_ROWS
+from emgmm._init.default import _continued
+from emgmm._init.subsample import SUBSAMPLE_ROWS
 from emgmm._model.families import FAMILIES
 from emgmm._model.parameters import Parameters
 
@@ -86,14 +86,14 @@ def test_the_likelihood_is_that_of_a_fit_from_the_truth(shape):
 
 @pytest.mark.parametrize("shape", [cigars, nested], ids=lambda shape: shape.__name__)
 def test_a_sample_of_many_rows_will_do(shape):
-    X, y = shape(np.random.default_rng(0), 5 * SAMPLE_ROWS)
+    X, y = shape(np.random.default_rng(0), 5 * SUBSAMPLE_ROWS)
     gmm = default(y.max() + 1).fit(X)
     assert adjusted_rand_score(gmm.labels_, y) > SHAPES[shape]
     assert_array_equal(default(y.max() + 1).fit(X).means_, gmm.means_)
 
 
 def test_rows_of_weight_zero_are_not_sampled():
-    X, y = cigars(np.random.default_rng(0), 3 * SAMPLE_ROWS)
+    X, y = cigars(np.random.default_rng(0), 3 * SUBSAMPLE_ROWS)
     weights = (np.arange(len(X)) < 300) * 1.0
     gmm = default(3).fit(X, sample_weight=weights)
     assert adjusted_rand_score(gmm.labels_, y) > 0.97
@@ -181,8 +181,8 @@ def test_few_heavy_rows_among_many_are_sampled_by_weight():
         0.2 * rng.standard_normal((40, 2))
         + np.where(np.arange(40) < 20, 8, -8)[:, None]
     )
-    X = np.r_[rng.standard_normal((5 * SAMPLE_ROWS, 2)), few]
-    weights = np.r_[np.ones(5 * SAMPLE_ROWS), np.full(40, 1000.0)]
+    X = np.r_[rng.standard_normal((5 * SUBSAMPLE_ROWS, 2)), few]
+    weights = np.r_[np.ones(5 * SUBSAMPLE_ROWS), np.full(40, 1000.0)]
     gmm = default(3).fit(X, sample_weight=weights)
     repeated = default(3).fit(np.repeat(X, weights.astype(int), axis=0))
     assert_allclose(gmm.lower_bound_, repeated.lower_bound_, atol=1e-3)
@@ -200,13 +200,13 @@ def overlapping(n_samples=40_000, dtype=np.float64):
 def few_count_as_very_many(monkeypatch):
     """A sample of 6000 rows with four features, of more than 12,000."""
     monkeypatch.setattr("emgmm._init.default.VERY_MANY", 48_000)
-    monkeypatch.setattr("emgmm._init.subsample.SAMPLE_NUMBERS", 24_000)
+    monkeypatch.setattr("emgmm._init.subsample.SUBSAMPLE_NUMBERS", 24_000)
 
 
 @pytest.mark.parametrize("name", ["full", "tied", "VEV"])
 def test_very_many_rows_are_passed_over_less_often(name, monkeypatch):
     X = overlapping(2**18)
-    monkeypatch.setattr("emgmm._init.subsample.SAMPLE_NUMBERS", 2**17)
+    monkeypatch.setattr("emgmm._init.subsample.SUBSAMPLE_NUMBERS", 2**17)
     passed = default(3, covariance_type=name).fit(X)
     monkeypatch.setattr("emgmm._init.default.VERY_MANY", X.size - 1)
     spared = default(3, covariance_type=name).fit(X)
@@ -246,7 +246,7 @@ def test_a_start_from_which_a_component_collapses_is_unchanged(reg_covar):
         FAMILIES["full"].storage.from_values(np.array([np.eye(2)] * 2), 2, 2),
     )
     problem = default(2, reg_covar=reg_covar)._problem(blocks)
-    assert _iterated(problem, start) is start
+    assert _continued(problem, start) is start
 
 
 def test_starts_of_the_user_are_used_unchanged(few_count_as_very_many):

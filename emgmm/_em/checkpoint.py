@@ -22,14 +22,14 @@ from .regularization import RidgeRegularization
 from .result import EMResult
 from .state import EMState
 
-VERSION = 1  # of the contents of a checkpoint: others are ignored
+CHECKPOINT_VERSION = 1  # of the contents of a checkpoint: others are ignored
 
 Checkpoint = dict[str, Any]
 
 
 def checkpoint_of(problem: EMProblem, result: EMResult) -> Checkpoint:
     """The checkpoint of a resumable result."""
-    summary = _summary(problem, len(result.mixture.weights))
+    summary = _conditions(problem, len(result.mixture.weights))
     order = {"order_is_given": problem.order_is_given}
     return {"problem": summary, **order, **(result.state or {})}
 
@@ -46,7 +46,7 @@ def resumed(
     added to variances, the rows, or the ``published`` arrays of the mixture. Rows are
     compared by their summary, and then by the statistics of a pass over them.
     """
-    before, now = checkpoint.get("problem", {}), _summary(problem, n_components)
+    before, now = checkpoint.get("problem", {}), _conditions(problem, n_components)
     if not all(_equal(before.get(name), value) for name, value in now.items()):
         return None
     problem = replace(problem, order_is_given=checkpoint["order_is_given"])
@@ -64,12 +64,12 @@ def resumed(
     return (problem, state) if same else None
 
 
-def _summary(problem: EMProblem, n_components: int) -> dict[str, Any]:
+def _conditions(problem: EMProblem, n_components: int) -> dict[str, Any]:
     """What the iterations depend on, apart from the start and ``tol``."""
     rows, covar = problem.rows.summary, problem.mstep.regularization
     ridge = covar.amounts if isinstance(covar, RidgeRegularization) else None
     return {
-        "version": VERSION,
+        "version": CHECKPOINT_VERSION,
         "model": problem.family.name,
         "n_components": n_components,
         "accelerated": problem.options.accelerated,

@@ -27,7 +27,7 @@ SAME_COUNTS = 1e-9  # share of the rows by which counts of the same rows may dif
 NEGLIGIBLE = 1e-3  # greatest share of a variance that is added to accelerated steps
 
 
-class Step(NamedTuple):
+class Proposal(NamedTuple):
     """A mixture, and its coordinates in the chart at the one before."""
 
     mixture: Parameters
@@ -54,10 +54,10 @@ class EMState:
         self._reached = -np.inf
         self._bounds: list[float] = []
         self._anderson = AndersonAcceleration()
-        self._own: Step | None = None
+        self._own: Proposal | None = None
         self._following = self._mstep
         self._longer: NDArray | None = None
-        self._proposed: Step | None = None
+        self._proposed: Proposal | None = None
         self._at_rest = False
         self._n_iter = 0  # with those of the runs that this one continues
 
@@ -97,7 +97,7 @@ class EMState:
             if not (options.accelerated and ratios.max() < NEGLIGIBLE):
                 # What is added is no part of the likelihood by which steps are judged.
                 self._longer = None
-        self._own = Step(mixture, vector)
+        self._own = Proposal(mixture, vector)
 
     def propose(self) -> Parameters:
         """The mixture to be scored next: the start, EM's step, or a longer one.
@@ -184,12 +184,14 @@ class EMState:
         return state
 
     @np.errstate(all="ignore")
-    def _lengthened(self) -> Step | None:
+    def _lengthened(self) -> Proposal | None:
         """A step longer than EM's, if there is one and it ends at a valid mixture."""
         if self._longer is None:
             return None
         try:
-            return Step(self._mstep.retract(self._mixture, self._longer), self._longer)
+            return Proposal(
+                self._mstep.retract(self._mixture, self._longer), self._longer
+            )
         except np.linalg.LinAlgError:
             return None
 

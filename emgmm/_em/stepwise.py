@@ -33,7 +33,7 @@ from .regularization import ScaleRegularization
 EXPONENT = 2.0
 # A stream starts with so many rows for each component and feature, but with no more
 # numbers than START_NUMBERS unless components would have too few rows.
-ROWS_PER_MEAN = 20
+START_ROWS_PER_MEAN = 20
 START_NUMBERS = 2**20
 START_ITER = 20  # greatest number of iterations of EM on these rows
 
@@ -76,7 +76,7 @@ def rows_to_start(
     """The number of rows that a stream starts with: that of labels, if it has any."""
     if not isinstance(start, str) and not callable(start):
         return len(start)
-    enough = ROWS_PER_MEAN * n_components * (n_features + 1)
+    enough = START_ROWS_PER_MEAN * n_components * (n_features + 1)
     least = n_components * max(family.rows_needed(n_features), 2)
     return max(min(enough, START_NUMBERS // n_features), least)
 

@@ -67,10 +67,10 @@ def _best(
         return _best_of_sample(problem, n_components, rng, clustering, growing)
     many = with_large_subsample(problem, n_components)
     start = _best_of_sample(many, n_components, rng, clustering, growing)
-    return _iterated(many, start)
+    return _continued(many, start)
 
 
-def _iterated(problem: EMProblem, start: Parameters) -> Parameters:
+def _continued(problem: EMProblem, start: Parameters) -> Parameters:
     """The mixture after some iterations, or the start if a component collapses."""
     with suppress(np.linalg.LinAlgError):
         reached = short_run(problem, start, MORE_ITER, problem.options.tol).mixture

@@ -13,9 +13,9 @@ from emgmm._model.families import MODELS
 
 from .short_runs import run_from
 
-SAMPLE_ROWS = 2**12  # least number of rows of a subsample
+SUBSAMPLE_ROWS = 2**12  # least number of rows of a subsample
 ROWS_PER_MEAN = 32  # its least number of rows for each component and feature
-SAMPLE_NUMBERS = 2**20  # its greatest number of values
+SUBSAMPLE_NUMBERS = 2**20  # its greatest number of values
 COMPLETING_ITER = 10  # iterations with one component, by which rows are completed
 
 # The family by which components are split, for each storage: its M-step is short.
@@ -28,12 +28,12 @@ SPLIT_FAMILIES = {
 
 
 def subsample(
-    blocks: RowSource, n_components: int, n_rows: int = SAMPLE_ROWS
+    blocks: RowSource, n_components: int, n_rows: int = SUBSAMPLE_ROWS
 ) -> RowBlocks:
     """All rows of positive weight, or a systematic sample of at least so many."""
     n_features = blocks.summary.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
-    limit = max(min(limit, SAMPLE_NUMBERS // n_features), 4 * n_components)
+    limit = max(min(limit, SUBSAMPLE_NUMBERS // n_features), 4 * n_components)
     return blocks.sample(limit)
 
 
@@ -44,7 +44,7 @@ def with_subsample(problem: EMProblem, n_components: int) -> EMProblem:
 
 def with_large_subsample(problem: EMProblem, n_components: int) -> EMProblem:
     """The problem with as many of its rows as a subsample may have."""
-    return problem.with_rows(subsample(problem.rows, n_components, SAMPLE_NUMBERS))
+    return problem.with_rows(subsample(problem.rows, n_components, SUBSAMPLE_NUMBERS))
 
 
 def completed(problem: EMProblem) -> ArrayBlocks:

@@ -22,7 +22,7 @@ from emgmm._utils.threads import BLAS
 from .start import CommonStart, begin_all
 
 SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same
-SAME_MAXIMUM = 1e-7  # difference below which fits are at the same maximum
+SAME_FIT = 1e-7  # difference below which fits are at the same maximum
 HOPE = 10.0  # factor of its last gain that a start may still be expected to gain
 LESS_ONE = 2  # mixtures of one component less that take part in a race
 FAINT = 1e-9  # least responsibilities of the other components for rows of a removed one
@@ -140,7 +140,7 @@ def _better(
         return result
     sound, best_sound = problem.ranking_key(result)[0], problem.ranking_key(best)[0]
     if sound == best_sound:
-        return result if result.lower_bound > best.lower_bound + SAME_MAXIMUM else best
+        return result if result.lower_bound > best.lower_bound + SAME_FIT else best
     return result if sound else best
 
 

@@ -31,7 +31,7 @@ from .common_starts import common_starts
 from .levels import Levels, of_squares
 from .race import Fit, fit_to_all_rows
 
-SAMPLE_ROWS = 2**14  # least number of rows of the sample on which fits are compared
+SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
 BEYOND = 1  # components more than the greatest number, from which that begins
 
 
@@ -76,7 +76,7 @@ class ModelSearch:
             """The problem on the subsample of its rows, which others may share."""
             blocks = problem.rows
             if id(blocks) not in samples:
-                samples[id(blocks)] = subsample(blocks, n_components, SAMPLE_ROWS)
+                samples[id(blocks)] = subsample(blocks, n_components, SEARCH_ROWS)
             return problem.with_rows(samples[id(blocks)])
 
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
