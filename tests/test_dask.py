@@ -81,7 +81,7 @@ def assert_same(gmm, expected, rtol=1e-10):
 
 
 @pytest.mark.parametrize("chunks", CHUNKS, ids=str)
-@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied"])
 def test_chunks_of_any_sizes_give_the_fit_in_memory(rows, covariance_type, chunks):
     gmm = fit(array(rows, chunks), covariance_type=covariance_type)
     expected = fit(rows, covariance_type=covariance_type)
@@ -279,7 +279,7 @@ def test_what_is_no_table_is_refused(rows):
     frame = dd.from_pandas(pd.DataFrame(rows), npartitions=2)
     two = da.from_array(rows, chunks=(100, 2))
     for other in (X[:, 0], X[None], frame[0], dask.delayed(rows), two[:, two[0] > -99]):
-        with pytest.raises(ValueError, match="holds no table"):
+        with pytest.raises(ValueError, match="not a table"):
             fit(other)
     with pytest.raises(ValueError, match="no row of positive weight"):
         fit(X[:0])
@@ -333,7 +333,7 @@ def test_chunks_that_change_between_passes_are_detected(rows):
         return x if len(seen) <= 6 else np.concatenate([x, x])
 
     X = unknown(rows).map_blocks(growing, meta=_EMPTY)
-    with pytest.raises(ValueError, match="200 rows, which had 100 when it was first"):
+    with pytest.raises(ValueError, match="200 rows, but 100 when it was first"):
         fit(X)
 
 
@@ -345,7 +345,7 @@ def test_weights_that_change_between_passes_are_detected(rows, weights):
         return x if len(seen) <= 6 else 0 * x
 
     own = array(weights).map_blocks(vanishing, meta=np.empty(0))
-    with pytest.raises(ValueError, match="has a weight of 0 in all, and had"):
+    with pytest.raises(ValueError, match="has a total weight of 0, but had"):
         fit(array(rows), own)
 
 
@@ -376,15 +376,15 @@ def test_a_pass_loads_every_chunk_once_and_keeps_few():
         return np.ones((10_000, D))
 
     made = []
-    chunks = ((10_000,) * 200, (D,))
+    chunks = ((10_000,) * 100, (D,))
     X = da.map_blocks(make, chunks=chunks, dtype=float, meta=_EMPTY)
     rows = DaskRows(X)
     tracemalloc.start()
-    assert rows.visit(lambda chunk: chunk.X.sum()) == 2_000_000 * D
+    assert rows.visit(lambda chunk: chunk.X.sum()) == 1_000_000 * D
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert sorted(made) == list(range(200))
-    assert peak < 2_000_000 * D * 8 / 10
+    assert sorted(made) == list(range(100))
+    assert peak < 1_000_000 * D * 8 / 10
 
 
 def test_the_function_of_a_pass_over_many_chunks_is_sent_once():

@@ -189,20 +189,24 @@ TEXT = {
 @pytest.mark.parametrize("frame", TEXT.values(), ids=TEXT)
 @pytest.mark.parametrize("use", ["fit", "partial_fit", "search", "blocks"])
 def test_columns_of_text_are_named_and_no_others(use, frame):
-    with pytest.raises(ValueError, match="no numbers in columns 'b', 'c', such as 'x'"):
+    with pytest.raises(
+        ValueError, match="not numbers in columns 'b', 'c', such as 'x'"
+    ):
         USES[use](frame)
 
 
 def test_columns_of_text_are_named_where_names_are_numbers():
     rows = np.array([[1.0, "a"], [2.0, "b"]], dtype=object)
-    with pytest.raises(ValueError, match="no numbers in column 1, such as 'a'"):
+    with pytest.raises(ValueError, match="not numbers in column 1, such as 'a'"):
         GaussianMixtureEM(1).fit(rows)
 
 
 def test_columns_of_dates_as_objects_are_named():
     day = datetime.date(2020, 1, 1)
     frame = pd.DataFrame({"a": [1.0, 2.0, None], "day": [day, None, day]})
-    with pytest.raises(TypeError, match="no numbers in column 'day', such as datetime"):
+    with pytest.raises(
+        TypeError, match="not numbers in column 'day', such as datetime"
+    ):
         GaussianMixtureEM(1).fit(frame)
 
 

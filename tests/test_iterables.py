@@ -283,7 +283,7 @@ def test_a_callable_that_returns_no_iterator_is_refused(rows):
 def test_weights_belong_into_the_blocks(rows):
     with pytest.raises(ValueError, match=r"pairs \(block, weights\)"):
         GaussianMixtureEM(2).fit([rows], sample_weight=np.ones(500))
-    with pytest.raises(ValueError, match="sum of 0, beyond|sum of 1e-300, beyond"):
+    with pytest.raises(ValueError, match="sum of 1e-300, which is too extreme"):
         GaussianMixtureEM(2).fit([(rows, np.full(500, 2e-303))])
 
 
@@ -418,7 +418,7 @@ def test_weights_that_change_between_passes_are_refused(rows, changing, factor, 
         yield rows, np.full(len(rows), factor if next(passes) >= changing else 1.0)
 
     with pytest.raises(
-        ValueError, match=f"a weight of {factor * len(rows)} in all, an"
+        ValueError, match=f"a total weight of {factor * len(rows)}, but had"
     ):
         GaussianMixtureEM(3, tol=0, init_params=start, random_state=0).fit(blocks)
 

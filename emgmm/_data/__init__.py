@@ -1,1 +1,1 @@
-"""Where rows come from: arrays, missing values, chunks, iterables, Dask."""
+"""Where rows come from: arrays, memory maps, iterables of blocks, Dask."""

@@ -1,4 +1,4 @@
-"""Rows in the chunks of Dask arrays and dataframes, summed over where they are."""
+"""Rows of Dask arrays and dataframes, summed over where their chunks are."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ FEW = 64
 
 
 class Place(NamedTuple):
-    """Where a chunk is among the others, and how many columns it ought to have."""
+    """The position of a chunk among the others, and what it should contain."""
 
     number: int
     start: int | None
-    """Its first row, if the sizes of the chunks before are known."""
+    """Its first row; None where the chunks before are of unknown lengths."""
     n_features: int
     n_rows: int | None = None
-    """How many it had when it was first seen."""
+    """Its number of rows in the first pass; None before it."""
     weight: float | None = None
-    """And the sum of their weights."""
+    """Its sum of weights in the first pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,18 +79,18 @@ class DaskRows(ChunkedRows):
         return sums[0].compute()
 
     def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> Any:
-        """A Dask array of what is told of each row."""
+        """A lazy Dask array of what function(RowBlocks) returns for each chunk."""
         import dask
 
-        telling = partial(_told, self._places, function)
-        like = telling(np.empty((0, self.X.shape[1]), self.X.dtype), 0)
+        predict = partial(_predicted, self._places, function)
+        like = predict(np.empty((0, self.X.shape[1]), self.X.dtype), 0)
         return self.X.map_blocks(
-            _told_of_chunk,
-            telling=dask.delayed(telling, traverse=False),
+            _predicted_by_id,
+            predict=dask.delayed(predict, traverse=False),
             chunks=(self.X.chunks[0], *((size,) for size in like.shape[1:])),
             drop_axis=[] if like.ndim > 1 else 1,
             meta=like,
-            name=f"emgmm-told-{uuid4().hex}",
+            name=f"emgmm-predict-{uuid4().hex}",
         )
 
     @cached_property
@@ -122,21 +122,22 @@ def _of_chunk(
     X: Any,
     sample_weight: Any = None,
 ) -> Any:
-    """What a function of a pass makes of a chunk, and of what is held for it."""
+    """function(chunk, *own values) of a checked chunk."""
     with np.errstate(all="ignore"):
         return function(_checked(place, X, sample_weight), *own)
 
 
 def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
-    """A chunk as floating-point numbers, with weights; looked at closely once."""
+    """A chunk as floating-point numbers, with weights; in later passes only its
+    number of rows, features and sum of weights are checked."""
     seen = place.n_rows is not None
     with named(place.number, place.start):
         X = check_chunk(X, False if seen else "allow-nan")
         check_n_features(X, place.n_features)
         if seen and len(X) != place.n_rows:
             raise ValueError(
-                f"{len(X)} rows, which had {place.n_rows} when it was first computed: "
-                "persist X, or make it from what does not change."
+                f"{len(X)} rows, but {place.n_rows} when it was first computed: "
+                "persist X, or make it from data that do not change."
             )
         chunk = Chunk(X, check_sample_weight(sample_weight, len(X), whole=False))
         if place.weight is not None and sample_weight is not None:
@@ -145,23 +146,24 @@ def _checked(place: Place, X: Any, sample_weight: Any = None) -> Chunk:
 
 
 def _added(*sums: Any) -> Any:
-    """Those of chunks with rows; None if there are none."""
+    """The total of the sums of chunks; None if there are none."""
     some = [value for value in sums if value is not None]
     return reduce(add, some) if some else None
 
 
-def _told(
+def _predicted(
     places: list[Place],
     function: Callable[[RowBlocks], NDArray],
     X: Any,
     number: int,
 ) -> NDArray:
-    """What is told of the rows of a chunk."""
+    """What function(RowBlocks) returns for a checked chunk."""
     return function(_checked(places[number], X).blocks)
 
 
-def _told_of_chunk(X: Any, telling: Callable[..., NDArray], block_id: Any) -> NDArray:
-    return telling(X, block_id[0])
+def _predicted_by_id(X: Any, predict: Callable[..., NDArray], block_id: Any) -> NDArray:
+    """The prediction for a chunk, by its position in the array."""
+    return predict(X, block_id[0])
 
 
 def is_dask(X: Any) -> bool:
@@ -178,7 +180,7 @@ def rows_of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> Das
     like = _without_rows(X)
     if like is None:
         raise ValueError(
-            f"X is a Dask collection that holds no table, {X!r:.60}: give a Dask array "
+            f"X is a Dask collection but not a table, {X!r:.60}: pass a Dask array "
             "of shape (n_samples, n_features), or a Dask dataframe."
         )
     as_rows(like)
@@ -192,13 +194,14 @@ def rows_of_dask(estimator: Any, X: Any, sample_weight: Any, reset: bool) -> Das
 
 
 def _is_array(X: Any) -> bool:
+    """Whether X is a Dask array."""
     from dask.array import Array
 
     return isinstance(X, Array)
 
 
 def _without_rows(X: Any) -> Any:
-    """A table of the same columns; None if X is none."""
+    """An empty table of the same columns; None if X is not a table."""
     if _is_array(X):
         known = X.ndim == 2 and not isnan(X.shape[1])
         return np.empty((0, X.shape[1]), X.dtype) if known else None
@@ -207,23 +210,23 @@ def _without_rows(X: Any) -> Any:
 
 
 def _of_columns(chunk: Any, columns: list[Any]) -> Any:
-    """The partition; Dask does not look whether its columns are those of the others."""
+    """The partition, if its columns are those of the others: Dask does not check."""
     if list(chunk.columns) != columns:
         raise ValueError(
             f"A partition of X has the columns {list(chunk.columns)} instead of "
-            f"{columns}: give all the same, in the same order."
+            f"{columns}: give all partitions the same columns, in the same order."
         )
     return chunk
 
 
 def _in_rows(X: Any) -> Any:
-    """The array in chunks of whole rows."""
+    """The array, rechunked into whole rows if it is not yet."""
     if X.numblocks[1] == 1:
         return X
     warnings.warn(
-        f"X has {X.numblocks[1]} chunks along its columns: they are brought together "
-        "in every pass over the rows. Give X.rechunk({1: -1}).persist(), or write X in "
-        "chunks of whole rows.",
+        f"X has {X.numblocks[1]} chunks along its columns, which every pass over the "
+        "rows has to join. Pass X.rechunk({1: -1}).persist(), or store X in chunks of "
+        "whole rows.",
         UserWarning,
         stacklevel=2,
     )
@@ -231,7 +234,7 @@ def _in_rows(X: Any) -> Any:
 
 
 def _weights(sample_weight: Any, X: Any) -> Any:
-    """Weights as a Dask array, in chunks as those of the rows."""
+    """Weights as a Dask array with the chunks of the rows, or None."""
     if sample_weight is None:
         return None
     from dask import is_dask_collection

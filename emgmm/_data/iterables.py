@@ -165,8 +165,8 @@ def rows_of_iterable(
     iterate over again."""
     if sample_weight is not None:
         raise ValueError(
-            "sample_weight is given beside an iterable of blocks: let it yield pairs "
-            "(block, weights) instead."
+            "sample_weight cannot be combined with an iterable of blocks: let it yield "
+            "pairs (block, weights) instead."
         )
     if reset and _is_used_up(X):
         raise ValueError(

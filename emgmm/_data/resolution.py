@@ -1,4 +1,4 @@
-"""Resolution of features as observed: the step to which their values are rounded."""
+"""Resolution of features: the step to which their values are rounded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_REMAINDERS = 64  # of Euclid's algorithm
 
 
 def rows_to_look_at(n_features: int) -> int:
-    """Rows in which the steps of so many features are looked for."""
+    """Number of rows in which the steps of so many features are looked for."""
     return int(np.clip(SAMPLE_NUMBERS // n_features, *SAMPLE_ROWS))
 
 
@@ -40,7 +40,8 @@ def steps_of(X: NDArray) -> NDArray:
 
 @np.errstate(over="ignore", invalid="ignore")  # distances of the largest numbers
 def _steps_of(rows: NDArray, close: float) -> NDArray:
-    """Steps (d,) of features of distinct rows, whose numbers are rounded so closely."""
+    """Steps (d,) of features of distinct rows; ``close`` is the relative distance of
+    numbers that are equal but for rounding."""
     values = np.sort(rows.astype(np.float64), axis=0)  # NaN come last
     gaps = np.diff(values, axis=0)
     closest = close * np.abs(values[:-1]) + close * _typical(values)
@@ -60,7 +61,7 @@ def _steps_of(rows: NDArray, close: float) -> NDArray:
 
 
 def _distinct(X: NDArray) -> NDArray:
-    """The distinct rows."""
+    """The distinct rows, sorted."""
     return X[np.unique(as_keys(X), return_index=True)[1]]
 
 
@@ -71,9 +72,9 @@ def as_keys(X: NDArray) -> NDArray:
 
 
 def known_steps(steps: NDArray, least: NDArray, greatest: NDArray) -> NDArray:
-    """Steps (d,) seen in parts of the rows, of features with such extremes.
+    """Steps (d,) of all rows, from those seen in a sample and the extremes of all.
 
-    A feature that is constant in each part, but not altogether, has few values.
+    A feature that is constant in the sample, but not in all rows, has few values.
     """
     with np.errstate(all="ignore"):
         spread = greatest.astype(np.float64) - least

@@ -1,4 +1,4 @@
-"""Rows that users pass, their weights, and how many components they are enough for."""
+"""Checks of rows that users pass, of their weights and of numbers of components."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .missing import IncompleteBlocks
 MOST_COMPONENTS, MOST_SIZES = 2**31 - 1, 10_000
 # Relative difference of sums of the same weights, in another order.
 SAME_WEIGHT = 1e-9
-# Sums of weights beyond which shares of rows, or weighted squares, are no numbers.
+# Sums of weights outside this range make shares or weighted squares overflow.
 MIN_TOTAL_WEIGHT, MAX_TOTAL_WEIGHT = 1e-290, 1e290
 
 
@@ -36,10 +36,10 @@ def check_rows(
     reset: bool,
     whole: bool = True,
 ) -> RowBlocks:
-    """Rows, of as many features as in the last fit or two or more of a new one.
+    """Rows in memory: for a fit (``reset``) two or more, otherwise with the features of
+    the fit.
 
-    If they are not the whole, but a first batch, one is enough, and it may lack values
-    of a feature.
+    A batch of a stream (not ``whole``) may be one row, and lack values of a feature.
     """
     check_map(X)
     X = as_rows(X)
@@ -68,7 +68,7 @@ def check_rows(
 def check_batch(
     estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None
 ) -> RowBlocks | None:
-    """A batch of the rows of a stream, one or more; None if none has a weight."""
+    """A batch of the rows of a stream; None if no row has a positive weight."""
     first = not hasattr(estimator, "n_features_in_")
     rows = check_rows(estimator, X, sample_weight, reset=first, whole=False)
     if rows.summary.n_weighted:
@@ -79,8 +79,8 @@ def check_batch(
 
 
 def check_map(X: Any) -> bool:
-    """Whether it is an array in a file. ValueError if that has become too short: to
-    read beyond the end of a file ends the process."""
+    """Whether X is a memory map. ValueError if its file has become too short: reading
+    beyond the end of a file kills the process."""
     if not isinstance(X, np.ndarray):
         return False
     whole, base = X, X.base
@@ -91,13 +91,13 @@ def check_map(X: Any) -> bool:
     if base.size() < whole.offset + whole.nbytes:
         raise ValueError(
             f"X is a memory map of {whole.offset + whole.nbytes} bytes of a file that "
-            f"has {base.size()} now: it has been truncated. Write it again."
+            f"has {base.size()} now: it has been truncated. Write the file again."
         )
     return True
 
 
 def check_something_observed(estimator: Any, blocks: RowSource) -> None:
-    """Every feature needs a value in some row that counts."""
+    """ValueError if a feature has no value in any row of positive weight."""
     empty = np.flatnonzero(blocks.summary.counts == 0)
     if empty.size:
         names = getattr(estimator, "feature_names_in_", None)
@@ -105,16 +105,16 @@ def check_something_observed(estimator: Any, blocks: RowSource) -> None:
         which = ", ".join(named[:10]) + (", ..." if len(named) > 10 else "")
         raise ValueError(
             f"X has no value of feature {which}: all are NaN in the rows of positive "
-            "weight. Leave such features out."
+            "weight. Drop such features."
         )
 
 
 def check_sample_weight(
     sample_weight: ArrayLike | None, n_samples: int, whole: bool = True
 ) -> NDArray | None:
-    """Weights of the rows (n,) as float64; None where none are given.
+    """Weights of the rows (n,) as float64; None where none are passed.
 
-    Of some rows, not the whole, all may be zero.
+    Weights of a part of the rows (not ``whole``) may all be zero.
     """
     if sample_weight is None:
         return None
@@ -132,7 +132,7 @@ def check_sample_weight(
 
 
 def weights_of_rows(sample_weight: ArrayLike, n_samples: int) -> NDArray:
-    """Weights of rows (n,), each 0 or more."""
+    """Weights (n,) of the rows as float64, none negative."""
     weights = as_numbers(sample_weight, "sample_weight", copy=False)
     if weights.shape != (n_samples,):
         raise ValueError(
@@ -181,7 +181,7 @@ def check_first_pass(estimator: Any, rows: RowSource) -> None:
 
 @contextmanager
 def named(number: int, n_rows: int | None) -> Iterator[None]:
-    """Say of which block something is wrong, and before which n_rows were."""
+    """A context whose errors name the block, and its first row if that is known."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -190,25 +190,25 @@ def named(number: int, n_rows: int | None) -> Iterator[None]:
 
 
 def check_same_weight(what: str, weight: float, before: float) -> None:
-    """Whether rows have the weights that they had when they were first seen."""
+    """ValueError if weights in a later pass are not those of the first."""
     if not abs(weight - before) <= SAME_WEIGHT * before:
         raise ValueError(
-            f"{what} has a weight of {weight:.6g} in all, and had {before:.6g} in the "
+            f"{what} has a total weight of {weight:.6g}, but had {before:.6g} in the "
             "first pass over the rows: give the same weights in every pass."
         )
 
 
 def check_total_weight(total: float) -> None:
-    """Shares of it neither over- nor underflow."""
+    """ValueError if shares of a sum of weights may overflow or underflow."""
     if not MIN_TOTAL_WEIGHT < total < MAX_TOTAL_WEIGHT:
         raise ValueError(
-            f"sample_weight has a sum of {total:.3g}, beyond what can be divided by: "
-            "scale the weights, which changes no fit."
+            f"sample_weight has a sum of {total:.3g}, which is too extreme to divide "
+            "by: rescale the weights, which does not change the fit."
         )
 
 
 def check_enough_rows(blocks: RowSource, n_components: int) -> None:
-    """Every component needs a row of its own to start from."""
+    """ValueError if fewer rows have a positive weight than there are components."""
     n_samples, n_weighted = blocks.summary.n_samples, blocks.summary.n_weighted
     if n_samples < n_components:
         raise ValueError(
@@ -253,7 +253,7 @@ def check_sizes(n_components: Any) -> list[int]:
 
 
 def sizes_refused(sizes: list[int], rows: RowSource) -> dict[int, str]:
-    """Numbers of components for which there are too few rows, and what to say of it."""
+    """Error messages by number of components, where there are too few rows."""
     refused = {}
     for size in sizes:
         try:
@@ -264,7 +264,7 @@ def sizes_refused(sizes: list[int], rows: RowSource) -> dict[int, str]:
 
 
 def check_number_of_sizes(n_components: Any) -> None:
-    """Whether so many numbers of components can be compared at all."""
+    """ValueError if there are too many numbers of components to compare."""
     try:
         number = len(n_components) if hasattr(n_components, "__len__") else 1
     except OverflowError:  # of a range

@@ -1,4 +1,4 @@
-"""The tasks of a fit, told to scikit-learn's callbacks (which it has from 1.9 on)."""
+"""The tasks of a fit, reported to callbacks of scikit-learn (from its version 1.9)."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing, where scikit-learn has no callbacks."""
+        """An empty base class, where scikit-learn has no callbacks."""
 
 
 class Tasks:
-    """Tasks begun and not yet ended, each within the one before; nothing, at no cost,
-    where the estimator has no callbacks.
+    """The tasks of a fit that have begun and not ended, each within the one before.
 
-    The first is to begin outside `restore_on_error`: what scikit-learn tears
-    callbacks down by is kept in attributes of the estimator.
+    Does nothing if the estimator has no callbacks. The first task must begin outside
+    `restore_on_error`: scikit-learn keeps what ends callbacks in attributes.
     """
 
     def __init__(self, estimator: Any = None, **data: Any) -> None:
-        self._told = {"estimator": estimator, **data}
+        self._data = {"estimator": estimator, **data}
         self._callbacks = hasattr(estimator, "_skl_callbacks")
         self._open: list[Any] = []
 
     def begin(self, name: str, max_subtasks: int | None = 0) -> None:
+        """Report that a task begins."""
         if self._callbacks:
             new = (
                 self._open[-1].subcontext
                 if self._open
-                else self._told["estimator"]._init_callback_context
+                else self._data["estimator"]._init_callback_context
             )
             self._open.append(new(task_name=name, max_subtasks=max_subtasks))
-            self._open[-1].call_on_fit_task_begin(**self._told)
+            self._open[-1].call_on_fit_task_begin(**self._data)
 
     def end(self, fitted: Callable[[], dict[str, Any]] | None) -> bool:
-        """Whether a callback wants no further task beside this one.
+        """Report that a task has ended: whether a callback asks to stop.
 
-        `fitted` gives the attributes of an estimator whose fit had ended here; None if
-        it cannot end here.
+        `fitted` returns the attributes of an estimator whose fit ends here; None if it
+        cannot end here.
         """
         return self._callbacks and self._open.pop().call_on_fit_task_end(
-            **self._told, reconstruction_attributes=fitted
+            **self._data, reconstruction_attributes=fitted
         )
 
     def abandon(self) -> None:
-        """Forget what was begun within the first task: it failed."""
+        """Forget the tasks within the first: they failed."""
         del self._open[1:]
 
 
 Stage = Callable[[str, float], AbstractContextManager[None]]
-"""What a part of a search runs in: its name, and the share that is done at its end."""
+"""Returns a context of the name of a part of a search, and the share done after it."""
 
 
 def silent(name: str, share: float) -> AbstractContextManager[None]:
-    """A part of a search of which nobody hears."""
+    """A context that reports nothing."""
     return nullcontext()
 
 
 @dataclass(frozen=True)
 class Stages:
-    """Parts of a search: printed where it is verbose, and tasks of callbacks."""
+    """Contexts for the parts of a search, printed and reported to callbacks."""
 
     verbose: int
     tasks: Tasks
-    told: Callable[[float], None]
+    report: Callable[[float], None]
     """Called with the share that is done."""
 
     @contextmanager
@@ -80,5 +80,5 @@ class Stages:
         if self.verbose:
             lapse = perf_counter() - began
             print(f"Search: {name} in {lapse:.1f} s, {share:.0%} done")
-        self.told(share)
+        self.report(share)
         self.tasks.end(None)

@@ -1,4 +1,4 @@
-"""Files that take their place only when they are whole."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Path_ = str | os.PathLike[str]
 
 @contextmanager
 def replacing(path: Path_) -> Iterator[IO[bytes]]:
-    """A file to write that takes its place only when it is whole.
+    """A file to write, which replaces the one at the path only when it is complete.
 
-    It has the mode of the file that is there, which must be one that may be written.
+    It gets the mode of the file that it replaces, which must be writable.
     """
     named = os.fspath(path)
     if os.path.basename(named) in ("", os.curdir, os.pardir):
@@ -48,7 +48,7 @@ def replacing(path: Path_) -> Iterator[IO[bytes]]:
 
 
 def _writable(target: Path) -> os.stat_result | None:
-    """The state of a file that may be written; None if there is none."""
+    """The status of an existing file, which must be writable; None if there is none."""
     if not target.exists():
         return None
     if not os.access(target, os.W_OK):

@@ -1,6 +1,6 @@
-"""Rows as users pass them: masks are NaN, and what holds no numbers is refused.
+"""Rows as users pass them: masked values become NaN, dates and the like are refused.
 
-scikit-learn reads the values under a mask, and dates as numbers of nanoseconds.
+scikit-learn reads the values under a mask, and dates as nanoseconds.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NOT_ROWS: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
     (lambda X: _is_lazy(X), "a", "its rows are not computed yet: call .collect()"),
     (lambda X: _is_empty(X), "an empty", "give at least one row of numbers"),
 )
-"""What is no table, and the remedy."""
+"""Tests for what is not a table, with an article for its name and the remedy."""
 MISSING = (type(None), float)
 MISSING_NAMES = ("NAType", "NaTType")  # of pandas, which need not be installed
 MOST_NAMED = 5  # columns in a message
@@ -99,7 +99,8 @@ def holds_dates(array: NDArray) -> bool:
 
 @contextmanager
 def columns_named(X: Any) -> Iterator[None]:
-    """Add to an error which columns of X hold something else than numbers."""
+    """A context whose errors name the columns of X that have other values than
+    numbers."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -109,12 +110,13 @@ def columns_named(X: Any) -> Iterator[None]:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         value = next(iter(found.values()))
         raise kind(
-            f"{error}. X has values that are no numbers in {_named(list(found))}, such "
-            f"as {value!r:.60}: encode them as numbers, or leave them out."
+            f"{error}. X has values that are not numbers in {_named(list(found))}, "
+            f"such as {value!r:.60}: encode them as numbers, or drop them."
         ) from error
 
 
 def _refuse_what_is_no_table(X: Any, argument: str) -> None:
+    """ValueError if X is none of the tables that can be rows of numbers."""
     for is_one, article, remedy in NOT_ROWS:
         if is_one(X):
             described = "None" if X is None else f"{article} {type(X).__name__}"
@@ -124,12 +126,12 @@ def _refuse_what_is_no_table(X: Any, argument: str) -> None:
 
 
 def _is_lazy(X: Any) -> bool:
-    """Whether it is a table that is computed when asked for, as polars' LazyFrame."""
+    """Whether X is a table that is not computed yet, as polars' LazyFrame."""
     return hasattr(type(X), "collect") and not hasattr(type(X), "__array__")
 
 
 def _is_empty(X: Any) -> bool:
-    """Whether it is a list without rows, or a dataframe without columns."""
+    """Whether X is a list without rows, or a dataframe without columns."""
     if isinstance(X, list | tuple):
         return not X
     return hasattr(X, "columns") and not len(X.columns)
@@ -188,7 +190,7 @@ def _columns_without_numbers(X: Any) -> dict[Any, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it becomes a number, or is missing."""
+    """Whether a value can be converted to a number, or is missing."""
     if isinstance(value, MISSING) or type(value).__name__ in MISSING_NAMES:
         return True
     try:
@@ -199,6 +201,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _named(columns: list[Any]) -> str:
+    """Names of columns, for a message."""
     names = ", ".join(map(repr, columns[:MOST_NAMED]))
     more = ", ..." if len(columns) > MOST_NAMED else ""
     return f"column{'s' if len(columns) > 1 else ''} {names}{more}"

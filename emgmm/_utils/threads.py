@@ -1,4 +1,4 @@
-"""Threads over blocks: how many there may be, with BLAS held to one in each."""
+"""Threads over blocks of rows, with BLAS limited to one thread in each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from threadpoolctl import ThreadpoolController
 
 
 class Workspace(threading.local):
-    """Arrays that a thread writes again and again, each under a name of its own.
+    """Arrays that are used again and again, by name; every thread has its own.
 
-    Fresh arrays of a megabyte cost more than what is computed in them: their pages
-    come from the system. Every thread sees buffers of its own.
+    A new array of a megabyte takes longer than what is computed in it, because its
+    pages come from the operating system.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Workspace(threading.local):
         self._content: dict[str, tuple[NDArray, object]] = {}
 
     def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
-        """In another process: nothing yet."""
+        """An empty workspace, in another process."""
         return Workspace, ()
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
-        """An array of any content; what it held under this name is lost."""
+        """An array of undefined content, which replaces the last of this name."""
         self._content.pop(name, None)
         last = self._last.get(name)
         if last is not None and last.shape == shape and last.dtype == dtype:
@@ -47,20 +47,23 @@ class Workspace(threading.local):
         return array
 
     def keep(self, name: str, rows: NDArray, how: object) -> None:
-        """Say of which rows, and how, the array was made."""
+        """Record of which rows, and how, the array of this name was made."""
         self._content[name] = rows, how
 
     def kept(self, name: str, rows: NDArray, how: object) -> NDArray | None:
-        """The array, if it was made of these very rows, and so, and is not yet lost."""
-        made_of, so = self._content.get(name, (None, None))
-        return self._last[name] if made_of is rows and so == how else None
+        """The array of this name, if it was last made of these rows and in this way."""
+        made_of, made_how = self._content.get(name, (None, None))
+        return self._last[name] if made_of is rows and made_how == how else None
 
 
 class BlasLimit:
-    """The number of threads of BLAS, which belongs to the whole process.
+    """A limit of one thread for BLAS, whose number of threads is that of the process.
 
-    Any number of threads may hold it at one at the same time, and each any number of
-    times; the last to let go restores it, unless somebody else has set it meanwhile.
+    Any number of threads may hold the limit at the same time, and each may nest it; the
+    last to release it restores the number, unless other code has set one meanwhile.
+    `threadpoolctl.threadpool_limits` would not do: its limits restore what they found,
+    in whatever order they end, and from version 3.8 on do nothing in a thread other
+    than the first, so that a process could stay at one thread.
     """
 
     def __init__(self) -> None:
@@ -71,11 +74,11 @@ class BlasLimit:
 
     @contextmanager
     def held(self) -> Iterator[int]:
-        """Hold BLAS at one thread; the number of threads that this leaves the holder.
+        """A context in which BLAS has one thread: the number that its caller may use.
 
-        That is what BLAS might have used, less the other holders, but one at least.
-        BLAS is held from a first product to a last, rather than for each: its threads
-        go on spinning for a while after each product that they shared.
+        That is the number of BLAS without the other holders, but at least one. The
+        limit is held from the first product to the last, not for each: threads of BLAS
+        go on spinning for a while after each product that they share.
         """
         outermost = not getattr(self._own, "holds", False)
         if outermost:
@@ -103,33 +106,33 @@ class BlasLimit:
     def _end(self) -> None:
         self._own.holds = False
         with self._lock:
-            if self._holders == 0:  # a fork has let go already
+            if self._holders == 0:  # already released after a fork
                 return
             self._holders -= 1
-            self._give_back(not self._holders)
+            self._restore(not self._holders)
 
     def hold_own(self) -> None:
-        """In a helper, while another thread holds, where every thread has a number."""
+        """Limit the calling helper too, where every thread has a number of its own."""
         for library, _ in self._before:
             if _is_per_thread(library):
                 library.set_num_threads(1)
 
     def before_fork(self) -> None:
-        """Wait until no thread is about to set a number: locks would stay closed."""
+        """Take the lock, lest the child find it closed for ever."""
         self._lock.acquire()
 
     def after_fork(self) -> None:
-        """In the parent."""
+        """Release the lock in the parent."""
         self._lock.release()
 
     def reset(self) -> None:
-        """In a forked child the holders are gone, and what they held is let go."""
+        """Release the limit in a forked child, where the holders do not exist."""
         if self._holders:
-            self._give_back(True)
+            self._restore(True)
         self.__init__()  # type: ignore[misc]
 
-    def _give_back(self, everything: bool) -> None:
-        """Set the numbers of before, but where somebody else has set one since."""
+    def _restore(self, everything: bool) -> None:
+        """Restore the numbers of before, except where other code has set one since."""
         _set_threads(
             (library, number)
             for library, number in self._before
@@ -139,46 +142,46 @@ class BlasLimit:
 
 @cache
 def _libraries() -> list[Any]:
-    """What controls BLAS, or OpenMP where BLAS is not known; to find it takes 2 ms."""
+    """Controllers of BLAS, or of OpenMP where BLAS is unknown; found in 2 ms."""
     found = ThreadpoolController().lib_controllers
     blas = [library for library in found if library.user_api == "blas"]
     return blas or found
 
 
 def _number(library: Any) -> int:
-    """Of its threads; of the caller's, where each thread has a number of its own."""
+    """The number of threads of a library: the caller's, if every thread has its own."""
     return library.num_threads or 1
 
 
 def _is_altered(library: Any) -> bool:
-    """Whether somebody else has set a number that was held at one."""
+    """Whether other code has set a number that was limited to one."""
     return not _is_per_thread(library) and _number(library) != 1
 
 
 def _set_threads(numbers: Iterable[tuple[Any, int]]) -> None:
-    """Set numbers of threads, whichever thread set them last.
+    """Set the numbers of threads of libraries, whichever thread set them last.
 
-    threadpoolctl lets only one thread at a time set what belongs to the process; the
-    lock of ``BlasLimit`` does better, since the first to hold need not end last.
+    threadpoolctl lets only one thread at a time set the number of a process, until that
+    thread ends. The lock of ``BlasLimit`` is enough: no two threads set one at once.
     """
     for library, number in numbers:
-        let_go = getattr(library, "clear_controlling_thread", lambda force: None)
-        let_go(force=True)
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
         library.set_num_threads(number)
-        let_go(force=True)
+        release(force=True)
 
 
 def _is_per_thread(library: Any) -> bool:
-    """Whether every thread has a number of its own."""
+    """Whether every thread has its own number of threads."""
     layer = getattr(library, "threading_layer", "")
     return library.internal_api == "mkl" or layer == "openmp"
 
 
 def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Results of the tasks, in their order, from as many threads as BLAS may use.
+    """Results of the tasks, in order, computed in as many threads as BLAS may use.
 
-    The caller is one of the threads, and where there are many callers at once each
-    has fewer helpers, or none. An exception ends the tasks not yet begun.
+    The caller is one of the threads; several callers at once share the others. An
+    exception cancels the tasks that have not begun.
     """
     with BLAS.held() as n_threads:
         if len(tasks) == 1 or n_threads == 1:
@@ -187,10 +190,7 @@ def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 class OrderedSum:
-    """A sum of values that come in any order, added in that of their numbers.
-
-    Few have to wait at a time, so that few are in memory.
-    """
+    """A sum of numbered values that arrive in any order, added by their numbers."""
 
     def __init__(self) -> None:
         self.value: Any = None
@@ -199,6 +199,7 @@ class OrderedSum:
         self._lock = threading.Lock()
 
     def add(self, index: int, value: Any) -> None:
+        """Add the value as soon as those of lower numbers are there."""
         with self._lock:
             self._waiting[index] = value
             while self._added in self._waiting:
@@ -208,7 +209,7 @@ class OrderedSum:
 
 
 def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
-    """Let the caller and its helpers take the next task until none is left."""
+    """Results of the tasks, shared by the caller and its helper threads."""
     waiting = deque(enumerate(tasks))
     results: list[Any] = [None] * len(tasks)
 
@@ -223,7 +224,7 @@ def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
 
     helpers: list[Future[None]] = []
     try:
-        with suppress(RuntimeError):  # no more threads: the caller does without
+        with suppress(RuntimeError):  # no more threads: fewer helpers
             for _ in range(min(n_threads, len(tasks)) - 1):
                 # In the context of the caller, such as what it set of np.errstate.
                 run = copy_context().run
@@ -239,7 +240,7 @@ def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
 
 
 def _taken_from(waiting: deque[Any]) -> Iterator[Any]:
-    """What is left, until none is."""
+    """The items of a queue that other threads take from too, until it is empty."""
     while waiting:
         try:
             yield waiting.popleft()
@@ -249,11 +250,12 @@ def _taken_from(waiting: deque[Any]) -> Iterator[Any]:
 
 @cache
 def _pool(n_helpers: int) -> ThreadPoolExecutor:
-    """The helpers that all fits and predictions of the process share."""
+    """The pool of helpers that all fits and predictions of the process share."""
     return ThreadPoolExecutor(n_helpers, thread_name_prefix="emgmm")
 
 
 def _after_fork() -> None:
+    """Release the limit in a forked child, which has none of the helpers."""
     BLAS.reset()
     _pool.cache_clear()
 

@@ -1,4 +1,4 @@
-"""Ties: what comes first of values that only rounding tells apart.
+"""Ties: which of several values comes first that differ only by rounding.
 
 Rounding differs between processors, builds of BLAS and orders of the rows. Where data
 are symmetric it would choose: the sign of an eigenvector, a basis where eigenvalues are
@@ -18,7 +18,7 @@ PREFERENCE = 1e-6  # share by which a coordinate is preferred to a later one
 
 
 def first_of_greatest(values: Sequence[float] | NDArray, tol: float = TIE) -> int:
-    """Index of the first value that is the greatest, but for a share of its size."""
+    """Index of the first value that is the greatest up to a relative tolerance."""
     greatest = np.max(values)
     return int(np.argmax(values >= greatest - tol * abs(greatest)))
 
@@ -34,7 +34,7 @@ def ranks(keys: NDArray, tol: float) -> NDArray:
 
 
 def settled(eigenvalues: NDArray, axes: NDArray) -> NDArray:
-    """Eigenvectors (d, m) that rounding does not choose, of ascending eigenvalues (m,).
+    """Eigenvectors (d, m), independent of rounding, of ascending eigenvalues (m,).
 
     Of each the first of the greatest coordinates is positive. Those of equal
     eigenvalues are as near to axes of coordinates as can be, the last to the first.
@@ -49,8 +49,8 @@ def settled(eigenvalues: NDArray, axes: NDArray) -> NDArray:
 
 
 def _near_coordinates(axes: NDArray) -> NDArray:
-    """An orthonormal basis of what such columns span: the projection of the nearest
-    axis of coordinates, and so on with what is left; the first comes last."""
+    """An orthonormal basis of the span of the columns, by QR with column pivoting: the
+    projection of the nearest coordinate axis comes last, and so on backwards."""
     preferred = np.exp(-PREFERENCE * np.arange(len(axes)))
     turn, _, _ = qr(axes.T * preferred, mode="economic", pivoting=True)
     return (axes @ turn)[:, ::-1]

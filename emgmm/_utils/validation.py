@@ -1,4 +1,4 @@
-"""Checks that know nothing of mixtures, and errors that suggest a remedy."""
+"""Checks that do not depend on mixtures, and errors that suggest a remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .inputs import holds_dates
 
 @contextmanager
 def restore_on_error(estimator: Any, but: str = "") -> Iterator[None]:
-    """Give the estimator its attributes back, but for one, if the block raises."""
+    """A context that restores the attributes of the estimator, except one, on error."""
     attributes = vars(estimator).copy()
     try:
         yield
@@ -30,7 +30,7 @@ def restore_on_error(estimator: Any, but: str = "") -> Iterator[None]:
 
 
 class Names(StrOptions):
-    """Strings that errors list in this order; a set has another in each process."""
+    """Names that errors list in this order, which a set does not keep."""
 
     def __init__(self, options: Iterable[str]) -> None:
         super().__init__(set(options))
@@ -38,7 +38,7 @@ class Names(StrOptions):
 
 
 class Suggesting:
-    """Validates parameters as scikit-learn does, and suggests names that are near."""
+    """Validates parameters as scikit-learn does, and suggests similar names."""
 
     def _validate_params(self) -> None:
         try:
@@ -55,7 +55,7 @@ class Suggesting:
 
 
 def did_you_mean(value: Any, options: Iterable[str]) -> str:
-    """A question that ends an error: the option nearest to a value, if one is near."""
+    """A question that ends an error: the option most similar to the value, if any."""
     folded = {option.lower(): option for option in options}
     wanted = value.lower() if isinstance(value, str) else ""
     near = get_close_matches(wanted, folded, n=1)
@@ -63,18 +63,18 @@ def did_you_mean(value: Any, options: Iterable[str]) -> str:
 
 
 def check_criterion(criterion: Any, values: NDArray, failure: Exception | None) -> None:
-    """Whether a callable has failed for every candidate that it was asked of."""
+    """ValueError if a callable criterion has failed for every candidate."""
     if failure is not None and not np.isfinite(values).any():
         raise ValueError(
-            f"criterion={criterion!r:.60} raised {failure!r:.200}, and gave no "
-            "candidate a finite number: correct it."
+            f"criterion={criterion!r:.60} raised {failure!r:.200}, and returned a "
+            "finite number for no candidate: correct it."
         ) from failure
 
 
 def shaped(
     given: ArrayLike, argument: str, label: str, shape: tuple[int, ...]
 ) -> NDArray:
-    """Finite numbers of the wanted shape."""
+    """The argument as finite numbers; ValueError if it has another shape."""
     numbers = as_numbers(given, argument)
     if numbers.shape != shape:
         raise ValueError(
@@ -86,11 +86,11 @@ def shaped(
 
 
 def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
-    """The argument as an array of finite float64 numbers, its own if not copied."""
+    """The argument as finite float64 numbers: a new array, unless not copied."""
     if np.ma.is_masked(given):
         raise ValueError(
-            f"{argument} has masked values, and needs numbers: replace them, with "
-            "numpy.ma.filled, or leave out what they belong to."
+            f"{argument} has masked values: replace them by numbers, for instance with "
+            "numpy.ma.filled."
         )
     try:
         raw = np.asarray(given)
@@ -109,7 +109,7 @@ def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
 
 
 def check_n_samples(n_samples: int, n_features: int) -> int:
-    """A number of rows to draw, of so many features."""
+    """The number of rows to draw, which must fit into an array of so many features."""
     most = np.iinfo(np.intp).max // (np.dtype(np.float64).itemsize * n_features)
     if not isinstance(n_samples, Integral) or not 1 <= n_samples <= most:
         raise ValueError(
