@@ -30,13 +30,13 @@ from ._search.search import Fit, ModelSearch
 from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.exceptions import warn_of_search
 from ._utils.threads import BLAS
+from ._utils.ties import TIE
 from ._utils.validation import Names, check_criterion, restore_on_error
 from .typing import CovarianceType, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
 REFERENCE_MODEL: CovarianceType = "VVV"  # whose starts serve all models
 CRITERIA = ("bic", "icl", "aic")
-TIE = 1e-9  # relative difference of criteria that rounding can make
 
 CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
 Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
@@ -417,7 +417,7 @@ def _candidate(
     if fit is None or fit.result is None:
         failure = (refused.get(size, SINGULAR),)
         return _Candidate(name, size, n_parameters, seconds, doubts=failure)
-    with BLAS.held():
+    with BLAS.limited():
         mixture = problem.numbered(fit.result.mixture)
         found = defects(problem, mixture)
         doubts = (*found.texts, *unsupported(problem, mixture))
@@ -430,7 +430,7 @@ def _candidate(
 
 def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
     """The columns of `results_`, but for "eligible"."""
-    with BLAS.held():
+    with BLAS.limited():
         sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
     penalty = n_parameters * np.log(rows.summary.weight)

@@ -19,7 +19,9 @@ from .weights import unit_weights
 
 CHUNK_SIZE = 2**22  # numbers
 ROWS_OF_CHUNK = 2**8  # that are kept to see to what values are rounded
-WIDE = 64  # rows that are compared side by side, because short loops take long
+ROWS_SIDE_BY_SIDE = (
+    64  # rows that are compared side by side, because short loops take long
+)
 
 
 def chunk_length(n_features: int) -> int:
@@ -241,7 +243,9 @@ def _some(rows: NDArray) -> NDArray:
 def _over_rows(extreme: np.ufunc, X: NDArray) -> NDArray:
     """The least or the greatest value (d,) of each feature that is not missing."""
     n_rows, n_features = X.shape
-    even = n_rows - n_rows % WIDE
-    wide = X[:even].reshape(-1, WIDE * n_features)
-    best = extreme.reduce(wide, axis=0, initial=np.nan).reshape(WIDE, n_features)
+    even = n_rows - n_rows % ROWS_SIDE_BY_SIDE
+    wide = X[:even].reshape(-1, ROWS_SIDE_BY_SIDE * n_features)
+    best = extreme.reduce(wide, axis=0, initial=np.nan).reshape(
+        ROWS_SIDE_BY_SIDE, n_features
+    )
     return extreme.reduce(np.concatenate([best, X[even:]]), axis=0)

@@ -103,6 +103,7 @@ class DaskRows(ChunkedRows):
 
     @property
     def _places(self) -> list[Place]:
+        """The place of each chunk among the rows."""
         starts, known = self._starts, self.sums_so_far
         n_features = repeat(self.X.shape[1])
         seen = (repeat(None),) * 2 if known is None else (known.n_rows, known.totals)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_NUMBERS = 2**21  # in the rows that are looked at, but at least ...
-BLOCK_SIZE = 2**17  # numbers that are sorted at a time
+SORTED_SIZE = 2**17  # numbers that are sorted at a time
 SAMPLE_ROWS = 2**8, 2**14  # ... and at most so many rows
 ROUNDING = 8.0  # times the precision of a number: values closer than that are equal
 LEAST_STEP = 512.0  # times that: a smaller step may be chance
@@ -32,7 +32,7 @@ def steps_of(X: NDArray) -> NDArray:
     rows, close = _distinct(X), ROUNDING * float(np.finfo(X.dtype).eps)
     if len(rows) < 2:
         return np.full(X.shape[1], np.nan)
-    width = max(BLOCK_SIZE // len(rows), 1)
+    width = max(SORTED_SIZE // len(rows), 1)
     begins = range(0, X.shape[1], width)
     parts = [_steps_of(rows[:, at : at + width], close) for at in begins]
     return np.concatenate(parts)

@@ -68,7 +68,7 @@ class EMState:
 
     @property
     def converged(self) -> bool:
-        """Whether the gain to come was less than ``tol`` at the last look ahead."""
+        """Whether the gain to come was less than ``tol`` by the step proposed last."""
         if self._at_rest:
             return True
         return self._n_iter > 0 and self._anderson.gain < self._options.tol
@@ -80,7 +80,7 @@ class EMState:
         return EMResult(self._best, self._bounds, self.converged, state)
 
     @np.errstate(all="ignore")
-    def look_ahead(self) -> None:
+    def propose_step(self) -> None:
         """Find EM's step and estimate the gain to come. LinAlgError if singular."""
         if self._own or self._at_rest or self._statistics is None:
             return
@@ -105,7 +105,7 @@ class EMState:
         It is the current mixture if EM has ``converged``. LinAlgError if EM's step is
         singular.
         """
-        self.look_ahead()
+        self.propose_step()
         if self._own is None or self.converged:
             return self._mixture
         self._proposed = self._lengthened() or self._own
@@ -132,10 +132,10 @@ class EMState:
         self._keep_best()
 
     def conclude(self) -> EMResult:
-        """The result if EM ends here, with a look ahead at whether it has converged."""
+        """The result if EM ends here; the next step shows whether it has converged."""
         if self._n_iter and self._options.tol > 0:
             with suppress(np.linalg.LinAlgError):  # the step is not taken
-                self.look_ahead()
+                self.propose_step()
         return self.result
 
     def resumes(self, statistics: Statistics) -> bool:

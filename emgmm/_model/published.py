@@ -77,7 +77,7 @@ class Published:
     @property
     def parameters(self) -> Parameters:
         """The mixture that densities are computed with, in float64."""
-        with BLAS.held():
+        with BLAS.limited():
             return self._with(self._covariances(self._source))
 
     @property
@@ -99,7 +99,7 @@ class Published:
         mixture = self.parameters
         if self.agree_with(mixture):
             return mixture
-        with BLAS.held():
+        with BLAS.limited():
             return self._with(self._covariances("covariances_"))
 
     def to_arrays(self) -> dict[str, NDArray]:
@@ -119,6 +119,7 @@ class Published:
 
     @property
     def _source(self) -> str:
+        """The name of the attribute from which covariances are taken."""
         return next(name for name in COVARIANCE_SOURCES if name in self.arrays)
 
     def agree_with(self, mixture: Parameters) -> bool:
@@ -127,7 +128,7 @@ class Published:
             return True
         values = self._numbers("covariances_")
         eps = max(eps_of(self.arrays[name].dtype) for name in COVARIANCE_SOURCES)
-        with BLAS.held():
+        with BLAS.limited():
             return agree(mixture.covariances, values, eps)
 
     def _with(self, covariances: Covariances) -> Parameters:

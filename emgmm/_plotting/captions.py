@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-SMALL: dict[str, Any] = {"fontsize": "x-small", "color": "0.35"}
+SMALL_TEXT: dict[str, Any] = {"fontsize": "x-small", "color": "0.35"}
 MOST_INSIDE = 10  # entries of a legend within a panel
 MOST_IN_COLUMN = 20
 MOST_IN_LEGEND = 60
@@ -125,8 +125,8 @@ def note_above(ax: Axes, phrases: list[str]) -> Any:
     top = ax.secondary_xaxis("top", functions=(np.positive, np.positive))
     top.tick_params(which="both", top=False, labeltop=False)
     top.spines["top"].set_visible(False)
-    text = fold("; ".join(phrases), SMALL["fontsize"], width_of(ax))
-    top.set_xlabel(text, **SMALL)
+    text = fold("; ".join(phrases), SMALL_TEXT["fontsize"], width_of(ax))
+    top.set_xlabel(text, **SMALL_TEXT)
     return top.xaxis.label
 
 
@@ -134,9 +134,9 @@ def note_within(axes: NDArray, phrases: list[str]) -> Any:
     """Write small print in the empty corner of a matrix, to the left of the legend."""
     ax = axes[0, 1]
     width = (len(axes) - 1) * width_of(ax) - LEGEND_WIDTH
-    text = "\n".join(fold(phrase, SMALL["fontsize"], width) for phrase in phrases)
+    text = "\n".join(fold(phrase, SMALL_TEXT["fontsize"], width) for phrase in phrases)
     place = {"verticalalignment": "top", "transform": ax.transAxes}
-    note = ax.text(0.0, 1.0, text, linespacing=1.4, **place, **SMALL)
+    note = ax.text(0.0, 1.0, text, linespacing=1.4, **place, **SMALL_TEXT)
     note.set_in_layout(False)
     return note
 

@@ -13,8 +13,8 @@ from .style import COLORS, colors_of, dashed, faded, marked, merged, solid
 from .views import GRID, PlotOptions, View
 
 Artists = dict[str, list]
-THIN: dict[str, Any] = {"color": "0.15", "linewidth": 1.2}
-WIDE: dict[str, Any] = {"color": "0.6", "linewidth": 3.5, "solid_capstyle": "butt"}
+THIN_LINE: dict[str, Any] = {"color": "0.15", "linewidth": 1.2}
+WIDE_LINE: dict[str, Any] = {"color": "0.6", "linewidth": 3.5, "solid_capstyle": "butt"}
 TALLEST = 10  # heights of the histogram up to which a curve is shown in full
 
 
@@ -167,7 +167,10 @@ def _curves(ax: Any, view: View, options: PlotOptions) -> Artists:
     parts = np.exp(gaussians.log_joint(x[:, None]))
     # The sum is a wide line below its parts, so that both show where they agree.
     several = options.components or options.kind == "classification"
-    keywords, total = options.keywords["curve"], dict(WIDE if several else THIN)
+    keywords, total = (
+        options.keywords["curve"],
+        dict(WIDE_LINE if several else THIN_LINE),
+    )
     total["linewidth"] *= np.sqrt(options.scale)
     lines = ax.plot(x, parts.sum(axis=0), **merged(Line2D, keywords, **total))
     for k, part in enumerate(parts if several else []):

@@ -73,12 +73,12 @@ class BlasLimit:
         self._before: list[tuple[Any, int]] = []
 
     @contextmanager
-    def held(self) -> Iterator[int]:
+    def limited(self) -> Iterator[int]:
         """A context in which BLAS has one thread: the number that its caller may use.
 
         That is the number of BLAS without the other holders, but at least one. The
-        limit is held from the first product to the last, not for each: threads of BLAS
-        go on spinning for a while after each product that they share.
+        limit lasts from the first product to the last, and is not set for each: threads
+        of BLAS go on spinning for a while after each product that they share.
         """
         outermost = not getattr(self._own, "holds", False)
         if outermost:
@@ -91,6 +91,7 @@ class BlasLimit:
                 self._end()
 
     def _begin(self) -> None:
+        """Count this thread among the holders; the first limits BLAS."""
         with self._lock:
             if self._holders == 0:
                 self._before = [(lib, _number(lib)) for lib in _libraries()]
@@ -111,7 +112,7 @@ class BlasLimit:
             self._holders -= 1
             self._restore(not self._holders)
 
-    def hold_own(self) -> None:
+    def limit_own(self) -> None:
         """Limit the calling helper too, where every thread has a number of its own."""
         for library, _ in self._before:
             if _is_per_thread(library):
@@ -183,7 +184,7 @@ def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     The caller is one of the threads; several callers at once share the others. An
     exception cancels the tasks that have not begun.
     """
-    with BLAS.held() as n_threads:
+    with BLAS.limited() as n_threads:
         if len(tasks) == 1 or n_threads == 1:
             return [task() for task in tasks]
         return _share(tasks, n_threads)
@@ -214,7 +215,7 @@ def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
     results: list[Any] = [None] * len(tasks)
 
     def work() -> None:
-        BLAS.hold_own()
+        BLAS.limit_own()
         try:
             for index, task in _taken_from(waiting):
                 results[index] = task()

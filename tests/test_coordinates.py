@@ -1,4 +1,4 @@
-"""Charts: coordinates of near mixtures, in which information is the identity."""
+"""Coordinates of near mixtures, in which information is the identity."""
 
 from __future__ import annotations
 
