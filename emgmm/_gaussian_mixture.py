@@ -447,7 +447,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         return self
 
     def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
-        """What is degenerate in the best fit of all starts, which is published."""
+        """Reasons to doubt the best fit of all starts, which is published."""
         with BLAS.held():
             problem, starts = self._problem_and_starts(rows)
 
@@ -495,7 +495,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         except BaseException:
             if progress.reached is not None:
                 reached = problem.to_be_published(progress.reached).mixture
-                with suppress(ValueError):  # no fit that goes on could be published
+                with suppress(ValueError):  # what cannot be published is not kept
                     published_arrays(reached, problem.rows.summary.dtype)
                     self._reached = (self.covariance_type, reached)
             raise

@@ -96,7 +96,7 @@ def test_what_is_no_probability_is_refused(q):
 @pytest.mark.parametrize("method", ["cdf", "quantile"])
 def test_several_features_have_no_order(method):
     mixture = Mixture([1.0], [[3.0, 1.0]], [np.eye(2)])
-    with pytest.raises(ValueError, match=rf"take marginal\(feature\).{method}"):
+    with pytest.raises(ValueError, match=rf"use marginal\(feature\).{method}"):
         getattr(mixture, method)(0.5)
     assert getattr(mixture.marginal(0), method)(0.5) <= 3
 

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 FLAT = (
     "X has no variance in some direction: a feature is a linear function of others, or "
-    "there are more features than rows"
+    "there are no more rows than features"
 )
 
 
