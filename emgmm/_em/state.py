@@ -108,7 +108,9 @@ class EMState:
         self.propose_step()
         if self._own is None or self.converged:
             return self._mixture
-        self._proposed = self._lengthened() or self._own
+        self._proposed = self._own
+        if self._longer is not None:
+            self._proposed = self._lengthened(self._longer) or self._own
         return self._proposed.mixture
 
     @np.errstate(all="ignore")
@@ -184,14 +186,10 @@ class EMState:
         return state
 
     @np.errstate(all="ignore")
-    def _lengthened(self) -> Proposal | None:
-        """A step longer than EM's, if there is one and it ends at a valid mixture."""
-        if self._longer is None:
-            return None
+    def _lengthened(self, vector: NDArray) -> Proposal | None:
+        """A step longer than EM's, if it ends at a valid mixture."""
         try:
-            return Proposal(
-                self._mstep.retract(self._mixture, self._longer), self._longer
-            )
+            return Proposal(self._mstep.retract(self._mixture, vector), vector)
         except np.linalg.LinAlgError:
             return None
 
