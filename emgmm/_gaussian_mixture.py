@@ -433,7 +433,9 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             rows = check_blocks(self, X, sample_weight, reset=True)
             check_enough_rows(rows, self.n_components)
             # To limit BLAS once for a fit is cheaper; a user's function is not limited.
-            with nullcontext() if callable(self.init_params) else BLAS.held():
+            with (
+                nullcontext() if callable(self.init_params) else BLAS.single_threaded()
+            ):
                 found = self._fit_rows(rows, tasks)
             tasks.end(dict)
         warn_of_defects(found, not isinstance(self.reg_covar, str))
@@ -448,7 +450,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
         """Reasons to doubt the best fit of all starts, which is published."""
-        with BLAS.held():
+        with BLAS.single_threaded():
             problem, starts = self._problem_and_starts(rows)
 
         def published(result: EMResult) -> dict[str, Any]:
@@ -460,7 +462,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
         with self._kept_if_it_fails(problem, progress):
             results = problem.runs(starts, progress)
-            with BLAS.held():
+            with BLAS.single_threaded():
                 best = progress.reached = problem.best(results.kept)
                 self._publish(problem.to_be_published(best), rows)
                 if self.warm_start:

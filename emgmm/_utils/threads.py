@@ -73,11 +73,11 @@ class BlasLimit:
         self._before: list[tuple[Any, int]] = []
 
     @contextmanager
-    def held(self) -> Iterator[int]:
+    def single_threaded(self) -> Iterator[int]:
         """A context in which BLAS has one thread: the number that its caller may use.
 
         That is the number of BLAS without the other holders, but at least one. The
-        limit is held from the first product to the last, not for each: threads of BLAS
+        limit applies from the first product to the last, not for each: threads of BLAS
         go on spinning for a while after each product that they share.
         """
         outermost = not getattr(self._own, "holds", False)
@@ -111,7 +111,7 @@ class BlasLimit:
             self._holders -= 1
             self._restore(not self._holders)
 
-    def hold_own(self) -> None:
+    def limit_own(self) -> None:
         """Limit the calling helper too, where every thread has a number of its own."""
         for library, _ in self._before:
             if _is_per_thread(library):
@@ -183,7 +183,7 @@ def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     The caller is one of the threads; several callers at once share the others. An
     exception cancels the tasks that have not begun.
     """
-    with BLAS.held() as n_threads:
+    with BLAS.single_threaded() as n_threads:
         if len(tasks) == 1 or n_threads == 1:
             return [task() for task in tasks]
         return _share(tasks, n_threads)
@@ -214,7 +214,7 @@ def _share(tasks: Sequence[Callable[[], Any]], n_threads: int) -> list[Any]:
     results: list[Any] = [None] * len(tasks)
 
     def work() -> None:
-        BLAS.hold_own()
+        BLAS.limit_own()
         try:
             for index, task in _taken_from(waiting):
                 results[index] = task()
