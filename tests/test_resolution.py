@@ -365,4 +365,4 @@ def test_the_warning_says_which_features_take_few_values():
     with pytest.warns(UserWarning, match="feature 0 takes values in steps of 1") as got:
         GaussianMixtureEM(3, init_params=labels).fit(X)
     assert "component 2" in str(got[0].message)
-    assert "a number for reg_covar" in str(got[0].message)
+    assert "set reg_covar to a number" in str(got[0].message)
