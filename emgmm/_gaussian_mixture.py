@@ -433,9 +433,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             rows = check_blocks(self, X, sample_weight, reset=True)
             check_enough_rows(rows, self.n_components)
             # To limit BLAS once for a fit is cheaper; a user's function is not limited.
-            with (
-                nullcontext() if callable(self.init_params) else BLAS.single_threaded()
-            ):
+            is_function = callable(self.init_params)
+            with nullcontext() if is_function else BLAS.single_threaded():
                 found = self._fit_rows(rows, tasks)
             tasks.end(dict)
         warn_of_defects(found, not isinstance(self.reg_covar, str))
