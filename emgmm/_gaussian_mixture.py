@@ -106,9 +106,9 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts that draw random numbers, and of `sample`.
     warm_start : bool, default=False
-        Whether to continue the previous fit, or one that was interrupted. On the same
-        rows, ten fits with `max_iter=1` are one with `max_iter=10`. If the numbers of
-        components or features or the model have changed, the fit starts afresh.
+        Whether to continue the previous fit, or one that was interrupted: from one
+        start and on the same rows, ten fits with `max_iter=1` are one with `max_iter=10`.
+        If the model, `n_components` or the features have changed, it starts afresh.
     verbose : int, default=0
         1 prints the iterations, 2 also times and changes of the log-likelihood.
     verbose_interval : int, default=10
@@ -433,7 +433,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             rows = check_blocks(self, X, sample_weight, reset=True)
             check_enough_rows(rows, self.n_components)
             # To limit BLAS once for a fit is cheaper; a user's function is not limited.
-            with nullcontext() if callable(self.init_params) else BLAS.limited():
+            is_function = callable(self.init_params)
+            with nullcontext() if is_function else BLAS.single_threaded():
                 found = self._fit_rows(rows, tasks)
             tasks.end(dict)
         warn_of_defects(found, not isinstance(self.reg_covar, str))
@@ -448,7 +449,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
         """Reasons to doubt the best fit of all starts, which is published."""
-        with BLAS.limited():
+        with BLAS.single_threaded():
             problem, starts = self._problem_and_starts(rows)
 
         def published(result: EMResult) -> dict[str, Any]:
@@ -460,7 +461,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
         with self._kept_if_it_fails(problem, progress):
             results = problem.runs(starts, progress)
-            with BLAS.limited():
+            with BLAS.single_threaded():
                 best = progress.reached = problem.best(results.kept)
                 self._publish(problem.to_be_published(best), rows)
                 if self.warm_start:

@@ -417,7 +417,7 @@ def _candidate(
     if fit is None or fit.result is None:
         failure = (refused.get(size, SINGULAR),)
         return _Candidate(name, size, n_parameters, seconds, doubts=failure)
-    with BLAS.limited():
+    with BLAS.single_threaded():
         mixture = problem.numbered(fit.result.mixture)
         found = defects(problem, mixture)
         doubts = (*found.texts, *unsupported(problem, mixture))
@@ -430,7 +430,7 @@ def _candidate(
 
 def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
     """The columns of `results_`, but for "eligible"."""
-    with BLAS.limited():
+    with BLAS.single_threaded():
         sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
     penalty = n_parameters * np.log(rows.summary.weight)

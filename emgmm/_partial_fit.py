@@ -148,14 +148,14 @@ class PartialFit(MixtureMethods):
             rows = gathered.rows
         check_something_observed(self, rows)
         check_enough_rows(rows, self.n_components)
-        with nullcontext() if callable(start) else BLAS.limited():
+        with nullcontext() if callable(start) else BLAS.single_threaded():
             problem = self._problem(rows)
             n_iter = min(self.max_iter, START_ITER)
             options = replace(problem.options, max_iter=n_iter)
             problem = replace(problem, options=options)
             progress = Progress(self.verbose, self.verbose_interval)
             results = problem.runs(self._starts(problem, rows), progress)
-        with BLAS.limited():
+        with BLAS.single_threaded():
             best = problem.numbered(problem.best(results.kept).mixture)
             running = StreamState.from_rows(problem.sample, best, problem.units)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
@@ -168,7 +168,7 @@ class PartialFit(MixtureMethods):
     def _blend(self, rows: RowBlocks) -> None:
         """Blend rows into the statistics, and publish the mixture that follows."""
         self._check_same_model()
-        with BLAS.limited():
+        with BLAS.single_threaded():
             mixture, running = self._published().agreed, self._stream_state()
             number = running.n_steps + 1
             share = share_of(self.step, running.weight, rows.summary.weight, number)

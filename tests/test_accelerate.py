@@ -222,7 +222,7 @@ def test_without_acceleration_iterations_are_ems(name):
     X = make_blobs(1, n_samples=150, n_features=3, n_components=3)
     start, family = np.arange(150) % 3, MODELS[name]
     blocks, bounds = ArrayBlocks(X), []
-    with BLAS.limited():
+    with BLAS.single_threaded():
         stats = statistics_of_start(blocks, start, 3, family.storage.moment_kind)
         mixture = m_step(stats, family, 0.0)
         for _ in range(12):

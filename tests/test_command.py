@@ -480,6 +480,14 @@ def test_missing_values_are_filled_in_and_observed_ones_kept(
     assert_allclose(table.X[row, 1], shares[row] @ lines, rtol=1e-10)
 
 
+def test_a_single_row_with_a_missing_value_is_one_row(run, tmp_path):
+    X = make_blobs(0, 20, 2, 1)
+    X[3, 1] = np.nan
+    np.save(tmp_path / "x.npy", X)
+    lines = run(tmp_path / "x.npy", "--components", "1", "--model", "diag").out
+    assert "missing values: 1 of 40, in 1 row\n" in lines
+
+
 def test_long_lists_of_columns_with_missing_values_are_shortened(run, tmp_path):
     X = make_blobs(0, 200, 12, 1)
     X[np.arange(100), np.arange(100) % 11] = np.nan

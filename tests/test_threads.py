@@ -109,7 +109,7 @@ def test_blas_is_limited_to_one_thread_and_restored():
         for seen in run_all([blas_threads] * 8) + elsewhere:
             assert seen == {1}
         assert blas_threads() == {3}
-        with BLAS.limited() as outer, BLAS.limited() as inner:
+        with BLAS.single_threaded() as outer, BLAS.single_threaded() as inner:
             assert (outer, inner) == (3, 3)
         assert blas_threads() == {3}
 
@@ -220,14 +220,14 @@ def test_the_last_to_let_go_restores_blas_whichever_began():
     begun, ended = threading.Event(), threading.Event()
 
     def hold():
-        with BLAS.limited():
+        with BLAS.single_threaded():
             begun.set()
             ended.wait(timeout=30)
 
     with threadpool_limits(2), ThreadPoolExecutor(1) as pool:
         other = pool.submit(hold)
         begun.wait(timeout=30)
-        with BLAS.limited():
+        with BLAS.single_threaded():
             ended.set()
             other.result()
             assert blas_threads() == {1}
@@ -238,7 +238,7 @@ def test_the_last_to_let_go_restores_blas_whichever_began():
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "beside another holder"])
 def test_a_limit_that_a_user_sets_meanwhile_stays(others):
     with threadpool_limits(4):
-        with ThreadPoolExecutor(1) as pool, BLAS.limited():
+        with ThreadPoolExecutor(1) as pool, BLAS.single_threaded():
             threadpool_limits(2)
             for _ in range(others):
                 assert pool.submit(run_all, [blas_threads] * 2).result() == [{1}] * 2
@@ -250,9 +250,9 @@ def test_holders_at_once_share_the_threads():
     both_hold, done = threading.Barrier(2), threading.Barrier(2)
 
     def hold():
-        with BLAS.limited() as alone:
+        with BLAS.single_threaded() as alone:
             both_hold.wait(timeout=30)
-            with BLAS.limited() as together:
+            with BLAS.single_threaded() as together:
                 done.wait(timeout=30)
         return alone, together
 
@@ -314,7 +314,7 @@ def test_a_forked_child_fits_as_its_parent_does(rows):
         means, threads = in_a_fork(X)
         assert_array_equal(means, expected)
         assert threads == {2}
-        with BLAS.limited():  # as while another thread of the parent fits
+        with BLAS.single_threaded():  # as while another thread of the parent fits
             means, threads = in_a_fork(X)
         assert_array_equal(means, expected)
         assert threads == {2}

@@ -87,7 +87,8 @@ def missing(fitted: Fitted, width: int = WIDTH) -> Iterator[str]:
         return
     empty = np.count_nonzero(absent.all(axis=1))
     without = f", {empty} of them without any value" if empty else ""
-    yield f"missing values: {cells} of {absent.size}, in {rows} rows{without}"
+    place = "1 row" if rows == 1 else f"{rows} rows"
+    yield f"missing values: {cells} of {absent.size}, in {place}{without}"
     counts = absent.sum(axis=0)
     names, incomplete = _short(fitted.names, width), np.flatnonzero(counts)
     listed = [f"{names[j]} {counts[j]}" for j in incomplete[:MAX_FEATURES]]

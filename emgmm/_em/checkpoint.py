@@ -59,7 +59,7 @@ def resumed(
     at = state.propose()
     if problem.options.max_iter and equal_components(at):
         return None  # equal components are moved apart first
-    with BLAS.limited():
+    with BLAS.single_threaded():
         same = state.resumes(expectation(problem.rows, at))
     return (problem, state) if same else None
 

@@ -85,7 +85,7 @@ class EMProblem:
     def start(self, assignment: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
         kind = self.family.storage.moment_kind
-        with BLAS.limited(), np.errstate(all="ignore"):
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
             statistics = statistics_of_start(self.rows, assignment, n_components, kind)
             return self.begin(statistics)
 
@@ -104,7 +104,7 @@ class EMProblem:
         single, state = self.rows.summary.compute_dtype == np.float32, start
         if isinstance(state, Parameters):
             state = EMState(state, self.mstep, self.options, single)
-        with BLAS.limited():
+        with BLAS.single_threaded():
             return run_em(self.rows, state, self.options.max_iter, progress)
 
     def runs(

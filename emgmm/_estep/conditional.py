@@ -143,7 +143,7 @@ def conditional_moments(
     Every row is conditioned on its values that are not NaN; the dtype is that of X.
     """
     out: list[NDArray] = []
-    with BLAS.limited():
+    with BLAS.single_threaded():
         for rows, has in _patterns(np.isnan(X)):
             fit = Regression.of(mixture, given[has], others)
             for part in _parts(rows, mixture):
@@ -161,7 +161,7 @@ def imputed(
     or with ``rng`` by a sample from the conditional distribution."""
     out, missing = np.array(X), np.isnan(X)
     incomplete = np.flatnonzero(missing.any(axis=1))
-    with BLAS.limited():
+    with BLAS.single_threaded():
         for index, has in _patterns(missing[incomplete]):
             given, others = np.flatnonzero(has), np.flatnonzero(~has)
             fit = Regression.of(mixture, given, others)

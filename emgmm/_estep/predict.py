@@ -169,7 +169,7 @@ def _visit_with_any(
 
     Rounding errors of float32 average out in sums, but not in predictions of rows.
     """
-    with BLAS.limited(), np.errstate(all="ignore"):
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
         mean = mixture.weights @ mixture.means
         kernel = kernel_for(mixture, blocks, mean, DOUBLE.dtype)
         return with_fallback(visit, kernel)

@@ -87,7 +87,7 @@ def _best_of_sample(
     growing: Progress | None,
 ) -> Parameters:
     """The best start on a subsample. LinAlgError if all starts are singular."""
-    with BLAS.limited(), np.errstate(all="ignore"):
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
         sample = with_subsample(problem, n_components)
         if n_components == 1:
             return sample.start(np.zeros(len(sample.sample.X), dtype=np.intp), 1)

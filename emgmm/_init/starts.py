@@ -47,7 +47,7 @@ def from_clustering(
     progress: Progress,
 ) -> Parameters:
     """The mixture of a clustering of all rows, or of a large subsample."""
-    with BLAS.limited(), np.errstate(all="ignore"):
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
         sample = with_large_subsample(problem, n_components)
         assignment = clustering(completed(sample), n_components, rng)
         return sample.start(assignment, n_components)

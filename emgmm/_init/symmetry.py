@@ -32,7 +32,7 @@ def break_symmetry(
     mixture = start(progress)
     means = mixture.means.copy()
     for equal in equal_components(mixture):
-        with BLAS.limited(), np.errstate(all="ignore"):
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
             means[equal] = _centers(problem, mixture, equal)
     return replace(mixture, means=means)
 

@@ -77,7 +77,7 @@ class Published:
     @property
     def parameters(self) -> Parameters:
         """The mixture that densities are computed with, in float64."""
-        with BLAS.limited():
+        with BLAS.single_threaded():
             return self._with(self._covariances(self._source))
 
     @property
@@ -99,7 +99,7 @@ class Published:
         mixture = self.parameters
         if self.agree_with(mixture):
             return mixture
-        with BLAS.limited():
+        with BLAS.single_threaded():
             return self._with(self._covariances("covariances_"))
 
     def to_arrays(self) -> dict[str, NDArray]:
@@ -128,7 +128,7 @@ class Published:
             return True
         values = self._numbers("covariances_")
         eps = max(eps_of(self.arrays[name].dtype) for name in COVARIANCE_SOURCES)
-        with BLAS.limited():
+        with BLAS.single_threaded():
             return agree(mixture.covariances, values, eps)
 
     def _with(self, covariances: Covariances) -> Parameters:

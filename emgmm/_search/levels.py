@@ -40,13 +40,13 @@ class Levels:
         They begin from the common starts and from the fits of one component more; then,
         if ``exchanging``, from what the other models have found.
         """
-        with BLAS.limited(), np.errstate(all="ignore"):
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
             common = [self._common_start(each, size) for each in self.starts[size]]
         entries = {name: Entries(common, larger.get(name)) for name in self.problems}
         fits = self._raced(entries, AMONG_STARTS)
         if size == 1 or not exchanging:
             return fits
-        with BLAS.limited(), np.errstate(all="ignore"):
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
             ends = {name: self._end(name, fit) for name, fit in fits.items()}
             entries = {
                 name: Entries(distinct_from(ends[name], ends.values()), None, fit)

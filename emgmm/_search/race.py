@@ -61,7 +61,7 @@ def race(problem: EMProblem, schedule: RaceSchedule, entries: Entries) -> Fit:
     """The best of the fit so far and of the fits from the starts."""
     began = perf_counter()
     best, before = entries.so_far or Fit(None, 0.0)
-    with BLAS.limited(), np.errstate(all="ignore"):
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
         starts = begin_all(problem, entries.starts)
         short = _iterated(problem, starts, schedule.first)
         if entries.larger is not None and entries.larger.result is not None:
@@ -149,6 +149,6 @@ def fit_to_all_rows(problem: EMProblem, fit: Fit) -> Fit:
     if fit.result is None:
         return fit
     began = perf_counter()
-    with BLAS.limited(), np.errstate(all="ignore"):
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
         result = _better(problem, None, fit.result)
     return Fit(result, fit.seconds + perf_counter() - began)

@@ -81,7 +81,7 @@ class ModelSearch:
 
         problems = {name: of_sample(problem) for name, problem in self.problems.items()}
         reference_model = of_sample(self.reference_model)
-        with BLAS.limited(), np.errstate(all="ignore"):
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
             grown = self._grown(reference_model.rows.summary.n_features)
             starts = common_starts(reference_model, n_components, grown)
         return Levels(problems, reference_model, starts, self.parallel)

@@ -73,12 +73,12 @@ class BlasLimit:
         self._before: list[tuple[Any, int]] = []
 
     @contextmanager
-    def limited(self) -> Iterator[int]:
+    def single_threaded(self) -> Iterator[int]:
         """A context in which BLAS has one thread: the number that its caller may use.
 
         That is the number of BLAS without the other holders, but at least one. The
-        limit lasts from the first product to the last, and is not set for each: threads
-        of BLAS go on spinning for a while after each product that they share.
+        limit applies from the first product to the last, not for each: threads of BLAS
+        go on spinning for a while after each product that they share.
         """
         outermost = not getattr(self._own, "holds", False)
         if outermost:
@@ -184,7 +184,7 @@ def run_all(tasks: Sequence[Callable[[], Any]]) -> list[Any]:
     The caller is one of the threads; several callers at once share the others. An
     exception cancels the tasks that have not begun.
     """
-    with BLAS.limited() as n_threads:
+    with BLAS.single_threaded() as n_threads:
         if len(tasks) == 1 or n_threads == 1:
             return [task() for task in tasks]
         return _share(tasks, n_threads)
