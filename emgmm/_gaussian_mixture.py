@@ -106,8 +106,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     random_state : int, RandomState instance or None, default=None
         Seed of the starts that draw random numbers, and of `sample`.
     warm_start : bool, default=False
-        Whether to continue the previous fit, or one that was interrupted: from one
-        start and on the same rows, ten fits with `max_iter=1` are one with `max_iter=10`.
+        Whether to continue the previous fit, or one that was interrupted: on the same
+        rows and from one start, ten fits with `max_iter=1` are one with `max_iter=10`.
         If the model, `n_components` or the features have changed, it starts afresh.
     verbose : int, default=0
         1 prints the iterations, 2 also times and changes of the log-likelihood.
