@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
 from ._data.sources import check_in_memory
-from ._data.validation import check_sizes, sizes_refused
+from ._data.validation import check_numbers, numbers_refused
 from ._em.defects import defects, unsupported
 from ._em.problem import SINGULAR, EMProblem
 from ._em.result import EMResult
@@ -282,9 +282,9 @@ class GaussianMixtureIC(MixtureMethods):
         warn_of_search(best.doubts, flat, ineligible)
         if not best.converged:
             warnings.warn(
-                f"The selected mixture ({best.name}, n_components={best.size}) did not "
-                f"converge within max_iter={self.max_iter} iterations, so that its "
-                "criterion could still fall: increase max_iter or tol.",
+                f"The selected mixture ({best.name}, n_components={best.n_components}) "
+                f"did not converge within max_iter={self.max_iter} iterations, so that "
+                "its criterion could still fall: increase max_iter or tol.",
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -294,18 +294,20 @@ class GaussianMixtureIC(MixtureMethods):
         """Set the attributes of the selected mixture."""
         self.best_estimator_ = self._estimator_of(best, rows)
         self.best_params_ = SelectedParams(
-            n_components=best.size, covariance_type=best.name
+            n_components=best.n_components, covariance_type=best.name
         )
         self.labels_ = self.best_estimator_.labels_
         self.n_iter_ = self.best_estimator_.n_iter_
 
     def _candidates(self, rows: RowBlocks, stage: Stage) -> list[_Candidate]:
         """Every model with every number of components, fitted if rows allow it."""
-        sizes = check_sizes(self.n_components)
-        refused = sizes_refused(sizes, rows)
-        possible = [size for size in sizes if size not in refused]
+        numbers = check_numbers(self.n_components)
+        refused = numbers_refused(numbers, rows)
+        possible = [
+            n_components for n_components in numbers if n_components not in refused
+        ]
         if not possible:
-            raise ValueError(refused[min(sizes)])
+            raise ValueError(refused[min(numbers)])
         views = {flag: rows.in_units(flag) for flag in (True, False)}
 
         def problem(name: CovarianceType) -> EMProblem:
@@ -319,8 +321,14 @@ class GaussianMixtureIC(MixtureMethods):
                 problems, problem(REFERENCE_MODEL), parallel, stage
             ).fits(possible)
         return [
-            _candidate(name, size, problems[name], fits.get((name, size)), refused)
-            for size in sizes
+            _candidate(
+                name,
+                n_components,
+                problems[name],
+                fits.get((name, n_components)),
+                refused,
+            )
+            for n_components in numbers
             for name in names
         ]
 
@@ -351,7 +359,7 @@ class GaussianMixtureIC(MixtureMethods):
         self, candidate: _Candidate, rows: RowBlocks
     ) -> GaussianMixtureEM:
         """A fitted estimator of the candidate."""
-        gmm = self._unfitted(candidate.name, candidate.size)
+        gmm = self._unfitted(candidate.name, candidate.n_components)
         gmm.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
             gmm.feature_names_in_ = self.feature_names_in_
@@ -390,7 +398,7 @@ class _Candidate(NamedTuple):
     """
 
     name: CovarianceType
-    size: int
+    n_components: int
     n_parameters: int
     seconds: float = 0.0
     result: EMResult | None = None
@@ -406,17 +414,19 @@ class _Candidate(NamedTuple):
 
 def _candidate(
     name: CovarianceType,
-    size: int,
+    n_components: int,
     problem: EMProblem,
     fit: Fit | None,
     refused: dict[int, str],
 ) -> _Candidate:
     """The candidate of a fit, with what speaks against it."""
-    n_parameters = problem.family.n_parameters_of_mixture(size, len(problem.units))
+    n_parameters = problem.family.n_parameters_of_mixture(
+        n_components, len(problem.units)
+    )
     seconds = fit.seconds if fit else 0.0
     if fit is None or fit.result is None:
-        failure = (refused.get(size, SINGULAR),)
-        return _Candidate(name, size, n_parameters, seconds, doubts=failure)
+        failure = (refused.get(n_components, SINGULAR),)
+        return _Candidate(name, n_components, n_parameters, seconds, doubts=failure)
     with BLAS.single_threaded():
         mixture = problem.numbered(fit.result.mixture)
         found = defects(problem, mixture)
@@ -424,7 +434,7 @@ def _candidate(
         regular = not found.flat and problem.ranking_key(fit.result)[0]
     result = problem.to_be_published(fit.result)
     return _Candidate(
-        name, size, n_parameters, seconds, result, regular, doubts, found.flat
+        name, n_components, n_parameters, seconds, result, regular, doubts, found.flat
     )
 
 
@@ -436,7 +446,7 @@ def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
     penalty = n_parameters * np.log(rows.summary.weight)
     return {
         "covariance_type": np.array([c.name for c in candidates], dtype=object),
-        "n_components": np.array([c.size for c in candidates]),
+        "n_components": np.array([c.n_components for c in candidates]),
         "log_likelihood": sums[:, 0],
         "n_parameters": n_parameters,
         "bic": penalty - 2 * sums[:, 0],

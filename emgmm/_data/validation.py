@@ -239,9 +239,9 @@ def check_X(X: ArrayLike, names: Sequence[str] | None, n_features: int) -> NDArr
     return rows
 
 
-def check_sizes(n_components: Any) -> list[int]:
+def check_numbers(n_components: Any) -> list[int]:
     """Numbers of components to be compared, in ascending order."""
-    check_number_of_sizes(n_components)
+    check_how_many_numbers(n_components)
     given = np.unique(as_numbers(n_components, "n_components"))
     whole = given.size and given[0] >= 1 and (np.rint(given) == given).all()
     if not whole or given[-1] > MOST_COMPONENTS:
@@ -252,18 +252,18 @@ def check_sizes(n_components: Any) -> list[int]:
     return given.astype(int).tolist()
 
 
-def sizes_refused(sizes: list[int], rows: RowSource) -> dict[int, str]:
+def numbers_refused(numbers: list[int], rows: RowSource) -> dict[int, str]:
     """Error messages by number of components, where there are too few rows."""
     refused = {}
-    for size in sizes:
+    for number in numbers:
         try:
-            check_enough_rows(rows, size)
+            check_enough_rows(rows, number)
         except ValueError as error:
-            refused[size] = str(error)
+            refused[number] = str(error)
     return refused
 
 
-def check_number_of_sizes(n_components: Any) -> None:
+def check_how_many_numbers(n_components: Any) -> None:
     """ValueError if there are too many numbers of components to compare."""
     try:
         number = len(n_components) if hasattr(n_components, "__len__") else 1

@@ -378,21 +378,26 @@ class CriterionDisplay:
 
         self.ax_ = axes_or_new(ax)
         self.figure_ = self.ax_.get_figure()
-        sizes, models = np.asarray(self.n_components), np.asarray(self.covariance_types)
+        numbers, models = (
+            np.asarray(self.n_components),
+            np.asarray(self.covariance_types),
+        )
         values = np.asarray(self.values, dtype=np.float64)
         self.lines_ = []
         for index, model in enumerate(dict.fromkeys(models.tolist())):
             own = np.flatnonzero(models == model)
-            own = own[np.argsort(sizes[own], kind="stable")]
+            own = own[np.argsort(numbers[own], kind="stable")]
             style = merged(
                 Line2D, kwargs, **style_of(index), linewidth=1.2, markersize=5
             )
-            self.lines_ += self.ax_.plot(sizes[own], values[own], label=model, **style)
+            self.lines_ += self.ax_.plot(
+                numbers[own], values[own], label=model, **style
+            )
         name = CRITERIA.get(self.criterion, self.criterion)
         self.ax_.set(xlabel="number of components", ylabel=f"{name} (lower is better)")
         set_whole_ticks(self.ax_)
         self.ax_.margins(x=0.08, y=0.16)
-        self.best_ = self._mark(sizes, models, values)
+        self.best_ = self._mark(numbers, models, values)
         entitle(self.ax_, f"{name} by number of components")
         self._spread(values)
         has_room = self.figure_.get_layout_engine() is not None
@@ -421,15 +426,15 @@ class CriterionDisplay:
         gaps = ["gaps: not eligible"] if np.isnan(values).any() else []
         self.note_ = note_above(self.ax_, [phrase, *gaps])
 
-    def _mark(self, sizes: NDArray, models: NDArray, values: NDArray) -> Any:
+    def _mark(self, numbers: NDArray, models: NDArray, values: NDArray) -> Any:
         """Draw a star at the best candidate, with its name; None if there is none."""
         if not np.isfinite(values).any():
             return None
         best = int(np.nanargmin(values)) if self.best is None else self.best
-        place = (sizes[best], values[best])
+        place = (numbers[best], values[best])
         self.ax_.axvline(place[0], color="0.7", linewidth=0.8, linestyle=":", zorder=0)
         self.ax_.annotate(
-            f"{models[best]}, {sizes[best]}",
+            f"{models[best]}, {numbers[best]}",
             place,
             xytext=(0, -9),
             textcoords="offset points",

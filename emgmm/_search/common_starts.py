@@ -25,18 +25,18 @@ def common_starts(
     standardised features, and, where matrices are compared, of whitened rows.
     """
     starts: dict[int, list[NDArray]]
-    starts = {size: [] for size in range(2, n_components + 1)}
+    starts = {number: [] for number in range(2, n_components + 1)}
     starts[1] = [np.zeros(len(problem.sample.X), dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
             grown = growth(problem.with_family(MODELS[name]), n_components)
-            for size, responsibilities in enumerate(grown, start=2):
-                starts[size].append(responsibilities.copy())
+            for number, responsibilities in enumerate(grown, start=2):
+                starts[number].append(responsibilities.copy())
     with suppress(np.linalg.LinAlgError):
         for rows in _rows_to_cluster(problem, "VVV" in names):
-            for size in range(2, n_components + 1):
-                labels = kmeans_from_axes(rows, size, np.random.RandomState(0))
-                starts[size].append(labels)
+            for number in range(2, n_components + 1):
+                labels = kmeans_from_axes(rows, number, np.random.RandomState(0))
+                starts[number].append(labels)
     return starts
 
 

@@ -25,7 +25,7 @@ from .start import CommonStart, distinct_from, statistics_of_all_kinds
 
 @dataclass(frozen=True)
 class Levels:
-    """All models on a sample of the rows, with their common starts by size."""
+    """All models on a sample of the rows, and their common starts by ``n_components``."""
 
     problems: dict[str, EMProblem]
     reference_model: EMProblem
@@ -33,7 +33,7 @@ class Levels:
     parallel: Callable[[Iterable[Any]], Any]
 
     def fitted(
-        self, size: int, larger: dict[str, Fit], exchanging: bool
+        self, n_components: int, larger: dict[str, Fit], exchanging: bool
     ) -> dict[str, Fit]:
         """Fits of all models with so many components.
 
@@ -41,10 +41,13 @@ class Levels:
         if ``exchanging``, from what the other models have found.
         """
         with BLAS.single_threaded(), np.errstate(all="ignore"):
-            common = [self._common_start(each, size) for each in self.starts[size]]
+            common = [
+                self._common_start(each, n_components)
+                for each in self.starts[n_components]
+            ]
         entries = {name: Entries(common, larger.get(name)) for name in self.problems}
         fits = self._raced(entries, AMONG_STARTS)
-        if size == 1 or not exchanging:
+        if n_components == 1 or not exchanging:
             return fits
         with BLAS.single_threaded(), np.errstate(all="ignore"):
             ends = {name: self._end(name, fit) for name, fit in fits.items()}
@@ -64,14 +67,16 @@ class Levels:
         ]
         return dict(zip(entries, self.parallel(tasks), strict=True))
 
-    def _common_start(self, assignment: NDArray, size: int) -> CommonStart:
+    def _common_start(self, assignment: NDArray, n_components: int) -> CommonStart:
         """The start from labels or responsibilities, with their pooled covariance."""
-        statistics = statistics_of_all_kinds(self.problems.values(), assignment, size)
+        statistics = statistics_of_all_kinds(
+            self.problems.values(), assignment, n_components
+        )
         if of_squares(self.problems):  # which have the axes of the coordinates
             return CommonStart(statistics, None)
         pooled, near = self.reference_model.with_family(MODELS["EEE"]), None
         with suppress(np.linalg.LinAlgError):
-            near = pooled.start(assignment, size).in_units(1 / pooled.units)
+            near = pooled.start(assignment, n_components).in_units(1 / pooled.units)
         return CommonStart(statistics, near)
 
     def _end(self, name: str, fit: Fit) -> CommonStart | None:

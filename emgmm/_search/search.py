@@ -48,23 +48,25 @@ class ModelSearch:
     parallel: Callable[[Iterable[Any]], Any]
     stage: Stage = silent
 
-    def fits(self, sizes: list[int]) -> dict[tuple[str, int], Fit]:
+    def fits(self, numbers: list[int]) -> dict[tuple[str, int], Fit]:
         """Fits of every model with every number of components, if there are rows."""
         weighted = self.reference_model.rows.summary.n_weighted
-        most: int = min(max(sizes) + BEYOND, weighted)
-        steps = sorted({*sizes, most}, reverse=True)
+        most: int = min(max(numbers) + BEYOND, weighted)
+        steps = sorted({*numbers, most}, reverse=True)
         n_stages = len(steps) + 2
         with self.stage("starts", 1 / n_stages):
             level = self._on_a_sample(most)
         found: dict[tuple[str, int], Fit] = {}
         larger: dict[str, Fit] = {}
-        for number, size in enumerate(steps, start=2):
-            if size + 1 not in steps:
+        for number, n_components in enumerate(steps, start=2):
+            if n_components + 1 not in steps:
                 larger = {}
-            with self.stage(f"n_components={size}", number / n_stages):
-                larger = level.fitted(size, larger, exchanging=size in sizes)
-            if size in sizes:
-                found |= {(name, size): fit for name, fit in larger.items()}
+            with self.stage(f"n_components={n_components}", number / n_stages):
+                larger = level.fitted(
+                    n_components, larger, exchanging=n_components in numbers
+                )
+            if n_components in numbers:
+                found |= {(name, n_components): fit for name, fit in larger.items()}
         with self.stage("all rows", 1.0):
             return self._on_all_rows(found, level)
 
