@@ -25,7 +25,7 @@ from .start import CommonStart, distinct_from, statistics_of_all_kinds
 
 @dataclass(frozen=True)
 class Levels:
-    """All models on a sample of the rows, and their common starts by ``n_components``."""
+    """All models on a sample of the rows, and common starts by number of components."""
 
     problems: dict[str, EMProblem]
     reference_model: EMProblem
