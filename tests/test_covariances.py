@@ -24,7 +24,7 @@ def random_values(storage, n_components, n_features, seed=0):
     return rng.uniform(0.5, 2.0, storage.shape(n_components, n_features))
 
 
-# K == d tells nobody apart by shape; K = 1 and d = 1 are the borders.
+# With K == d shapes are ambiguous; K = 1 and d = 1 are the borders.
 SIZES = [(3, 2), (2, 2), (1, 3), (4, 1), (1, 1)]
 
 

@@ -170,14 +170,16 @@ def test_predictions_of_rows_are_lazy_arrays(gaps, name):
     expected = getattr(gmm, name)(gaps)
     loaded = []
     for X in (array(gaps, 200), unknown(gaps, 200)):
-        told = getattr(gmm, name)(X.map_blocks(partial(_loaded, loaded), meta=X._meta))
+        predicted = getattr(gmm, name)(
+            X.map_blocks(partial(_loaded, loaded), meta=X._meta)
+        )
         assert not loaded
-        assert told.dtype == told._meta.dtype == expected.dtype
-        assert told.shape[1:] == expected.shape[1:]
-        assert_array_equal(told.chunks[0], X.chunks[0])
-        assert_allclose(told.blocks[1], expected[200:400], atol=1e-10)
+        assert predicted.dtype == predicted._meta.dtype == expected.dtype
+        assert predicted.shape[1:] == expected.shape[1:]
+        assert_array_equal(predicted.chunks[0], X.chunks[0])
+        assert_allclose(predicted.blocks[1], expected[200:400], atol=1e-10)
         assert len(loaded) == 1
-        assert_allclose(told, expected, atol=1e-10)
+        assert_allclose(predicted, expected, atol=1e-10)
         loaded.clear()
 
 
@@ -212,9 +214,9 @@ def test_dataframes_are_fitted_with_names(frame, weights):
     assert_same(gmm, expected)
     assert list(gmm.feature_names_in_) == list("abcd")
     assert_allclose(gmm.bic(X), expected.bic(frame))
-    told = gmm.predict_proba(X)
-    assert isinstance(told, da.Array)
-    assert_allclose(told, expected.predict_proba(frame), atol=1e-10)
+    predicted = gmm.predict_proba(X)
+    assert isinstance(predicted, da.Array)
+    assert_allclose(predicted, expected.predict_proba(frame), atol=1e-10)
     weighted = dd.from_pandas(frame.assign(w=weights), npartitions=4)
     for own in (weighted["w"], weights):
         assert_same(fit(weighted[list("abcd")], own), fit(frame, weights))
@@ -460,8 +462,8 @@ def test_processes_of_a_cluster_give_the_bits_of_one(client, weights):
             gmm = fit(rows)
             for name in ATTRIBUTES:
                 assert_array_equal(getattr(gmm, name), getattr(expected, name))
-            told = gmm.predict_proba(rows).compute()
-            assert_allclose(told, in_memory.predict_proba(memory), atol=1e-10)
+            predicted = gmm.predict_proba(rows).compute()
+            assert_allclose(predicted, in_memory.predict_proba(memory), atol=1e-10)
         for rows in (X, X.persist(), array(memory, 200)):
             assert_same(fit(rows, own), weighted)
 

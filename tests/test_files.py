@@ -80,11 +80,11 @@ def altered(path):
 
     def alter(about=(), **arrays):
         kept = members(path)
-        told = json.loads(kept["about"].item())
+        described = json.loads(kept["about"].item())
         for key, value in dict(about).items():
-            inner = told[key]
-            told[key] = inner | value if isinstance(inner, dict) else value
-        kept["about"] = np.array(json.dumps(told))
+            inner = described[key]
+            described[key] = inner | value if isinstance(inner, dict) else value
+        kept["about"] = np.array(json.dumps(described))
         write(path, kept | arrays)
         return path
 

@@ -199,20 +199,20 @@ def test_predictions_of_blocks_come_in_blocks(method, prepare, rows):
     gmm, X = GaussianMixtureEM(3).fit(rows), prepare(rows)
     blocks = np.split(X, CUTS)
     for given in (blocks, Again(blocks), lambda: iter(blocks), iter(blocks)):
-        told = getattr(gmm, method)(given)
-        assert iter(told) is told
-        told = list(told)
-        assert [len(part) for part in told] == [len(block) for block in blocks]
+        predicted = getattr(gmm, method)(given)
+        assert iter(predicted) is predicted
+        predicted = list(predicted)
+        assert [len(part) for part in predicted] == [len(block) for block in blocks]
         whole = getattr(gmm, method)(X)
-        assert_allclose(np.concatenate(told), whole, rtol=1e-9, atol=1e-12)
-        assert told[0].dtype == whole.dtype
+        assert_allclose(np.concatenate(predicted), whole, rtol=1e-9, atol=1e-12)
+        assert predicted[0].dtype == whole.dtype
 
 
 def test_predictions_are_those_of_the_mixture_at_the_call(rows):
     gmm = GaussianMixtureEM(3).fit(rows)
-    told, expected = gmm.score_samples([rows]), gmm.score_samples(rows)
+    predicted, expected = gmm.score_samples([rows]), gmm.score_samples(rows)
     gmm.fit(rows[:100])
-    assert_array_equal(next(told), expected)
+    assert_array_equal(next(predicted), expected)
 
 
 @pytest.mark.parametrize("method", ["score", "bic", "aic", "icl"])
@@ -493,10 +493,10 @@ def test_little_of_a_map_is_in_memory_at_a_time(monkeypatch, tmp_path):
     gmm.fit(X)
     fitted = tracemalloc.get_traced_memory()[1]
     probabilities = gmm.predict_proba(X)
-    told = tracemalloc.get_traced_memory()[1]
+    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert fitted < X.size * 8 / 3
-    assert told < 1.5 * probabilities.nbytes
+    assert peak < 1.5 * probabilities.nbytes
 
 
 def test_little_of_many_blocks_is_in_memory_at_a_time(monkeypatch):

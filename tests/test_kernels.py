@@ -23,7 +23,7 @@ from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
 STORAGES = [Spherical, Diagonal, Tied, Full]
-# K == d tells nobody apart by shape; K = 1 and d = 1 are the borders; 30 has slabs.
+# With K == d shapes are ambiguous; K = 1 and d = 1 are the borders; 30 has slabs.
 SIZES = [(3, 2), (2, 2), (1, 3), (4, 1), (1, 1), (2, 30)]
 FLOAT64, FLOAT32 = DOUBLE.dtype, SINGLE.dtype
 

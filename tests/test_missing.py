@@ -328,9 +328,9 @@ def test_mixtures_are_what_mgmm_finds_from_the_same_start(number):
     covariances = np.array(truth["covariances"])
     assert_allclose(gmm.covariances_ / scale, covariances / scale, atol=2e-6)
     completed = np.array(truth["completed"], dtype=float)
-    told = ~np.isnan(completed)
+    imputed = ~np.isnan(completed)
     filled = gmm.impute(X) / deviations
-    assert_allclose(filled[told], (completed / deviations)[told], atol=2e-6)
+    assert_allclose(filled[imputed], (completed / deviations)[imputed], atol=2e-6)
 
 
 def test_the_maximum_is_what_an_optimiser_of_the_likelihood_finds():

@@ -80,8 +80,8 @@ def test_clusters_of_any_form_are_found(shape, seed):
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 def test_the_likelihood_is_that_of_a_fit_from_the_truth(shape):
     X, y = shape(np.random.default_rng(0))
-    found, told = default(y.max() + 1), default(y.max() + 1, init_params=y)
-    assert found.fit(X).lower_bound_ > told.fit(X).lower_bound_ - 1e-3
+    found, from_labels = default(y.max() + 1), default(y.max() + 1, init_params=y)
+    assert found.fit(X).lower_bound_ > from_labels.fit(X).lower_bound_ - 1e-3
 
 
 @pytest.mark.parametrize("shape", [cigars, nested], ids=lambda shape: shape.__name__)
