@@ -19,9 +19,8 @@ from .weights import unit_weights
 
 CHUNK_SIZE = 2**22  # numbers
 ROWS_OF_CHUNK = 2**8  # that are kept to see to what values are rounded
-ROWS_SIDE_BY_SIDE = (
-    64  # rows that are compared side by side, because short loops take long
-)
+# Rows that are compared side by side, because short loops take long.
+ROWS_SIDE_BY_SIDE = 64
 
 
 def chunk_length(n_features: int) -> int:
@@ -245,7 +244,6 @@ def _over_rows(extreme: np.ufunc, X: NDArray) -> NDArray:
     n_rows, n_features = X.shape
     even = n_rows - n_rows % ROWS_SIDE_BY_SIDE
     wide = X[:even].reshape(-1, ROWS_SIDE_BY_SIDE * n_features)
-    best = extreme.reduce(wide, axis=0, initial=np.nan).reshape(
-        ROWS_SIDE_BY_SIDE, n_features
-    )
+    best = extreme.reduce(wide, axis=0, initial=np.nan)
+    best = best.reshape(ROWS_SIDE_BY_SIDE, n_features)
     return extreme.reduce(np.concatenate([best, X[even:]]), axis=0)
