@@ -484,7 +484,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             last = resumed(problem, self.n_components, checkpoint, vars(self))
             if last is not None:
                 return last[0], [lambda progress: last[1]]
-        return problem, self._starts(problem, rows)
+        return self._with_starts(problem, rows)
 
     @contextmanager
     def _kept_if_it_fails(
@@ -512,8 +512,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         options = EMOptions(
             self.tol, self.max_iter, self.acceleration is not None, self.warm_start
         )
-        start_options = self._start_options(mstep.family, rows.summary.n_features)
-        return EMProblem(rows, units, mstep, options, start_options.order_is_fixed)
+        return EMProblem(rows, units, mstep, options)
 
     def _mstep(self, scale: ScaleRegularization, units: NDArray) -> MStep:
         """The M-step of the model, for rows divided by the units (d,)."""
@@ -523,10 +522,13 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         ridge = RidgeRegularization(self.reg_covar / units / units)
         return MStep.of(family, ridge, scale)
 
-    def _starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
-        """Functions that make the mixtures EM starts from, one for each start."""
+    def _with_starts(
+        self, problem: EMProblem, rows: RowSource
+    ) -> tuple[EMProblem, Iterator[Begin]]:
+        """The problem, and functions that make the mixtures EM starts from."""
         options = self._start_options(problem.family, rows.summary.n_features)
-        return options.starts(problem, rows)
+        problem = replace(problem, order_is_fixed=options.order_is_fixed)
+        return problem, options.starts(problem, rows)
 
     def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
         """What the parameters say about where EM starts."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -47,11 +46,11 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 class PartialFit(MixtureMethods):
     """The part of GaussianMixtureEM that takes rows in batches.
 
-    `_problem`, `_starts` and `_mstep` are what a fit is made of, too.
+    `_problem`, `_with_starts` and `_mstep` are what a fit is made of, too.
     """
 
     _problem: Callable[[RowBlocks], EMProblem]
-    _starts: Callable[[EMProblem, RowSource], Iterator[Begin]]
+    _with_starts: Callable[[EMProblem, RowSource], tuple[EMProblem, Iterator[Begin]]]
     _mstep: Callable[[ScaleRegularization, NDArray], MStep]
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -149,12 +148,11 @@ class PartialFit(MixtureMethods):
         check_something_observed(self, rows)
         check_enough_rows(rows, self.n_components)
         with nullcontext() if callable(start) else BLAS.single_threaded():
-            problem = self._problem(rows)
             n_iter = min(self.max_iter, START_ITER)
-            options = replace(problem.options, max_iter=n_iter)
-            problem = replace(problem, options=options)
+            problem = self._problem(rows).with_options(max_iter=n_iter)
+            problem, starts = self._with_starts(problem, rows)
             progress = Progress(self.verbose, self.verbose_interval)
-            results = problem.runs(self._starts(problem, rows), progress)
+            results = problem.runs(starts, progress)
         with BLAS.single_threaded():
             best = problem.numbered(problem.best(results.kept).mixture)
             running = StreamState.from_rows(problem.sample, best, problem.units)

@@ -30,7 +30,7 @@ Checkpoint = dict[str, Any]
 def checkpoint_of(problem: EMProblem, result: EMResult) -> Checkpoint:
     """The checkpoint of a resumable result."""
     summary = _conditions(problem, len(result.mixture.weights))
-    order = {"order_is_given": problem.order_is_given}
+    order = {"order_is_fixed": problem.order_is_fixed}
     return {"problem": summary, **order, **(result.state or {})}
 
 
@@ -49,9 +49,10 @@ def resumed(
     before, now = checkpoint.get("problem", {}), _conditions(problem, n_components)
     if not all(_equal(before.get(name), value) for name, value in now.items()):
         return None
-    problem = replace(problem, order_is_given=checkpoint["order_is_given"])
-    single = problem.rows.summary.compute_dtype == np.float32
-    state = EMState.from_values(checkpoint, problem.mstep, problem.options, single)
+    problem = replace(problem, order_is_fixed=checkpoint["order_is_fixed"])
+    state = EMState.from_values(
+        checkpoint, problem.mstep, problem.options, problem.in_float32
+    )
     mixture = problem.to_be_published(state.result).mixture
     arrays = published_arrays(mixture, problem.rows.summary.dtype)
     if not all(_equal(published.get(name), array) for name, array in arrays.items()):

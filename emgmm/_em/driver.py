@@ -23,9 +23,11 @@ def run_em(
     for _ in range(max_iter):
         proposed = state.propose()
         if state.converged:
-            return state.result
+            break
         progress.iterating()
         state.accept(expectation(rows, proposed))
         if progress.iterated(state.result):
-            return state.result
-    return state.conclude()
+            break
+    else:
+        state.check_convergence()
+    return state.final_result

@@ -61,13 +61,18 @@ class EMProblem:
     units: NDArray
     mstep: MStep
     options: EMOptions
-    order_is_given: bool = False
+    order_is_fixed: bool = False
     """Whether the start says which component is which."""
 
     @property
     def family(self) -> CovarianceFamily:
         """The covariance model."""
         return self.mstep.family
+
+    @property
+    def in_float32(self) -> bool:
+        """Whether sums within a block are taken in float32."""
+        return bool(self.rows.summary.compute_dtype == np.float32)
 
     @property
     def sample(self) -> RowBlocks:
@@ -81,6 +86,10 @@ class EMProblem:
     def with_family(self, family: CovarianceFamily) -> EMProblem:
         """The same problem for another family, with its variances bounded likewise."""
         return replace(self, mstep=self.mstep.with_family(family))
+
+    def with_options(self, **options: Any) -> EMProblem:
+        """The same problem with other options of EM."""
+        return replace(self, options=replace(self.options, **options))
 
     def start(self, assignment: NDArray, n_components: int) -> Parameters:
         """The mixture of starting labels (n,) or responsibilities (n, K)."""
@@ -101,9 +110,9 @@ class EMProblem:
 
         LinAlgError if a covariance becomes singular.
         """
-        single, state = self.rows.summary.compute_dtype == np.float32, start
+        state = start
         if isinstance(state, Parameters):
-            state = EMState(state, self.mstep, self.options, single)
+            state = EMState(state, self.mstep, self.options, self.in_float32)
         with BLAS.single_threaded():
             return run_em(self.rows, state, self.options.max_iter, progress)
 
@@ -162,7 +171,7 @@ class EMProblem:
 
     def numbered(self, mixture: Parameters) -> Parameters:
         """The mixture with its components in the order in which they are published."""
-        return mixture if self.order_is_given else mixture.in_canonical_order()
+        return mixture if self.order_is_fixed else mixture.in_canonical_order()
 
     def to_be_published(self, result: EMResult) -> EMResult:
         """The result in the units of the user, with its components in order."""

@@ -75,9 +75,14 @@ class EMState:
 
     @property
     def result(self) -> EMResult:
-        """The result if EM ends here."""
+        """The result so far."""
+        return EMResult(self._best, self._bounds, self.converged)
+
+    @property
+    def final_result(self) -> EMResult:
+        """The result, with the state that another run can continue from if wanted."""
         state = self.to_values() if self._options.resumable else None
-        return EMResult(self._best, self._bounds, self.converged, state)
+        return replace(self.result, state=state)
 
     @np.errstate(all="ignore")
     def propose_step(self) -> None:
@@ -133,12 +138,11 @@ class EMState:
             self._take_in(statistics, reached)
         self._keep_best()
 
-    def conclude(self) -> EMResult:
-        """The result if EM ends here; the next step shows whether it has converged."""
+    def check_convergence(self) -> None:
+        """See by the next step, which is not taken, whether EM has converged."""
         if self._n_iter and self._options.tol > 0:
-            with suppress(np.linalg.LinAlgError):  # the step is not taken
+            with suppress(np.linalg.LinAlgError):
                 self.propose_step()
-        return self.result
 
     def resumes(self, statistics: Statistics) -> bool:
         """Whether the current mixture has the statistics that a run before ended with.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -22,8 +21,8 @@ def short_run(
     problem: EMProblem, start: Parameters, n_iter: int, tol: float = 0.0
 ) -> EMResult:
     """The result of some iterations of EM from a mixture."""
-    options = replace(problem.options, max_iter=n_iter, tol=tol)
-    return replace(problem, options=options).run(start, Progress(0, 1))
+    short = problem.with_options(max_iter=n_iter, tol=tol)
+    return short.run(start, Progress(0, 1))
 
 
 def run_from(

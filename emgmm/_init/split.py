@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -103,8 +102,7 @@ def _best_split(problem: EMProblem, component: int, responsibilities: NDArray) -
     if len(members) < 2 * (blocks.X.shape[1] + 1):
         return best
     rows = blocks.take(members, (blocks.weights * responsibilities)[members])
-    options = replace(problem.options, accelerated=False)
-    part = replace(problem.with_rows(rows), options=options)
+    part = problem.with_rows(rows).with_options(accelerated=False)
     alone = run_from(part, np.zeros(len(members), dtype=np.intp), 1, 0).lower_bound
     of_squares = problem.family.storage.moment_kind.of_squares
     for labels in halves(completed(part), part.mstep.scale.rounding, of_squares):

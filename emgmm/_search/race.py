@@ -97,21 +97,20 @@ def _iterated(
     problem: EMProblem, mixtures: Iterable[Parameters], n_iter: int
 ) -> list[EMResult]:
     """Results of some iterations of plain EM from each mixture."""
-    options = replace(problem.options, accelerated=False)
-    plain = replace(problem, mstep=problem.mstep.inexact, options=options)
-    return short_runs(plain, mixtures, n_iter)
+    plain = replace(problem, mstep=problem.mstep.inexact)
+    return short_runs(plain.with_options(accelerated=False), mixtures, n_iter)
 
 
 def _distinct(problem: EMProblem, results: Iterable[EMResult]) -> list[EMResult]:
     """Different results, the best first; of those that are the same, the first."""
     distinct: list[tuple[tuple[bool, float], EMResult]] = []
     for result in results:
-        sound, bound = ranking_key = problem.ranking_key(result)
+        sound, bound = key = problem.ranking_key(result)
         if not any(
             sound == other_sound and abs(bound - other_bound) <= SAME_START
             for (other_sound, other_bound), _ in distinct
         ):
-            distinct.append((ranking_key, result))
+            distinct.append((key, result))
     distinct.sort(key=lambda pair: pair[0], reverse=True)
     return [result for _, result in distinct]
 
