@@ -19,7 +19,7 @@ from emgmm._utils.threads import OrderedSum, Workspace, run_all
 from .resolution import known_steps, rows_to_look_at, steps_of
 from .scaling import are_moderate, units_of
 from .summary import Summary, scatter_about
-from .weights import positions, systematic_sample, unit_weights
+from .weights import positions, systematic_sample, weights_or_ones
 
 # Numbers in a block (rows x features) where a function does not say how many rows.
 BLOCK_SIZE = 2**16
@@ -48,9 +48,7 @@ class RowBlocks(ABC):
     @property
     def weights(self) -> NDArray:
         """Weights (n,) of the rows: ones, not stored, where none were passed."""
-        if self.sample_weight is None:
-            return unit_weights(len(self.X))
-        return self.sample_weight
+        return weights_or_ones(self.sample_weight, len(self.X))
 
     @abstractmethod
     def to_block_order(self, values: NDArray) -> NDArray:

@@ -15,7 +15,7 @@ from .arrays import RowBlocks
 from .missing import blocks_of
 from .resolution import known_steps, rows_to_look_at, steps_of
 from .summary import Summary, scatter_about
-from .weights import unit_weights
+from .weights import weights_or_ones
 
 CHUNK_SIZE = 2**22  # numbers
 ROWS_OF_CHUNK = 2**8  # that are kept to see to what values are rounded
@@ -42,9 +42,7 @@ class Chunk(NamedTuple):
     @property
     def weights(self) -> NDArray:
         """Weights (n,) of the rows: ones, not stored, where none were passed."""
-        if self.sample_weight is None:
-            return unit_weights(len(self.X))
-        return self.sample_weight
+        return weights_or_ones(self.sample_weight, len(self.X))
 
     @property
     def blocks(self) -> RowBlocks:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from .arrays import RowBlocks
 from .base import RAISED
 from .chunks import Chunk, chunk_length, joined
-from .out_of_core import ChunkedRows
+from .out_of_core import ChunkedRows, sum_over_chunks
 from .validation import (
     check_chunk,
     check_map,
@@ -48,11 +48,7 @@ class IterableRows(ChunkedRows):
     """NumPy's treatment of floating-point errors where the user's code runs."""
 
     def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
-        total = None
-        for number, chunk in enumerate(self._chunks()):
-            value = function(chunk, *(values[number] for values in each))
-            total = value if total is None else total + value
-        return total
+        return sum_over_chunks(function, self._chunks(), *each)
 
     def predict_rows(
         self, function: Callable[[RowBlocks], NDArray]

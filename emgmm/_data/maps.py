@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from .arrays import RowBlocks
 from .chunks import Chunk, chunk_length
-from .out_of_core import ChunkedRows
+from .out_of_core import ChunkedRows, sum_over_chunks
 from .validation import check_chunk, check_map, check_sample_weight, named
 
 # Bytes of a memory map beyond which it is read chunk by chunk.
@@ -27,11 +27,7 @@ class MappedRows(ChunkedRows):
     sample_weight: NDArray | None = None
 
     def visit(self, function: Callable[..., Any], *each: Sequence[Any]) -> Any:
-        total = None
-        for number, chunk in enumerate(self._chunks()):
-            value = function(chunk, *(values[number] for values in each))
-            total = value if total is None else total + value
-        return total
+        return sum_over_chunks(function, self._chunks(), *each)
 
     def predict_rows(self, function: Callable[[RowBlocks], NDArray]) -> NDArray:
         """An array of what function(RowBlocks) returns for all rows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
@@ -112,6 +112,17 @@ class ChunkedRows(ABC):
         if units is None:
             return self, np.ones(self.summary.n_features)
         return replace(self, units=units, known=None, workspace=Workspace()), units
+
+
+def sum_over_chunks(
+    function: Callable[..., Any], chunks: Iterable[Chunk], *each: Sequence[Any]
+) -> Any:
+    """Sum of function(chunk, *own values) over chunks, in order; None of none."""
+    total = None
+    for number, chunk in enumerate(chunks):
+        value = function(chunk, *(values[number] for values in each))
+        total = value if total is None else total + value
+    return total
 
 
 def _in_units(

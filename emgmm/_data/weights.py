@@ -16,6 +16,11 @@ def unit_weights(n_rows: int) -> NDArray:
     return np.broadcast_to(np.float64(1.0), n_rows)
 
 
+def weights_or_ones(weights: NDArray | None, n_rows: int) -> NDArray:
+    """Weights (n,) of rows: ones, not stored, where none were passed."""
+    return unit_weights(n_rows) if weights is None else weights
+
+
 def positions(summary: Summary, size: int) -> NDArray | None:
     """Positions of a systematic sample within the cumulative weight, ascending: one in
     each of ``size`` equal parts; None if there are no more rows than that."""
@@ -31,7 +36,7 @@ def systematic_sample(
     """Indices and weights of sampled rows: those in whose part of the cumulative weight
     positions fall, and how many; without positions, all rows of positive weight."""
     if positions is None:
-        weights = unit_weights(n_rows) if weights is None else weights
+        weights = weights_or_ones(weights, n_rows)
         rows = np.flatnonzero(weights)
         return rows, weights[rows]
     if weights is None:
