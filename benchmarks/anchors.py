@@ -100,14 +100,20 @@ def variances_in_small_units(library, covariance_type, unit):
     return np.abs(other.covariances_ / unit**2 - one.covariances_).max() / scale
 
 
-def cigars_not_found(library, seed):
-    """One less the adjusted Rand index of two long clusters, in the worse unit."""
-    from sklearn.metrics import adjusted_rand_score
-
+def parallel_cigars(seed):
+    """Two long thin clusters side by side, and their labels."""
     rng = np.random.default_rng(seed)
     labels = np.arange(400) % 2
     X = rng.standard_normal((400, 2)) * [20.0, 0.5]
     X[:, 1] += 4.0 * labels
+    return X, labels
+
+
+def cigars_not_found(library, seed):
+    """One less the adjusted Rand index of two long clusters, in the worse unit."""
+    from sklearn.metrics import adjusted_rand_score
+
+    X, labels = parallel_cigars(seed)
     return 1 - min(
         adjusted_rand_score(labels, library(2, random_state=0).fit_predict(rows))
         for rows in (X / X.std(axis=0), X)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from joblib import cpu_count
+from numpy.testing import assert_allclose
 from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_limits
 
@@ -136,6 +137,19 @@ def rounding_in_float32(gmm, X: np.ndarray) -> float:
     precisions = np.abs(np.linalg.inv(covariances.dense()))
     kappa = np.einsum("ki,kij,kj->k", reach, precisions, reach).max()
     return float(np.finfo(np.float32).eps * kappa)
+
+
+FITTED_ARRAYS = ["weights_", "means_", "covariances_", "precisions_", "lower_bounds_"]
+
+
+def assert_same_fit(gmm, expected, rtol: float = 1e-10) -> None:
+    """Whether fits are equal but for rounding, iteration by iteration."""
+    assert (gmm.n_iter_, gmm.converged_) == (expected.n_iter_, expected.converged_)
+    assert gmm.lower_bound_ == pytest.approx(expected.lower_bound_, rel=rtol)
+    for name in FITTED_ARRAYS:
+        value, other = getattr(gmm, name), getattr(expected, name)
+        assert value.dtype == other.dtype
+        assert_allclose(value, other, rtol=rtol, atol=rtol, err_msg=name)
 
 
 def assert_same_but_for_float32(gmm, expected, X: np.ndarray) -> None:

@@ -11,16 +11,8 @@ from conftest import SCIKIT_LEARN_TYPES
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import adjusted_rand_score
 
+from benchmarks.anchors import overlapping, parallel_cigars, two_blobs
 from emgmm import GaussianMixtureEM
-
-
-def two_blobs(seed=0, n_samples=400, distance=6.0):
-    """Rows on a grid of 2^-10 of two unit clusters side by side."""
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n_samples, 2))
-    X[:, 0] += distance * (np.arange(n_samples) % 2)
-    return np.round(X * 2.0**10) / 2.0**10
-
 
 # Offsets, precision and units -----------------------------------------------------
 
@@ -74,31 +66,12 @@ def test_small_units_inflate_no_variance(covariance_type, unit):
 # Starts and stopping --------------------------------------------------------------
 
 
-def parallel_cigars(seed):
-    """Two long thin clusters side by side, and their labels."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(400) % 2
-    X = rng.standard_normal((400, 2)) * [20.0, 0.5]
-    X[:, 1] += 4.0 * labels
-    return X, labels
-
-
 @pytest.mark.parametrize("seed", range(10))
 def test_parallel_cigars_are_separated_by_the_default_start(seed):
     X, labels = parallel_cigars(seed)
     for rows in [X / X.std(axis=0), X]:
         found = GaussianMixtureEM(2, random_state=0).fit(rows).predict(rows)
         assert adjusted_rand_score(labels, found) > 0.98
-
-
-def overlapping(separation, seed):
-    """Three clusters of unequal shapes, whose means are so far from each other."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(1500) % 3
-    means = separation / np.sqrt(2) * np.linalg.qr(rng.standard_normal((3, 3)))[0]
-    roots = np.eye(3) + 0.3 * rng.standard_normal((3, 3, 3))
-    normals = rng.standard_normal((1500, 3))
-    return means[labels] + np.einsum("ijk,ik->ij", roots[labels], normals)
 
 
 @pytest.mark.parametrize("separation", [4.0, 2.5, 1.5])

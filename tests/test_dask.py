@@ -17,7 +17,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_blobs
+from conftest import FITTED_ARRAYS, assert_same_fit, make_blobs
 from distributed import Client, LocalCluster, wait
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -26,7 +26,6 @@ from emgmm._data.dask import DaskRows
 
 N, D, K = 600, 3, 3
 CHUNKS = [30, N, (0, 1, 0, 250, 2, 347, 0)]
-ATTRIBUTES = ["weights_", "means_", "covariances_", "lower_bounds_"]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
@@ -69,11 +68,7 @@ def fit(X, sample_weight=None, **parameters):
 
 
 def assert_same(gmm, expected, rtol=1e-10):
-    assert gmm.n_iter_ == expected.n_iter_
-    for name in ATTRIBUTES:
-        value, of_memory = getattr(gmm, name), getattr(expected, name)
-        assert value.dtype == of_memory.dtype
-        assert_allclose(value, of_memory, rtol=rtol, atol=rtol, err_msg=name)
+    assert_same_fit(gmm, expected, rtol)
     assert not hasattr(gmm, "labels_")
 
 
@@ -157,7 +152,7 @@ def test_threads_give_the_same_bits(rows):
     expected = fit(X)
     with dask.config.set(scheduler="threads", num_workers=3):
         gmm = fit(X)
-    for name in ATTRIBUTES:
+    for name in FITTED_ARRAYS:
         assert_array_equal(getattr(gmm, name), getattr(expected, name))
 
 
@@ -460,7 +455,7 @@ def test_processes_of_a_cluster_give_the_bits_of_one(client, weights):
     with on(client):
         for rows in (X, X.persist()):
             gmm = fit(rows)
-            for name in ATTRIBUTES:
+            for name in FITTED_ARRAYS:
                 assert_array_equal(getattr(gmm, name), getattr(expected, name))
             predicted = gmm.predict_proba(rows).compute()
             assert_allclose(predicted, in_memory.predict_proba(memory), atol=1e-10)
@@ -507,7 +502,7 @@ def test_a_killed_worker_changes_no_bit(client, monkeypatch, tmp_path, persisted
             wait(X)
         gmm = fit(X, max_iter=4, tol=0)
     assert os.path.exists(marker) and len(passes) > 4
-    for name in ATTRIBUTES:
+    for name in FITTED_ARRAYS:
         assert_array_equal(getattr(gmm, name), getattr(expected, name))
 
 

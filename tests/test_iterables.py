@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import (
+    assert_same_fit,
     make_blobs,
     rounding_in_float32,
 )
@@ -91,14 +92,6 @@ SOURCES = {
     "tables": lambda X: [Table(block) for block in np.split(X, CUTS)],
     "one block": lambda X: [X],
 }
-
-
-def assert_same_fit(one, other, rtol=1e-10):
-    for name in ["weights_", "means_", "covariances_", "precisions_", "lower_bounds_"]:
-        assert_allclose(getattr(one, name), getattr(other, name), rtol, rtol)
-    assert one.lower_bound_ == pytest.approx(other.lower_bound_, rel=rtol)
-    assert (one.n_iter_, one.converged_) == (other.n_iter_, other.converged_)
-    assert one.means_.dtype == other.means_.dtype
 
 
 @pytest.mark.parametrize("source", SOURCES)

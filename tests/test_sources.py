@@ -10,7 +10,13 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import COVARIANCE_TYPES, assert_same_but_for_float32, make_blobs
+from conftest import (
+    COVARIANCE_TYPES,
+    FITTED_ARRAYS,
+    assert_same_but_for_float32,
+    assert_same_fit,
+    make_blobs,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm import GaussianMixtureEM, GaussianMixtureIC
@@ -18,7 +24,6 @@ from emgmm._data.sources import SOURCES, check_blocks, source_of
 
 N, D, K = 500, 3, 3
 CUTS = [0, 0, 1, 7, 150, 151, 151, 400]
-ATTRIBUTES = ["weights_", "means_", "covariances_", "precisions_", "lower_bounds_"]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
@@ -122,14 +127,6 @@ def fit(X, sample_weight=None, **parameters):
     return gmm.fit(X, sample_weight=sample_weight)
 
 
-def assert_same(gmm, expected, rtol=1e-10):
-    assert gmm.n_iter_ == expected.n_iter_
-    for name in ATTRIBUTES:
-        value, of_memory = getattr(gmm, name), getattr(expected, name)
-        assert value.dtype == of_memory.dtype
-        assert_allclose(value, of_memory, rtol=rtol, atol=rtol, err_msg=name)
-
-
 def in_memory(values):
     """An array of what is an array, an iterator of arrays, or a Dask array."""
     if isinstance(values, da.Array):
@@ -147,7 +144,7 @@ def test_every_source_is_tested(rows, tmp_path):
 def test_fits_and_scores_are_those_of_rows_in_memory(form, X, weights, tmp_path):
     passed, own = form(X, weights, tmp_path)
     gmm, expected = fit(passed, own), fit(X, weights)
-    assert_same(gmm, expected)
+    assert_same_fit(gmm, expected)
     assert not hasattr(gmm, "labels_")
     assert gmm.n_samples_seen_ == pytest.approx(N if weights is None else weights.sum())
     for score in ("score", "bic", "icl"):
@@ -175,7 +172,7 @@ def test_predictions_are_those_for_rows_in_memory(form, X, tmp_path):
 def test_every_model_with_weights_and_gaps(form, covariance_type, X, weights, tmp_path):
     settings = {"covariance_type": covariance_type, "max_iter": 6}
     gmm = fit(*form(X, weights, tmp_path), **settings)
-    assert_same(gmm, fit(X, weights, **settings))
+    assert_same_fit(gmm, fit(X, weights, **settings))
 
 
 @every_model
@@ -187,7 +184,7 @@ def test_float32_stays_float32(form, covariance_type, rows, tmp_path):
     expected = fit(X, acceleration=None, **settings)
     assert_same_but_for_float32(gmm, expected, X)
     assert gmm.n_iter_ == expected.n_iter_
-    assert all(getattr(gmm, name).dtype == np.float32 for name in ATTRIBUTES[:3])
+    assert all(getattr(gmm, name).dtype == np.float32 for name in FITTED_ARRAYS[:3])
     assert in_memory(gmm.predict_proba(passed)).dtype == np.float32
 
 
@@ -235,7 +232,7 @@ def test_labels_and_responsibilities_belong_to_the_rows(form, X, tmp_path):
     passed, _ = form(X, None, tmp_path)
     for start in (labels, np.eye(K)[labels]):
         gmm = fit(passed, init_params=start)
-        assert_same(gmm, fit(X, init_params=start))
+        assert_same_fit(gmm, fit(X, init_params=start))
 
 
 @every_form

@@ -27,7 +27,11 @@ def direct_scatter(X, responsibilities, kind):
     for weights in responsibilities.T:
         mean = np.average(X, axis=0, weights=weights)
         scatters.append((weights[:, None] * (X - mean)).T @ (X - mean))
-    full = np.stack(scatters)
+    return of_kind(np.stack(scatters), kind)
+
+
+def of_kind(full, kind):
+    """What a kind of second moments has of those of each component (K, d, d)."""
     return {
         "full": full,
         "pooled": full.sum(axis=0, keepdims=True),
@@ -101,12 +105,7 @@ def test_an_empty_component_stays_at_its_origin(kind):
 
 def direct_products(X, weights, kind):
     """Sums of w v v' of the rows of two components."""
-    full = np.einsum("kn,kni,knj->kij", weights, X, X)
-    return {
-        "full": full,
-        "pooled": full.sum(axis=0, keepdims=True),
-        "diagonal": np.diagonal(full, axis1=1, axis2=2),
-    }[kind.name]
+    return of_kind(np.einsum("kn,kni,knj->kij", weights, X, X), kind)
 
 
 @pytest.mark.parametrize("kind", MOMENT_KINDS, ids=str)
