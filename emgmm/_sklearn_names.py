@@ -98,7 +98,8 @@ class SklearnNames:
         """Set the attributes that ``_get_parameters`` returns, and the precisions."""
         self.weights_, self.means_, self.covariances_, factors = params
         self.precisions_cholesky_ = factors
-        precisions = self._mixture().covariances.precisions
+        covariances = self._mixture().covariances
+        precisions = covariances.as_published(covariances.precisions)
         self.precisions_ = precisions.astype(np.asarray(factors).dtype)
 
     def _initialize(self, X: ArrayLike, resp: NDArray, xp: Any = None) -> None:

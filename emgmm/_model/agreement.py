@@ -16,6 +16,7 @@ from emgmm._utils.validation import shaped
 from .covariances import Covariances
 from .families import FAMILIES
 from .linalg import inverse_triangles
+from .segments import Segments
 from .validation import (
     FAMILY_TOL,
     SYMMETRY_TOL,
@@ -60,9 +61,11 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
     sizes = shape_of_means(published["means_"], "means_")
     check_weights(published["weights_"], sizes[0], "weights_")
     check_means(published["means_"], sizes, "means_")
-    shape = FAMILIES[model].storage.shape(*sizes)
+    storage = FAMILIES[model].storage
+    shape, layout = storage.shape(*sizes), storage.layout(Segments.one(sizes[0]), sizes[1])
     values, precisions, factors = (
-        shaped(published[name], name, name, shape) for name in MATRIX_NAMES
+        shaped(published[name], name, name, shape).reshape(layout)
+        for name in MATRIX_NAMES
     )
     # Numbers far out of range become infinite or NaN, and are refused.
     with np.errstate(all="ignore"):
@@ -86,7 +89,7 @@ def _covariances_of_factors(
         raise ValueError(
             "precisions_cholesky_ is not upper triangular with a positive diagonal"
         )
-    covariances = storage.from_factors(factors, *sizes)
+    covariances = storage.from_factors(factors, Segments.one(sizes[0]), sizes[1])
     numbers = covariances.values, covariances.precisions, 1 / covariances.variances
     if not all(np.isfinite(array).all() for array in numbers):
         raise ValueError("precisions_cholesky_ gives infinite covariances")

@@ -34,13 +34,15 @@ class Algebra:
     """
 
     factorize: Callable[[NDArray], NDArray]
-    """Covariances to U. LinAlgError if they are not positive definite."""
+    """Covariances to U, which is NaN where one is not positive definite."""
     factorize_precisions: Callable[[NDArray], NDArray]
     """Precisions to U. LinAlgError if they are not positive definite."""
     invert: Callable[[NDArray], NDArray]
     """U to covariances."""
     square: Callable[[NDArray], NDArray]
     """U to precisions."""
+    identity: Callable[[tuple[int, ...]], NDArray]
+    """Shape of one covariance to that of unit variances."""
     divide: Callable[[NDArray, NDArray], NDArray]
     """Rows (n, d) and one U to the rows times the inverse of U."""
     invert_factors: Callable[[NDArray], NDArray]
@@ -112,16 +114,24 @@ def _positive(values: NDArray) -> NDArray:
     return values
 
 
+def _inverse_roots(variances: NDArray) -> NDArray:
+    """1 / sqrt(v), or NaN where a variance is not positive and finite."""
+    with np.errstate(all="ignore"):
+        roots = 1 / np.sqrt(variances)
+    return np.where((roots > 0) & np.isfinite(roots), roots, np.nan)
+
+
 def _inverse_cholesky(matrices: NDArray) -> NDArray:
-    """U with U U' the inverse, from the Cholesky factors, or LinAlgError."""
-    inverses = np.empty(finite(matrices).shape)
+    """U with U U' the inverse, from the Cholesky factors; NaN where there is none."""
+    inverses = np.empty(matrices.shape)
     flat = inverses.reshape(-1, *matrices.shape[-2:])
     for k, matrix in enumerate(matrices.reshape(flat.shape)):
         # The transpose of a symmetric matrix is itself, in the order of Fortran.
         lower, info = dpotrf(matrix.T, lower=1, clean=1)
-        if info:
-            raise np.linalg.LinAlgError("a covariance matrix is not positive definite")
-        flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
+        if info or not np.isfinite(matrix).all():
+            flat[k] = np.nan
+        else:
+            flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
     return inverses
 
 
@@ -238,10 +248,11 @@ def _are_symmetric(matrices: NDArray, tol: float) -> bool:
 
 
 VARIANCES = Algebra(
-    factorize=lambda values: 1 / np.sqrt(_positive(values)),
+    factorize=_inverse_roots,
     factorize_precisions=lambda precisions: np.sqrt(_positive(precisions)),
     invert=lambda factors: 1 / factors**2,
     square=lambda factors: factors**2,
+    identity=np.ones,
     divide=lambda rows, factor: rows / factor,
     invert_factors=lambda factors: 1 / factors,
     in_units=lambda variances, units: variances / units / units,
@@ -279,6 +290,7 @@ MATRICES = Algebra(
     factorize_precisions=_upper_cholesky,
     invert=lambda factors: gram(inverse_triangles(factors.mT).mT),
     square=lambda factors: gram(factors.mT),
+    identity=lambda shape: np.eye(shape[0]),
     divide=lambda rows, factor: solve_triangular(factor.T, rows.T, lower=True).T,
     invert_factors=lambda factors: inverse_triangles(factors.mT).mT,
     in_units=lambda matrices, units: matrices / units / units[:, None],

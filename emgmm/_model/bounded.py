@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .covariances import Covariances
 from .linalg import WIDE, matrices_reach
+from .segments import Segments
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
 # Iterations of what is added. Orientations may turn in circles, so that in the last
@@ -19,8 +20,11 @@ MAX_ADDITIONS = 40
 MAX_GROWTH = 20
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
 
-EstimateFunction = Callable[[NDArray, NDArray, Covariances | None], NDArray]
-"""Counts, scatter in the layout of the storage's products, and start to values.
+EstimateFunction = Callable[
+    [Segments, NDArray, NDArray, Covariances | None], NDArray
+]
+"""Segments, counts (M,), scatter in the layout of the storage's products, and start to
+values, which are NaN for a mixture whose scatter is singular.
 
 The values minimise sum_k n_k log|S_k| + tr(S_k^-1 W_k) within the family. Families with
 a common orientation begin at ``start``: from the previous covariances the likelihood
@@ -46,24 +50,27 @@ def _bounded(
     storage: type[Covariances],
     estimate: EstimateFunction,
     least: NDArray,
+    segments: Segments,
     counts: NDArray,
     scatter: NDArray,
     start: Covariances | None,
 ) -> NDArray:
     """The values of the estimate if they meet the bound, else the bounded ones."""
     with suppress(np.linalg.LinAlgError):
-        values = estimate(counts, scatter, start)
+        values = estimate(segments, counts, scatter, start)
         if storage.are_bounded(values, least):
             return values
     kind = storage.moment_kind
-    sizes = kind.pool(counts).reshape(-1, *[1] * (scatter.ndim - 1))
+    sizes = kind.pool(segments, counts).reshape(-1, *[1] * (scatter.ndim - 1))
     # Without any scatter of their own, shares of a volume or shape are undefined.
     own = scatter / sizes + kind.from_variances(LEAST_SHARE * least)
     if not kind.of_squares and len(least) > WIDE:
-        return estimate(counts, sizes * (own + _bound_of_narrow(own, least)), start)
+        return estimate(
+            segments, counts, sizes * (own + _bound_of_narrow(own, least)), start
+        )
     added = np.zeros_like(own)
     for kept in [0.0] * MAX_ADDITIONS + [1.0] * MAX_GROWTH:
-        values = estimate(counts, sizes * (own + added), start)
+        values = estimate(segments, counts, sizes * (own + added), start)
         if kept and storage.are_bounded(values, least):
             break
         added, change = storage.addition(values, least, own, added, kept)

@@ -12,7 +12,7 @@ without axes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from .bounded import EstimateFunction, bounded
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
+from .one_by_one import one_by_one
 from .orientation import (
     MAX_ROUNDS_INEXACT,
     common_orientation,
     own_orientations,
     unrotated,
 )
+from .segments import Segments
 from .volume_shape import (
     Rule,
     equal,
@@ -173,7 +175,7 @@ def _equal_matrix(
     counts: NDArray, scatter: NDArray, start: Covariances | None
 ) -> NDArray:
     """EEE: W / n."""
-    return scatter[0] / counts.sum()
+    return scatter / counts.sum()
 
 
 def _equal_matrix_of_any_volume(
@@ -272,7 +274,17 @@ def _of_common_orientation(
     )
 
 
-MODELS: dict[str, CovarianceFamily] = {family.name: family for family in _table()}
+def _stacked(family: CovarianceFamily) -> CovarianceFamily:
+    """The family with estimates of stacks."""
+    inexact = family.estimate_inexact and partial(one_by_one, family.estimate_inexact)
+    return replace(
+        family, estimate=partial(one_by_one, family.estimate), estimate_inexact=inexact
+    )
+
+
+MODELS: dict[str, CovarianceFamily] = {
+    family.name: _stacked(family) for family in _table()
+}
 FAMILIES: dict[str, CovarianceFamily] = {
     "full": MODELS["VVV"],
     "tied": MODELS["EEE"],
@@ -281,3 +293,77 @@ FAMILIES: dict[str, CovarianceFamily] = {
     **MODELS,
 }
 """Every name that ``covariance_type`` takes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Families:
+    """The covariance models of the mixtures of a stack, all of one storage.
+
+    ``which`` (B,) is the index of each mixture's family; None where there is only one,
+    which then serves any number of mixtures.
+    """
+
+    distinct: tuple[CovarianceFamily, ...]
+    which: NDArray | None = None
+
+    @classmethod
+    def one(cls, family: CovarianceFamily) -> Families:
+        """One family for all mixtures."""
+        return cls((family,))
+
+    @property
+    def storage(self) -> type[Covariances]:
+        """How the covariances are stored."""
+        return self.distinct[0].storage
+
+    @property
+    def inexact(self) -> Families:
+        """The families with short M-steps."""
+        return replace(self, distinct=tuple(each.inexact for each in self.distinct))
+
+    def bounded(self, least: NDArray) -> Families:
+        """The families with variances bounded from below by least variances (d,)."""
+        bounded = tuple(each.bounded(least) for each in self.distinct)
+        return replace(self, distinct=bounded)
+
+    def take(self, mixtures: NDArray) -> Families:
+        """The families of some of the mixtures, by indices or a mask (B,)."""
+        return self if self.which is None else replace(self, which=self.which[mixtures])
+
+    def of_each(self, values: Sequence[float], n_mixtures: int) -> NDArray:
+        """The value of its family for each mixture (B,)."""
+        which = np.zeros(n_mixtures, np.intp) if self.which is None else self.which
+        return np.array(values)[which]
+
+    def rows_needed(self, n_features: int, n_mixtures: int) -> NDArray:
+        """``rows_needed`` of the family of each mixture (B,)."""
+        needed = [each.rows_needed(n_features) for each in self.distinct]
+        return self.of_each(needed, n_mixtures)
+
+    def estimate(
+        self,
+        segments: Segments,
+        counts: NDArray,
+        scatter: NDArray,
+        start: Covariances | None,
+    ) -> NDArray:
+        """Values of the covariances, each mixture's by its family."""
+        if self.which is None:
+            return self.distinct[0].estimate(segments, counts, scatter, start)
+        kind, out = self.storage.moment_kind, np.full(0, np.nan)
+        for index, family in enumerate(self.distinct):
+            own = np.flatnonzero(self.which == index)
+            if not own.size:
+                continue
+            components = segments.components(own)
+            values = family.estimate(
+                segments.take(own),
+                counts[components],
+                scatter[kind.entries(segments, own)],
+                start.take(own) if start else None,
+            )
+            if not out.size:
+                entries = len(segments) if self.storage.of_mixtures else len(counts)
+                out = np.empty((entries, *values.shape[1:]))
+            out[own if self.storage.of_mixtures else components] = values
+        return out

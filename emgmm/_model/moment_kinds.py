@@ -10,30 +10,33 @@ from numpy.typing import NDArray
 
 from emgmm._utils.matmul import diagonal_squares, squares
 
+from .segments import Segments
+
 
 @dataclass(frozen=True, eq=False)
 class MomentKind:
-    """One kind of second moments of K components.
+    """One kind of second moments of the M components of B mixtures.
 
     Of rows v a component has moments, which hold its weight, its sum and its second
     moments: either [1, v][1, v]' summed, (1 + d, 1 + d), or [1, v] and [1, v^2] summed,
-    (2, 1 + d). The *products* of all components are the second moments alone, each
-    component's own or pooled. A kind is pickled by its name.
+    (2, 1 + d). The *products* are the second moments alone, each component's own, or
+    pooled over the components of a mixture. A kind is pickled by its name.
     """
 
     name: str
     """That of the constant below, in lower case."""
     of_squares: bool
     """Whether they are squares of features, without products of two features."""
-    shape: Callable[[int, int], tuple[int, ...]]
-    """Numbers of components and features to the shape of the products."""
-    outer: Callable[[NDArray, NDArray], NDArray]
-    """Weights (K,) and one vector of each component (K, d) to weighted products."""
-    pool: Callable[[NDArray], NDArray]
-    """Values of components (K, ...) to those behind each of the products: the values
-    themselves, or their sum (1, ...)."""
+    shape: Callable[[Segments, int], tuple[int, ...]]
+    """Segments and number of features to the shape of the products."""
+    outer: Callable[[Segments, NDArray, NDArray], NDArray]
+    """Segments, weights (M,) and one vector of each component (M, d) to weighted
+    products."""
+    pool: Callable[[Segments, NDArray], NDArray]
+    """Segments and values of components (M, ...) to those behind each of the products:
+    the values themselves, or their sums (B, ...)."""
     diagonals: Callable[[NDArray], NDArray]
-    """Products to a view of their diagonals, (K, d) or (1, d)."""
+    """Products to a view of their diagonals, (M, d) or (B, d)."""
     from_variances: Callable[[NDArray], NDArray]
     """Variances (d,) to the products of one component, (d,) or (d, d)."""
     moments_shape: Callable[[int], tuple[int, int]]
@@ -41,10 +44,12 @@ class MomentKind:
     moments: Callable[[NDArray, NDArray], NDArray]
     """Rows (n, d) and weights (n,) to the moments of one component."""
     stacked_moments: Callable[[NDArray, NDArray], NDArray]
-    """Rows [1, v] (K, 1 + d, n) and roots of their weights (K, 1, n), by which they are
-    multiplied already, to the moments of K components."""
+    """Rows [1, v] (M, 1 + d, n) and roots of their weights (M, 1, n), by which they are
+    multiplied already, to the moments of M components."""
     second: Callable[[NDArray], NDArray]
-    """Moments of K components to a view of their second moments."""
+    """Moments of M components to a view of their second moments."""
+    pooled: bool = False
+    """Whether products are pooled over the components of a mixture."""
 
     def __reduce__(self) -> str:
         return self.name.upper()
@@ -52,15 +57,21 @@ class MomentKind:
     def __repr__(self) -> str:
         return self.name
 
-    def products(self, moments: NDArray) -> NDArray:
-        """The products of K components, from their moments."""
-        return self.pool(self.second(moments))
+    def products(self, segments: Segments, moments: NDArray) -> NDArray:
+        """The products of M components, from their moments."""
+        return self.pool(segments, self.second(moments))
 
-    def plus_diagonals(self, products: NDArray, variances: NDArray) -> NDArray:
-        """Products with values (K, d), or (K, 1) for all features, on the diagonals."""
+    def plus_diagonals(
+        self, segments: Segments, products: NDArray, variances: NDArray
+    ) -> NDArray:
+        """Products with values (M, d), or (M, 1) for all features, on the diagonals."""
         products = products.copy()
-        self.add_to_diagonals(products, self.pool(variances))
+        self.add_to_diagonals(products, self.pool(segments, variances))
         return products
+
+    def entries(self, segments: Segments, mixtures: NDArray) -> NDArray:
+        """Indices of the products of some mixtures, by indices or a mask (B,)."""
+        return mixtures if self.pooled else segments.components(mixtures)
 
     def add_to_diagonals(self, products: NDArray, values: NDArray | float) -> None:
         """Add values to the diagonals of products, in place."""
@@ -74,25 +85,32 @@ def _as_they_are(values: NDArray) -> NDArray:
     return values
 
 
-def _sum(values: NDArray) -> NDArray:
-    """Sum over the components, shape (1, ...)."""
-    return values.sum(axis=0, keepdims=True)
+def _of_components(segments: Segments, values: NDArray) -> NDArray:
+    """The values."""
+    return values
 
 
-def _squares_outer(counts: NDArray, vectors: NDArray) -> NDArray:
-    """n_k v_kj^2, shape (K, d)."""
+def _of_mixtures(segments: Segments, values: NDArray) -> NDArray:
+    """Sums over the components of each mixture, shape (B, ...)."""
+    return segments.sum(values)
+
+
+def _squares_outer(segments: Segments, counts: NDArray, vectors: NDArray) -> NDArray:
+    """n_k v_kj^2, shape (M, d)."""
     return counts[:, None] * vectors**2
 
 
-def _full_outer(counts: NDArray, vectors: NDArray) -> NDArray:
-    """n_k v_k v_k', shape (K, d, d)."""
+def _full_outer(segments: Segments, counts: NDArray, vectors: NDArray) -> NDArray:
+    """n_k v_k v_k', shape (M, d, d)."""
     return counts[:, None, None] * (vectors[:, :, None] * vectors[:, None, :])
 
 
-def _pooled_outer(counts: NDArray, vectors: NDArray) -> NDArray:
-    """sum_k n_k v_k v_k', shape (1, d, d)."""
-    weighted = np.sqrt(counts)[:, None] * vectors
-    return (weighted.T @ weighted)[None]
+def _pooled_outer(segments: Segments, counts: NDArray, vectors: NDArray) -> NDArray:
+    """sum_k n_k v_k v_k', shape (B, d, d)."""
+    if len(segments) == 1:
+        weighted = np.sqrt(counts)[:, None] * vectors
+        return (weighted.T @ weighted)[None]
+    return segments.sum(_full_outer(segments, counts, vectors))
 
 
 def _stacked_squares(vectors: NDArray, roots: NDArray) -> NDArray:
@@ -109,9 +127,9 @@ def _stacked_products(vectors: NDArray, roots: NDArray) -> NDArray:
 DIAGONAL = MomentKind(
     name="diagonal",
     of_squares=True,
-    shape=lambda n_components, n_features: (n_components, n_features),
+    shape=lambda segments, n_features: (segments.n_components, n_features),
     outer=_squares_outer,
-    pool=_as_they_are,
+    pool=_of_components,
     diagonals=_as_they_are,
     from_variances=_as_they_are,
     moments_shape=lambda n_features: (2, 1 + n_features),
@@ -122,9 +140,9 @@ DIAGONAL = MomentKind(
 FULL = MomentKind(
     name="full",
     of_squares=False,
-    shape=lambda n_components, n_features: (n_components, n_features, n_features),
+    shape=lambda segments, n_features: (segments.n_components, *2 * (n_features,)),
     outer=_full_outer,
-    pool=_as_they_are,
+    pool=_of_components,
     diagonals=lambda products: products.diagonal(axis1=1, axis2=2),
     from_variances=np.diag,
     moments_shape=lambda n_features: (1 + n_features, 1 + n_features),
@@ -135,8 +153,9 @@ FULL = MomentKind(
 POOLED = replace(
     FULL,
     name="pooled",
-    shape=lambda n_components, n_features: (1, n_features, n_features),
+    shape=lambda segments, n_features: (len(segments), n_features, n_features),
     outer=_pooled_outer,
-    pool=_sum,
+    pool=_of_mixtures,
+    pooled=True,
 )
 MOMENT_KINDS = (DIAGONAL, FULL, POOLED)

@@ -1,7 +1,8 @@
-"""Parameters: weights, means and covariances of a mixture as one immutable value."""
+"""Parameters: weights, means and covariances of mixtures as one immutable value."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from emgmm._utils.ties import ranks
 
 from .covariances import Covariances, Full
+from .segments import Segments
 
 LOG_2_PI = float(np.log(2 * np.pi))
 SAME_MAXIMUM = 0.1  # squared standard deviations, and share of a weight
@@ -22,11 +24,46 @@ EQUAL_TOL = 1e-6  # standard deviations, and share of U: the rounding of float32
 
 @dataclass(frozen=True, eq=False)
 class Parameters:
-    """Weights (K,), means (K, d) and covariances of a Gaussian mixture."""
+    """Weights (M,), means (M, d) and covariances of the components of a Gaussian
+    mixture, or of a stack of several mixtures with covariances of one storage.
+
+    Which components belong to which mixture say the ``segments``; what is not said to
+    be for a stack is for one mixture of K = M components.
+    """
 
     weights: NDArray
     means: NDArray
     covariances: Covariances
+
+    @property
+    def segments(self) -> Segments:
+        """The numbers of components of the mixtures."""
+        return self.covariances.segments
+
+    @staticmethod
+    def joined(stacks: Sequence[Parameters]) -> Parameters:
+        """One stack of the mixtures of several, of one storage."""
+        if len(stacks) == 1:
+            return stacks[0]
+        covariances = [each.covariances for each in stacks]
+        return Parameters(
+            np.concatenate([each.weights for each in stacks]),
+            np.concatenate([each.means for each in stacks]),
+            type(covariances[0]).joined(covariances),
+        )
+
+    def take(self, mixtures: NDArray) -> Parameters:
+        """The stack of some of the mixtures, by indices or a mask (B,)."""
+        components = self.segments.components(mixtures)
+        covariances = self.covariances.take(mixtures)
+        return Parameters(
+            self.weights[components], self.means[components], covariances
+        )
+
+    def mixture(self, index: int) -> Parameters:
+        """One of the mixtures, as a stack of its own."""
+        one = len(self.segments) == 1
+        return self if one else self.take(np.array([index]))
 
     def in_units(self, units: NDArray) -> Parameters:
         """The mixture of rows that are divided by units (d,)."""
@@ -63,7 +100,8 @@ class Parameters:
         mean = self.weights @ self.means
         spread = np.sqrt(self.weights)[:, None] * (self.means - mean)
         within = np.tensordot(self.weights, self.covariances.dense(), axes=1)
-        covariances = Full.from_values((within + spread.T @ spread)[None], 1, len(mean))
+        total = (within + spread.T @ spread)[None]
+        covariances = Full.from_values(total, Segments.one(1), len(mean))
         return Parameters(np.ones(1), mean[None], covariances)
 
     def sample(

@@ -22,6 +22,7 @@ from .algebra import MATRICES, VARIANCES
 from .covariances import Covariances
 from .families import FAMILIES, CovarianceFamily
 from .parameters import Parameters
+from .segments import Segments
 from .validation import shape_of_means
 
 COVARIANCE_SOURCES = ("precisions_cholesky_", "covariances_")
@@ -106,13 +107,16 @@ class Published:
         """All arrays of the mixture in one dtype, with missing ones computed."""
         mixture, whole = self.agreed, dict(self.arrays)
         covariances = mixture.covariances
-        factors = covariances.precisions_cholesky
+        factors = covariances.as_published(covariances.precisions_cholesky)
         if not np.array_equal(whole.get("precisions_cholesky_", 0), factors):
             whole["precisions_cholesky_"] = factors
-        whole.setdefault("covariances_", covariances.values)
-        precisions = whole.get("precisions_")
-        if precisions is None or not are_inverse(covariances, precisions):
-            whole["precisions_"] = covariances.precisions
+        whole.setdefault("covariances_", covariances.as_published(covariances.values))
+        own = covariances.as_published(covariances.precisions)
+        precisions = whole.get("precisions_", np.empty(0))
+        if precisions.shape != own.shape or not are_inverse(
+            covariances, precisions.reshape(covariances.values.shape)
+        ):
+            whole["precisions_"] = own
         single = all(array.dtype == np.float32 for array in whole.values())
         dtype = np.float32 if single else np.float64
         return {name: array.astype(dtype) for name, array in whole.items()}
@@ -147,9 +151,10 @@ class Published:
         """The covariances that an attribute stands for."""
         storage, numbers = self.family.storage, self._numbers(name)
         if name == "precisions_cholesky_":
-            return storage.from_factors(upper(numbers, storage), *self.sizes)
+            numbers = upper(numbers, storage)
+            return storage.from_factors(numbers, self._segments, self.sizes[1])
         try:
-            return storage.from_values(numbers, *self.sizes)
+            return storage.from_values(numbers, self._segments, self.sizes[1])
         except np.linalg.LinAlgError as error:
             raise ValueError(
                 f"{name} is not positive definite: correct it, or assign covariances "
@@ -158,8 +163,14 @@ class Published:
 
     def _numbers(self, name: str) -> NDArray:
         """An attribute in float64, in the layout of the model."""
-        shape = self.family.storage.shape(*self.sizes)
-        return shaped(self.arrays[name], name, name, shape)
+        storage = self.family.storage
+        numbers = shaped(self.arrays[name], name, name, storage.shape(*self.sizes))
+        return numbers.reshape(storage.layout(self._segments, self.sizes[1]))
+
+    @property
+    def _segments(self) -> Segments:
+        """The segments of the mixture."""
+        return Segments.one(self.sizes[0])
 
 
 def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]:
@@ -172,9 +183,9 @@ def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]
         values = (
             mixture.weights,
             mixture.means,
-            covariances.values,
-            covariances.precisions,
-            covariances.precisions_cholesky,
+            covariances.as_published(covariances.values),
+            covariances.as_published(covariances.precisions),
+            covariances.as_published(covariances.precisions_cholesky),
         )
         arrays = [array.astype(dtype, order="C") for array in values]
         _check_range(covariances, arrays[-2], np.dtype(dtype))

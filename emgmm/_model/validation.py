@@ -12,6 +12,7 @@ from emgmm._utils.validation import as_numbers, did_you_mean, shaped
 
 from .covariances import Covariances
 from .families import FAMILIES, CovarianceFamily
+from .segments import Segments
 
 # Tolerances that the rounding of float32 parameters stays within.
 WEIGHT_SUM_TOL = 1e-6
@@ -113,7 +114,11 @@ def check_covariances(
     try:
         if not symmetric:
             raise np.linalg.LinAlgError(ASYMMETRIC)
-        covariances = getattr(family.storage, build)(numbers, *sizes)
+        segments = Segments.one(sizes[0])
+        numbers_of_stack = numbers.reshape(family.storage.layout(segments, sizes[1]))
+        covariances = getattr(family.storage, build)(
+            numbers_of_stack, segments, sizes[1]
+        )
     except np.linalg.LinAlgError as error:
         smallest = f"its smallest {algebra.least_name} is {algebra.least(numbers):.6g}"
         raise ValueError(
@@ -142,6 +147,7 @@ def _belongs(
     """Whether the family's estimate from rows with these covariances is the same."""
     counts = np.ones(covariances.n_components)
     values = covariances.values
-    scatter = covariances.scatter(values, counts, covariances.n_features)
-    estimate = family.estimate(counts, scatter, covariances)
+    segments = covariances.segments
+    scatter = covariances.scatter(segments, values, counts, covariances.n_features)
+    estimate = family.estimate(segments, counts, scatter, covariances)
     return not (np.abs(estimate - values) > tol * covariances.scale).any()
