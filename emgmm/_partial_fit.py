@@ -218,7 +218,7 @@ class PartialFit(MixtureMethods):
         self._forget((*OF_FIT, "_gathered"))
         self._running = running
         self.n_samples_seen_, self.n_steps_ = running.weight, running.n_steps
-        self.lower_bound_ = running.statistics.log_likelihood
+        self.lower_bound_ = float(running.statistics.log_likelihood[0])
 
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the attributes that are parameters, and restart the random draws."""

@@ -61,7 +61,7 @@ def resumed(
     if problem.options.max_iter and equal_components(at):
         return None  # equal components are moved apart first
     with BLAS.single_threaded():
-        same = state.resumes(expectation(problem.rows, at))
+        same = state.resumes(expectation(problem.rows, [at])[0])
     return (problem, state) if same else None
 
 

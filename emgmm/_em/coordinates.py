@@ -49,9 +49,10 @@ def retract(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Parame
     shapes = shapes.reshape(covariances.values.shape)
     shapes = shapes / np.sqrt(covariances.information(np.maximum(at.weights, TINY)))
     values = covariances.from_tangent(shapes)
-    scatter = covariances.scatter(values, weights, n_features)
+    segments = covariances.segments
+    scatter = covariances.scatter(segments, values, weights, n_features)
     if not np.isfinite(scatter).all():  # LAPACK would print a message
         raise np.linalg.LinAlgError("the step is too long")
-    values = family.estimate(weights, scatter, covariances)
-    moved = family.storage.from_values(values, n_components, n_features)
+    values = family.estimate(segments, weights, scatter, covariances)
+    moved = family.storage.from_values(values, segments, n_features)
     return Parameters(weights, at.means + moves, moved)

@@ -19,13 +19,13 @@ def run_em(
     mixture, and one before, unless the state has been scored already.
     """
     if not state.is_scored:
-        state.accept(expectation(rows, state.propose()))
+        state.accept(expectation(rows, [state.propose()])[0])
     for _ in range(max_iter):
         proposed = state.propose()
         if state.converged:
             break
         progress.iterating()
-        state.accept(expectation(rows, proposed))
+        state.accept(expectation(rows, [proposed])[0])
         if progress.iterated(state.result):
             break
     else:

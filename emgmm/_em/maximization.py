@@ -32,9 +32,10 @@ def m_step(
     with np.errstate(all="ignore"):
         # Non-finite values of degenerate scatters are caught by ``from_values``.
         values = family.estimate(
+            stats.segments,
             counts,
             stats.with_diagonals(counts[:, None] * added),
             previous.covariances if previous else None,
         )
-    covariances = family.storage.from_values(values, n_components, n_features)
+    covariances = family.storage.from_values(values, stats.segments, n_features)
     return Parameters(counts / counts.sum(), stats.means, covariances)

@@ -167,7 +167,8 @@ class ScaleRegularization:
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
         """Greatest ratios (K,) of least variances to variances, in any direction."""
         variances = mixture.covariances.variances
-        shares = np.minimum(mixture.covariances.moment_kind.pool(mixture.weights), 1.0)
+        kind, segments = mixture.covariances.moment_kind, mixture.segments
+        shares = np.minimum(kind.pool(segments, mixture.weights), 1.0)
         least = self._least(variances, mixture.weights @ variances, shares)
         return mixture.covariances.regularization_ratio(least)
 
@@ -197,9 +198,10 @@ class ScaleRegularization:
 
     def _least_of(self, stats: Statistics) -> NDArray:
         """Least variances (K, d) of components with such statistics."""
-        counts = np.maximum(stats.scatter_counts, MIN_SHARE * stats.weight)
-        within = stats.squares.sum(axis=0) / stats.weight
-        shares = counts / stats.weight
+        weight = stats.weight[0]
+        counts = np.maximum(stats.scatter_counts, MIN_SHARE * weight)
+        within = stats.squares.sum(axis=0) / weight
+        shares = counts / weight
         return self._least(stats.squares / counts[:, None], within, shares)
 
     def _least(self, own: NDArray, within: NDArray, shares: NDArray) -> NDArray:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from emgmm._model.parameters import Parameters
 
@@ -43,3 +47,67 @@ class EMResult:
     def n_iter(self) -> int:
         """Number of iterations."""
         return len(self.lower_bounds) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class EMResults:
+    """The results of a stack of B runs of EM.
+
+    mixtures       the stack of the mixtures that were reached; those of runs that
+                   failed mean nothing
+    failed (B,)    in which runs a covariance became singular
+    converged (B,)
+    histories      ``lower_bounds`` of each run
+    """
+
+    mixtures: Parameters
+    failed: NDArray
+    converged: NDArray
+    histories: Sequence[list[float]]
+
+    def __len__(self) -> int:
+        """The number of runs."""
+        return len(self.failed)
+
+    @property
+    def lower_bound(self) -> NDArray:
+        """Mean log-likelihoods of the mixtures (B,); minus infinity of failed runs."""
+        last = [history[-1] if history else -np.inf for history in self.histories]
+        return np.where(self.failed, -np.inf, last)
+
+    @property
+    def last_gain(self) -> NDArray:
+        """Gains of the last iterations (B,); zero of runs without any."""
+        ends = [(each or [0.0])[-2:] for each in self.histories]
+        return np.array([end[-1] - end[0] for end in ends])
+
+    def result(self, index: int) -> EMResult:
+        """One of the results. LinAlgError if the run has failed."""
+        if self.failed[index]:
+            raise np.linalg.LinAlgError("a covariance became singular")
+        return EMResult(
+            self.mixtures.mixture(index),
+            self.histories[index],
+            bool(self.converged[index]),
+        )
+
+    def take(self, runs: NDArray) -> EMResults:
+        """Some of the results, by indices."""
+        return EMResults(
+            self.mixtures.take(runs),
+            self.failed[runs],
+            self.converged[runs],
+            [self.histories[run] for run in runs],
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[EMResults]) -> EMResults:
+        """The results of several stacks as those of one."""
+        if len(parts) == 1:
+            return parts[0]
+        return EMResults(
+            Parameters.joined([part.mixtures for part in parts]),
+            np.concatenate([part.failed for part in parts]),
+            np.concatenate([part.converged for part in parts]),
+            [history for part in parts for history in part.histories],
+        )

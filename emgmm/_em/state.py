@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emgmm._estep.statistics import Statistics
 from emgmm._model.covariances import Covariances
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 from .acceleration import EPS, AndersonAcceleration
 from .coordinates import coordinates
@@ -121,7 +122,7 @@ class EMState:
     @np.errstate(all="ignore")
     def accept(self, statistics: Statistics) -> None:
         """End an iteration with the statistics under the mixture that was proposed."""
-        reached, step = statistics.log_likelihood / statistics.weight, self._proposed
+        reached, step = float(statistics.mean_log_likelihood[0]), self._proposed
         if step is None:
             self._take_in(statistics, reached)
             self._bounds = [reached]
@@ -149,11 +150,11 @@ class EMState:
 
         If so they are stored; otherwise the rows are not those of that run.
         """
-        reached = statistics.log_likelihood / statistics.weight
+        reached = float(statistics.mean_log_likelihood[0])
         is_same = not (
             self._below(reached, self._reached) or self._below(self._reached, reached)
         ) and np.allclose(
-            statistics.counts, self._counts, 0, SAME_COUNTS * statistics.weight
+            statistics.counts, self._counts, 0, SAME_COUNTS * statistics.weight[0]
         )
         if is_same:
             self._statistics = statistics
@@ -245,4 +246,7 @@ def _to_values(mixture: Parameters) -> tuple[NDArray, ...]:
 def _from_values(values: tuple[NDArray, ...], storage: type[Covariances]) -> Parameters:
     """The mixture of such arrays."""
     weights, means, covariances, factors = values
-    return Parameters(weights, means, storage(covariances, factors, *means.shape))
+    segments = Segments.one(len(weights))
+    return Parameters(
+        weights, means, storage(covariances, factors, segments, means.shape[1])
+    )

@@ -24,6 +24,7 @@ from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 from .regularization import ScaleRegularization
 
@@ -150,14 +151,16 @@ class StreamState:
         units = units_of(scales.max(axis=0), family.scale_equivariant)
         own = mixture.in_units(units)
         counts, covariances = own.weights, own.covariances
+        segments = own.segments
         statistics = Statistics(
             covariances.moment_kind,
+            segments,
             own.means,
             counts,
             np.zeros_like(own.means),
-            covariances.scatter(covariances.values, counts, len(units)),
-            log_likelihood,
-            1.0,
+            covariances.scatter(segments, covariances.values, counts, len(units)),
+            np.array([log_likelihood]),
+            np.ones(1),
         )
         without = statistics.with_diagonals(-counts[:, None] * added / units / units)
         unknown = np.full(len(units), np.nan)
@@ -171,11 +174,11 @@ class StreamState:
             blocks = rows.divided_by(self.units)
         new = _expected(blocks, mixture.in_units(self.units), self.units)
         old = self.statistics
-        if np.isnan(old.log_likelihood):
+        if np.isnan(old.log_likelihood).any():
             old = replace(old, log_likelihood=new.log_likelihood)
         with np.errstate(all="ignore"):
             blend = old * (1 - share) + new * share
-            blend = replace(blend.about(blend.means), weight=1.0)
+            blend = replace(blend.about(blend.means), weight=np.ones(1))
         if not (np.isfinite(blend.products).all() and np.isfinite(blend.means).all()):
             raise ValueError(
                 f"X has values up to {np.nanmax(np.abs(rows.X)):.3g}, too large to be "
@@ -205,7 +208,8 @@ class StreamState:
         """The state with such values. ValueError if they do not fit one another."""
         own = {name: values[PREFIX + name] for name in OF_VALUES}
         K, d = values["means_"].shape
-        shapes = [(K, d), (K,), (K, d), kind.shape(K, d), (d,), (d,)]
+        segments = Segments.one(K)
+        shapes = [(K, d), (K,), (K, d), kind.shape(segments, d), (d,), (d,)]
         names = *OF_STATISTICS, "units", "steps"
         _check_arrays(own, dict(zip(names, shapes, strict=True)))
         weight, n_steps = values["n_samples_seen_"], values["n_steps_"]
@@ -215,7 +219,11 @@ class StreamState:
             )
         sums = {name: own[name] for name in OF_STATISTICS}
         statistics = Statistics(
-            kind, **sums, log_likelihood=values["lower_bound_"], weight=1.0
+            kind,
+            segments,
+            **sums,
+            log_likelihood=np.array([values["lower_bound_"]]),
+            weight=np.ones(1),
         )
         rest = own["n_complete"], own["incomplete"], n_steps
         return cls(statistics, own["units"], own["steps"], weight, *rest)
@@ -242,11 +250,11 @@ class StreamState:
 
 def _expected(rows: RowBlocks, mixture: Parameters, units: NDArray) -> Statistics:
     """Expected statistics of weight 1, with the log-likelihood in the user's units."""
-    statistics = expectation(rows, mixture)
+    statistics = expectation(rows, [mixture])[0]
     # Densities are those of the observed values.
     shift = float(rows.summary.counts @ np.log(units))
     shifted = replace(statistics, log_likelihood=statistics.log_likelihood - shift)
-    return replace(shifted * (1 / statistics.weight), weight=1.0)
+    return replace(shifted * (1 / statistics.weight[0]), weight=np.ones(1))
 
 
 def _check_arrays(arrays: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:

@@ -158,12 +158,13 @@ class Quadratic(Kernel):
             log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
         return Statistics(
             self.mixture.covariances.moment_kind,
+            self.mixture.segments,
             np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
             moments[:, 0],
             moments[:, 1 : 1 + d],
             products,
-            log_likelihood,
-            blocks.summary.weight,
+            np.array([log_likelihood]),
+            np.array([blocks.summary.weight]),
         )
 
 
@@ -208,7 +209,10 @@ class Whitened(Kernel):
         # In float64 the rows minus a mean are as exact as the rows.
         base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
         shifts = (origin - base).astype(self.dtype)
-        self.deviations = Deviations(kind, base + shifts, base, self.dtype, workspace)
+        segments = mixture.segments
+        self.deviations = Deviations(
+            kind, segments, base + shifts, base, self.dtype, workspace
+        )
 
     @property
     def max_cancellation(self) -> float:

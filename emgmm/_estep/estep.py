@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emgmm._data.base import RowSource
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 from emgmm._utils.matmul import contract
 
 from .dispatch import kernel_for, weighted_sum, with_fallback
@@ -30,7 +31,28 @@ def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
     return Sums(log_likelihood, moments)
 
 
-def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
+def expectation(
+    rows: RowSource,
+    stacks: Sequence[Parameters],
+    shares: Sequence[NDArray] | None = None,
+) -> list[Statistics]:
+    """Expected statistics of all rows under the mixtures of each stack.
+
+    Mixture b of a stack sees the rows with their weights times ``shares[stack][:, b]``.
+    """
+    found = []
+    for number, stack in enumerate(stacks):
+        parts = []
+        for b in range(len(stack.segments)):
+            own = rows
+            if shares is not None:
+                own = rows._with(rows.X, rows.weights * shares[number][:, b])
+            parts.append(_expectation_of_one(own, stack.mixture(b)))
+        found.append(Statistics.joined(parts))
+    return found
+
+
+def _expectation_of_one(blocks: RowSource, mixture: Parameters) -> Statistics:
     """Expected statistics of all rows, about an origin near enough to the means.
 
     Overflow and underflow are ignored, in helper threads too: kernels check results.
@@ -41,7 +63,7 @@ def expectation(blocks: RowSource, mixture: Parameters) -> Statistics:
             partial(e_step, kernel=kernel), block_length=kernel.block_length
         )
         stats = kernel.statistics(sums, blocks)
-        return stats, stats.cancels(kernel.max_cancellation)
+        return stats, bool(stats.cancels(kernel.max_cancellation).any())
 
     with np.errstate(all="ignore"):
         rows = blocks.summary
@@ -64,7 +86,8 @@ def statistics_of_start(
     means = _means_of_incomplete if blocks.summary.incomplete else _means_of_complete
     origin, missing = means(blocks, start, n_components)
     base, workspace = np.zeros_like(blocks.summary.center), blocks.workspace
-    deviations = Deviations(kind, origin, base, DOUBLE.dtype, workspace)
+    segments = Segments.one(n_components)
+    deviations = Deviations(kind, segments, origin, base, DOUBLE.dtype, workspace)
     # Few rows belong to a component by labels; deviations are taken of these alone.
     if start.ndim == 1 or blocks.summary.incomplete:
         sums = blocks.sum(partial(_moments_of_members, kind, origin), start)

@@ -66,7 +66,7 @@ def _fill_distance(features: NDArray, kernel: Kernel) -> None:
     """Write z'Pz from rows whitened once: it is the same for all components."""
     z = features[1 : 1 + kernel.mixture.means.shape[1]]
     whitened = kernel.workspace.array("whitened", z.shape, z.dtype)
-    factor = kernel.mixture.covariances.precisions_cholesky.T
+    factor = kernel.mixture.covariances.precisions_cholesky[0].T
     multiply(factor.astype(z.dtype), z, whitened)
     np.einsum("ij,ij->j", whitened, whitened, out=features[-1])
 

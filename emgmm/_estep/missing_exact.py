@@ -57,7 +57,10 @@ class MissingKernel(Kernel):
         # The sums of an empty component are zero about any origin: it keeps its mean.
         occupied = sums.moments[:, :1, 0] > 0
         origin = np.where(occupied, self.origin, self.mixture.means)
-        deviations = Deviations(kind, origin, origin[0], DOUBLE.dtype, self.workspace)
+        segments = self.mixture.segments
+        deviations = Deviations(
+            kind, segments, origin, origin[0], DOUBLE.dtype, self.workspace
+        )
         return deviations.statistics(sums, blocks.summary.weight)
 
     def completed_moments(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._model.moment_kinds import MomentKind
+from emgmm._model.segments import Segments
 from emgmm._utils.threads import Workspace
 
 from .kernel import Sums
@@ -36,6 +37,7 @@ class Deviations:
     """
 
     kind: MomentKind
+    segments: Segments
     origin: NDArray
     base: NDArray
     dtype: np.dtype
@@ -108,9 +110,15 @@ class Deviations:
 
     def statistics(self, sums: Sums, weight: float) -> Statistics:
         counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
-        products = self.kind.products(sums.moments)
         return Statistics(
-            self.kind, self.origin, counts, first, products, sums.log_likelihood, weight
+            self.kind,
+            self.segments,
+            self.origin,
+            counts,
+            first,
+            self.kind.products(self.segments, sums.moments),
+            np.array([sums.log_likelihood]),
+            np.array([weight]),
         )
 
 
