@@ -18,6 +18,7 @@ from emgmm._em.regularization import RidgeRegularization, ScaleRegularization
 from emgmm._em.result import EMOptions
 from emgmm._estep.estep import expectation, statistics_of_start
 from emgmm._model.families import MODELS
+from emgmm._model.segments import Segments
 
 # Linear maps under which a family's fits follow the data: any, those of each feature
 # by itself, or rotations with one scale.
@@ -114,7 +115,7 @@ def test_the_size_of_blocks_is_irrelevant(name):
     for block_size in [1, 50, 10**6]:
         blocks = ArrayBlocks(X, weights, block_size)
         stats = statistics_of_start(blocks, labels_of(X), 3, family.storage.moment_kind)
-        start = m_step(stats, family, 1e-6)
+        start = m_step(stats, family, 1e-6)[0]
         problem = EMProblem(blocks, np.ones(3), mstep, options)
         results.append(problem.run(start, Progress(0, 1)))
     for other in results[1:]:
@@ -161,13 +162,13 @@ def test_a_start_far_from_the_data_costs_no_accuracy(name):
     family = MODELS[name]
     blocks = ArrayBlocks(X, np.ones(len(X)))
     stats = statistics_of_start(blocks, labels_of(X, 2), 2, family.storage.moment_kind)
-    near = m_step(stats, family, 0.0)
+    near = m_step(stats, family, 0.0)[0]
     # A start so wide that its responsibilities are even, from anywhere.
     values = near.covariances.values * 1e30
-    wide = family.storage.from_values(values, 2, 2)
+    wide = family.storage.from_values(values, Segments.one(2), 2)
     results = []
     for means in [near.means, near.means + 1e9]:
         start = type(near)(np.array([0.5, 0.5]), means, wide)
-        results.append(expectation(blocks, start))
+        results += expectation(blocks, [start])
     assert_allclose(results[1].means, results[0].means, rtol=1e-6)
     assert_allclose(results[1].scatter, results[0].scatter, rtol=1e-6)
