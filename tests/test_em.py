@@ -169,6 +169,6 @@ def test_a_start_far_from_the_data_costs_no_accuracy(name):
     results = []
     for means in [near.means, near.means + 1e9]:
         start = type(near)(np.array([0.5, 0.5]), means, wide)
-        results += expectation(blocks, [start])
+        results.append(expectation(blocks, [start])[0])
     assert_allclose(results[1].means, results[0].means, rtol=1e-6)
     assert_allclose(results[1].scatter, results[0].scatter, rtol=1e-6)

@@ -56,9 +56,7 @@ class Parameters:
         """The stack of some of the mixtures, by indices or a mask (B,)."""
         components = self.segments.components(mixtures)
         covariances = self.covariances.take(mixtures)
-        return Parameters(
-            self.weights[components], self.means[components], covariances
-        )
+        return Parameters(self.weights[components], self.means[components], covariances)
 
     def replaced(self, mixtures: NDArray, others: Parameters) -> Parameters:
         """The stack with some mixtures, by indices, replaced by those of another."""
