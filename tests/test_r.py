@@ -20,6 +20,7 @@ from emgmm._em.maximization import m_step
 from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS
+from emgmm._model.segments import Segments
 
 DATA = Path(__file__).parent / "data"
 DATASETS = ["iris", "faithful", "sim_d2_n5000_k8"]
@@ -128,7 +129,9 @@ def fit_like(dataset, record):
 
 def dense_covariances(gmm):
     storage = MODELS[gmm.covariance_type].storage
-    return storage.from_values(gmm.covariances_, *gmm.means_.shape).dense()
+    return storage.from_values(
+        gmm.covariances_, Segments.one(len(gmm.means_)), gmm.means_.shape[1]
+    ).dense()
 
 
 def distance(weights, means, covariances, record):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.arrays import RowBlocks
 from emgmm._model.parameters import Parameters
 
 from .problem import EMProblem

@@ -9,20 +9,19 @@ Govaert 2003 (doi:10.1016/S0167-9473(02)00163-9).
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
-from emgmm._em.result import EMResult
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
 from .cuts import standardized
 from .kmeans import Clustering, kmeans, kmeans_from_axes
 from .race import best_of_race
-from .short_runs import run_from, short_run, succeeding
+from .short_runs import mixtures_of, short_run, short_runs
 from .split import growth
 from .subsample import SPLIT_FAMILIES, completed, with_large_subsample, with_subsample
 
@@ -93,19 +92,20 @@ def _best_of_sample(
             return sample.start(np.zeros(len(sample.sample.X), dtype=np.intp), 1)
         rows = standardized(completed(sample), problem.mstep.scale.rounding)
         labels = clustering(rows, n_components, rng)
-        splits = [partial(_grown, sample, n_components, growing)] if growing else []
-        grown = [*succeeding(splits)]
+        grown = _grown(sample, n_components, growing) if growing else []
         # A single start has no other to be compared with.
-        n_iter = LAST_ITER if grown or not splits else 0
-        clustered = partial(run_from, sample, labels, n_components, n_iter)
-        results = [*succeeding([clustered]), *grown]
+        n_iter = LAST_ITER if grown or not growing else 0
+        starts = mixtures_of(sample, [labels, *grown], n_components)
+        results = short_runs(sample, starts, n_iter)
         if not results:
             raise np.linalg.LinAlgError("every start is singular")
         return best_of_race(sample, problem, results).mixture
 
 
-def _grown(problem: EMProblem, n_components: int, progress: Progress) -> EMResult:
-    """The result from split components. LinAlgError if none can be split."""
+def _grown(problem: EMProblem, n_components: int, progress: Progress) -> list[NDArray]:
+    """Responsibilities (n, K) of components that were split; none if none can be."""
     free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
-    *_, responsibilities = growth(free, n_components, progress)
-    return run_from(problem, responsibilities, n_components, LAST_ITER)
+    with suppress(np.linalg.LinAlgError):
+        *_, responsibilities = growth(free, n_components, progress)
+        return [responsibilities]
+    return []

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
 from emgmm._em.result import EMResult
 from emgmm._model.parameters import Parameters
-
-Run = Callable[[], EMResult]
 
 
 def short_run(
@@ -35,14 +33,22 @@ def run_from(
 def short_runs(
     problem: EMProblem, starts: Iterable[Parameters], n_iter: int, tol: float = 0.0
 ) -> list[EMResult]:
-    """Results of some iterations of EM from each mixture that is not singular."""
-    return [
-        *succeeding(partial(short_run, problem, each, n_iter, tol) for each in starts)
-    ]
+    """Results of some iterations of EM from each mixture, but for those that become
+    singular; one pass over the rows serves all."""
+    mixtures = list(starts)
+    if not mixtures:
+        return []
+    short = problem.with_options(max_iter=n_iter, tol=tol)
+    (results,) = run_in_lockstep([short], [Parameters.joined(mixtures)])
+    return [results.result(run) for run in np.flatnonzero(~results.failed).tolist()]
 
 
-def succeeding(runs: Iterable[Run]) -> Iterator[EMResult]:
-    """Results of the runs that do not become singular."""
-    for run in runs:
+def mixtures_of(
+    problem: EMProblem, assignments: Iterable[NDArray], n_components: int
+) -> list[Parameters]:
+    """The mixtures of labels or responsibilities, but for those that are singular."""
+    mixtures = []
+    for assignment in assignments:
         with suppress(np.linalg.LinAlgError):
-            yield run()
+            mixtures.append(problem.start(assignment, n_components))
+    return mixtures
