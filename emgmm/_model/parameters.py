@@ -56,9 +56,7 @@ class Parameters:
         """The stack of some of the mixtures, by indices or a mask (B,)."""
         components = self.segments.components(mixtures)
         covariances = self.covariances.take(mixtures)
-        return Parameters(
-            self.weights[components], self.means[components], covariances
-        )
+        return Parameters(self.weights[components], self.means[components], covariances)
 
     def mixture(self, index: int) -> Parameters:
         """One of the mixtures, as a stack of its own."""

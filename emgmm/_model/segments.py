@@ -79,6 +79,21 @@ class Segments:
             return np.broadcast_to(values, (self.n_components, *values.shape[1:]))
         return values[self.mixture]
 
+    @cached_property
+    def places(self) -> NDArray:
+        """The place of each component (M,) within its mixture."""
+        return np.arange(self.n_components) - self.spread(self.offsets)
+
+    def padded(self, values: NDArray) -> NDArray:
+        """Values of components (M, ...) by mixture and place (B, L, ...), with zeros
+        for the components that a mixture has less than L, the most."""
+        if len(self.sizes) == 1:
+            return values[None]
+        shape = len(self.sizes), int(self.sizes.max(initial=0)), *values.shape[1:]
+        padded = np.zeros(shape, values.dtype)
+        padded[self.mixture, self.places] = values
+        return padded
+
     def take(self, mixtures: NDArray) -> Segments:
         """The segments of some of the mixtures, by indices or a mask (B,)."""
         return Segments(self.sizes[mixtures])
