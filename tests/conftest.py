@@ -19,6 +19,7 @@ from emgmm._estep.statistics import Statistics
 from emgmm._model.families import FAMILIES, MODELS
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 from emgmm._utils.threads import Workspace
 
 COVARIANCE_TYPES = sorted(FAMILIES)
@@ -126,8 +127,16 @@ def statistics_of(
         "pooled": full.sum(axis=0, keepdims=True),
         "diagonal": np.diagonal(full, axis1=1, axis2=2),
     }[kind.name]
-    counts = responsibilities.sum(axis=0)
-    return Statistics(kind, origin, counts, sums, products, log_likelihood, weight)
+    return Statistics(
+        kind,
+        Segments.one(responsibilities.shape[1]),
+        origin,
+        responsibilities.sum(axis=0),
+        sums,
+        products,
+        np.array([log_likelihood]),
+        np.array([weight]),
+    )
 
 
 def rounding_in_float32(gmm, X: np.ndarray) -> float:

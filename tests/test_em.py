@@ -18,6 +18,7 @@ from emgmm._em.regularization import RidgeRegularization, ScaleRegularization
 from emgmm._em.result import EMOptions
 from emgmm._estep.estep import expectation, statistics_of_start
 from emgmm._model.families import MODELS
+from emgmm._model.segments import Segments
 
 # Linear maps under which a family's fits follow the data: any, those of each feature
 # by itself, or rotations with one scale.
@@ -164,10 +165,10 @@ def test_a_start_far_from_the_data_costs_no_accuracy(name):
     near = m_step(stats, family, 0.0)
     # A start so wide that its responsibilities are even, from anywhere.
     values = near.covariances.values * 1e30
-    wide = family.storage.from_values(values, 2, 2)
+    wide = family.storage.from_values(values, Segments.one(2), 2)
     results = []
     for means in [near.means, near.means + 1e9]:
         start = type(near)(np.array([0.5, 0.5]), means, wide)
-        results.append(expectation(blocks, start))
+        results.append(expectation(blocks, [start])[0])
     assert_allclose(results[1].means, results[0].means, rtol=1e-6)
     assert_allclose(results[1].scatter, results[0].scatter, rtol=1e-6)

@@ -14,12 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._estep.complete import Quadratic, Whitened, _rounding
-from emgmm._estep.dispatch import choose_kernel
+from emgmm._estep.dispatch import choose_kernels
 from emgmm._estep.estep import e_step, expectation
 from emgmm._estep.kernel import DOUBLE, SINGLE
 from emgmm._estep.moments import _members
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 from emgmm._utils.threads import Workspace
 
 STORAGES = [Spherical, Diagonal, Tied, Full]
@@ -39,7 +40,7 @@ def random_mixture(storage, n_components, n_features, seed=0):
     return Parameters(
         rng.dirichlet(np.ones(n_components)),
         2 * rng.standard_normal((n_components, n_features)),
-        storage.from_values(values, n_components, n_features),
+        storage.from_values(values, Segments.one(n_components), n_features),
     )
 
 
@@ -104,7 +105,7 @@ def test_kernels_equal_the_densities_and_sums_written_out(storage, sizes, name):
     ]
     expected = np.transpose(densities)
     assert_allclose(log_joint(mixture, X, kernel), expected, rtol=1e-11, atol=1e-11)
-    log_density, responsibilities = kernel.posterior(
+    (log_density,), responsibilities = kernel.posterior(
         kernel.log_joint(kernel.features(X))
     )
     assert_allclose(log_density, logsumexp(expected, axis=1), rtol=1e-11, atol=1e-11)
@@ -163,7 +164,7 @@ def test_a_component_far_from_all_rows_has_the_mean_of_those_nearest_to_it(n_sam
     d = 20
     means = np.zeros((3, d))
     means[1, 0], means[2, 1] = 14.0, 17.0
-    unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), 3, d)
+    unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), Segments.one(3), d)
     kernel = whitened(Parameters(np.full(3, 1 / 3), means, unit))
     X = np.random.default_rng(0).standard_normal((n_samples, d))
     ours = statistics_by(kernel, X, np.ones(n_samples))
@@ -178,7 +179,7 @@ def test_rows_of_little_weight_make_the_mean_of_their_component():
     means = 20 * rng.standard_normal((3, d))
     X = means[labels] + rng.standard_normal((1200, d))
     weights = np.where(labels == 1, 1e-60, 1.0)
-    unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), 3, d)
+    unit = Full.from_values(np.tile(np.eye(d), (3, 1, 1)), Segments.one(3), d)
     kernel = whitened(Parameters(np.full(3, 1 / 3), means, unit))
     ours = statistics_by(kernel, X, weights)
     assert_allclose(ours.means[1], X[labels == 1].mean(axis=0), rtol=0, atol=1e-10)
@@ -230,7 +231,7 @@ def test_the_quadratic_kernel_suits_where_its_rounding_is_within_the_bound(
         kernel = quadratic(mixture, origin, numbers)
         rounding = _rounding(mixture.covariances, kernel.shifts, numbers)
         assert kernel.is_accurate == (rounding < numbers.max_rounding)
-        found.add(kernel.is_accurate)
+        found.add(bool(kernel.is_accurate))
     assert found == {True, False}
 
 
@@ -291,7 +292,9 @@ def pairs_apart(kappa, n_samples=60, correlation=0.5):
     means = centers + np.array([[0, 0], [1, 1.5], [0, 0], [-1, 1.2]])
     scales = np.array([1.0, 0.7, 1.3, 1.0])[:, None, None]
     values = scales * covariance
-    mixture = Parameters(np.full(4, 0.25), means, Full.from_values(values, 4, 2))
+    mixture = Parameters(
+        np.full(4, 0.25), means, Full.from_values(values, Segments.one(4), 2)
+    )
     labels = np.arange(n_samples) % 4
     normals = rng.standard_normal((n_samples, 2))
     roots = np.linalg.cholesky(values)
@@ -302,13 +305,15 @@ def pairs_apart(kappa, n_samples=60, correlation=0.5):
 def test_statistics_are_exact_on_either_side_of_the_switch(kappa):
     mixture, X = pairs_apart(kappa)
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    chosen = choose_kernel(mixture, blocks.summary.center, FLOAT64, Workspace())
+    ((_, chosen),) = choose_kernels(
+        mixture, blocks.summary.center, FLOAT64, Workspace()
+    )
     if kappa <= 1e4:
         assert isinstance(chosen, Quadratic)
     if kappa >= 1e6:
         assert isinstance(chosen, Whitened)
     log_likelihood, counts, means, scatter = exact_statistics(X, mixture)
-    stats = expectation(blocks, mixture)
+    stats = expectation(blocks, [mixture])[0]
     assert_allclose(stats.log_likelihood, log_likelihood, rtol=1e-9)
     assert_allclose(stats.counts, counts, rtol=1e-9)
     # In units of the standard deviation, but for what doubles so far out can hold.
@@ -325,13 +330,15 @@ def test_strong_correlation_counts_as_distance(distance):
     """|z|'|P||z| is large where features nearly coincide, wherever the means are."""
     mixture, X = pairs_apart(4.0, correlation=1 - distance)
     blocks = ArrayBlocks(X, np.ones(len(X)))
-    chosen = choose_kernel(mixture, blocks.summary.center, FLOAT64, Workspace())
+    ((_, chosen),) = choose_kernels(
+        mixture, blocks.summary.center, FLOAT64, Workspace()
+    )
     if distance > 1e-3:
         assert isinstance(chosen, Quadratic)
     if distance < 1e-7:
         assert isinstance(chosen, Whitened)
     log_likelihood, counts, means, scatter = exact_statistics(X, mixture)
-    stats = expectation(blocks, mixture)
+    stats = expectation(blocks, [mixture])[0]
     # No kernel is more exact than the entries of the matrices, rounded to eps.
     tolerance = 1e-9 + 100 * DOUBLE.eps / distance
     assert_allclose(stats.log_likelihood, log_likelihood, rtol=tolerance)
@@ -366,7 +373,8 @@ def test_the_quadratic_kernel_is_wrong_where_it_does_not_suit():
 def test_many_features_for_few_components_are_whitened(storage, sizes, kernel):
     mixture = random_mixture(storage, *sizes)
     center = mixture.means.mean(axis=0)
-    assert type(choose_kernel(mixture, center, FLOAT64, Workspace())) is kernel
+    ((_, chosen),) = choose_kernels(mixture, center, FLOAT64, Workspace())
+    assert type(chosen) is kernel
 
 
 # float32 ---------------------------------------------------------------------------
@@ -442,10 +450,12 @@ def test_float32_sums_that_cancel_are_taken_again():
     X = np.concatenate([rng.normal(-20, 0.05, 2000), rng.normal(20, 0.05, 2000)])
     X = X[:, None].astype(np.float32)
     means, values = np.array([[-20.0], [20.0]]), np.ones((2, 1, 1))
-    mixture = Parameters(np.full(2, 0.5), means, Full.from_values(values, 2, 1))
+    mixture = Parameters(
+        np.full(2, 0.5), means, Full.from_values(values, Segments.one(2), 1)
+    )
     ones = np.ones(len(X))
-    single = expectation(ArrayBlocks(X, ones), mixture)
-    double = expectation(ArrayBlocks(X.astype(float), ones), mixture)
+    single = expectation(ArrayBlocks(X, ones), [mixture])[0]
+    double = expectation(ArrayBlocks(X.astype(float), ones), [mixture])[0]
     assert_allclose(single.scatter, double.scatter, rtol=1e-3)
 
 
@@ -456,7 +466,7 @@ def test_float32_falls_back_where_its_rounding_would_show():
         (1e10, Whitened, DOUBLE),
     ]:
         mixture, _ = pairs_apart(kappa)
-        chosen = choose_kernel(mixture, np.zeros(2), FLOAT32, Workspace())
+        ((_, chosen),) = choose_kernels(mixture, np.zeros(2), FLOAT32, Workspace())
         assert type(chosen) is kernel and chosen.float_format is numbers
 
 
@@ -467,11 +477,11 @@ def test_float32_falls_back_where_its_rounding_would_show():
 def test_rows_far_from_all_components_belong_to_the_nearest(name):
     """Their densities underflow as numbers, though not as logarithms."""
     means = np.array([[0.0, 0.0], [1.0, 0.0]])
-    covariances = Spherical.from_values(np.array([1.0, 1.0]), 2, 2)
+    covariances = Spherical.from_values(np.array([1.0, 1.0]), Segments.one(2), 2)
     mixture = Parameters(np.array([0.5, 0.5]), means, covariances)
     X = np.array([[0.0, 0.0], [-1e3, 0.0], [1e3, 0.0], [1e5, 1e5], [0.5, 1e4]])
     kernel = both(mixture, means.mean(axis=0))[name]
-    log_density, responsibilities = kernel.posterior(
+    (log_density,), responsibilities = kernel.posterior(
         kernel.log_joint(kernel.features(X))
     )
     expected = log_joint(mixture, X)
@@ -533,8 +543,10 @@ def test_a_start_far_from_the_data_costs_no_accuracy(storage, is_accurate, monke
     X = rng.standard_normal((300, 2)) * 1e-3
     wide = random_mixture(storage, 2, 2)
     values = wide.covariances.values * 1e18
-    far = Parameters(wide.weights, wide.means + 1e6, storage.from_values(values, 2, 2))
-    stats = expectation(ArrayBlocks(X, np.ones(300)), far)
+    far = Parameters(
+        wide.weights, wide.means + 1e6, storage.from_values(values, Segments.one(2), 2)
+    )
+    stats = expectation(ArrayBlocks(X, np.ones(300)), [far])[0]
     exact = (X - X.mean(0)).T @ (X - X.mean(0))
     shares = stats.counts / 300
     expected = shares[:, None, None] * exact

@@ -29,6 +29,7 @@ from emgmm._estep.missing_fast import DiagonalKernel, PatternKernel
 from emgmm._estep.missing_rowwise import RowwiseKernel
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 from emgmm._utils.threads import Workspace
 
 DATA = Path(__file__).parent / "data"
@@ -63,7 +64,7 @@ def mixture_of(storage, n_components=3, n_features=4, seed=0):
     }[storage]
     weights = np.arange(1.0, n_components + 1)
     means = 3 + 2 * rng.standard_normal((n_components, n_features))
-    covariances = storage.from_values(values, n_components, n_features)
+    covariances = storage.from_values(values, Segments.one(n_components), n_features)
     return Parameters(weights / weights.sum(), means, covariances)
 
 
@@ -189,7 +190,7 @@ def test_of_complete_rows_the_statistics_are_the_usual_ones(storage):
     mixture = mixture_of(storage)
     X, _ = mixture.sample(5000, np.random.RandomState(0))
     weights = np.random.default_rng(0).random(len(X))
-    usual = expectation(ArrayBlocks(X, weights), mixture)
+    usual = expectation(ArrayBlocks(X, weights), [mixture])[0]
     blocks = IncompleteBlocks.of(X, weights)
     for kernel in kernels_of(mixture, blocks.summary.center):
         stats = statistics_with(kernel, blocks).about(usual.origin)
@@ -207,14 +208,16 @@ def test_the_kernel_follows_the_number_of_rows_for_a_pattern(share, n_features, 
     mixture = mixture_of(Full, n_features=n_features)
     X, _ = mixture.sample(2000, np.random.RandomState(0))
     blocks = IncompleteBlocks.of(holes(X, share), np.ones(len(X)))
-    assert type(choose_incomplete(mixture, blocks, blocks.summary.center)) is kind
+    ((_, chosen),) = choose_incomplete(mixture, blocks, blocks.summary.center)
+    assert type(chosen) is kind
     thin = mixture.covariances.values.copy()
     thin[:, 0, :] = thin[:, :, 0] = (1 - 1e-13) * thin[:, 1, :]
     thin[:, 0, 1] = thin[:, 1, 0] = (1 - 1e-13) * thin[:, 1, 1]
     thin[:, 0, 0] = thin[:, 1, 1]
-    covariances = Full.from_values(thin, 3, n_features)
+    covariances = Full.from_values(thin, Segments.one(3), n_features)
     flat = Parameters(mixture.weights, mixture.means, covariances)
-    assert choose_incomplete(flat, blocks, blocks.summary.center).unlimited
+    ((_, chosen),) = choose_incomplete(flat, blocks, blocks.summary.center)
+    assert chosen.unlimited
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -231,7 +234,7 @@ def test_far_from_the_origin_and_in_other_units_the_statistics_stay_exact(storag
         (mixture.means + shift) / units,
         mixture.covariances.in_units(units),
     )
-    stats = expectation(IncompleteBlocks.of((X + shift) / units, weights), moved)
+    stats = expectation(IncompleteBlocks.of((X + shift) / units, weights), [moved])[0]
     assert_allclose(stats.counts, near.counts, rtol=1e-6)
     scales = np.outer(units, units)
     scatter = stats.scatter * (np.diag(scales) if stats.kind.of_squares else scales)
@@ -260,8 +263,9 @@ def test_rows_are_scored_on_what_they_have_in_the_order_they_come(storage):
     mixture = mixture_of(storage)
     X, weights = rows_of(mixture, 200)
     names = {Spherical: "spherical", Diagonal: "diag", Tied: "tied", Full: "full"}
+    covariances = mixture.covariances.as_published(mixture.covariances.values)
     gmm = GaussianMixtureEM.from_parameters(
-        mixture.weights, mixture.means, mixture.covariances.values, names[storage]
+        mixture.weights, mixture.means, covariances, names[storage]
     )
     joint = np.array([dense_log_joint(mixture, row) for row in X])
     log_density = logsumexp(joint, axis=1)
@@ -345,7 +349,7 @@ def test_the_maximum_is_what_an_optimiser_of_the_likelihood_finds():
         return Parameters(
             weights / weights.sum(),
             theta[1:5].reshape(2, 2),
-            Full.from_values(covariances, 2, 2),
+            Full.from_values(covariances, Segments.one(2), 2),
         )
 
     def loss(theta):
@@ -627,7 +631,7 @@ def test_rounding_is_bounded_whatever_the_kernel(noise, share):
     roots = rng.standard_normal((2, 5, 8))
     roots[:, 4] = roots[:, :4].sum(axis=1)
     roots[:, 4, 0] += noise**0.5
-    covariances = Full.from_values(roots @ roots.mT, 2, 5)
+    covariances = Full.from_values(roots @ roots.mT, Segments.one(2), 5)
     mixture = Parameters(np.array([0.4, 0.6]), rng.standard_normal((2, 5)), covariances)
     X, _ = mixture.sample(4000, np.random.RandomState(0))
     blocks = IncompleteBlocks.of(holes(X, share), np.ones(len(X)))
@@ -639,6 +643,6 @@ def test_rounding_is_bounded_whatever_the_kernel(noise, share):
     for kernel in suited:
         found = kernel.log_joint(kernel.features(blocks.X)) + kernel.reference
         assert np.abs(found - truth).max() < 30 * DOUBLE.max_rounding
-    chosen = choose_incomplete(mixture, blocks, blocks.summary.center)
+    ((_, chosen),) = choose_incomplete(mixture, blocks, blocks.summary.center)
     found = chosen.log_joint(chosen.features(blocks.X)) + chosen.reference
     assert np.abs(found - truth).max() < 30 * DOUBLE.max_rounding

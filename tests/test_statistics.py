@@ -11,6 +11,7 @@ from conftest import statistics_of
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm._model.moment_kinds import MOMENT_KINDS
+from emgmm._model.segments import Segments
 
 
 def random_statistics(kind, seed=0, n_samples=40, n_components=3, n_features=3):
@@ -118,11 +119,11 @@ def test_moments_of_a_kind_are_those_written_out(kind):
     vectors = np.concatenate([np.ones((2, 1, 9)), X.mT], axis=1) * roots
     for moments in (one_by_one, kind.stacked_moments(vectors, roots)):
         assert moments.shape == (2, *kind.moments_shape(3))
-        assert_allclose(kind.products(moments), expected, rtol=1e-12)
+        assert_allclose(kind.products(Segments.one(2), moments), expected, rtol=1e-12)
         assert_allclose(moments[:, 0, 0], weights.sum(axis=1))
         assert_allclose(moments[:, 0, 1:], (weights[..., None] * X).sum(axis=1))
-    assert expected.shape == kind.shape(2, 3)
-    single = kind.outer(weights[:, 0], X[:, 0])
+    assert expected.shape == kind.shape(Segments.one(2), 3)
+    single = kind.outer(Segments.one(2), weights[:, 0], X[:, 0])
     assert_allclose(single, direct_products(X[:, :1], weights[:, :1], kind))
 
 
@@ -135,10 +136,14 @@ def test_variances_are_added_to_diagonals_only(kind):
     root = np.sqrt(variances)[:, None] * np.eye(3)
     rows, ones = np.concatenate([X, root], axis=1), np.ones((2, 3))
     expected = direct_products(rows, np.concatenate([weights, ones], axis=1), kind)
-    assert_allclose(kind.plus_diagonals(products, variances), expected, rtol=1e-12)
+    assert_allclose(
+        kind.plus_diagonals(Segments.one(2), products, variances), expected, rtol=1e-12
+    )
     assert_array_equal(products, before)
     own = kind.from_variances(variances[0])
-    added = kind.plus_diagonals(np.zeros(kind.shape(1, 3)), variances[:1])
+    added = kind.plus_diagonals(
+        Segments.one(1), np.zeros(kind.shape(Segments.one(1), 3)), variances[:1]
+    )
     assert_array_equal(own, added[0])
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource
 from emgmm._model.covariances import Covariances
+from emgmm._model.moment_kinds import FULL
 from emgmm._model.parameters import Parameters
 from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import contract, multiply
@@ -27,15 +28,17 @@ from .statistics import MAX_CANCELLATION, Statistics
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 QUADRATIC_SIZE = 600_000
 MAX_BLOCK_LENGTH = 2**15
+FEATURES = "features of mixtures", "features"  # names of arrays: own ones, shared ones
 
 
 class Quadratic(Kernel):
     """log_joint = Theta phi and sums = phi R', with phi = [1, z, z_i z_j], z = x - c.
 
     Theta_k = [log-density at c, P_k (mean_k - c), -P_k / 2] for precisions P_k. For
-    diagonal covariances phi = [1, z, z_j^2]. For a tied one phi = [1, z, z'Pz]: rows
-    are whitened once and not once for each component, and the pooled products are
-    those of all rows, which no pass changes.
+    diagonal covariances phi = [1, z, z_j^2], with which all phi begin. For a tied one
+    phi = [1, z, z'Pz / 2]: rows are whitened once and not once for each component, and
+    the pooled products are those of all rows, which no pass changes, unless each
+    mixture has weights of its own; then matrices count as those of components.
 
     Cost per row: d (d + 1) / 2 products, and K d (d + 1) multiplications with
     additions in two matrix products (diagonal 4 K d; tied d^2 + 2 K d).
@@ -57,36 +60,44 @@ class Quadratic(Kernel):
         float_format: FloatFormat,
         workspace: Workspace,
         origin: NDArray,
+        own_weights: bool = False,
     ) -> None:
+        """With sums about an origin (d,), and ``own_weights`` if those of the rows may
+        differ between mixtures."""
         super().__init__(mixture, float_format, workspace)
         self.origin = origin
         self.shifts = mixture.means - origin
+        kind = mixture.covariances.moment_kind
+        self.kind = FULL if kind.pooled and own_weights else kind
 
     @property
     def second(self) -> SecondOrder:
-        """The features of second order for the storage; lambdas cannot be pickled, so
-        that it is no attribute."""
-        return SECOND_ORDER[self.mixture.covariances.moment_kind]
+        """The features of second order; lambdas cannot be pickled, so that it is no
+        attribute."""
+        return SECOND_ORDER[self.kind]
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
-        return Whitened(self.mixture, DOUBLE, self.workspace, origin)
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> Whitened:
+        return Whitened(mixture, DOUBLE, self.workspace, origin)
 
     @property
     def max_cancellation(self) -> float:
         return self.float_format.max_rounding / self.float_format.eps
 
     @property
-    def is_accurate(self) -> bool:
-        """Whether it is the faster one, and its rounding error is accepted."""
+    def is_accurate(self) -> NDArray | bool:
+        """Where it is the faster one, and its rounding error is accepted."""
         n_components, n_features = self.shifts.shape
         if n_features > self.second.most(n_components):
             return False
         covariances, limit = self.mixture.covariances, self.float_format.max_rounding
-        # Mostly the bound kappa <= max_k |P_k| |a_k|^2 is enough, which is quick.
-        squares = np.vdot(self.shifts, self.shifts) + covariances.variances.sum()
-        size = np.vdot(covariances.precisions_cholesky, covariances.precisions_cholesky)
-        if self.float_format.eps * 2 * size * squares < limit:
-            return True
+        # Mostly the bound kappa_k <= |P_k| |a_k|^2 is enough, which is quick.
+        bounds = np.vecdot(self.shifts, self.shifts) + covariances.variances.sum(axis=1)
+        bounds *= _squared_norms(covariances)
+        accurate = self.float_format.eps * 2 * self.segments.max(bounds) < limit
+        if accurate.all():
+            return accurate
         return _rounding(covariances, self.shifts, self.float_format) < limit
 
     @cached_property
@@ -107,6 +118,11 @@ class Quadratic(Kernel):
         return self.theta.astype(self.dtype, copy=False)
 
     @property
+    def n_shared(self) -> int:
+        second, d = self.second, len(self.origin)
+        return 1 + d + second.size(d) if second.of_rows_alone else 0
+
+    @property
     def block_length(self) -> int:
         n_components, n_coefficients = self.theta.shape
         rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
@@ -119,63 +135,91 @@ class Quadratic(Kernel):
         return rows * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
-        # With a single block, the last pass may have left them in the workspace.
-        kind = self.mixture.covariances.moment_kind
-        how = kind, self.dtype, self.origin.tobytes()
-        kept = self.workspace.kept("features", X, how)
-        if kept is not None:
-            return kept
-        d = X.shape[1]
-        shape = (1 + d + self.second.size(d), len(X))
-        features = self.workspace.array("features", shape, self.dtype)
+        """[1, z] and the features of second order; or their distances from each of the
+        mixtures, in an array of its own."""
+        d, shared = X.shape[1], self.n_shared
+        name, how = (
+            "features" if shared else "distances",
+            (self.dtype, self.origin.tobytes()),
+        )
+        # Another kernel may have made as many, or with a single block the last pass.
+        kept = self.workspace.kept(name, X, how)
+        if kept is not None and len(kept) >= shared:
+            return kept[:shared]
+        shape = (shared or 1 + d + len(self.segments), len(X))
+        features = self.workspace.array(name, shape, self.dtype)
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
         self.second.fill(features, self)
-        if self.second.of_rows_alone:
-            self.workspace.keep("features", X, how)
+        if shared:
+            self.workspace.keep(name, X, how)
         return features
 
     def log_joint(self, features: NDArray) -> NDArray:
-        shape = (len(self.theta), features.shape[1])
-        out = self.workspace.array("log_joint", shape, self.dtype)
-        return multiply(self.rounded_theta, features, out)
+        theta, columns = self.rounded_theta, features.shape[1]
+        out = self.workspace.array("log_joint", (len(theta), columns), self.dtype)
+        if theta.shape[1] == len(features):
+            return multiply(theta, features, out)
+        first = theta.shape[1] - 1
+        multiply(np.ascontiguousarray(theta[:, :first]), features[:first], out)
+        for run in self.segments.runs:
+            own = run.of_components(out)
+            np.subtract(own, features[first:][run.mixtures, None], out=own)
+        return out
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
+        if not self.second.of_rows_alone:
+            features = features[: 1 + len(self.origin)]
         return contract(features, responsibilities)
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         d, moments = len(self.origin), sums.moments.T
-        products = self.second.products(moments[:, 1 + d :], d)
-        if products is None:
-            rows = blocks.summary
-            shift = rows.center - self.origin
-            products = (rows.scatter + rows.weight * np.outer(shift, shift))[None]
         # The sums of an empty component are zero about any origin: it keeps its mean.
         occupied = moments[:, :1] > 0
         log_likelihood = sums.log_likelihood
         if self.float_format is SINGLE:  # undo the effect of rounding theta
-            rounded = self.theta - self.rounded_theta
-            log_likelihood += float((rounded * moments)[occupied[:, 0]].sum())
+            rounded = (self.theta - self.rounded_theta)[:, : moments.shape[1]]
+            effects = np.where(occupied, rounded * moments, 0.0).sum(axis=1)
+            log_likelihood = log_likelihood + self.segments.sum(effects)
         return Statistics(
             self.mixture.covariances.moment_kind,
-            self.mixture.segments,
+            self.segments,
             np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
             moments[:, 0],
             moments[:, 1 : 1 + d],
-            products,
-            np.array([log_likelihood]),
-            np.array([blocks.summary.weight]),
+            self._products(moments[:, 1 + d :], blocks),
+            log_likelihood,
+            self.weight(sums, blocks),
         )
+
+    def _products(self, sums: NDArray, blocks: RowSource) -> NDArray:
+        """Products of the storage's kind, from sums of the features of second order."""
+        products = self.second.products(sums, len(self.origin))
+        if products is not None:
+            return self.mixture.covariances.moment_kind.pool(self.segments, products)
+        rows = blocks.summary
+        shift = rows.center - self.origin
+        products = rows.scatter + rows.weight * np.outer(shift, shift)
+        return np.tile(products, (len(self.segments), 1, 1))
+
+
+def _squared_norms(covariances: Covariances) -> NDArray:
+    """Squared Frobenius norms (M,) of U, as stored."""
+    factors = covariances.precisions_cholesky.reshape(
+        len(covariances.precisions_cholesky), -1
+    )
+    norms = np.vecdot(factors, factors)
+    return covariances.segments.spread(norms) if covariances.of_mixtures else norms
 
 
 def _rounding(
     covariances: Covariances, offsets: NDArray, float_format: FloatFormat
-) -> float:
-    """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k."""
+) -> NDArray:
+    """eps max_k a_k'|P_k|a_k with a_k = |offset_k| + sd_k, for each mixture (B,)."""
     a = np.abs(offsets) + np.sqrt(covariances.variances)
     precisions = np.abs(covariances.precisions_by_component)
     kappa = np.vecdot(covariances.algebra.apply_factor(a, precisions), a)
-    return float_format.eps * float(kappa.max())
+    return float_format.eps * covariances.segments.max(kappa)
 
 
 class Whitened(Kernel):
@@ -209,9 +253,8 @@ class Whitened(Kernel):
         # In float64 the rows minus a mean are as exact as the rows.
         base = np.zeros(means.shape[1]) if base is None else base.astype(np.float64)
         shifts = (origin - base).astype(self.dtype)
-        segments = mixture.segments
         self.deviations = Deviations(
-            kind, segments, base + shifts, base, self.dtype, workspace
+            kind, self.segments, base + shifts, base, self.dtype, workspace
         )
 
     @property
@@ -219,17 +262,20 @@ class Whitened(Kernel):
         return MAX_CANCELLATION
 
     @property
-    def is_accurate(self) -> bool:
-        """Whether its rounding error is accepted."""
+    def is_accurate(self) -> NDArray | bool:
+        """Where its rounding error is accepted."""
         covariances, float_format = self.mixture.covariances, self.float_format
         offsets = self.mixture.means - self.deviations.base
         whitened = _rounding(covariances, np.zeros_like(offsets), float_format)
         subtracted = float_format.eps * offsets.shape[1]
         subtracted *= _rounding(covariances, offsets, float_format)
-        return max(whitened, np.sqrt(subtracted)) < float_format.max_rounding
+        errors = np.maximum(whitened, np.sqrt(subtracted))
+        return errors < float_format.max_rounding
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> Whitened:
-        return Whitened(self.mixture, DOUBLE, self.workspace, origin)
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> Whitened:
+        return Whitened(mixture, DOUBLE, self.workspace, origin)
 
     @property
     def unlimited(self) -> bool:
@@ -268,4 +314,4 @@ class Whitened(Kernel):
         return self.deviations.moments(features, responsibilities)
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
-        return self.deviations.statistics(sums, blocks.summary.weight)
+        return self.deviations.statistics(sums, self.weight(sums, blocks))

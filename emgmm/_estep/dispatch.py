@@ -1,15 +1,18 @@
-"""Choice of a kernel: the fastest one that is accurate for a mixture and its rows."""
+"""Choice of kernels: for each mixture the fastest that is accurate for it and its rows.
+
+A stack is divided by mixture: each of its parts is served by one kernel.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from math import isfinite
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowSource, raised_by_rows
+from emgmm._data.base import RowSource
 from emgmm._model.moment_kinds import DIAGONAL, FULL, POOLED, MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
@@ -20,65 +23,153 @@ from .missing_exact import ExactDiagonalKernel, ExactMissingKernel
 from .missing_fast import MANY_FEATURES, MANY_ROWS, DiagonalKernel, PatternKernel
 from .missing_rowwise import RowwiseKernel
 
-Result = TypeVar("Result")
+Maker = Callable[[Parameters], Kernel]
+"""Makes a kernel of a stack."""
 
 
-def kernel_for(
-    mixture: Parameters, blocks: RowSource, near: NDArray, dtype: np.dtype
-) -> Kernel:
-    """The fastest accurate kernel for rows, most of which are near a point (d,)."""
-    if blocks.summary.incomplete:
-        return choose_incomplete(mixture, blocks, near)
-    return choose_kernel(mixture, near, dtype, blocks.workspace)
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Mixtures of a stack that are served by one kernel."""
+
+    stack: int
+    """The number of the stack."""
+    mixtures: NDArray
+    """Their indices in the stack, in the order of the kernel."""
+    kernel: Kernel
+    final: bool = False
+    """Whether its sums are about means that were found for these very rows."""
+
+    def among(self, own: NDArray) -> Part:
+        """Some of the mixtures (B,), by a mask; their kernel has all."""
+        return replace(self, mixtures=self.mixtures[own])
+
+    def fallback(
+        self, own: NDArray, origin: NDArray | None = None, final: bool = False
+    ) -> Part:
+        """Some of the mixtures (B,), by a mask, with a kernel for rows at any
+        distance."""
+        taken = self.kernel.mixture.take(own)
+        if origin is not None:
+            origin = origin[self.kernel.segments.components(own)]
+        kernel = self.kernel.fallback_kernel(taken, origin)
+        return Part(self.stack, self.mixtures[own], kernel, final)
 
 
-def with_fallback(visit: Callable[[Kernel], Result], kernel: Kernel) -> Result:
-    """Result of a pass with a kernel, or, if rows are too far away for it, with its
-    fallback."""
-    try:
-        return visit(kernel)
-    except FloatingPointError as error:
-        if raised_by_rows(error):
-            raise
-        return visit(kernel.fallback_kernel())
+def parts_of(
+    stacks: Sequence[Parameters],
+    blocks: RowSource,
+    near: NDArray,
+    dtype: np.dtype,
+    own_weights: bool = False,
+) -> list[Part]:
+    """The parts of stacks with the fastest accurate kernels for rows, most of which are
+    near a point (d,); those first whose features others share."""
+    parts = []
+    for number, stack in enumerate(stacks):
+        if blocks.summary.incomplete:
+            kernels = choose_incomplete(stack, blocks, near)
+        else:
+            workspace = blocks.workspace
+            kernels = choose_kernels(stack, near, dtype, workspace, own_weights)
+        parts += [Part(number, *each) for each in kernels]
+    return sorted(parts, key=lambda part: -part.kernel.n_shared)
 
 
-def weighted_sum(weights: NDArray, values: NDArray, workspace: Workspace) -> float:
-    """Sum of weights times values in float64, where 0 times infinity is 0."""
-    terms = workspace.array("terms", values.shape, DOUBLE.dtype)
-    np.multiply(weights, values, out=terms)
-    total = float(terms.sum())
-    return total if isfinite(total) else float(terms[weights > 0].sum())
+def choose_kernels(
+    stack: Parameters,
+    origin: NDArray,
+    dtype: np.dtype,
+    workspace: Workspace,
+    own_weights: bool = False,
+) -> list[tuple[NDArray, Kernel]]:
+    """Indices of mixtures, and their fastest accurate kernel near an origin (d,)."""
+
+    def quadratic(mixture: Parameters) -> Kernel:
+        return Quadratic(mixture, DOUBLE, workspace, origin, own_weights)
+
+    def whitened(mixture: Parameters) -> Kernel:
+        return Whitened(mixture, DOUBLE, workspace)
+
+    def single(mixture: Parameters) -> Kernel:
+        near = origin.astype(dtype)
+        return Quadratic(mixture, SINGLE, workspace, near, own_weights)
+
+    def single_whitened(mixture: Parameters) -> Kernel:
+        return Whitened(mixture, SINGLE, workspace, base=origin.astype(dtype))
+
+    order = _by_size(stack)
+    if dtype != SINGLE.dtype:
+        return list(_divided(stack, order, [quadratic, whitened]))
+    moderate = _are_moderate(stack)[order]
+    small, others = [single, single_whitened, quadratic, whitened], order[~moderate]
+    return [
+        *_divided(stack, order[moderate], small),
+        *_divided(stack, others, [quadratic, whitened]),
+    ]
 
 
 def choose_incomplete(
-    mixture: Parameters, blocks: RowSource, center: NDArray
-) -> Kernel:
-    """The fastest kernel that is accurate for the mixture, near a center (d,)."""
-    kernels = MISSING_KERNELS[mixture.covariances.moment_kind](mixture, blocks, center)
-    return next(kernel for kernel in kernels if kernel.is_accurate)
+    stack: Parameters, blocks: RowSource, center: NDArray
+) -> list[tuple[NDArray, Kernel]]:
+    """Indices of mixtures, and their fastest accurate kernel near a center (d,), of
+    rows with missing values."""
+    makers = MISSING_KERNELS[stack.covariances.moment_kind](blocks, center)
+    return list(_divided(stack, _by_size(stack), makers))
 
 
-def _of_squares(
-    mixture: Parameters, blocks: RowSource, center: NDArray
-) -> Iterator[Kernel]:
+def _divided(
+    stack: Parameters, left: NDArray, makers: Sequence[Maker]
+) -> Iterator[tuple[NDArray, Kernel]]:
+    """Mixtures by their indices, each with the first kernel that is accurate for it;
+    the last is for any."""
+    for make in makers:
+        if not left.size:
+            return
+        kernel = make(_taken(stack, left))
+        accurate = np.broadcast_to(kernel.is_accurate, left.shape)
+        if accurate.all() or make is makers[-1]:
+            yield left, kernel
+            return
+        if accurate.any():
+            own = left[accurate]
+            yield own, make(_taken(stack, own))
+        left = left[~accurate]
+
+
+def _by_size(stack: Parameters) -> NDArray:
+    """Indices of the mixtures, those of equally many components together."""
+    return np.argsort(stack.segments.sizes, kind="stable")
+
+
+def _taken(stack: Parameters, mixtures: NDArray) -> Parameters:
+    """Some of the mixtures, by their indices; the stack itself if all are in order."""
+    everything = np.arange(len(stack.segments))
+    return stack if np.array_equal(mixtures, everything) else stack.take(mixtures)
+
+
+def _of_squares(blocks: RowSource, center: NDArray) -> list[Maker]:
     """Kernels for diagonal covariances, the fastest first, the most accurate last."""
-    yield DiagonalKernel(mixture, blocks.workspace, center)
-    yield ExactDiagonalKernel(mixture, blocks.workspace)
+    workspace = blocks.workspace
+    return [
+        partial(DiagonalKernel, workspace=workspace, center=center),
+        partial(ExactDiagonalKernel, workspace=workspace),
+    ]
 
 
-def _of_products(
-    mixture: Parameters, blocks: RowSource, center: NDArray
-) -> Iterator[Kernel]:
+def _of_products(blocks: RowSource, center: NDArray) -> list[Maker]:
     """Kernels for matrices, the fastest for such rows first, the most accurate last."""
-    many = blocks.summary.n_samples > MANY_ROWS * blocks.summary.n_patterns
+    rows, workspace = blocks.summary, blocks.workspace
+    makers: list[Maker] = [
+        partial(RowwiseKernel, workspace=workspace),
+        partial(ExactMissingKernel, workspace=workspace),
+    ]
+    many = rows.n_samples > MANY_ROWS * rows.n_patterns
     if many and len(center) <= MANY_FEATURES:
-        yield PatternKernel(mixture, blocks.workspace, center)
-    yield RowwiseKernel(mixture, blocks.workspace)
-    yield ExactMissingKernel(mixture, blocks.workspace)
+        return [partial(PatternKernel, workspace=workspace, center=center), *makers]
+    return makers
 
 
-MISSING_KERNELS: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
+MISSING_KERNELS: dict[MomentKind, Callable[[RowSource, NDArray], list[Maker]]] = {
     DIAGONAL: _of_squares,
     FULL: _of_products,
     POOLED: _of_products,
@@ -86,20 +177,9 @@ MISSING_KERNELS: dict[MomentKind, Callable[..., Iterator[Kernel]]] = {
 """Kernels of rows with missing values, for each kind of second moments."""
 
 
-def choose_kernel(
-    mixture: Parameters, origin: NDArray, dtype: np.dtype, workspace: Workspace
-) -> Kernel:
-    """The fastest kernel that is accurate for the mixture, near an origin (d,)."""
-    if dtype == SINGLE.dtype and _is_moderate(mixture.covariances.variances):
-        near = origin.astype(dtype)
-        quadratic = Quadratic(mixture, SINGLE, workspace, near)
-        for kernel in (quadratic, Whitened(mixture, SINGLE, workspace, base=near)):
-            if kernel.is_accurate:
-                return kernel
-    kernel = Quadratic(mixture, DOUBLE, workspace, origin)
-    return kernel if kernel.is_accurate else Whitened(mixture, DOUBLE, workspace)
-
-
-def _is_moderate(variances: NDArray) -> bool:
-    """Whether squares and their products are far from the ends of float32."""
-    return bool(2.0**-60 < variances.min() and variances.max() < 2.0**60)
+def _are_moderate(stack: Parameters) -> NDArray:
+    """For which mixtures (B,) squares and their products are far from the ends of
+    float32."""
+    variances = stack.covariances.variances
+    least = stack.segments.min(variances.min(axis=1))
+    return (least > 2.0**-60) & (stack.segments.max(variances.max(axis=1)) < 2.0**60)

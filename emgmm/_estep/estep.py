@@ -14,21 +14,22 @@ from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 from emgmm._utils.matmul import contract
 
-from .dispatch import kernel_for, weighted_sum, with_fallback
-from .kernel import DOUBLE, Kernel, Sums
+from .dispatch import Part, parts_of
+from .kernel import DOUBLE, Kernel, Several, Sums, weighted_sums
 from .missing_fast import observed_features, split_sums
 from .moments import Deviations
 from .statistics import Statistics
 
 
 def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
-    """Sums over one block of rows."""
+    """Sums over one block of rows, with weights (n,), or (B, n) for each mixture."""
     features = kernel.features(X)
     log_joint = kernel.log_joint(features)
     log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
     moments = kernel.moments(features, responsibilities)
-    log_likelihood = weighted_sum(sample_weight, log_density, kernel.workspace)
-    return Sums(log_likelihood, moments)
+    log_likelihood = weighted_sums(sample_weight, log_density, kernel.workspace)
+    weight = sample_weight.sum(axis=1) if sample_weight.ndim > 1 else None
+    return Sums(log_likelihood, moments, weight)
 
 
 def expectation(
@@ -36,43 +37,80 @@ def expectation(
     stacks: Sequence[Parameters],
     shares: Sequence[NDArray] | None = None,
 ) -> list[Statistics]:
-    """Expected statistics of all rows under the mixtures of each stack.
+    """Expected statistics of all rows under the mixtures of each stack, about an origin
+    near enough to the means, in one pass over the rows.
 
     Mixture b of a stack sees the rows with their weights times ``shares[stack][:, b]``.
+    Overflow and underflow are ignored, in helper threads too: results are checked.
     """
-    found = []
-    for number, stack in enumerate(stacks):
-        parts = []
-        for b in range(len(stack.segments)):
-            own = rows
-            if shares is not None:
-                own = rows._with(rows.X, rows.weights * shares[number][:, b])
-            parts.append(_expectation_of_one(own, stack.mixture(b)))
-        found.append(Statistics.joined(parts))
-    return found
-
-
-def _expectation_of_one(blocks: RowSource, mixture: Parameters) -> Statistics:
-    """Expected statistics of all rows, about an origin near enough to the means.
-
-    Overflow and underflow are ignored, in helper threads too: kernels check results.
-    """
-
-    def visit(kernel: Kernel) -> tuple[Statistics, bool]:
-        sums = blocks.sum(
-            partial(e_step, kernel=kernel), block_length=kernel.block_length
-        )
-        stats = kernel.statistics(sums, blocks)
-        return stats, bool(stats.cancels(kernel.max_cancellation).any())
-
     with np.errstate(all="ignore"):
-        rows = blocks.summary
-        kernel = kernel_for(mixture, blocks, rows.center, rows.compute_dtype)
-        stats, cancels = with_fallback(visit, kernel)
-        if not cancels:
-            return stats
-        # Rare: a mean moved by many standard deviations of its component.
-        return visit(kernel.fallback_kernel(stats.means))[0]
+        near, dtype = rows.summary.center, rows.summary.compute_dtype
+        parts = parts_of(stacks, rows, near, dtype, shares is not None)
+        found: list[tuple[Part, Statistics]] = []
+        while parts:
+            sums = _sums_of(parts, rows, shares or ())
+            again: list[Part] = []
+            for part, own in zip(parts, sums, strict=True):
+                stats = part.kernel.statistics(own, rows)
+                good, others = _checked(part, stats)
+                found += good
+                again += others
+            parts = again  # rare
+    return [_of_stack(number, found) for number in range(len(stacks))]
+
+
+def _checked(
+    part: Part, stats: Statistics
+) -> tuple[list[tuple[Part, Statistics]], list[Part]]:
+    """Mixtures with their statistics, and those that need another kernel: because rows
+    are too far away, or a mean moved by many standard deviations of its component."""
+    kernel = part.kernel
+    lost = np.zeros(len(kernel.segments), dtype=bool)
+    if not kernel.unlimited:
+        lost = np.isnan(stats.log_likelihood)
+        lost |= kernel.segments.any(np.isnan(stats.counts))
+    moved = stats.cancels(kernel.max_cancellation) & ~lost
+    moved &= not part.final
+    again = lost | moved
+    if not again.any():
+        return [(part, stats)], []
+    parts = [part.fallback(lost)] if lost.any() else []
+    if moved.any():
+        parts.append(part.fallback(moved, stats.means, final=True))
+    return [(part.among(~again), stats.take(~again))], parts
+
+
+def _sums_of(
+    parts: Sequence[Part], rows: RowSource, shares: Sequence[NDArray]
+) -> list[Sums]:
+    """Sums over all rows for each part, in one pass."""
+    length = min(part.kernel.block_length for part in parts)
+    function = partial(_sums_of_block, parts)
+    return rows.sum(function, *shares, block_length=length).values
+
+
+def _sums_of_block(
+    parts: Sequence[Part], X: NDArray, sample_weight: NDArray, *shares: NDArray
+) -> Several:
+    """Sums over one block of rows for each part."""
+    found = []
+    for part in parts:
+        weights = sample_weight
+        if shares:
+            own = shares[part.stack].T[part.mixtures]
+            weights = np.multiply(own, sample_weight, order="C")
+        found.append(e_step(X, weights, part.kernel))
+    return Several(found)
+
+
+def _of_stack(number: int, found: Sequence[tuple[Part, Statistics]]) -> Statistics:
+    """The statistics of a stack, in its order, from those of its parts."""
+    own = [(part.mixtures, stats) for part, stats in found if part.stack == number]
+    mixtures = np.concatenate([indices for indices, _ in own])
+    joined = Statistics.joined([stats for _, stats in own])
+    if (mixtures[:-1] < mixtures[1:]).all():
+        return joined
+    return joined.take(np.argsort(mixtures))
 
 
 def statistics_of_start(
@@ -95,7 +133,7 @@ def statistics_of_start(
         moments = partial(_moments_of_all, deviations)
         sums = blocks.sum(moments, start, block_length=deviations.block_length)
     kind.add_to_diagonals(kind.second(sums.moments), missing)
-    return deviations.statistics(sums, blocks.summary.weight)
+    return deviations.statistics(sums, np.array([blocks.summary.weight]))
 
 
 def _means_of_complete(
@@ -152,7 +190,7 @@ def _moments_of_all(
 ) -> Sums:
     """Sums over one block of complete rows with responsibilities."""
     weighted = _weighted(start, len(deviations.origin), sample_weight)
-    return Sums(0.0, deviations.moments(deviations.features(X), weighted))
+    return Sums(np.zeros(1), deviations.moments(deviations.features(X), weighted))
 
 
 def _moments_of_members(
@@ -172,7 +210,7 @@ def _moments_of_members(
         vectors = X[rows] - mean
         np.copyto(vectors, 0.0, where=np.isnan(vectors))
         moments.append(kind.moments(vectors, weights[rows]))
-    return Sums(0.0, np.stack(moments))
+    return Sums(np.zeros(1), np.stack(moments))
 
 
 def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:

@@ -36,7 +36,8 @@ class SecondOrder(NamedTuple):
     most: Callable[[int], float]
     """Number of components to the number of features up to which this is fast."""
     of_rows_alone: bool = True
-    """Whether they depend on the rows and the origin, but not on the mixture."""
+    """Whether they depend on the rows and the origin, but not on the mixture; else each
+    mixture has its own, and the products do not depend on responsibilities."""
 
 
 def _fill_products(features: NDArray, kernel: Kernel) -> None:
@@ -62,13 +63,15 @@ def _fill_squares(features: NDArray, kernel: Kernel) -> None:
     np.multiply(features[1 : 1 + d], features[1 : 1 + d], out=features[1 + d :])
 
 
-def _fill_distance(features: NDArray, kernel: Kernel) -> None:
-    """Write z'Pz from rows whitened once: it is the same for all components."""
-    z = features[1 : 1 + kernel.mixture.means.shape[1]]
-    whitened = kernel.workspace.array("whitened", z.shape, z.dtype)
-    factor = kernel.mixture.covariances.precisions_cholesky[0].T
-    multiply(factor.astype(z.dtype), z, whitened)
-    np.einsum("ij,ij->j", whitened, whitened, out=features[-1])
+def _fill_distances(features: NDArray, kernel: Kernel) -> None:
+    """Write z'Pz / 2 of each mixture, from rows whitened for all its components."""
+    d, n = kernel.mixture.means.shape[1], features.shape[1]
+    z = features[1 : 1 + d]
+    factors = np.sqrt(0.5) * kernel.mixture.covariances.precisions_cholesky.mT
+    whitened = kernel.workspace.array("whitened", (len(factors) * d, n), z.dtype)
+    multiply(factors.reshape(-1, d).astype(z.dtype), z, whitened)
+    whitened = whitened.reshape(-1, d, n)
+    np.einsum("bij,bij->bj", whitened, whitened, out=features[1 + d :])
 
 
 class Pairs(NamedTuple):
@@ -130,8 +133,8 @@ SECOND_ORDER: dict[MomentKind, SecondOrder] = {
     ),
     POOLED: SecondOrder(
         lambda d: 1,
-        _fill_distance,
-        lambda precisions: -0.5,
+        _fill_distances,
+        lambda precisions: -1.0,
         lambda sums, d: None,
         lambda n_components: np.inf,
         of_rows_alone=False,

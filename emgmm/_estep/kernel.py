@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from operator import add
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,21 +36,37 @@ SINGLE = FloatFormat(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0)
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Sums over blocks of rows in one pass."""
+    """Sums over blocks of rows in one pass, for the mixtures of a kernel."""
 
-    log_likelihood: float
+    log_likelihood: NDArray
+    """Of each mixture, (B,)."""
     moments: NDArray
+    weight: NDArray | None = None
+    """Sums of the weights (B,), if each mixture has weights of its own."""
 
     def __add__(self, other: Sums) -> Sums:
+        weight = None
+        if self.weight is not None and other.weight is not None:
+            weight = self.weight + other.weight
         log_likelihood = self.log_likelihood + other.log_likelihood
-        return Sums(log_likelihood, self.moments + other.moments)
+        return Sums(log_likelihood, self.moments + other.moments, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Several:
+    """Values that are added each by itself."""
+
+    values: list[Any]
+
+    def __add__(self, other: Several) -> Several:
+        return Several(list(map(add, self.values, other.values)))
 
 
 class Kernel(ABC):
-    """A mixture, prepared for blocks of rows in one floating-point type.
+    """A stack of mixtures, prepared for blocks of rows in one floating-point type.
 
     A kernel takes rows (n, d) to features, features to joint log-densities and
-    responsibilities (K, n), and these to sums from which the statistics are made:
+    responsibilities (M, n), and these to sums from which the statistics are made:
 
         features = kernel.features(X)
         log_joint = kernel.log_joint(features)
@@ -57,21 +74,24 @@ class Kernel(ABC):
         moments = kernel.moments(features, responsibilities)
 
     Components lie along rows, so that maxima, exponentials and sums over them run
-    through contiguous memory. Arrays of a block's size come from ``workspace``: what a
-    method returns is overwritten when the same thread calls it again.
+    through contiguous memory; which mixture they belong to matters in ``posterior``
+    alone. Mixtures of equally many components should be neighbours. Arrays of a block's
+    size come from ``workspace``: what a method returns is overwritten when the same
+    thread calls it again.
 
-    FloatingPointError where rows are too far away for a kernel: its numbers overflow,
-    or all log-densities of a row are minus infinity.
+    Where rows are too far away for a kernel, its numbers overflow, or all log-densities
+    of a row are minus infinity: these rows, and so the sums of the mixture, are NaN.
     """
 
-    reference: float
-    """About the log-density of a typical row of the component with the highest peak.
+    reference: NDArray
+    """About the log-density of a typical row of the component with the highest peak,
+    of each mixture (B,).
 
     Relative to it exponentials do not overflow, and underflow only for rows far from
     all components; so no maximum has to be subtracted row by row.
     """
     constants: NDArray
-    """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (K,)."""
+    """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (M,)."""
 
     def __init__(
         self, mixture: Parameters, float_format: FloatFormat, workspace: Workspace
@@ -81,14 +101,13 @@ class Kernel(ABC):
             float_format,
             workspace,
         )
-        self.dtype = float_format.dtype
+        self.dtype, self.segments = float_format.dtype, mixture.segments
         n_features = mixture.means.shape[1]
         halves = 0.5 * (n_features * LOG_2_PI + mixture.covariances.log_det)
         log_peaks = np.log(mixture.weights) - halves
-        self.reference = max(log_peaks.tolist()) - min(
-            n_features / 2, float_format.span
-        )
-        self.constants = log_peaks - self.reference
+        peaks = self.segments.max(log_peaks)
+        self.reference = peaks - min(n_features / 2, float_format.span)
+        self.constants = log_peaks - self.segments.spread(self.reference)
 
     @property
     @abstractmethod
@@ -97,19 +116,27 @@ class Kernel(ABC):
         are accurate."""
 
     @property
-    def is_accurate(self) -> bool:
-        """Whether the rounding error of log-densities near the center is accepted."""
+    def is_accurate(self) -> NDArray | bool:
+        """For which mixtures (B,) the rounding error of log-densities near the center
+        is accepted."""
         return True
 
     @property
     def unlimited(self) -> bool:
-        """Whether it serves rows at any distance: it raises no FloatingPointError."""
+        """Whether it serves rows at any distance."""
         return False
 
+    @property
+    def n_shared(self) -> int:
+        """The number of features that other kernels can take from it."""
+        return 0
+
     @abstractmethod
-    def fallback_kernel(self, origin: NDArray | None = None) -> Kernel:
-        """The kernel of the mixture for rows at any distance, with sums about an origin
-        (K, d), by default the means."""
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> Kernel:
+        """The kernel of some of its mixtures for rows at any distance, with sums about
+        an origin (M, d), by default the means."""
 
     @property
     @abstractmethod
@@ -122,7 +149,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def log_joint(self, features: Any) -> NDArray:
-        """log w_k + log N(x; mean_k, covariance_k) - ``reference``, shape (K, n)."""
+        """log w_k + log N(x; mean_k, covariance_k) - ``reference``, shape (M, n)."""
 
     @abstractmethod
     def moments(self, features: Any, responsibilities: NDArray) -> NDArray:
@@ -132,16 +159,26 @@ class Kernel(ABC):
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         """Statistics from the sums over all blocks."""
 
+    def weight(self, sums: Sums, blocks: RowSource) -> NDArray:
+        """The weight (B,) of the rows for each mixture."""
+        if sums.weight is not None:
+            return sums.weight
+        return np.full(len(self.segments), blocks.summary.weight)
+
     def posterior(
         self, log_joint: NDArray, sample_weight: NDArray | float = 1.0
     ) -> tuple[NDArray, NDArray]:
-        """log f(x) (n,) and responsibilities (K, n) times the weights of the rows."""
-        shape, dtype = log_joint.shape, self.dtype
-        responsibilities = self.workspace.array("responsibilities", shape, dtype)
-        total = self.workspace.array("total", shape[1:], dtype)
-        log_density = self.workspace.array("log_density", shape[1:], dtype)
+        """log f(x) (B, n) and responsibilities (M, n) times the weights of the rows,
+        (n,) or (B, n)."""
+        (n, dtype), workspace = (log_joint.shape[1], self.dtype), self.workspace
+        shape = len(self.segments), n
+        responsibilities = workspace.array("responsibilities", log_joint.shape, dtype)
+        total = workspace.array("total", shape, dtype)
+        log_density = workspace.array("log_density", shape, dtype)
         np.exp(log_joint, out=responsibilities)
-        np.add.reduce(responsibilities, axis=0, out=total)
+        for run in self.segments.runs:
+            own = run.of_components(responsibilities)
+            np.add.reduce(own, axis=1, out=total[run.mixtures])
         # A weight divided by the total must not overflow.
         least = self.float_format.smallest_total * max(
             1.0, np.asarray(sample_weight).max()
@@ -149,38 +186,78 @@ class Kernel(ABC):
         if total.min() > least and total.max() < np.inf:
             np.log(total, out=log_density)
         else:
-            far = np.flatnonzero(~((total > least) & (total < np.inf)))
-            total[far], peak = self._shift(log_joint, responsibilities, far)
+            far = ~((total > least) & (total < np.inf))
+            peaks = self._shift(log_joint, responsibilities, total, far)
             np.log(total, out=log_density)
-            log_density[far] += peak
-        log_density += dtype.type(self.reference)
+            log_density[far] += peaks
+        log_density += self.reference.astype(dtype)[:, None]
         np.divide(np.asarray(sample_weight, dtype), total, out=total)
-        responsibilities *= total
+        for run in self.segments.runs:
+            own = run.of_components(responsibilities)
+            np.multiply(own, total[run.mixtures, None], out=own)
         return log_density, responsibilities
 
     def peak(self, log_joint: NDArray) -> NDArray:
-        """Maximum over the components, shape (n,)."""
-        peak = log_joint.max(axis=0)
-        if not (self.unlimited or np.isfinite(peak).all()):
-            raise FloatingPointError("a row is too far from all components")
-        return peak
+        """Maxima over the components of each mixture, shape (B, n); NaN of rows that
+        are too far away."""
+        peak = np.empty((len(self.segments), log_joint.shape[1]), log_joint.dtype)
+        for run in self.segments.runs:
+            own = run.of_components(log_joint)
+            np.maximum.reduce(own, axis=1, out=peak[run.mixtures])
+        return self._within_reach(peak)
 
     def labels(self, log_joint: NDArray) -> NDArray:
-        """Most probable components of the rows, shape (n,)."""
-        return np.equal(log_joint, self.peak(log_joint)).argmax(axis=0)
+        """Most probable components (n,) of the rows, of one mixture."""
+        peak = self.known(self.peak(log_joint)[0])
+        return np.equal(log_joint, peak).argmax(axis=0)
+
+    def known(self, values: NDArray) -> NDArray:
+        """Values of rows. FloatingPointError if some are too far away."""
+        if not self.unlimited and np.isnan(values).any():
+            raise FloatingPointError("a row is too far from all components")
+        return values
+
+    def _within_reach(self, peak: NDArray) -> NDArray:
+        """Maxima of log-densities; NaN where they are not finite and should be."""
+        if not (self.unlimited or np.isfinite(peak).all()):
+            peak[~np.isfinite(peak)] = np.nan
+        return peak
 
     def _shift(
-        self, log_joint: NDArray, responsibilities: NDArray, far: NDArray
-    ) -> tuple[NDArray, NDArray]:
-        """Sums of the exponentials of some rows relative to the maxima, and the maxima.
+        self,
+        log_joint: NDArray,
+        responsibilities: NDArray,
+        total: NDArray,
+        far: NDArray,
+    ) -> NDArray:
+        """Write the exponentials of rows that are far from a mixture (B, n) relative to
+        their maxima, and their totals; return these maxima.
 
         A row whose log-densities are all minus infinity belongs to all components
         equally.
         """
-        columns = log_joint[:, far]
-        peak = self.peak(columns)
-        lost = np.isneginf(peak)
-        columns[:, lost] = 0.0
-        columns -= np.where(lost, 0.0, peak)
-        responsibilities[:, far] = np.exp(columns)
-        return responsibilities[:, far].sum(axis=0), peak
+        peaks = np.empty(total.shape, total.dtype)
+        for run in self.segments.runs:
+            b, rows = np.nonzero(far[run.mixtures])
+            columns = run.of_components(log_joint)[b, :, rows]
+            peak = self._within_reach(columns.max(axis=1))
+            lost = np.isneginf(peak)
+            columns[lost] = 0.0
+            columns -= np.where(lost, 0.0, peak)[:, None]
+            columns = np.exp(columns)
+            run.of_components(responsibilities)[b, :, rows] = columns
+            total[run.mixtures][b, rows] = columns.sum(axis=1)
+            peaks[run.mixtures][b, rows] = peak
+        return peaks[far]
+
+
+def weighted_sums(weights: NDArray, values: NDArray, workspace: Workspace) -> NDArray:
+    """Sums (B,) over rows of weights, (n,) or (B, n), times values (B, n) in float64,
+    where 0 times infinity is 0."""
+    terms = workspace.array("terms", values.shape, DOUBLE.dtype)
+    np.multiply(weights, values, out=terms)
+    total = np.add.reduce(terms, axis=1)
+    for b in np.flatnonzero(~np.isfinite(total)):
+        own = np.broadcast_to(weights, values.shape)[b] > 0
+        total[b] = terms[b, own].sum()
+    return total

@@ -45,11 +45,11 @@ class MissingKernel(Kernel):
     @cached_property
     def log_weights(self) -> NDArray:
         """log w_k - ``reference``."""
-        return np.log(self.mixture.weights) - self.reference
+        return np.log(self.mixture.weights) - self.segments.spread(self.reference)
 
     @cached_property
     def precisions(self) -> NDArray:
-        """Matrices (K, d, d), or (1, d, d) if they are the same."""
+        """Matrices (M, d, d), or (1, d, d) if all are the same."""
         return self.mixture.covariances.precisions_by_component
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
@@ -57,11 +57,10 @@ class MissingKernel(Kernel):
         # The sums of an empty component are zero about any origin: it keeps its mean.
         occupied = sums.moments[:, :1, 0] > 0
         origin = np.where(occupied, self.origin, self.mixture.means)
-        segments = self.mixture.segments
         deviations = Deviations(
-            kind, segments, origin, origin[0], DOUBLE.dtype, self.workspace
+            kind, self.segments, origin, origin[0], DOUBLE.dtype, self.workspace
         )
-        return deviations.statistics(sums, blocks.summary.weight)
+        return deviations.statistics(sums, self.weight(sums, blocks))
 
     def completed_moments(
         self, observed: NDArray, missing: NDArray, conditioned: Conditioned
@@ -99,16 +98,16 @@ class MissingKernel(Kernel):
         return total
 
 
-def rounding(covariances: Covariances, shifts: NDArray | float) -> float:
-    """Bound on the rounding error of log-densities computed from precisions, for means
-    at ``shifts`` (K, d) from the origin.
+def rounding(covariances: Covariances, shifts: NDArray | float) -> NDArray:
+    """Bounds (B,) on the rounding error of log-densities computed from precisions, for
+    means at ``shifts`` (M, d) from the origin.
 
     The bound for complete rows holds for every pattern: precisions of marginals have
     smaller diagonals, which bound their other entries.
     """
     offsets = np.abs(shifts) + np.sqrt(covariances.variances)
     roots = np.sqrt((covariances.factors**2).reshape(*offsets.shape, -1).sum(axis=-1))
-    return DOUBLE.eps * float(((offsets * roots).sum(axis=1) ** 2).max())
+    return DOUBLE.eps * covariances.segments.max((offsets * roots).sum(axis=1) ** 2)
 
 
 class ObservedRows(NamedTuple):
@@ -156,8 +155,10 @@ class _Exact(AboutMeans):
     def unlimited(self) -> bool:
         return True
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> Self:
-        return type(self)(self.mixture, self.workspace, origin)
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> Self:
+        return type(self)(mixture, self.workspace, origin)
 
 
 class ExactDiagonalKernel(_Exact):
@@ -213,8 +214,10 @@ class ExactMissingKernel(_Exact):
     def _conditioned(self, missing: NDArray) -> Iterator[tuple[slice, Conditioned]]:
         """Slices of the patterns, and the matrices conditioned on what these observe:
         few patterns at a time, although they are computed again for the moments."""
-        factors = self.mixture.covariances.precisions_cholesky
-        factors = factors.reshape(-1, *factors.shape[-2:])
+        covariances = self.mixture.covariances
+        factors = covariances.precisions_cholesky
+        if len(self.segments) > 1:
+            factors = covariances.factors
         size = max(CONDITIONED_SIZE // factors.size, 1)
         for start in range(0, len(missing), size):
             patterns = slice(start, start + size)

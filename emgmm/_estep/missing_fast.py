@@ -51,8 +51,8 @@ class _AboutCenter(MissingKernel):
         return DOUBLE.max_rounding / DOUBLE.eps
 
     @property
-    def is_accurate(self) -> bool:
-        """Whether its rounding error is accepted."""
+    def is_accurate(self) -> NDArray | bool:
+        """Where its rounding error is accepted."""
         covariances = self.mixture.covariances
         return rounding(covariances, self.shifts) < DOUBLE.max_rounding
 
@@ -81,8 +81,10 @@ class PatternKernel(_AboutCenter):
     multiplications, and d^3 in a product of matrices of all patterns.
     """
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> ExactMissingKernel:
-        return ExactMissingKernel(self.mixture, self.workspace, origin)
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> ExactMissingKernel:
+        return ExactMissingKernel(mixture, self.workspace, origin)
 
     @property
     def block_length(self) -> int:
@@ -163,8 +165,10 @@ class DiagonalKernel(_AboutCenter):
     Cost per row: 6 d K multiplications with additions in two products of matrices.
     """
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> ExactDiagonalKernel:
-        return ExactDiagonalKernel(self.mixture, self.workspace, origin)
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> ExactDiagonalKernel:
+        return ExactDiagonalKernel(mixture, self.workspace, origin)
 
     @property
     def block_length(self) -> int:

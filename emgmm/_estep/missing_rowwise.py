@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.patterns import bounds_of_patterns
-from emgmm._model.parameters import LOG_2_PI
+from emgmm._model.parameters import LOG_2_PI, Parameters
 
 from .kernel import DOUBLE
 from .missing_exact import AboutMeans, ExactMissingKernel, rounding
@@ -51,8 +51,10 @@ class RowwiseKernel(AboutMeans):
     of P, wherever the rows are.
     """
 
-    def fallback_kernel(self, origin: NDArray | None = None) -> ExactMissingKernel:
-        return ExactMissingKernel(self.mixture, self.workspace, origin)
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> ExactMissingKernel:
+        return ExactMissingKernel(mixture, self.workspace, origin)
 
     @property
     def block_length(self) -> int:
@@ -61,8 +63,8 @@ class RowwiseKernel(AboutMeans):
         return min(super().block_length, max(most, FEWEST_ROWS))
 
     @property
-    def is_accurate(self) -> bool:
-        """Whether its rounding error is accepted."""
+    def is_accurate(self) -> NDArray | bool:
+        """Where its rounding error is accepted."""
         return rounding(self.mixture.covariances, 0.0) < DOUBLE.max_rounding
 
     def features(self, X: NDArray) -> Filled:

@@ -108,7 +108,7 @@ class Deviations:
             total[k] = own @ own.T
         return total
 
-    def statistics(self, sums: Sums, weight: float) -> Statistics:
+    def statistics(self, sums: Sums, weight: NDArray) -> Statistics:
         counts, first = sums.moments[:, 0, 0], sums.moments[:, 0, 1:]
         return Statistics(
             self.kind,
@@ -117,8 +117,8 @@ class Deviations:
             counts,
             first,
             self.kind.products(self.segments, sums.moments),
-            np.array([sums.log_likelihood]),
-            np.array([weight]),
+            sums.log_likelihood,
+            weight,
         )
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import RowBlocks
-from emgmm._data.base import RowSource
+from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
-from .dispatch import Result, kernel_for, weighted_sum, with_fallback
-from .kernel import DOUBLE, Kernel
+from .dispatch import Part, parts_of
+from .kernel import DOUBLE, Kernel, Several, weighted_sums
 from .underflow import settle
+
+Result = TypeVar("Result")
 
 
 def for_each_row(
@@ -66,12 +69,14 @@ def log_density(
     ``labels``."""
     if labels is not None:
         labels[:] = kernel.labels(log_joint)
-    return kernel.posterior(log_joint)[0]
+    return kernel.known(kernel.posterior(log_joint)[0][0])
 
 
 def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
     """Responsibilities (n, K) for a block of rows."""
-    return kernel.posterior(log_joint)[1].T
+    log_density, responsibilities = kernel.posterior(log_joint)
+    kernel.known(log_density)
+    return responsibilities.T
 
 
 BETWEEN_COMPONENTS = (Kernel.labels, responsibilities)
@@ -80,7 +85,7 @@ BETWEEN_COMPONENTS = (Kernel.labels, responsibilities)
 
 def classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
     """Joint log-densities (n,) of rows and their most probable components."""
-    return kernel.peak(log_joint) + kernel.reference
+    return kernel.known(kernel.peak(log_joint)[0]) + kernel.reference
 
 
 def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
@@ -89,30 +94,30 @@ def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
     return for_each_row(blocks, mixture, responsibilities, out)
 
 
-def weight_of_components(blocks: RowSource, mixture: Parameters) -> NDArray:
-    """Expected weights (K,) of the rows of each component; with missing values, of the
+def weight_of_components(blocks: RowSource, stack: Parameters) -> NDArray:
+    """Expected weights (M,) of the rows of each component; with missing values, of the
     rows that observe a feature, for the feature that is observed least."""
     rows = blocks.summary
     if not rows.incomplete:
-        return mixture.weights * rows.weight
-    return rows.greatest_weight * _shares(blocks, mixture)[0].min(axis=1)
+        return stack.weights * rows.weight
+    return rows.greatest_weight * _shares(blocks, stack)[:, 0].min(axis=1)
 
 
-def effective_rows(blocks: RowSource, mixture: Parameters) -> NDArray:
-    """Kish's effective numbers of rows (K,) of the components.
+def effective_rows(blocks: RowSource, stack: Parameters) -> NDArray:
+    """Kish's effective numbers of rows (M,) of the components.
 
     (sum w r)^2 / sum w^2 r, whatever the scale of the weights; with missing values, of
     the rows that observe a feature, for the feature that is observed least.
     """
     rows = blocks.summary
     if rows.equally_weighted and not rows.incomplete:
-        return mixture.weights * rows.n_samples
-    total, squares = _shares(blocks, mixture)
+        return stack.weights * rows.n_samples
+    total, squares = _shares(blocks, stack).swapaxes(0, 1)
     return (total**2 / np.where(squares > 0, squares, 1.0)).min(axis=1)
 
 
-def _shares(blocks: RowSource, mixture: Parameters) -> NDArray:
-    """Sums of w r and w^2 r (2, K, d or 1) over the rows that observe each feature, for
+def _shares(blocks: RowSource, stack: Parameters) -> NDArray:
+    """Sums of w r and w^2 r (M, 2, d or 1) over the rows that observe each feature, for
     weights w relative to the greatest."""
     rows = blocks.summary
     greatest, incomplete = rows.greatest_weight, rows.incomplete
@@ -120,11 +125,30 @@ def _shares(blocks: RowSource, mixture: Parameters) -> NDArray:
     def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
         log_joint = kernel.log_joint(kernel.features(X))
         relative = weights / greatest
-        shares = kernel.posterior(log_joint)[1] * relative
+        shares = kernel.posterior(log_joint, relative)[1]
         present = ~np.isnan(X) if incomplete else np.ones((len(X), 1))
-        return np.stack([shares @ present, shares * relative @ present])
+        return np.stack([shares @ present, shares @ (relative * present.T).T], axis=1)
 
-    return blocks.accumulate(partial(_sum_with_any, mixture, of_block))
+    of_part = partial(_sums_with_any, [stack], of_block, True)
+    return blocks.accumulate(of_part).values[0]
+
+
+def scores_of_stacks(
+    blocks: RowSource, stacks: Sequence[Parameters]
+) -> list[tuple[NDArray, NDArray]]:
+    """For each stack the log-likelihoods (B,) of the rows, and those (B,) of the rows
+    with their most probable components, in one pass."""
+
+    def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
+        log_joint = kernel.log_joint(kernel.features(X))
+        classified = kernel.peak(log_joint) + kernel.reference[:, None]
+        scores = kernel.posterior(log_joint)[0], classified
+        sums = [weighted_sums(weights, each, kernel.workspace) for each in scores]
+        return np.stack(sums, axis=1)
+
+    of_part = partial(_sums_with_any, stacks, of_block, False)
+    found = blocks.accumulate(of_part).values
+    return [(sums[:, 0], sums[:, 1]) for sums in found]
 
 
 def sum_over_rows(
@@ -140,36 +164,80 @@ def sum_over_rows(
     ) -> NDArray:
         log_joint = kernel.log_joint(kernel.features(X))
         values = function(kernel, log_joint, *aligned)
-        total = weighted_sum(weights, values, kernel.workspace)
-        return np.array([total, weights.sum()])
+        total = weighted_sums(weights, values[None], kernel.workspace)
+        return np.append(total, weights.sum())
 
-    return blocks.accumulate(partial(_sum_with_any, mixture, of_block), *aligned)
+    def of_part(blocks: RowBlocks, *aligned: NDArray) -> NDArray:
+        def visit(kernel: Kernel) -> NDArray:
+            length = kernel.block_length
+            return blocks.sum(partial(of_block, kernel), *aligned, block_length=length)
+
+        return _visit_with_any(mixture, blocks, visit)
+
+    return blocks.accumulate(of_part, *aligned)
 
 
-def _sum_with_any(
-    mixture: Parameters,
+def _sums_with_any(
+    stacks: Sequence[Parameters],
     function: Callable[..., NDArray],
+    by_component: bool,
     blocks: RowBlocks,
-    *aligned: NDArray,
-) -> NDArray:
-    """Sum of function(kernel, rows, weights, *aligned rows)."""
+) -> Several | None:
+    """Sums of function(kernel, rows, weights) for each stack, in one pass: values of
+    its components or else of its mixtures; None without rows."""
+    if not len(blocks.X):
+        return None
 
-    def visit(kernel: Kernel) -> NDArray:
-        return blocks.sum(
-            partial(function, kernel), *aligned, block_length=kernel.block_length
-        )
+    def of_block(parts: Sequence[Part], X: NDArray, weights: NDArray) -> Several:
+        return Several([function(part.kernel, X, weights) for part in parts])
 
-    return _visit_with_any(mixture, blocks, visit)
+    totals: list[NDArray | None] = [None] * len(stacks)
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
+        parts = parts_of(stacks, blocks, _middle(stacks), DOUBLE.dtype)
+        while parts:
+            length = min(part.kernel.block_length for part in parts)
+            sums = blocks.sum(partial(of_block, parts), block_length=length)
+            again: list[Part] = []
+            for part, values in zip(parts, sums.values, strict=True):
+                whole, own = stacks[part.stack].segments, part.kernel.segments
+                where = part.mixtures
+                if by_component:
+                    where = whole.components(where)
+                shape = whole.n_components if by_component else len(whole)
+                total = totals[part.stack]
+                if total is None:
+                    total = totals[part.stack] = np.empty((shape, *values.shape[1:]))
+                total[where] = values
+                lost = np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+                lost = own.any(lost) if by_component else lost
+                if lost.any() and not part.kernel.unlimited:
+                    again.append(part.fallback(lost))
+            parts = again
+    return Several(totals)
+
+
+def _middle(stacks: Sequence[Parameters]) -> NDArray:
+    """The mean (d,) of the means of all mixtures."""
+    means = np.concatenate(
+        [each.segments.sum(each.weights[:, None] * each.means) for each in stacks]
+    )
+    return means[np.isfinite(means).all(axis=1)].mean(axis=0)
 
 
 def _visit_with_any(
     mixture: Parameters, blocks: RowBlocks, visit: Callable[[Kernel], Result]
 ) -> Result:
-    """Result of a pass over rows in float64, which may not be those of the fit.
+    """Result of a pass over rows in float64, which may not be those of the fit, or, if
+    rows are too far away for the kernel, of one with its fallback.
 
     Rounding errors of float32 average out in sums, but not in predictions of rows.
     """
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         mean = mixture.weights @ mixture.means
-        kernel = kernel_for(mixture, blocks, mean, DOUBLE.dtype)
-        return with_fallback(visit, kernel)
+        (part,) = parts_of([mixture], blocks, mean, DOUBLE.dtype)
+        try:
+            return visit(part.kernel)
+        except FloatingPointError as error:
+            if raised_by_rows(error):
+                raise
+            return visit(part.kernel.fallback_kernel(mixture))

@@ -26,7 +26,7 @@ class Workspace(threading.local):
     """
 
     def __init__(self) -> None:
-        self._buffers: dict[str, NDArray] = {}
+        self._buffers: dict[tuple[str, np.dtype], NDArray] = {}
         self._last: dict[str, NDArray] = {}
         self._content: dict[str, tuple[NDArray, object]] = {}
 
@@ -40,9 +40,10 @@ class Workspace(threading.local):
         last = self._last.get(name)
         if last is not None and last.shape == shape and last.dtype == dtype:
             return last
-        size, buffer = prod(shape), self._buffers.get(name)
-        if buffer is None or buffer.dtype != dtype or buffer.size < size:
-            buffer = self._buffers[name] = np.empty(size, dtype)
+        size, key = prod(shape), (name, np.dtype(dtype))
+        buffer = self._buffers.get(key)
+        if buffer is None or buffer.size < size:
+            buffer = self._buffers[key] = np.empty(size, dtype)
         array = self._last[name] = buffer[:size].reshape(shape)
         return array
 
