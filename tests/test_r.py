@@ -224,7 +224,7 @@ def m_step_from_mclusts_responsibilities(dataset, model):
     family, n_components = MODELS[model], z.shape[1]
     blocks = ArrayBlocks(X, np.ones(len(X)))
     stats = statistics_of_start(blocks, z, n_components, family.storage.moment_kind)
-    mixture = m_step(stats, family, 0.0)
+    mixture, _ = m_step(stats, family, 0.0)
     counts = z.sum(axis=0)
     deviations = X - (z.T @ X / counts[:, None])[:, None, :]
     return MStep(

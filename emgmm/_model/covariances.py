@@ -155,6 +155,13 @@ class Covariances(ABC):
             self.n_features,
         )
 
+    def replaced(self, mixtures: NDArray, others: Covariances) -> Self:
+        """The covariances with those of some mixtures (by indices) replaced."""
+        entries = mixtures if self.of_mixtures else self.segments.components(mixtures)
+        values, factors = self.values.copy(), self.precisions_cholesky.copy()
+        values[entries], factors[entries] = others.values, others.precisions_cholesky
+        return type(self)(values, factors, self.segments, self.n_features)
+
     @classmethod
     @abstractmethod
     def scatter(

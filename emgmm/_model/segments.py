@@ -80,6 +80,25 @@ class Segments:
             for a, b in zip(bounds[:-1], bounds[1:], strict=True)
         ]
 
+    @cached_property
+    def longest(self) -> int:
+        """The greatest number of components of a mixture."""
+        return int(self.sizes.max(initial=0))
+
+    def padded(self, values: NDArray) -> NDArray:
+        """Vectors of components (M, p) by mixture (B, longest, p), filled with zeros."""
+        shape = len(self.sizes), self.longest, values.shape[1]
+        if shape[0] * shape[1] == len(values):
+            return values.reshape(shape)
+        out = np.zeros((shape[0] * shape[1], shape[2]))
+        out[self._places] = values
+        return out.reshape(shape)
+
+    def unpadded(self, padded: NDArray) -> NDArray:
+        """The inverse of ``padded``."""
+        flat = padded.reshape(-1, padded.shape[-1])
+        return flat if len(flat) == self.n_components else flat[self._places]
+
     def slices(self) -> list[slice]:
         """The components of each mixture."""
         return list(map(slice, self.offsets, self.offsets + self.sizes))
@@ -130,6 +149,12 @@ class Segments:
         sizes, offsets = self.sizes[mixtures], self.offsets[mixtures]
         begin = np.cumsum(sizes) - sizes
         return np.arange(sizes.sum()) + np.repeat(offsets - begin, sizes)
+
+    @cached_property
+    def _places(self) -> NDArray:
+        """Indices of the components (M,) among those of ``padded``, in one row."""
+        within = np.arange(self.n_components) - self.offsets[self.mixture]
+        return self.mixture * self.longest + within
 
     def _reduce(self, function: np.ufunc, values: NDArray) -> NDArray:
         """The reduction of each segment along the first axis."""
