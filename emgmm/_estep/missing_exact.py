@@ -135,7 +135,7 @@ class AboutMeans(MissingKernel):
     @property
     def block_length(self) -> int:
         size = self.origin.size
-        return max(WHITENED_SIZE // size, least_length(size // 4))
+        return max(WHITENED_SIZE // size, least_length(-(-size // 4)))
 
     def values(self, X: NDArray) -> ObservedRows:
         """The rows of a block with their missing values marked."""
