@@ -462,7 +462,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         with self._kept_if_it_fails(problem, progress):
             results = problem.runs(starts, progress)
             with BLAS.single_threaded():
-                best = progress.reached = problem.best(results.kept)
+                best = problem.best(results.kept)
+                progress.ended(best.mixture)
                 self._publish(problem.to_be_published(best), rows)
                 if self.warm_start:
                     self._checkpoint = checkpoint_of(problem, best)
@@ -495,7 +496,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             yield
         except BaseException:
             if progress.reached is not None:
-                reached = problem.to_be_published(progress.reached).mixture
+                reached = problem.mixture_of_the_user(progress.reached)
                 with suppress(ValueError):  # what cannot be published is not kept
                     published_arrays(reached, problem.rows.summary.dtype)
                     self._reached = (self.covariance_type, reached)

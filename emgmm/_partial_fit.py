@@ -209,7 +209,7 @@ class PartialFit(MixtureMethods):
         near = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):
-                mixture = mstep.estimate(running.statistics, near)
+                mixture = mstep.estimate_one(running.statistics, near)
         except np.linalg.LinAlgError as error:
             raise ValueError(SINGULAR) from error
         means = np.asarray(getattr(self, "means_", rows.X))

@@ -18,6 +18,7 @@ from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._estep.conditional import Regression, conditional_moments, imputed
 from emgmm._model.covariances import Full
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 FEATURES = 4
 
@@ -142,7 +143,7 @@ def test_far_from_the_origin_and_from_all_components_nothing_is_lost():
 def test_a_component_without_weight_says_nothing():
     mixture, X = mixture_of("full"), with_holes(30)
     weights = np.array([0.4, 0.6, 0.0])
-    two = Full.from_values(mixture.covariances.values[:2], 2, FEATURES)
+    two = Full.from_values(mixture.covariances.values[:2], Segments.one(2), FEATURES)
     without = Parameters(weights[:2], mixture.means[:2], two)
     with_it = Parameters(weights, mixture.means, mixture.covariances)
     assert_allclose(imputed(X, with_it), imputed(X, without), rtol=1e-12)

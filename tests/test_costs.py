@@ -24,6 +24,7 @@ from emgmm._init.short_runs import run_from
 from emgmm._init.starts import STARTS
 from emgmm._model.algebra import MATRICES
 from emgmm._model.linalg import WIDE, principal
+from emgmm._model.segments import Segments
 
 N, D = 60, 3000
 OF_SQUARES = ["EII", "VII", "EEI", "VEI", "EVI", "VVI"]
@@ -192,7 +193,7 @@ def test_a_component_without_rows_is_no_reason_against_a_start():
         [fit.mixture.covariances.values, fit.mixture.covariances.values[:1] * 1e-20]
     )
     storage = type(fit.mixture.covariances)
-    covariances = storage.from_values(values, 4, 2)
+    covariances = storage.from_values(values, Segments.one(4), 2)
     empty = replace(fit.mixture, weights=weights, means=means, covariances=covariances)
     assert not problem.degenerate(empty).any()
     few = replace(empty, weights=np.append(fit.mixture.weights * 0.99, 0.01))

@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 
 from emgmm._model.covariances import Covariances, Diagonal, Full, Spherical, Tied
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 STORAGES = [Spherical, Diagonal, Tied, Full]
 
@@ -24,6 +25,11 @@ def random_values(storage, n_components, n_features, seed=0):
     return rng.uniform(0.5, 2.0, storage.shape(n_components, n_features))
 
 
+def covariances_of(storage, n_components, n_features):
+    values = random_values(storage, n_components, n_features)
+    return storage.from_values(values, Segments.one(n_components), n_features)
+
+
 # With K == d shapes are ambiguous; K = 1 and d = 1 are the borders.
 SIZES = [(3, 2), (2, 2), (1, 3), (4, 1), (1, 1)]
 
@@ -31,7 +37,7 @@ SIZES = [(3, 2), (2, 2), (1, 3), (4, 1), (1, 1)]
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("storage", STORAGES)
 def test_geometry_equals_that_of_dense_matrices(storage, sizes):
-    covariances = storage.from_values(random_values(storage, *sizes), *sizes)
+    covariances = covariances_of(storage, *sizes)
     dense = covariances.dense()
     rng = np.random.default_rng(1)
     means = rng.standard_normal(sizes)
@@ -49,10 +55,10 @@ def test_geometry_equals_that_of_dense_matrices(storage, sizes):
 
 @pytest.mark.parametrize("storage", STORAGES)
 def test_values_precisions_and_factors_name_the_same_matrices(storage):
-    original = storage.from_values(random_values(storage, 3, 2), 3, 2)
+    original, segments = covariances_of(storage, 3, 2), Segments.one(3)
     for twin in (
-        storage.from_precisions(original.precisions, 3, 2),
-        storage.from_factors(original.precisions_cholesky, 3, 2),
+        storage.from_precisions(original.precisions, segments, 2),
+        storage.from_factors(original.precisions_cholesky, segments, 2),
     ):
         for name in ["values", "precisions_cholesky", "precisions"]:
             assert_allclose(
@@ -62,7 +68,7 @@ def test_values_precisions_and_factors_name_the_same_matrices(storage):
 
 @pytest.mark.parametrize("storage", [Tied, Full])
 def test_factors_are_upper_triangles(storage):
-    covariances = storage.from_values(random_values(storage, 3, 4), 3, 4)
+    covariances = covariances_of(storage, 3, 4)
     factors = covariances.precisions_cholesky
     assert_array_equal(factors, np.triu(factors))
     inverse = np.linalg.inv(covariances.dense())
@@ -76,7 +82,7 @@ def test_values_that_are_not_positive_definite_are_refused(storage, bad):
     values = random_values(storage, 3, 2)
     values[(0,) * values.ndim] = bad
     with pytest.raises(np.linalg.LinAlgError):
-        storage.from_values(values, 3, 2)
+        storage.from_values(values, Segments.one(3), 2)
 
 
 def exact_log_density(x, mean, covariance):
@@ -113,7 +119,7 @@ def test_log_densities_at_hard_parameters(condition, graded, distance):
     directions = rng.standard_normal((5, n_features))
     directions /= np.linalg.norm(directions, axis=1)[:, None]
     X = mean + distance * directions @ np.linalg.cholesky(covariance).T
-    full = Full.from_values(covariance[None], 1, n_features)
+    full = Full.from_values(covariance[None], Segments.one(1), n_features)
     ours = log_joint(Parameters(np.ones(1), mean[None], full), X)[:, 0]
     exact = [exact_log_density(x, mean, covariance) for x in X]
     # Rounding the entries of a matrix moves its smallest eigenvalue by eps times the
@@ -127,7 +133,7 @@ def test_diagonal_storages_keep_extreme_variances():
     variances = np.array([[1e-12, 1.0, 1e12]])
     mean = np.array([1.0, 2.0, 3.0])
     X = mean + np.sqrt(variances) * np.array([[1e6, -1e3, 1.0], [0.0, 2.0, -1e6]])
-    diagonal = Diagonal.from_values(variances, 1, 3)
+    diagonal = Diagonal.from_values(variances, Segments.one(1), 3)
     ours = log_joint(Parameters(np.ones(1), mean[None], diagonal), X)[:, 0]
     exact = [exact_log_density(x, mean, np.diag(variances[0])) for x in X]
     assert_allclose(ours, exact, rtol=1e-14)

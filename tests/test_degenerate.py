@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 import emgmm
 from emgmm import GaussianMixtureEM
 from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.segments import Segments
 
 DATA = Path(__file__).parent / "data"
 
@@ -61,8 +62,10 @@ def fit(X, name, n_components, **parameters) -> Fit:
 
 def stored(gmm):
     """The covariances of a fit, as the package stores them."""
-    storage = FAMILIES[gmm.covariance_type].storage
-    return storage(gmm.covariances_, gmm.precisions_cholesky_, *gmm.means_.shape)
+    storage, (K, d) = FAMILIES[gmm.covariance_type].storage, gmm.means_.shape
+    layout = storage.layout(Segments.one(K), d)
+    arrays = gmm.covariances_.reshape(layout), gmm.precisions_cholesky_.reshape(layout)
+    return storage(*arrays, Segments.one(K), d)
 
 
 def dense(gmm):
@@ -334,8 +337,9 @@ def test_tight_clusters_far_apart_are_not_blurred(name, spreads, distance, n_fea
         scatter = np.diagonal(scatter, axis1=1, axis2=2)
     elif kind == "pooled":
         scatter = scatter.sum(axis=0, keepdims=True)
-    values = family.estimate(np.array([100.0, 100.0]), scatter, stored(gmm))
-    expected = family.storage.from_values(values, 2, n_features).dense()
+    segments, counts = Segments.one(2), np.array([100.0, 100.0])
+    values = family.estimate(segments, counts, scatter, stored(gmm))
+    expected = family.storage.from_values(values, Segments.one(2), n_features).dense()
     for found, matrix in zip(dense(gmm), expected, strict=True):
         deviations = np.sqrt(matrix.diagonal())
         units = deviations * deviations[:, None]

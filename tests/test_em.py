@@ -115,7 +115,7 @@ def test_the_size_of_blocks_is_irrelevant(name):
     for block_size in [1, 50, 10**6]:
         blocks = ArrayBlocks(X, weights, block_size)
         stats = statistics_of_start(blocks, labels_of(X), 3, family.storage.moment_kind)
-        start = m_step(stats, family, 1e-6)
+        start = m_step(stats, family, 1e-6)[0]
         problem = EMProblem(blocks, np.ones(3), mstep, options)
         results.append(problem.run(start, Progress(0, 1)))
     for other in results[1:]:
@@ -162,7 +162,7 @@ def test_a_start_far_from_the_data_costs_no_accuracy(name):
     family = MODELS[name]
     blocks = ArrayBlocks(X, np.ones(len(X)))
     stats = statistics_of_start(blocks, labels_of(X, 2), 2, family.storage.moment_kind)
-    near = m_step(stats, family, 0.0)
+    near = m_step(stats, family, 0.0)[0]
     # A start so wide that its responsibilities are even, from anywhere.
     values = near.covariances.values * 1e30
     wide = family.storage.from_values(values, Segments.one(2), 2)

@@ -8,9 +8,11 @@ from conftest import MODEL_NAMES
 from numpy.testing import assert_allclose
 
 from emgmm._model.covariances import Full
+from emgmm._model.estimation import Estimation
 from emgmm._model.families import FAMILIES, MODELS
-from emgmm._model.orientation import _compose, _orientation_of, _orientations, _settle
-from emgmm._model.volume_shape import equal_shape, equal_volume, free
+from emgmm._model.orientation import orientations_of, settle, starting_orientations
+from emgmm._model.segments import Segments
+from emgmm._model.volume_shape import Rules, equal_shape
 
 # The lattice of the models: each line's left side is a special case of its right.
 # Letter by letter, I is a case of E and E of V, where both names are models.
@@ -42,8 +44,9 @@ def in_layout(scatter, family):
 
 def estimate(family, counts, scatter, start=None):
     """Covariances of the family for a scatter in full."""
-    values = family.estimate(counts, in_layout(scatter, family), start)
-    return family.storage.from_values(values, len(counts), scatter.shape[-1])
+    segments = Segments.one(len(counts))
+    values = family.estimate(segments, counts, in_layout(scatter, family), start)
+    return family.storage.from_values(values, segments, scatter.shape[-1])
 
 
 def objective(dense, counts, scatter):
@@ -90,7 +93,8 @@ def test_the_estimate_has_the_form_that_the_letters_say(name):
 def test_borders_of_the_sizes(name, n_components, n_features):
     counts, scatter = random_scatter(n_components, n_features)
     covariances = estimate(MODELS[name], counts, scatter)
-    shape = MODELS[name].storage.shape(n_components, n_features)
+    segments = Segments.one(n_components)
+    shape = MODELS[name].storage.layout(segments, n_features)
     assert covariances.values.shape == shape
     if n_components == 1 and name.endswith(("EE", "VE", "EV", "VV")):
         # One component has nothing to share: the matrix is free.
@@ -201,8 +205,8 @@ def test_a_common_orientation_is_kept_where_the_mean_matrix_has_none():
         turn = np.array([[0.8, -0.6], [0.6, 0.8]])
         variances = np.array([first, second])
         dense = (turn * variances[:, None, :]) @ turn.T
-        start = Full.from_values(dense, 2, 2)
-        orientation = _orientation_of(start)
+        start = Full.from_values(dense, Segments.one(2), 2)
+        orientation = orientations_of(start)[0]
         rotated = orientation.T @ dense @ orientation
         assert_allclose(rotated, rotated * np.eye(2), atol=1e-12)
 
@@ -210,13 +214,16 @@ def test_a_common_orientation_is_kept_where_the_mean_matrix_has_none():
 @pytest.mark.parametrize("name", ["EVE", "VVE"])
 def test_several_orientations_are_tried_and_the_best_goes_on(name):
     """From the pooled orientation alone some of these end in worse optima."""
-    rule = {"EVE": equal_volume, "VVE": free}[name]
     gains = []
     for seed in range(30):
         counts, scatter = random_scatter(3, 3, seed)
         best = estimate(MODELS[name], counts, scatter).dense()
-        pooled = _settle(counts, scatter, rule, _orientations(scatter)[0], 500)
-        values = [objective(fit, counts, scatter) for fit in (_compose(*pooled), best)]
+        one, rules = Segments.one(3), Rules((MODELS[name].rule,))
+        estimation = Estimation(one, counts, scatter, None, rules, Full)
+        pooled = starting_orientations(estimation)[0][:1]
+        axes, variances = settle(estimation, pooled, 500)
+        fit = axes * variances[:, None] @ axes.mT
+        values = [objective(dense, counts, scatter) for dense in (fit, best)]
         gains.append(values[0] - values[1])
     assert min(gains) > -1e-6
     assert max(gains) > 1e-2
@@ -227,7 +234,7 @@ def test_volumes_and_shape_are_optimal_for_nearly_empty_axes(eps):
     """Alternating between the two would take up to 1e5 steps here."""
     diagonals = 50 * np.array([[1, 1, 1], [eps, 1, 1], [eps, eps, 1]])
     counts = np.full(3, 50.0)
-    values = equal_shape(counts, diagonals)
+    values = equal_shape(Segments.one(3), counts, diagonals)
     shape = values[0] / np.exp(np.log(values[0]).mean())
     volumes = values[:, 0] / shape[0]
     again = (diagonals / volumes[:, None]).sum(axis=0)

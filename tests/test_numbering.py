@@ -12,6 +12,7 @@ from emgmm._init.starts import STARTS
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.families import FAMILIES
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 BY_WEIGHT = np.array([2, 0, 1])
 
@@ -48,7 +49,7 @@ def test_components_in_any_order_are_numbered_alike(storage):
         order = rng.permutation(len(weights))
         noise = 1 + 1e-9 * rng.uniform(-1, 1, (len(weights), 1))
         values = values_of(storage, variances[order])
-        covariances = storage.from_values(values, len(weights), 2)
+        covariances = storage.from_values(values, Segments.one(len(weights)), 2)
         mixture = Parameters(
             weights[order] * noise[:, 0], means[order] * noise, covariances
         )
@@ -58,12 +59,14 @@ def test_components_in_any_order_are_numbered_alike(storage):
         if storage is not Tied:
             expected = values_of(storage, variances)
             assert_allclose(numbered.covariances.values, expected)
-            factors = storage.from_values(expected, 6, 2).precisions_cholesky
+            factors = storage.from_values(
+                expected, Segments.one(6), 2
+            ).precisions_cholesky
             assert_allclose(numbered.covariances.precisions_cholesky, factors)
 
 
 def test_a_component_without_weight_is_the_last():
-    covariances = Spherical.from_values(np.ones(3), 3, 1)
+    covariances = Spherical.from_values(np.ones(3), Segments.one(3), 1)
     mixture = Parameters(np.array([0.0, 0.4, 0.6]), np.zeros((3, 1)), covariances)
     assert_array_equal(mixture.in_canonical_order().weights, [0.6, 0.4, 0.0])
 
@@ -82,9 +85,10 @@ def test_starts_by_name_number_components_by_weight(name, init_params, unequal):
     assert_allclose(shares.mean(axis=0), gmm.weights_, atol=0.01)
     assert_allclose(shares.T @ X / shares.sum(axis=0)[:, None], gmm.means_, atol=0.1)
     storage = FAMILIES[name].storage
-    again = storage.from_values(gmm.covariances_, 3, 2)
-    assert_allclose(gmm.precisions_cholesky_, again.precisions_cholesky, atol=1e-12)
-    assert_allclose(gmm.precisions_, again.precisions, atol=1e-12)
+    again = storage.from_values(gmm.covariances_, Segments.one(3), 2)
+    factors = again.as_published(again.precisions_cholesky)
+    assert_allclose(gmm.precisions_cholesky_, factors, atol=1e-12)
+    assert_allclose(gmm.precisions_, again.as_published(again.precisions), atol=1e-12)
 
 
 def test_blocks_are_numbered_by_weight(unequal):

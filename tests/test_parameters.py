@@ -10,13 +10,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm._model.covariances import Full
 from emgmm._model.parameters import SAMPLE_BLOCK_SIZE, Parameters
+from emgmm._model.segments import Segments
 
 
 @pytest.fixture
 def mixture():
     rng = np.random.default_rng(0)
     roots = rng.standard_normal((3, 2, 4))
-    covariances = Full.from_values(roots @ roots.mT, 3, 2)
+    covariances = Full.from_values(roots @ roots.mT, Segments.one(3), 2)
     return Parameters(
         np.array([0.2, 0.3, 0.5]), rng.standard_normal((3, 2)), covariances
     )
@@ -39,7 +40,7 @@ def test_samples_have_the_moments_of_the_mixture(mixture):
 def two_components(n_features):
     rng = np.random.default_rng(1)
     roots = rng.standard_normal((2, n_features, 2 * n_features))
-    covariances = Full.from_values(roots @ roots.mT, 2, n_features)
+    covariances = Full.from_values(roots @ roots.mT, Segments.one(2), n_features)
     means = rng.standard_normal((2, n_features))
     return Parameters(np.array([0.3, 0.7]), means, covariances)
 

@@ -20,6 +20,7 @@ from emgmm._em.maximization import m_step
 from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS
+from emgmm._model.segments import Segments
 
 DATA = Path(__file__).parent / "data"
 DATASETS = ["iris", "faithful", "sim_d2_n5000_k8"]
@@ -128,7 +129,9 @@ def fit_like(dataset, record):
 
 def dense_covariances(gmm):
     storage = MODELS[gmm.covariance_type].storage
-    return storage.from_values(gmm.covariances_, *gmm.means_.shape).dense()
+    return storage.from_values(
+        gmm.covariances_, Segments.one(len(gmm.means_)), gmm.means_.shape[1]
+    ).dense()
 
 
 def distance(weights, means, covariances, record):
@@ -221,7 +224,7 @@ def m_step_from_mclusts_responsibilities(dataset, model):
     family, n_components = MODELS[model], z.shape[1]
     blocks = ArrayBlocks(X, np.ones(len(X)))
     stats = statistics_of_start(blocks, z, n_components, family.storage.moment_kind)
-    mixture = m_step(stats, family, 0.0)
+    mixture, _ = m_step(stats, family, 0.0)
     counts = z.sum(axis=0)
     deviations = X - (z.T @ X / counts[:, None])[:, None, :]
     return MStep(

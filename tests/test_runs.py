@@ -211,9 +211,10 @@ def test_further_starts_differ_and_repeat_with_their_seed(init_params, monkeypat
     X = make_blobs(3, n_samples=200, n_features=2, n_components=5)
     started = []
 
-    def noted(rows, state, *others):
-        started.append(state.propose().means)
-        return run(rows, state, *others)
+    def noted(rows, states, *others):
+        stack = states[0].propose()
+        started.extend(stack.means[each] for each in stack.segments.slices())
+        return run(rows, states, *others)
 
     run = _em.run_em
     monkeypatch.setattr("emgmm._em.problem.run_em", noted)
@@ -237,7 +238,7 @@ def test_further_starts_differ_and_repeat_with_their_seed(init_params, monkeypat
 def test_more_starts_are_never_worse(name):
     X = make_blobs(4, n_samples=300, n_features=2, n_components=6)
     one, five = (gmm_of(name, 6, n_init=n, random_state=0).fit(X) for n in (1, 5))
-    assert five.lower_bound_ >= one.lower_bound_
+    assert five.lower_bound_ >= one.lower_bound_ - 1e-10
     assert adjusted_rand_score(one.labels_, np.arange(300) % 6) > 0
 
 
@@ -252,9 +253,9 @@ def test_only_results_that_may_be_the_best_are_kept():
     together = problem.runs(starts, Progress(0, 1))
     assert len(together.kept) < 15  # records among 60, of which 5 are to be expected
     best = problem.best(together.kept)
-    assert best.lower_bounds == problem.best(alone).lower_bounds
+    assert_allclose(best.lower_bounds, problem.best(alone).lower_bounds, rtol=1e-10)
     for bounds, one in zip(together.lower_bounds, alone, strict=True):
-        assert list(bounds) == one.lower_bounds
+        assert_allclose(bounds, one.lower_bounds, rtol=1e-10)
 
 
 @pytest.mark.parametrize("n_init", [2**31, 10**30])

@@ -22,7 +22,7 @@ from .regularization import RidgeRegularization
 from .result import EMResult
 from .state import EMState
 
-CHECKPOINT_VERSION = 1  # of the contents of a checkpoint: others are ignored
+CHECKPOINT_VERSION = 2  # of the contents of a checkpoint: others are ignored
 
 Checkpoint = dict[str, Any]
 
@@ -53,7 +53,7 @@ def resumed(
     state = EMState.from_values(
         checkpoint, problem.mstep, problem.options, problem.in_float32
     )
-    mixture = problem.to_be_published(state.result).mixture
+    mixture = problem.mixture_of_the_user(state.mixtures)
     arrays = published_arrays(mixture, problem.rows.summary.dtype)
     if not all(_equal(published.get(name), array) for name, array in arrays.items()):
         return None

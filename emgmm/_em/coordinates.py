@@ -2,7 +2,8 @@
 
 The Fisher information of complete data (per row) is the identity in them: logarithms of
 weights, means in standard deviations of the component, and covariances relative to its
-own.
+own. The vectors of a stack have those of components side by side, after those of a
+matrix that all components share, and end with zeros where others are longer.
 """
 
 from __future__ import annotations
@@ -10,49 +11,84 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._model.families import CovarianceFamily
+from emgmm._model.covariances import Covariances
+from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
 
 TINY = np.finfo(np.float64).tiny  # for weights of zero
 
 
+def n_coordinates(at: Parameters) -> NDArray:
+    """Numbers of coordinates (B,) of the mixtures of a stack."""
+    covariances, sizes = at.covariances, at.segments.sizes
+    size = int(np.prod(covariances.values.shape[1:]))
+    if covariances.of_mixtures:
+        return sizes * (1 + at.means.shape[1]) + size
+    return sizes * (1 + at.means.shape[1] + size)
+
+
 def coordinates(
     at: Parameters, to: Parameters, included: NDArray | bool = True
 ) -> NDArray:
-    """The vector of coordinates of the mixture ``to`` in the chart at another.
+    """The vectors (B, P) of coordinates of the mixtures ``to`` in the charts at others.
 
-    Those of means and covariances are zero for components that are not ``included``.
+    Those of means and covariances are zero for components (M,) that are not
+    ``included``.
     """
+    segments, covariances = at.segments, at.covariances
     weights = np.maximum(at.weights, TINY)
     logs = np.sqrt(weights) * np.log(np.maximum(to.weights, TINY) / weights)
     weights = weights * included
-    means = at.covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
-    shapes = np.zeros_like(at.covariances.values)
+    means = covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
+    shapes = np.zeros_like(covariances.values)
     if np.any(included):  # the expensive part
-        shapes = at.covariances.to_tangent(to.covariances)
-        shapes *= np.sqrt(at.covariances.information(weights))
-    return np.concatenate([logs, means.ravel(), shapes.ravel()])
+        shapes = covariances.to_tangent(to.covariances)
+        shapes *= np.sqrt(covariances.information(weights))
+    if not np.all(included):
+        entries = segments.any(included) if covariances.of_mixtures else included
+        shapes[~entries] = 0.0
+    shapes = shapes.reshape(len(shapes), -1)
+    if covariances.of_mixtures:
+        blocks = segments.padded(np.hstack([logs[:, None], means]))
+        return np.hstack([shapes, blocks.reshape(len(segments), -1)])
+    blocks = segments.padded(np.hstack([logs[:, None], means, shapes]))
+    return blocks.reshape(len(segments), -1)
 
 
-def retract(at: Parameters, vector: NDArray, family: CovarianceFamily) -> Parameters:
-    """The mixture of the family with such coordinates at another, to first order.
-
-    LinAlgError if there is none.
-    """
-    (n_components, n_features), covariances = at.means.shape, at.covariances
-    bounds = [n_components, n_components * (1 + n_features)]
-    logs, means, shapes = np.split(vector, bounds)
-    roots = np.sqrt(np.maximum(at.weights, TINY))
+def retract(
+    at: Parameters, vectors: NDArray, families: Families | CovarianceFamily
+) -> tuple[Parameters, NDArray]:
+    """The mixtures of their families with such coordinates at others, to first order,
+    and for which mixtures (B,) there is none."""
+    n_features, segments, covariances = at.means.shape[1], at.segments, at.covariances
+    n_shared = covariances.values[0].size if covariances.of_mixtures else 0
+    blocks = vectors[:, n_shared:].reshape(len(segments), segments.longest, -1)
+    blocks = segments.unpadded(blocks)
+    logs, means, shapes = blocks[:, 0], blocks[:, 1 : 1 + n_features], vectors
+    shapes = vectors[:, :n_shared] if n_shared else blocks[:, 1 + n_features :]
+    positive = np.maximum(at.weights, TINY)
+    roots = np.sqrt(positive)
     weights = at.weights * np.exp(logs / roots)
-    weights /= weights.sum()
-    moves = covariances.color(means.reshape(at.means.shape) / roots[:, None])
+    weights /= segments.spread(segments.sum(weights))
+    moves = covariances.color(means / roots[:, None])
     shapes = shapes.reshape(covariances.values.shape)
-    shapes = shapes / np.sqrt(covariances.information(np.maximum(at.weights, TINY)))
+    shapes = shapes / np.sqrt(covariances.information(positive))
     values = covariances.from_tangent(shapes)
-    segments = covariances.segments
     scatter = covariances.scatter(segments, values, weights, n_features)
-    if not np.isfinite(scatter).all():  # LAPACK would print a message
-        raise np.linalg.LinAlgError("the step is too long")
-    values = family.estimate(segments, weights, scatter, covariances)
-    moved = family.storage.from_values(values, segments, n_features)
-    return Parameters(weights, at.means + moves, moved)
+    lost = _lost(covariances, scatter)
+    if lost.any():  # LAPACK would print a message
+        entries = lost if n_shared else segments.spread(lost)
+        weights = np.where(segments.spread(lost), at.weights, weights)
+        own = covariances.scatter(segments, covariances.values, weights, n_features)
+        scatter[entries] = own[entries]
+    values = families.estimate(segments, weights, scatter, covariances)
+    moved, singular = families.storage.estimated(values, segments, n_features)
+    return Parameters(weights, at.means + moves, moved), lost | singular
+
+
+def _lost(covariances: Covariances, scatter: NDArray) -> NDArray:
+    """In which mixtures (B,) a scatter is not finite."""
+    finite = np.isfinite(scatter).reshape(len(scatter), -1).all(axis=1)
+    if covariances.of_mixtures:
+        return ~finite
+    return covariances.segments.any(~finite)

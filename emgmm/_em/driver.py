@@ -1,33 +1,52 @@
-"""The driver of EM: E-steps over the rows, until a run has converged."""
+"""The driver of EM: E-steps over the rows, until all runs have ended."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
 
 from emgmm._data.base import RowSource
 from emgmm._estep.estep import expectation
 
-from .progress import Progress
-from .result import EMResult
+from .result import EMResults
 from .state import EMState
 
 
-def run_em(
-    rows: RowSource, state: EMState, max_iter: int, progress: Progress
-) -> EMResult:
-    """The result of at most ``max_iter`` iterations (Dempster, Laird & Rubin 1977).
+class Watch(Protocol):
+    """What is called before and after every iteration."""
 
-    There is one pass over the rows per iteration, as the E-step that ends it scores its
-    mixture, and one before, unless the state has been scored already.
+    def iterating(self) -> None:
+        """An iteration begins."""
+
+    def iterated(self, states: Sequence[EMState]) -> None:
+        """An iteration of these states ends. May end some of their runs."""
+
+
+def run_em(
+    rows: RowSource, states: Sequence[EMState], watch: Watch | None = None
+) -> list[EMResults]:
+    """The results of EM of all runs (Dempster, Laird & Rubin 1977).
+
+    There is one pass over the rows per iteration, as the E-step that ends it scores the
+    mixtures, and one before, unless the states have been scored already.
     """
-    if not state.is_scored:
-        state.accept(expectation(rows, [state.propose()])[0])
-    for _ in range(max_iter):
-        proposed = state.propose()
-        if state.converged:
-            break
-        progress.iterating()
-        state.accept(expectation(rows, [proposed])[0])
-        if progress.iterated(state.result):
-            break
-    else:
-        state.check_convergence()
-    return state.final_result
+    unscored = (state for state in states if not state.is_scored)
+    _score(rows, [state for state in unscored if len(state.runs)])
+    while live := [state for state in states if state.goes_on()]:
+        if watch:
+            watch.iterating()
+        _score(rows, live)
+        if watch:
+            watch.iterated(live)
+    return [state.results for state in states]
+
+
+def _score(rows: RowSource, states: Sequence[EMState]) -> None:
+    """Bring the statistics of the rows to the states that have proposed mixtures."""
+    if not states:
+        return
+    stacks, shares = [state.propose() for state in states], None
+    if states[0].shares is not None:
+        shares = [state.shares for state in states]
+    for state, found in zip(states, expectation(rows, stacks, shares), strict=True):
+        state.accept(found)

@@ -4,47 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.arrays import RowBlocks
 from emgmm._model.parameters import Parameters
+from emgmm._utils.threads import BLAS
 
+from .driver import Watch, run_em
 from .problem import EMProblem
-from .progress import Progress
-from .result import EMResult, EMResults
+from .result import EMResults
+from .state import EMState
 
 
 def run_in_lockstep(
     problems: Sequence[EMProblem],
     starts: Sequence[Parameters],
     shares: Sequence[NDArray] | None = None,
+    watch: Watch | None = None,
 ) -> list[EMResults]:
     """The results of EM for each problem, from all the mixtures of its stack.
 
     The problems have the same rows. Where there are ``shares``, mixture b of a problem
-    sees the rows with their weights times column b of its shares (n, B).
+    sees the rows with their weights times column b of its shares (n, B). ``watch`` may
+    end runs early.
     """
-    found = []
-    for number, (problem, stack) in enumerate(zip(problems, starts, strict=True)):
-        mixtures, results = [], []
-        for b in range(len(stack.segments)):
-            one = problem
-            if shares is not None:
-                rows = problem.sample
-                weights = rows.weights * shares[number][:, b]
-                one = problem.with_rows(rows._with(rows.X, weights))
-            try:
-                results.append(one.run(stack.mixture(b), Progress(0, 1)))
-                mixtures.append(results[-1].mixture)
-            except np.linalg.LinAlgError:
-                results.append(EMResult(stack.mixture(b), [-np.inf], False))
-        found.append(
-            EMResults(
-                Parameters.joined([result.mixture for result in results]),
-                np.array([result.lower_bounds == [-np.inf] for result in results]),
-                np.array([result.converged for result in results]),
-                [result.lower_bounds for result in results],
-            )
-        )
-    return found
+    states = [
+        EMState(start, problem.mstep, problem.options, problem.in_float32)
+        for problem, start in zip(problems, starts, strict=True)
+    ]
+    if shares is not None:
+        for state, each in zip(states, shares, strict=True):
+            state.shares = each
+    with BLAS.single_threaded():
+        return run_em(problems[0].rows, states, watch)

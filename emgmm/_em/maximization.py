@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
-from emgmm._model.families import CovarianceFamily
+from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
 
 EPS = float(np.finfo(np.float64).eps)
@@ -17,25 +17,27 @@ MIN_SHARE = 10 * EPS
 
 def m_step(
     stats: Statistics,
-    family: CovarianceFamily,
+    families: Families | CovarianceFamily,
     added: NDArray | float,
     previous: Parameters | None = None,
-) -> Parameters:
-    """The mixture of the family that maximises the expected log-likelihood.
+) -> tuple[Parameters, NDArray]:
+    """The mixtures of their families that maximise the expected log-likelihood, and
+    which of them (B,) are singular, whose covariances mean nothing.
 
-    ``added``, (K, d) or what broadcasts to it, is added to the variances as pseudo-
+    ``added``, (M, d) or what broadcasts to it, is added to the variances as pseudo-
     scatter, n_k times as much, before the rule of the family is applied: what is equal
-    in all components stays so. LinAlgError if a covariance is not positive definite.
+    in all components stays so.
     """
-    n_components, n_features = stats.sums.shape
-    counts = np.maximum(stats.counts, MIN_SHARE * stats.weight)
+    segments, n_features = stats.segments, stats.sums.shape[1]
+    counts = np.maximum(stats.counts, MIN_SHARE * segments.spread(stats.weight))
     with np.errstate(all="ignore"):
-        # Non-finite values of degenerate scatters are caught by ``from_values``.
-        values = family.estimate(
-            stats.segments,
+        # Non-finite values of degenerate scatters are caught by ``estimated``.
+        values = families.estimate(
+            segments,
             counts,
             stats.with_diagonals(counts[:, None] * added),
             previous.covariances if previous else None,
         )
-    covariances = family.storage.from_values(values, stats.segments, n_features)
-    return Parameters(counts / counts.sum(), stats.means, covariances)
+    estimated = families.storage.estimated(values, segments, n_features)
+    weights = counts / segments.spread(segments.sum(counts))
+    return Parameters(weights, stats.means, estimated[0]), estimated[1]

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
-from emgmm._model.families import CovarianceFamily
+from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 from .coordinates import retract
 from .regularization import Regularization, ScaleRegularization
@@ -17,14 +18,15 @@ from .regularization import Regularization, ScaleRegularization
 
 @dataclass(frozen=True, eq=False)
 class MStep:
-    """A covariance family and its regularisation.
+    """The covariance families of the mixtures of a stack, and their regularisation.
 
     ``scale`` has the least variances by which components are found to be degenerate; it
-    is the regularisation itself unless ``reg_covar`` is a number. ``added`` (K, d) is
-    what the M-step before has added to the variances, or None.
+    is the regularisation itself unless ``reg_covar`` is a number. ``added`` (M, d) is
+    what the M-step before has added to variances, infinite in the components of
+    mixtures to which nothing was added; None if that are all.
     """
 
-    family: CovarianceFamily
+    families: Families
     regularization: Regularization
     scale: ScaleRegularization
     added: NDArray | None = None
@@ -32,52 +34,88 @@ class MStep:
     @classmethod
     def of(
         cls,
-        family: CovarianceFamily,
+        families: Families | CovarianceFamily,
         regularization: Regularization,
         scale: ScaleRegularization,
     ) -> MStep:
-        """The M-step of a family with bounded variances."""
-        return cls(regularization.bounded(family), regularization, scale)
+        """The M-step of families, or one family, with bounded variances."""
+        if isinstance(families, CovarianceFamily):
+            families = Families.one(families)
+        return cls(regularization.bounded(families), regularization, scale)
 
-    def with_family(self, family: CovarianceFamily) -> MStep:
-        """The M-step of another family, with the same regularisation."""
-        return self.of(family, self.regularization, self.scale)
+    @property
+    def family(self) -> CovarianceFamily:
+        """The family of all mixtures, where they have the same."""
+        return self.families.distinct[0]
+
+    def with_families(self, families: Families | CovarianceFamily) -> MStep:
+        """The M-step of other families, with the same regularisation."""
+        return self.of(families, self.regularization, self.scale)
 
     @property
     def inexact(self) -> MStep:
         """The M-step of generalised EM: estimates raise the likelihood, no more."""
-        return replace(self, family=self.family.inexact)
+        return replace(self, families=self.families.inexact)
 
     @property
     def raises_likelihood(self) -> bool:
         """Whether steps raise the likelihood itself, as nothing is added by default."""
         return self.regularization is self.scale
 
+    def take(self, segments: Segments, mixtures: NDArray) -> MStep:
+        """The M-step of some of the mixtures, by indices or a mask (B,)."""
+        added = self.added
+        if added is not None:
+            added = added[segments.components(mixtures)]
+        return replace(self, families=self.families.take(mixtures), added=added)
+
+    def followed_by(
+        self, following: MStep, segments: Segments, mixtures: NDArray
+    ) -> MStep:
+        """This M-step, and another for some of the mixtures (by indices)."""
+        if following is self:
+            return self
+        added = np.full((segments.n_components, len(self.scale.least)), np.inf)
+        if self.added is not None:
+            added[:] = self.added
+        if following.added is not None:
+            components = segments.components(mixtures)
+            added[components] = following.added[components]
+        return replace(self, added=added)
+
     def estimate(
         self, statistics: Statistics, previous: Parameters | None = None
-    ) -> Parameters:
-        """The mixture of the statistics. LinAlgError if a covariance is singular.
+    ) -> tuple[Parameters, NDArray]:
+        """The mixtures of the statistics, and which (B,) have a singular covariance.
 
         Iterative estimates begin at the covariances of ``previous``.
         """
-        return self.step(statistics, previous)[0]
+        return self.step(statistics, previous)[:2]
+
+    def estimate_one(
+        self, statistics: Statistics, previous: Parameters | None = None
+    ) -> Parameters:
+        """The mixture of statistics. LinAlgError if a covariance is singular."""
+        mixture, failed = self.estimate(statistics, previous)
+        if failed.any():
+            raise np.linalg.LinAlgError("a covariance is singular")
+        return mixture
 
     def step(
         self, statistics: Statistics, previous: Parameters | None
-    ) -> tuple[Parameters, MStep]:
-        """The mixture of the statistics, and the next M-step: it adds no more."""
-        mixture, added = self.regularization.step(
-            statistics, self.family, previous, self.added
+    ) -> tuple[Parameters, NDArray, MStep]:
+        """The mixtures of the statistics, which (B,) have a singular covariance, and
+        the next M-step: it adds no more."""
+        mixtures, failed, added = self.regularization.step(
+            statistics, self.families, previous, self.added
         )
         same = added is self.added
-        return mixture, self if same else replace(self, added=added)
+        return mixtures, failed, self if same else replace(self, added=added)
 
-    def retract(self, at: Parameters, vector: NDArray) -> Parameters:
-        """The mixture with such coordinates at another, to first order.
-
-        LinAlgError if there is none, or if one of its components has collapsed.
-        """
-        mixture = retract(at, vector, self.family)
-        if self.scale.collapsed(mixture).any():
-            raise np.linalg.LinAlgError("a component would collapse")
-        return mixture
+    def retract(
+        self, at: Parameters, vectors: NDArray
+    ) -> tuple[Parameters, NDArray]:
+        """The mixtures with such coordinates at others, to first order, and for which
+        (B,) there is none, or a component has collapsed."""
+        mixtures, failed = retract(at, vectors, self.families)
+        return mixtures, failed | at.segments.any(self.scale.collapsed(mixtures))

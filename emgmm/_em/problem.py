@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import compress, count
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource, raised_by_rows
-from emgmm._estep.estep import statistics_of_start
+from emgmm._estep.estep import statistics_of_start, statistics_of_starts
 from emgmm._estep.statistics import Statistics
-from emgmm._model.families import CovarianceFamily
+from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
+from .coordinates import n_coordinates
 from .driver import run_em
 from .mstep import MStep
 from .progress import Progress
-from .result import EMOptions, EMResult
+from .result import EMOptions, EMResult, EMResults
 from .state import EMState
 
 SINGULAR = (
@@ -30,6 +31,8 @@ SINGULAR = (
     "to decrease the number of components, increase reg_covar, or scale the input "
     "data. Or use the default, reg_covar='scale'."
 )
+Failure = np.linalg.LinAlgError
+TOGETHER = 2**14  # coordinates of mixtures that are run together
 EQUAL_BOUNDS = 1e-10  # relative difference of mean log-likelihoods that are equal
 
 
@@ -65,8 +68,13 @@ class EMProblem:
     """Whether the start says which component is which."""
 
     @property
+    def families(self) -> Families:
+        """The covariance models of the mixtures of a stack."""
+        return self.mstep.families
+
+    @property
     def family(self) -> CovarianceFamily:
-        """The covariance model."""
+        """The covariance model, where all mixtures have the same."""
         return self.mstep.family
 
     @property
@@ -83,9 +91,10 @@ class EMProblem:
         """The same problem with other rows, in memory."""
         return EMProblem(rows, self.units, self.mstep, self.options)
 
-    def with_family(self, family: CovarianceFamily) -> EMProblem:
-        """The same problem for another family, with its variances bounded likewise."""
-        return replace(self, mstep=self.mstep.with_family(family))
+    def with_family(self, families: Families | CovarianceFamily) -> EMProblem:
+        """The same problem for another family, or families, with their variances
+        bounded likewise."""
+        return replace(self, mstep=self.mstep.with_families(families))
 
     def with_options(self, **options: Any) -> EMProblem:
         """The same problem with other options of EM."""
@@ -98,23 +107,33 @@ class EMProblem:
             statistics = statistics_of_start(self.rows, assignment, n_components, kind)
             return self.begin(statistics)
 
+    def starts(
+        self, assignments: Sequence[NDArray], n_components: int
+    ) -> list[Parameters | Failure]:
+        """The mixtures of starting labels or responsibilities, or how they fail."""
+        kind = self.family.storage.moment_kind
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
+            sizes = [n_components] * len(assignments)
+            (statistics,) = statistics_of_starts(self.rows, assignments, sizes, [kind])
+            mixtures, failed = self.mstep.estimate(statistics)
+        return [
+            Failure(SINGULAR) if failed[b] else mixtures.mixture(b)
+            for b in range(len(failed))
+        ]
+
     def begin(
         self, statistics: Statistics, near: Parameters | None = None
     ) -> Parameters:
         """The mixture of statistics, by an inexact M-step if another is ``near``."""
         mstep = self.mstep.inexact if near else self.mstep
-        return mstep.estimate(statistics, near)
+        return mstep.estimate_one(statistics, near)
 
     def run(self, start: Parameters | EMState, progress: Progress) -> EMResult:
         """The result of EM from a mixture, or from the state of an earlier run.
 
         LinAlgError if a covariance becomes singular.
         """
-        state = start
-        if isinstance(state, Parameters):
-            state = EMState(state, self.mstep, self.options, self.in_float32)
-        with BLAS.single_threaded():
-            return run_em(self.rows, state, self.options.max_iter, progress)
+        return self._run_together(start, progress).result(0)
 
     def runs(
         self,
@@ -122,25 +141,74 @@ class EMProblem:
         progress: Progress,
     ) -> Runs:
         """Results of the starts that do not fail. ValueError if all do."""
-        results, failure = Runs([], []), None
+        found, failure = Runs([], []), None
+        for group in self._groups(starts, progress):
+            for result in self._results_of(group, progress):
+                if isinstance(result, Failure):
+                    failure = result
+                    progress.failed()
+                    continue
+                found.add(result, self.ranking_key)
+                if progress.end(result):
+                    return found
+        if not found.kept:
+            raise ValueError(SINGULAR) from failure
+        return found
+
+    def _groups(
+        self,
+        starts: Iterable[Callable[[Progress], Parameters | EMState]],
+        progress: Progress,
+    ) -> Iterator[list[Parameters | EMState | Failure]]:
+        """What the starts return, or raise, as many at a time as are run together."""
+        group: list[Parameters | EMState | Failure] = []
+        n_numbers = 0
         for number, start in enumerate(starts):
+            progress.begin(number, self.options.max_iter)
             try:
-                progress.begin(number, self.options.max_iter)
-                mixture = start(progress)
+                group.append(start(progress))
                 progress.started()
-                result = self.run(mixture, progress)
-            except np.linalg.LinAlgError as error:
+            except Failure as error:
                 if raised_by_rows(error):
                     raise
-                failure = error
-                progress.failed()
+                group.append(error)
+            if isinstance(group[-1], Parameters):
+                n_numbers += int(n_coordinates(group[-1]).sum())
+            if progress.in_turn or n_numbers >= TOGETHER:
+                yield group
+                group, n_numbers = [], 0
+        if group:
+            yield group
+
+    def _results_of(
+        self,
+        group: list[Parameters | EMState | Failure],
+        progress: Progress,
+    ) -> Iterator[EMResult | Failure]:
+        """The results of the starts of a group, or how they failed."""
+        begun = [start for start in group if not isinstance(start, Failure)]
+        if begun:
+            together = begun[0] if len(begun) == 1 else Parameters.joined(begun)
+            found = self._run_together(together, progress)
+        numbers = count()
+        for start in group:
+            if isinstance(start, Failure):
+                yield start
                 continue
-            results.add(result, self.ranking_key)
-            if progress.end(result):
-                break
-        if not results.kept:
-            raise ValueError(SINGULAR) from failure
-        return results
+            try:
+                yield found.result(next(numbers))
+            except Failure as failure:
+                yield failure
+
+    def _run_together(
+        self, start: Parameters | EMState, progress: Progress
+    ) -> EMResults:
+        """The results of EM from a stack of mixtures, or a state."""
+        state = start
+        if isinstance(state, Parameters):
+            state = EMState(state, self.mstep, self.options, self.in_float32)
+        with BLAS.single_threaded():
+            return run_em(self.rows, [state], progress)[0]
 
     def best(self, results: list[EMResult]) -> EMResult:
         """The result with the greatest likelihood.
@@ -159,26 +227,33 @@ class EMProblem:
 
     def ranking_key(self, result: EMResult) -> tuple[bool, float]:
         """The key by which results are ranked: regular components, then likelihood."""
-        return not self.degenerate(result.mixture).any(), result.lower_bound
+        return bool(self.sound(result.mixture)[0]), result.lower_bound
 
-    def degenerate(self, mixture: Parameters) -> NDArray:
-        """Which components (K,) have collapsed onto few rows."""
-        needed = self.family.rows_needed(len(self.units))
+    def sound(self, mixtures: Parameters) -> NDArray:
+        """Which mixtures of a stack (B,) have no component that has collapsed."""
+        return ~mixtures.segments.any(self.degenerate(mixtures))
+
+    def degenerate(self, mixtures: Parameters) -> NDArray:
+        """Which components (M,) of a stack have collapsed onto few rows."""
+        needed = self.families.rows_needed(len(self.units), len(mixtures.segments))
         # Weights are repetitions, or have any unit: the greater of both numbers.
         rows = self.rows.summary
         n_rows = max(rows.weight, rows.n_weighted)
-        return self.mstep.scale.degenerate(mixture, n_rows, needed)
+        return self.mstep.scale.degenerate(mixtures, n_rows, needed)
 
     def numbered(self, mixture: Parameters) -> Parameters:
         """The mixture with its components in the order in which they are published."""
         return mixture if self.order_is_fixed else mixture.in_canonical_order()
 
+    def mixture_of_the_user(self, mixture: Parameters) -> Parameters:
+        """The mixture in the units of the user, with its components in order."""
+        return self.numbered(mixture).in_units(1 / self.units)
+
     def to_be_published(self, result: EMResult) -> EMResult:
         """The result in the units of the user, with its components in order."""
-        result = replace(result, mixture=self.numbered(result.mixture))
+        mixture = self.mixture_of_the_user(result.mixture)
         if (self.units == 1).all():
-            return result
-        mixture = result.mixture.in_units(1 / self.units)
+            return replace(result, mixture=mixture)
         bounds = self.bounds_of_the_user(result.lower_bounds).tolist()
         return EMResult(mixture, bounds, result.converged)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from emgmm._model.parameters import Parameters
 from emgmm._utils.callbacks import Tasks
 
 from .result import EMResult
+from .state import EMState
 
 
 @dataclass
@@ -23,11 +25,21 @@ class Progress:
     interval: int
     tasks: Tasks = field(default_factory=Tasks)
     published: Callable[[EMResult], dict[str, Any]] = vars
-    reached: EMResult | None = field(default=None, init=False)
-    """The result after the last iteration of all runs."""
+    _latest: EMState | Parameters | None = field(default=None, init=False)
     _grown: EMResult | None = field(default=None, init=False)
     _began: float = field(default=0.0, init=False)
     _last: float = field(default=0.0, init=False)
+
+    @property
+    def reached(self) -> Parameters | None:
+        """The best mixture after the last iteration, or that the fit ended with."""
+        latest = self._latest
+        return latest.leading if isinstance(latest, EMState) else latest
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether runs are printed or reported, and therefore must not be mixed up."""
+        return bool(self.verbose) or self.tasks.are_reported
 
     def begin(self, run: int, max_iter: int) -> None:
         """A run begins, with its start."""
@@ -58,16 +70,20 @@ class Progress:
         """An iteration begins."""
         self.tasks.begin("iter")
 
-    def iterated(self, result: EMResult) -> bool:
-        """An iteration ends. Returns whether a callback wants this run to end."""
-        n_iter, self.reached = result.n_iter, result
-        if self.verbose and not n_iter % self.interval:
+    def iterated(self, states: Sequence[EMState]) -> None:
+        """An iteration ends. Ends the run too if a callback wants that."""
+        self._latest = state = states[0]
+        if not self.in_turn:
+            return
+        result = state.result()
+        if self.verbose and not result.n_iter % self.interval:
             now, last = perf_counter(), self._last
             self._last = now
             change = result.lower_bounds[-1] - result.lower_bounds[-2]
             times = f"\t time lapse {now - last:.5f}s\t ll change {change:.5f}"
-            print(f"  Iteration {n_iter}" + (times if self.verbose > 1 else ""))
-        return self.tasks.end(lambda: self.published(result))
+            print(f"  Iteration {result.n_iter}" + (times if self.verbose > 1 else ""))
+        if self.tasks.end(lambda: self.published(result)):
+            state.end(state.running)
 
     def end(self, result: EMResult) -> bool:
         """A run ends. Returns whether a callback wants no further run."""
@@ -78,9 +94,13 @@ class Progress:
             print(f"Initialization {outcome}" + (times if self.verbose > 1 else ""))
         return self.tasks.end(lambda: self.published(result))
 
+    def ended(self, mixture: Parameters) -> None:
+        """The fit ends with a mixture."""
+        self._latest = mixture
+
     def failed(self) -> None:
         """A run ends with a singular covariance."""
-        self.reached = self._grown = None
+        self._latest = self._grown = None
         if self.verbose:
             print("Initialization failed: a component became singular.")
         self.tasks.abandon()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource
 from emgmm._estep.statistics import Statistics
-from emgmm._model.families import CovarianceFamily
+from emgmm._model.families import Families
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 from .maximization import EPS, MIN_SHARE, m_step
 
@@ -48,17 +48,18 @@ class Regularization(Protocol):
     def step(
         self,
         stats: Statistics,
-        family: CovarianceFamily,
+        families: Families,
         previous: Parameters | None,
         added: NDArray | None,
-    ) -> tuple[Parameters, NDArray | None]:
-        """The mixture, and what was added to its variances; ``added`` was before."""
+    ) -> tuple[Parameters, NDArray, NDArray | None]:
+        """The mixtures, which (B,) are singular, and what was added to the variances;
+        ``added`` was before. See ``MStep``."""
 
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
-        """Greatest ratios (K,) of what may be added to a variance, in any direction."""
+        """Greatest ratios (M,) of what may be added to a variance, in any direction."""
 
-    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
-        """The family with variances bounded by the rounding of the rows."""
+    def bounded(self, families: Families) -> Families:
+        """The families with variances bounded by the rounding of the rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,20 +71,20 @@ class RidgeRegularization:
     def step(
         self,
         stats: Statistics,
-        family: CovarianceFamily,
+        families: Families,
         previous: Parameters | None,
         added: NDArray | None,
-    ) -> tuple[Parameters, NDArray | None]:
-        """The mixture with the amounts added to its variances, and these."""
-        return m_step(stats, family, self.amounts, previous), self.amounts
+    ) -> tuple[Parameters, NDArray, NDArray | None]:
+        """The mixtures with the amounts added to their variances."""
+        return *m_step(stats, families, self.amounts, previous), added
 
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
-        """Greatest ratios (K,) of the amounts to a variance, in any direction."""
+        """Greatest ratios (M,) of the amounts to a variance, in any direction."""
         return mixture.covariances.regularization_ratio(self.amounts)
 
-    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
-        """The family itself: a number in ``reg_covar`` is all that is added."""
-        return family
+    def bounded(self, families: Families) -> Families:
+        """The families: a number in ``reg_covar`` is all that is added."""
+        return families
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,79 +136,122 @@ class ScaleRegularization:
             return cls(least, rounding, constant)
         return cls(least, rounding, constant, n_complete, SUSPECT)
 
-    def bounded(self, family: CovarianceFamily) -> CovarianceFamily:
-        """The family with variances of at least those of the rounding."""
-        return family.bounded(self.rounding)
+    def bounded(self, families: Families) -> Families:
+        """The families with variances of at least those of the rounding."""
+        return families.bounded(self.rounding)
 
     def step(
         self,
         stats: Statistics,
-        family: CovarianceFamily,
+        families: Families,
         previous: Parameters | None,
         added: NDArray | None,
-    ) -> tuple[Parameters, NDArray | None]:
-        """The mixture, and the least variances if they were added to it."""
-        constant = self.constant
-        if not family.storage.has_variances_of_features and not constant.all():
-            constant = np.zeros(1)  # of the variance that features share
-        if added is None:
-            with suppress(np.linalg.LinAlgError):
-                mixture = m_step(stats, family, constant, previous)
-                if not self.collapsed(mixture).any():
-                    return mixture, None
-        fresh = self._least_of(stats)
-        least = fresh if added is None else np.minimum(added, fresh)
+    ) -> tuple[Parameters, NDArray, NDArray | None]:
+        """The mixtures, which (B,) are singular, and the least variances (M, d) of
+        those to which they were added."""
+        segments, constant = stats.segments, self._constant(families)
+        least, adds = added, np.zeros(len(segments), dtype=bool)
+        amounts = constant
+        if added is not None:
+            least = np.where(
+                np.isfinite(added), np.minimum(added, self._least_of(stats)), np.inf
+            )
+            adds = np.isfinite(least[segments.offsets, 0])
+            amounts = np.where(np.isfinite(least), least + constant, constant)
+        mixtures, singular = m_step(stats, families, amounts, previous)
+        again = singular
+        if not adds.all():
+            again = singular | ~adds & segments.any(self.collapsed(mixtures))
+        if not again.any():
+            return mixtures, singular, least
+        again = np.flatnonzero(again)
+        least = np.full(stats.sums.shape, np.inf) if least is None else least.copy()
+        components = segments.components(again)
+        stacks = stats.take(again), families.take(again)
+        near = previous and previous.take(again)
+        fixed, singular[again], least[components] = self._regularized(
+            *stacks, near, least[components]
+        )
+        return mixtures.replaced(again, fixed), singular, least
+
+    def _regularized(
+        self,
+        stats: Statistics,
+        families: Families,
+        previous: Parameters | None,
+        added: NDArray,
+    ) -> tuple[Parameters, NDArray, NDArray]:
+        """The mixtures with least variances added, which (B,) are singular even so, and
+        these variances: more of those that were ``added`` in vain."""
+        constant, fresh = self._constant(families), self._least_of(stats)
+        raised = RAISE * np.maximum(added, fresh)
+        least = np.where(np.isfinite(added), raised, fresh)
         for _ in range(MAX_RAISES):
+            mixtures, singular = m_step(stats, families, least + constant, previous)
+            if not singular.any():
+                return mixtures, singular, least
             # A component that collapsed at once has more rounding than width.
-            with suppress(np.linalg.LinAlgError):
-                return m_step(stats, family, least + constant, previous), least
-            least = RAISE * np.maximum(least, fresh)
-        return m_step(stats, family, least + constant, previous), least
+            lost = stats.segments.spread(singular)[:, None]
+            least = np.where(lost, RAISE * np.maximum(least, fresh), least)
+        return *m_step(stats, families, least + constant, previous), least
+
+    def _constant(self, families: Families) -> NDArray:
+        """Variances of constant features, (d,), or (1,) of all features together."""
+        if families.storage.has_variances_of_features or self.constant.all():
+            return self.constant
+        return np.zeros(1)  # of the variance that features share
 
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
-        """Greatest ratios (K,) of least variances to variances, in any direction."""
-        variances = mixture.covariances.variances
-        kind, segments = mixture.covariances.moment_kind, mixture.segments
-        shares = np.minimum(kind.pool(segments, mixture.weights), 1.0)
-        least = self._least(variances, mixture.weights @ variances, shares)
-        return mixture.covariances.regularization_ratio(least)
+        """Greatest ratios (M,) of least variances to variances, in any direction."""
+        segments, covariances = mixture.segments, mixture.covariances
+        kind, variances = covariances.moment_kind, covariances.variances
+        shares = kind.spread(segments, kind.pool(segments, mixture.weights))
+        within = segments.sum(mixture.weights[:, None] * variances)
+        least = self._least(segments, variances, within, np.minimum(shares, 1.0))
+        return covariances.regularization_ratio(least)
 
     def collapsed(self, mixture: Parameters) -> NDArray:
-        """Which components (K,) have collapsed: the least variance is added to them."""
+        """Which components (M,) have collapsed: the least variance is added to them."""
         return self.regularization_ratio(mixture) > DEGENERATE
 
-    def degenerate(self, mixture: Parameters, n_rows: float, n_needed: int) -> NDArray:
-        """Which components (K,) have next to no width in some direction, and so few of
-        the rows that this may be due to chance."""
-        rows = mixture.weights * n_rows
+    def degenerate(
+        self, mixture: Parameters, n_rows: float, n_needed: NDArray
+    ) -> NDArray:
+        """Which components (M,) have next to no width in some direction, and so few of
+        the rows that this may be due to chance; mixtures need ``n_needed`` (B,)."""
+        rows, needed = mixture.weights * n_rows, mixture.segments.spread(n_needed)
         flat = self.regularization_ratio(mixture) > self.suspect
         few = self._few_complete(mixture.weights, mixture.means.shape[1])
-        chance = few | (rows < max(n_needed, ENOUGH_EQUAL))
-        collapsed = flat & chance | self.at_rounding(mixture) & (rows < n_needed)
+        chance = few | (rows < np.maximum(needed, ENOUGH_EQUAL))
+        collapsed = flat & chance | self.at_rounding(mixture) & (rows < needed)
         return collapsed & (rows >= VANISHED)  # one without rows does not matter
 
     def at_rounding(self, mixture: Parameters) -> NDArray:
-        """Which components (K,) are as narrow as the rounding, in some direction."""
+        """Which components (M,) are as narrow as the rounding, in some direction."""
         if not self.rounding.any():
             return np.zeros(len(mixture.weights), dtype=bool)
         return mixture.covariances.regularization_ratio(self.rounding) > AT_BOUND
 
     def _few_complete(self, shares: NDArray, n_features: int) -> NDArray:
-        """Which shares (K,) of the rows have too few complete rows."""
+        """Which shares (M,) of the rows have too few complete rows."""
         return shares * self.n_complete < ENOUGH_COMPLETE * (1 + n_features)
 
     def _least_of(self, stats: Statistics) -> NDArray:
-        """Least variances (K, d) of components with such statistics."""
-        weight = stats.weight[0]
-        counts = np.maximum(stats.scatter_counts, MIN_SHARE * weight)
-        within = stats.squares.sum(axis=0) / weight
-        shares = counts / weight
-        return self._least(stats.squares / counts[:, None], within, shares)
+        """Least variances (M, d) of components with such statistics."""
+        segments, kind = stats.segments, stats.kind
+        weights = segments.spread(stats.weight)
+        counts = kind.spread(segments, stats.scatter_counts)
+        counts = np.maximum(counts, MIN_SHARE * weights)
+        within = kind.sum(segments, stats.squares) / stats.weight[:, None]
+        own = kind.spread(segments, stats.squares) / counts[:, None]
+        return self._least(segments, own, within, counts / weights)
 
-    def _least(self, own: NDArray, within: NDArray, shares: NDArray) -> NDArray:
-        """Least variances (K, d), from those of components (K, d), those within all
-        components (d,), and shares (K,) of the rows."""
-        few = self._few_complete(shares, len(within))
+    def _least(
+        self, segments: Segments, own: NDArray, within: NDArray, shares: NDArray
+    ) -> NDArray:
+        """Least variances (M, d), from those of components (M, d), those within all
+        components (B, d), and shares (M,) of the rows."""
+        few, n_features = self._few_complete(shares, own.shape[1]), own.shape[1]
         share_of_own = np.where(few, SHARE_OF_INCOMPLETE, SHARE_OF_OWN)[:, None]
         pooled = np.maximum(SHARE_OF_POOLED * within, self.least)
-        return np.maximum(share_of_own * len(within) * own, pooled)
+        return np.maximum(share_of_own * n_features * own, segments.spread(pooled))

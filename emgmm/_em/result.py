@@ -58,12 +58,14 @@ class EMResults:
     failed (B,)    in which runs a covariance became singular
     converged (B,)
     histories      ``lower_bounds`` of each run
+    states         ``state`` of each run
     """
 
     mixtures: Parameters
     failed: NDArray
     converged: NDArray
     histories: Sequence[list[float]]
+    states: Sequence[dict[str, Any] | None]
 
     def __len__(self) -> int:
         """The number of runs."""
@@ -89,6 +91,7 @@ class EMResults:
             self.mixtures.mixture(index),
             self.histories[index],
             bool(self.converged[index]),
+            self.states[index],
         )
 
     def take(self, runs: NDArray) -> EMResults:
@@ -98,6 +101,7 @@ class EMResults:
             self.failed[runs],
             self.converged[runs],
             [self.histories[run] for run in runs],
+            [self.states[run] for run in runs],
         )
 
     @staticmethod
@@ -110,4 +114,5 @@ class EMResults:
             np.concatenate([part.failed for part in parts]),
             np.concatenate([part.converged for part in parts]),
             [history for part in parts for history in part.histories],
+            [state for part in parts for state in part.states],
         )

@@ -1,8 +1,8 @@
-"""The state of a run of EM: it proposes mixtures and accepts their statistics."""
+"""The state of runs of EM: it proposes mixtures and accepts their statistics."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
@@ -15,10 +15,10 @@ from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 
 from .acceleration import EPS, AndersonAcceleration
-from .coordinates import coordinates
+from .coordinates import coordinates, n_coordinates
 from .mstep import MStep
 from .regularization import DEGENERATE
-from .result import EMOptions, EMResult
+from .result import EMOptions, EMResult, EMResults
 
 # Relative rounding of a log-likelihood: a fall by more is a fall.
 ROUNDING_OF_BOUND, ROUNDING_OF_BOUND_FLOAT32 = 64 * EPS, 1e-7
@@ -26,134 +26,209 @@ WORSE = 10.0  # factor of the rounding from which a mixture is worse than the be
 NOISE_OF_FLOAT32 = 4e-5  # rounding in a step of EM
 SAME_COUNTS = 1e-9  # share of the rows by which counts of the same rows may differ
 NEGLIGIBLE = 1e-3  # greatest share of a variance that is added to accelerated steps
+MOST_ENDED = 0.25  # share of the components that may be of runs that have ended
 
 
 class Proposal(NamedTuple):
-    """A mixture, and its coordinates in the chart at the one before."""
+    """A stack of mixtures, their coordinates (B, P) in the charts at the ones before,
+    and which of them (B,) are further away than EM's steps."""
 
     mixture: Parameters
-    vector: NDArray
+    vectors: NDArray
+    longer: NDArray
 
 
 class EMState:
-    """The current mixture of a run of EM, and the one that it tries next.
+    """The current mixtures of a stack of runs of EM, and those that they try next.
 
     An iteration takes EM's step, or a longer one if that raises the likelihood; if it
     does not, the mixture stays, and the next iteration takes EM's. The state sees only
-    statistics of the rows; ``single`` is whether they were summed in float32.
+    statistics of the rows; ``single`` is whether they were summed in float32. Each run
+    ends by itself. Those that have ended stay in the stack until they are a quarter of
+    it, so that it is seldom copied.
     """
 
     def __init__(
         self, start: Parameters, mstep: MStep, options: EMOptions, single: bool = False
     ) -> None:
         """The state before the first pass over the rows."""
+        n_runs = len(start.segments)
+        self.runs = np.arange(n_runs)
+        """The numbers of the runs of the stack (B,)."""
+        self.shares: NDArray | None = None
+        """Shares (n, B) of the weights of the rows that the runs see."""
         self._options, self._single = options, single
         self._mstep = mstep.inexact if options.accelerated else mstep
         self._mixture = self._best = start
         self._statistics: Statistics | None = None
         self._counts = np.zeros(0)
-        self._reached = -np.inf
-        self._bounds: list[float] = []
-        self._anderson = AndersonAcceleration()
+        self._reached = self._bounds = np.full(n_runs, -np.inf)
+        self._histories: list[list[float]] = [[] for _ in range(n_runs)]
+        self._anderson = AndersonAcceleration(n_coordinates(start))
         self._own: Proposal | None = None
         self._following = self._mstep
-        self._longer: NDArray | None = None
+        self._longer = Proposal(start, np.zeros((n_runs, 0)), np.zeros(n_runs, bool))
         self._proposed: Proposal | None = None
-        self._at_rest = False
-        self._n_iter = 0  # with those of the runs that this one continues
+        self._running = np.ones(n_runs, dtype=bool)
+        self._at_rest = self._failed = np.zeros(n_runs, dtype=bool)
+        self._n_iter = 0  # with those of the runs that these continue
+        self._n_left = options.max_iter
+        self._ended: list[tuple[NDArray, EMResults]] = []
 
     @property
     def is_scored(self) -> bool:
-        """Whether the statistics under the current mixture are known."""
+        """Whether the statistics under the current mixtures are known."""
         return self._statistics is not None
 
     @property
-    def converged(self) -> bool:
-        """Whether the gain to come was less than ``tol`` by the step proposed last."""
-        if self._at_rest:
-            return True
-        return self._n_iter > 0 and self._anderson.gain < self._options.tol
+    def running(self) -> NDArray:
+        """Which runs of the stack (B,) have not ended."""
+        return self._running
 
     @property
-    def result(self) -> EMResult:
-        """The result so far."""
-        return EMResult(self._best, self._bounds, self.converged)
+    def lower_bounds(self) -> NDArray:
+        """Mean log-likelihoods (B,) of the best mixtures so far."""
+        return self._bounds
 
     @property
-    def final_result(self) -> EMResult:
-        """The result, with the state that another run can continue from if wanted."""
-        state = self.to_values() if self._options.resumable else None
-        return replace(self.result, state=state)
+    def mixtures(self) -> Parameters:
+        """The stack of the best mixtures so far."""
+        return self._best
+
+    @property
+    def converged(self) -> NDArray:
+        """In which runs (B,) the gain to come was less than ``tol`` by the step
+        proposed last."""
+        if not self._n_iter:
+            return self._at_rest
+        return self._at_rest | (self._anderson.gain < self._options.tol)
+
+    def result(self, index: int = 0) -> EMResult:
+        """The result so far of one of the runs."""
+        history, converged = self._histories[index], self.converged[index]
+        return EMResult(self._best.mixture(index), history, bool(converged))
+
+    @property
+    def leading(self) -> Parameters:
+        """The best mixture so far of all runs that have not ended."""
+        bounds = np.where(self._running, self._bounds, -np.inf)
+        return self._best.mixture(int(bounds.argmax()))
+
+    @property
+    def results(self) -> EMResults:
+        """The results of all runs, which have ended."""
+        if not self._ended:  # there were none
+            none = np.zeros(0, dtype=bool)
+            return EMResults(self._best, none, none, [], [])
+        runs = np.concatenate([runs for runs, _ in self._ended])
+        results = EMResults.joined([part for _, part in self._ended])
+        order = runs.argsort()
+        return results if (order == np.arange(len(runs))).all() else results.take(order)
+
+    def goes_on(self) -> bool:
+        """Whether there is another iteration, after runs that end here have ended."""
+        self.end(self._at_rest)
+        self._compact()
+        if self._running.any() and not self._n_left:
+            if self._n_iter and self._options.tol > 0:
+                self.propose_step()
+            self.end(self._running)
+        if self._running.any():
+            self.propose_step()
+            self.end(self._failed, failed=True)
+            self.end(self.converged)
+        return bool(self._running.any())
+
+    def end(self, which: NDArray, failed: bool = False) -> None:
+        """End some of the runs (B,) of the stack, with what they have reached."""
+        which = which & self._running
+        if not which.any():
+            return
+        self._running = self._running & ~which
+        ended = np.flatnonzero(which)
+        converged = self.converged[ended] & ~self._failed[ended]
+        states = [self._state_of(b) for b in ended]
+        histories = [self._histories[b] for b in ended]
+        for b in ended:
+            self._histories[b] = []
+        whole = len(ended) == len(which)
+        mixtures = self._best if whole else self._best.take(ended)
+        failures = np.full(len(ended), failed)
+        results = EMResults(mixtures, failures, converged, histories, states)
+        self._ended.append((self.runs[ended], results))
 
     @np.errstate(all="ignore")
     def propose_step(self) -> None:
-        """Find EM's step and estimate the gain to come. LinAlgError if singular."""
-        if self._own or self._at_rest or self._statistics is None:
+        """Find EM's steps and estimate the gains to come."""
+        if self._own or self._statistics is None:
             return
-        before, options = self._mixture, self._options
-        mixture, self._following = self._mstep.step(self._statistics, before)
-        self._longer, vector = None, np.zeros(0)
+        before, options, segments = self._mixture, self._options, self._mixture.segments
+        mstep, scale = self._mstep, self._mstep.scale
+        mixture, self._failed, self._following = mstep.step(self._statistics, before)
+        if self._failed.any():  # placeholders: the mixtures before are valid
+            failed = np.flatnonzero(self._failed)
+            mixture = mixture.replaced(failed, before.take(failed))
+        none = np.zeros(len(segments), dtype=bool)
+        vectors, longer = np.zeros((len(segments), 0)), none
         if options.accelerated or options.tol > 0:
-            ratios = self._mstep.scale.regularization_ratio(before)
+            ratios = scale.regularization_ratio(before)
             regular = ratios < DEGENERATE
-            vector = coordinates(before, mixture, regular)
-            self._longer = self._anderson.learn(vector, self._noise(ratios[regular]))
-            if not self._mstep.raises_likelihood:
-                ratios = self._mstep.regularization.regularization_ratio(before)
-            if not (options.accelerated and ratios.max() < NEGLIGIBLE):
-                # What is added is no part of the likelihood by which steps are judged.
-                self._longer = None
-        self._own = Proposal(mixture, vector)
+            vectors = coordinates(before, mixture, regular)
+            noise = self._noise(segments.max(np.where(regular, ratios, 0.0)))
+            steps, longer = self._anderson.learn(vectors, noise)
+            if not mstep.raises_likelihood:
+                ratios = mstep.regularization.regularization_ratio(before)
+            # What is added is no part of the likelihood by which steps are judged.
+            longer = longer & self._running & (segments.max(ratios) < NEGLIGIBLE)
+            self._longer = Proposal(mixture, steps, longer)
+        if not options.accelerated:
+            self._longer = self._longer._replace(longer=none)
+        self._own = Proposal(mixture, vectors, none)
 
+    @np.errstate(all="ignore")
     def propose(self) -> Parameters:
-        """The mixture to be scored next: the start, EM's step, or a longer one.
-
-        It is the current mixture if EM has ``converged``. LinAlgError if EM's step is
-        singular.
-        """
-        self.propose_step()
-        if self._own is None or self.converged:
+        """The mixtures to be scored next: the start, EM's steps, or longer ones."""
+        if self._statistics is None:
             return self._mixture
+        self.propose_step()
         self._proposed = self._own
-        if self._longer is not None:
-            self._proposed = self._lengthened(self._longer) or self._own
+        if self._longer.longer.any():
+            self._proposed = self._lengthened(self._own, *self._longer[1:])
         return self._proposed.mixture
 
     @np.errstate(all="ignore")
     def accept(self, statistics: Statistics) -> None:
-        """End an iteration with the statistics under the mixture that was proposed."""
-        reached, step = float(statistics.mean_log_likelihood[0]), self._proposed
+        """End an iteration with the statistics under the mixtures that were proposed."""
+        reached, step = statistics.mean_log_likelihood, self._proposed
         if step is None:
-            self._take_in(statistics, reached)
-            self._bounds = [reached]
+            self._statistics, self._reached = statistics, reached
+            self._bounds = reached
+            self._histories = [[bound] for bound in reached.tolist()]
             return
         falls = self._below(reached, self._reached)
-        if falls and step is not self._own:
-            self._anderson.rejected(step.vector)
-            self._longer = None
-        elif falls and self._rests(reached):
-            self._at_rest = True
-        else:
-            self._anderson.accepted(step.vector, longer=step is not self._own)
-            self._mixture, self._mstep, self._own = step.mixture, self._following, None
-            self._take_in(statistics, reached)
+        taken = ~falls
+        if falls.any():
+            rejected = falls & step.longer
+            rests = falls & ~step.longer & self._rests(reached)
+            self._at_rest = self._at_rest | rests
+            taken = ~(rejected | rests)
+            self._anderson.rejected(step.vectors, rejected)
+            self._longer = self._longer._replace(longer=self._longer.longer & taken)
+        if step.vectors.size:
+            self._anderson.accepted(step.vectors, taken, step.longer)
+        self._move(taken, step.mixture, statistics, reached)
         self._keep_best()
 
-    def check_convergence(self) -> None:
-        """See by the next step, which is not taken, whether EM has converged."""
-        if self._n_iter and self._options.tol > 0:
-            with suppress(np.linalg.LinAlgError):
-                self.propose_step()
-
     def resumes(self, statistics: Statistics) -> bool:
-        """Whether the current mixture has the statistics that a run before ended with.
+        """Whether the current mixture, of one run, has the statistics that a run before
+        ended with.
 
         If so they are stored; otherwise the rows are not those of that run.
         """
-        reached = float(statistics.mean_log_likelihood[0])
+        reached = statistics.mean_log_likelihood
         is_same = not (
-            self._below(reached, self._reached) or self._below(self._reached, reached)
-        ) and np.allclose(
+            self._below(reached, self._reached) | self._below(self._reached, reached)
+        ).any() and np.allclose(
             statistics.counts, self._counts, 0, SAME_COUNTS * statistics.weight[0]
         )
         if is_same:
@@ -161,14 +236,15 @@ class EMState:
         return is_same
 
     def to_values(self) -> dict[str, Any]:
-        """The state as plain values, without the statistics."""
+        """The state of a single run as plain values, without the statistics."""
         best = None if self._best is self._mixture else _to_values(self._best)
+        counts = self._counts if self._statistics is None else self._statistics.counts
         return {
             "mixture": _to_values(self._mixture),
             "best": best,
-            "counts": self._counts,
+            "counts": counts,
             "reached": self._reached,
-            "bound": self._bounds[-1],
+            "bound": float(self._bounds[0]),
             "n_iter": self._n_iter,
             "at_rest": self._at_rest,
             "added": self._mstep.added,
@@ -180,60 +256,125 @@ class EMState:
         cls, values: dict[str, Any], mstep: MStep, options: EMOptions, single: bool
     ) -> Self:
         """The state with such values; ``resumes`` adds the statistics."""
-        storage, best = mstep.family.storage, values["best"]
+        storage, best = mstep.families.storage, values["best"]
         mixture = _from_values(values["mixture"], storage)
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
         state._best = mixture if best is None else _from_values(best, storage)
         state._counts, state._reached = values["counts"], values["reached"]
-        state._bounds, state._n_iter = [values["bound"]], values["n_iter"]
-        state._at_rest = values["at_rest"] and options.tol > 0
+        state._bounds, state._n_iter = np.array([values["bound"]]), values["n_iter"]
+        state._histories = [[values["bound"]]]
+        state._at_rest = values["at_rest"] & (options.tol > 0)
         state._anderson = AndersonAcceleration.from_values(values["acceleration"])
         return state
 
-    @np.errstate(all="ignore")
-    def _lengthened(self, vector: NDArray) -> Proposal | None:
-        """A step longer than EM's, if it ends at a valid mixture."""
-        try:
-            return Proposal(self._mstep.retract(self._mixture, vector), vector)
-        except np.linalg.LinAlgError:
+    def _state_of(self, index: int) -> dict[str, Any] | None:
+        """The values of one of the runs, if it can be continued."""
+        if not self._options.resumable:
             return None
+        alone = copy(self)
+        if len(self.runs) > 1:
+            alone._keep(np.array([index]))
+        return alone.to_values()
 
-    def _noise(self, ratios: NDArray) -> float:
-        """Length of the rounding error in a step, in relative standard deviations."""
-        amplified = ratios.max(initial=0.0) / (16.0 * self._mixture.means.shape[1])
-        return max(amplified, NOISE_OF_FLOAT32 if self._single else EPS**0.5)
+    def _compact(self) -> None:
+        """Remove the runs that have ended from the stack, if they are many of it."""
+        running, sizes = self._running, self._mixture.segments.sizes
+        if running.all() or not running.any():
+            return
+        many = sizes[~running].sum() >= MOST_ENDED * sizes.sum()
+        if many or self._failed.any():
+            self._keep(np.flatnonzero(running))
 
-    def _below(self, bound: float, other: float, margin: float = 1.0) -> bool:
-        """Whether a bound is less than another by more than rounding, or is NaN."""
+    def _keep(self, runs: NDArray) -> None:
+        """Remove all other runs from the stack: EM's steps will be found again."""
+        segments, is_best = self._mixture.segments, self._best is self._mixture
+        self._mstep = self._following = self._mstep.take(segments, runs)
+        self._mixture = self._mixture.take(runs)
+        self._best = self._mixture if is_best else self._best.take(runs)
+        self._statistics = self._statistics and self._statistics.take(runs)
+        self._own = None
+        length = int(n_coordinates(self._mixture).max())
+        self._anderson = self._anderson.take(runs, length)
+        for name in "runs _running _reached _bounds _at_rest _failed".split():
+            setattr(self, name, getattr(self, name)[runs])
+        self._histories = [self._histories[run] for run in runs]
+        self.shares = None if self.shares is None else self.shares[:, runs]
+
+    def _lengthened(
+        self, own: Proposal, vectors: NDArray, longer: NDArray
+    ) -> Proposal:
+        """Steps longer than EM's, where they end at valid mixtures; else EM's."""
+        far, failed = self._mstep.retract(self._mixture, vectors)
+        longer = longer & ~failed
+        if longer.all():
+            return Proposal(far, vectors, longer)
+        which = np.flatnonzero(longer)
+        if not which.size:
+            return own
+        mixture = own.mixture.replaced(which, far.take(which))
+        vectors = np.where(longer[:, None], vectors, own.vectors)
+        return Proposal(mixture, vectors, longer)
+
+    def _noise(self, ratios: NDArray) -> NDArray:
+        """Lengths (B,) of rounding errors in steps, in relative standard deviations."""
+        amplified = ratios / (16.0 * self._mixture.means.shape[1])
+        return np.maximum(amplified, NOISE_OF_FLOAT32 if self._single else EPS**0.5)
+
+    def _below(self, bounds: NDArray, others: NDArray, margin: float = 1.0) -> NDArray:
+        """Which bounds (B,) are less than others by more than rounding, or are NaN."""
         rounding = ROUNDING_OF_BOUND_FLOAT32 if self._single else ROUNDING_OF_BOUND
-        return not bound >= other - margin * rounding * max(abs(other), 1.0)
+        tolerance = margin * rounding * np.maximum(np.abs(others), 1.0)
+        return ~(bounds >= others - tolerance)
 
-    def _take_in(self, statistics: Statistics, reached: float) -> None:
-        """Store the statistics under the current mixture."""
-        self._statistics, self._reached = statistics, reached
-        self._counts = statistics.counts
-
-    def _rests(self, reached: float) -> bool:
-        """Whether EM ends because its own step has lowered the likelihood to this.
+    def _rests(self, reached: NDArray) -> NDArray | bool:
+        """Which runs (B,) end because their own step has lowered the likelihood to
+        this.
 
         Only rounding, or what is added to a collapsed component, can do that.
         """
-        ends = self._options.tol > 0 or not np.isfinite(reached)
-        return self._mstep.raises_likelihood and ends
+        ends = ~np.isfinite(reached) | (self._options.tol > 0)
+        return ends & self._mstep.raises_likelihood
+
+    def _move(
+        self,
+        taken: NDArray,
+        mixture: Parameters,
+        statistics: Statistics,
+        reached: NDArray,
+    ) -> None:
+        """Take the steps of some runs (B,) to mixtures with such statistics."""
+        if taken.all():
+            self._mixture, self._statistics = mixture, statistics
+            self._reached, self._mstep = reached, self._following
+        else:
+            which = np.flatnonzero(taken)
+            if not which.size:
+                return
+            segments, before = mixture.segments, self._statistics
+            self._mixture = self._mixture.replaced(which, mixture.take(which))
+            self._statistics = before.replaced(which, statistics.take(which))
+            self._reached = np.where(taken, reached, self._reached)
+            self._mstep = self._mstep.followed_by(self._following, segments, which)
+        self._own = None
 
     def _keep_best(self) -> None:
-        """Store the best mixture so far and its likelihood.
+        """Store the best mixtures so far and their likelihoods.
 
         With a number in reg_covar EM does not maximise the likelihood itself, and the
         last mixture counts, as in scikit-learn.
         """
-        self._n_iter += 1
-        raises = self._mstep.raises_likelihood
-        if raises and self._below(self._reached, self._bounds[-1], WORSE):
-            self._bounds.append(self._bounds[-1])
-        else:
-            self._best = self._mixture
-            self._bounds.append(self._reached)
+        self._n_iter, self._n_left = self._n_iter + 1, self._n_left - 1
+        worse = np.zeros(len(self.runs), dtype=bool)
+        if self._mstep.raises_likelihood:
+            worse = self._below(self._reached, self._bounds, WORSE)
+        if not worse.any():
+            self._best, self._bounds = self._mixture, self._reached
+        elif not worse.all():
+            better = np.flatnonzero(~worse)
+            self._best = self._best.replaced(better, self._mixture.take(better))
+            self._bounds = np.where(worse, self._bounds, self._reached)
+        for history, bound in zip(self._histories, self._bounds.tolist(), strict=True):
+            history.append(bound)
 
 
 def _to_values(mixture: Parameters) -> tuple[NDArray, ...]:

@@ -85,6 +85,17 @@ class Statistics:
             self.weight[mixtures],
         )
 
+    def replaced(self, mixtures: NDArray, others: Statistics) -> Statistics:
+        """The statistics with those of some mixtures, by indices, replaced."""
+        components = self.segments.components(mixtures)
+        at = {"products": self.kind.entries(self.segments, mixtures)}
+        at |= dict.fromkeys(("origin", "counts", "sums"), components)
+        at |= dict.fromkeys(("log_likelihood", "weight"), mixtures)
+        arrays = {name: getattr(self, name).copy() for name in at}
+        for name, entries in at.items():
+            arrays[name][entries] = getattr(others, name)
+        return Statistics(self.kind, self.segments, **arrays)
+
     @staticmethod
     def joined(parts: Sequence[Statistics]) -> Statistics:
         """The statistics of several stacks as those of one."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from emgmm._em.problem import EMProblem
 from emgmm._em.result import EMResult
-from emgmm._model.parameters import Parameters
 
 from .short_runs import short_runs
 
@@ -32,7 +29,7 @@ def best_of_race(
     ]
     if len(close) == 1 or sample.rows is problem.rows:
         return best
-    scored = short_runs(problem, _mixtures(close), 0)
+    scored = short_runs(problem, [each.mixture for each in close], 0)
     return problem.best(scored) if scored else best
 
 
@@ -44,9 +41,5 @@ def _gone_on(problem: EMProblem, results: list[EMResult]) -> list[EMResult]:
     if len(results) == 1 or not n_iter:
         return results
     tol = max(problem.options.tol, RACE_TOL)
-    return short_runs(problem, _mixtures(results), n_iter, tol) or results
-
-
-def _mixtures(results: list[EMResult]) -> Iterator[Parameters]:
-    """The mixtures of results."""
-    return (result.mixture for result in results)
+    mixtures = [result.mixture for result in results]
+    return short_runs(problem, mixtures, n_iter, tol) or results

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
 from emgmm._em.result import EMResult
 from emgmm._model.parameters import Parameters
-
-Run = Callable[[], EMResult]
 
 
 def short_run(
@@ -35,14 +32,20 @@ def run_from(
 def short_runs(
     problem: EMProblem, starts: Iterable[Parameters], n_iter: int, tol: float = 0.0
 ) -> list[EMResult]:
-    """Results of some iterations of EM from each mixture that is not singular."""
-    return [
-        *succeeding(partial(short_run, problem, each, n_iter, tol) for each in starts)
-    ]
+    """Results of some iterations of EM from each mixture, but for those that become
+    singular; one pass over the rows serves all."""
+    mixtures = list(starts)
+    if not mixtures:
+        return []
+    short = problem.with_options(max_iter=n_iter, tol=tol)
+    (results,) = run_in_lockstep([short], [Parameters.joined(mixtures)])
+    return [results.result(run) for run in np.flatnonzero(~results.failed).tolist()]
 
 
-def succeeding(runs: Iterable[Run]) -> Iterator[EMResult]:
-    """Results of the runs that do not become singular."""
-    for run in runs:
-        with suppress(np.linalg.LinAlgError):
-            yield run()
+def mixtures_of(
+    problem: EMProblem, assignments: Iterable[NDArray], n_components: int
+) -> list[Parameters]:
+    """The mixtures of labels or responsibilities, but for those that are singular."""
+    wanted = list(assignments)
+    made = problem.starts(wanted, n_components) if wanted else []
+    return [each for each in made if isinstance(each, Parameters)]

@@ -8,20 +8,23 @@ components one by one (Verbeek, Vlassis & Krose 2003, doi:10.1162/08997660376255
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._em.defects import defective_components
+from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
+from emgmm._em.result import EMResults
 from emgmm._estep.predict import responsibilities_of
+from emgmm._model.parameters import Parameters
 from emgmm._utils.ties import first_of_greatest
 
 from .cuts import halves
-from .short_runs import run_from
+from .short_runs import mixtures_of, run_from
 from .subsample import completed
 
 MEMBER = 1e-2  # least responsibility of the rows that a trial split uses
@@ -30,16 +33,31 @@ SHARE_AT_ONCE = 4  # one of so many components is split in a round, one at least
 CHEAP = 2**26  # rows times squared components up to which one is split at a time
 COMPARABLE = 0.5  # least share of the greatest gain, of components split in a round
 GROW_ITER = 3  # iterations with all components after each split
+# Densities of a pass, up to which trials that need few rows see all of them together.
+CHEAP_PASS = 2**15
 EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
 
 
-class Split(NamedTuple):
-    """The gain in log-likelihood of splitting a component, and the share (n,) of the
-    new one in the responsibilities."""
+class Trial(NamedTuple):
+    """A component to be split: the problem of its rows, by their indices, with their
+    shares in it as weights; and the stack of it alone and of its halves."""
 
     component: int
+    members: NDArray
+    part: EMProblem
+    starts: Parameters
+
+
+class Split(NamedTuple):
+    """The gain in log-likelihood of splitting a component in two, and the two."""
+
+    trial: Trial
     gain: float
-    share: NDArray
+    pair: Parameters
+
+    def share(self) -> NDArray:
+        """The share of the new component in the responsibilities of the members."""
+        return responsibilities_of(self.trial.part.sample, self.pair)[:, 1]
 
 
 def growth(
@@ -54,21 +72,19 @@ def growth(
     shape = (len(problem.sample.X), n_components)
     responsibilities = np.zeros(shape, order="F")
     responsibilities[:, 0] = 1.0
-    splits: dict[int, Split] = {}
+    splits: dict[int, Split | None] = {}
     at_once = len(problem.sample.X) * n_components**2 > CHEAP
     size = 1
     while size < n_components:
         # Only components that were split last are new; others have hardly changed.
-        for k in set(range(size)).difference(splits):
-            splits[k] = _best_split(problem, k, responsibilities[:, k])
+        new = [k for k in range(size) if k not in splits]
+        splits |= _best_splits(problem, responsibilities, new)
         most = max(size // SHARE_AT_ONCE, 1) if at_once else 1
         chosen = _chosen(splits, min(most, n_components - size))
         if not chosen:
             raise np.linalg.LinAlgError("no component has enough rows to be split")
         for split in chosen:
-            part = split.share * responsibilities[:, split.component]
-            responsibilities[:, split.component] -= part
-            responsibilities[:, size] = part
+            _move(split, responsibilities, size)
             size += 1
             yield responsibilities[:, :size]
         if size < n_components:
@@ -79,39 +95,99 @@ def growth(
             responsibilities[:, :size] = found
 
 
-def _chosen(splits: dict[int, Split], most: int) -> list[Split]:
+def _move(split: Split, responsibilities: NDArray, new: int) -> None:
+    """Write the share of the new component in the rows of the one that is split."""
+    old, members = split.trial.component, split.trial.members
+    share = np.full(len(responsibilities), 0.5)
+    share[members] = split.share()
+    responsibilities[:, new] = share * responsibilities[:, old]
+    responsibilities[:, old] -= responsibilities[:, new]
+
+
+def _chosen(splits: dict[int, Split | None], most: int) -> list[Split]:
     """The best splits, taken out of all: at most so many, and only those that gain
     about as much as the best, as others may halve what is one cluster."""
     chosen: list[Split] = []
-    while splits and len(chosen) < most:
-        candidates = [splits[k] for k in sorted(splits)]
+    while len(chosen) < most:
+        candidates = [split for _, split in sorted(splits.items()) if split]
+        if not candidates:
+            break
         gains = [split.gain for split in candidates]
         best = candidates[first_of_greatest(gains, EQUAL_GAINS)]
-        least = COMPARABLE * chosen[0].gain if chosen else -np.inf
-        if not best.gain > least:
+        if chosen and not best.gain > COMPARABLE * chosen[0].gain:
             break
-        chosen.append(splits.pop(best.component))
+        chosen.append(best)
+        del splits[best.trial.component]
     return chosen
 
 
-def _best_split(problem: EMProblem, component: int, responsibilities: NDArray) -> Split:
-    """The best of some splits in two; no gain if there are too few rows."""
+def _best_splits(
+    problem: EMProblem, responsibilities: NDArray, components: list[int]
+) -> dict[int, Split | None]:
+    """The best split of each component, None where too few rows belong to it."""
+    splits: dict[int, Split | None] = dict.fromkeys(components)
+    made = (_trial(problem, responsibilities[:, k], k) for k in components)
+    trials = [trial for trial in made if trial]
+    for group in _groups(trials, len(responsibilities)):
+        runs = _run_together(problem, responsibilities, group)
+        for trial, results in zip(group, runs, strict=True):
+            splits[trial.component] = _best_split(trial, results)
+    return splits
+
+
+def _trial(problem: EMProblem, shares: NDArray, component: int) -> Trial | None:
+    """The trial of a component with shares (n,) in the rows, if there are enough."""
     blocks = problem.sample
-    members = np.flatnonzero(responsibilities > MEMBER)
-    best = Split(component, -np.inf, np.full(len(blocks.X), 0.5))
+    members = np.flatnonzero(shares > MEMBER)
     if len(members) < 2 * (blocks.X.shape[1] + 1):
-        return best
-    rows = blocks.take(members, (blocks.weights * responsibilities)[members])
-    part = problem.with_rows(rows).with_options(accelerated=False)
-    alone = run_from(part, np.zeros(len(members), dtype=np.intp), 1, 0).lower_bound
+        return None
+    rows = blocks.take(members, (blocks.weights * shares)[members])
+    part = problem.with_rows(rows).with_options(
+        accelerated=False, max_iter=SPLIT_ITER, tol=0.0
+    )
     of_squares = problem.family.storage.moment_kind.of_squares
-    for labels in halves(completed(part), part.mstep.scale.rounding, of_squares):
-        with suppress(np.linalg.LinAlgError):
-            result = run_from(part, labels, 2, SPLIT_ITER)
-            gain = rows.summary.weight * (result.lower_bound - alone)
-            better = first_of_greatest([best.gain, gain], EQUAL_GAINS) == 1
-            if better and not defective_components(part, result.mixture).any:
-                share = best.share.copy()
-                share[members] = responsibilities_of(rows, result.mixture)[:, 1]
-                best = Split(component, gain, share)
+    ways = halves(completed(part), part.mstep.scale.rounding, of_squares)
+    alone = part.start(np.zeros(len(members), dtype=np.intp), 1)
+    starts = Parameters.joined([alone, *mixtures_of(part, ways, 2)])
+    return Trial(component, members, part, starts)
+
+
+def _groups(trials: list[Trial], n_rows: int) -> list[list[Trial]]:
+    """All trials together where passes over all rows cost little, else one by one."""
+    if n_rows * sum(len(trial.starts.weights) for trial in trials) <= CHEAP_PASS:
+        return [trials] if trials else []
+    return [[trial] for trial in trials]
+
+
+def _run_together(
+    problem: EMProblem, responsibilities: NDArray, trials: list[Trial]
+) -> list[EMResults]:
+    """The results of the trials' stacks."""
+    if len(trials) == 1:
+        return run_in_lockstep([trials[0].part], [trials[0].starts])
+    sizes = [len(trial.starts.segments) for trial in trials]
+    shares = np.zeros((len(responsibilities), len(trials)))
+    for column, trial in enumerate(trials):
+        own = responsibilities[trial.members, trial.component]
+        shares[trial.members, column] = own
+    (results,) = run_in_lockstep(
+        [replace(trials[0].part, rows=problem.rows)],
+        [Parameters.joined([trial.starts for trial in trials])],
+        [np.repeat(shares, sizes, axis=1)],
+    )
+    parts = np.split(np.arange(len(results)), np.cumsum(sizes)[:-1])
+    return [results.take(part) for part in parts]
+
+
+def _best_split(trial: Trial, results: EMResults) -> Split | None:
+    """The best of the splits of a component, if there is one without defects."""
+    best, weight = None, trial.part.rows.summary.weight
+    alone = results.result(0).lower_bound
+    for run in (np.flatnonzero(~results.failed[1:]) + 1).tolist():
+        gain = weight * (results.lower_bound[run] - alone)
+        gains = [best.gain if best else -np.inf, gain]
+        if first_of_greatest(gains, EQUAL_GAINS) == 1:
+            pair = results.mixtures.mixture(run)
+            if not defective_components(trial.part, pair).any:
+                best = Split(trial, gain, pair)
     return best

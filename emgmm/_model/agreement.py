@@ -62,7 +62,10 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
     check_weights(published["weights_"], sizes[0], "weights_")
     check_means(published["means_"], sizes, "means_")
     storage = FAMILIES[model].storage
-    shape, layout = storage.shape(*sizes), storage.layout(Segments.one(sizes[0]), sizes[1])
+    shape, layout = (
+        storage.shape(*sizes),
+        storage.layout(Segments.one(sizes[0]), sizes[1]),
+    )
     values, precisions, factors = (
         shaped(published[name], name, name, shape).reshape(layout)
         for name in MATRIX_NAMES

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh, solve_triangular
-from scipy.linalg.lapack import dpotrf, dtrtri
 
 from emgmm._utils.matmul import multiply_triangles
 from emgmm._utils.threads import Workspace
@@ -16,8 +15,11 @@ from emgmm._utils.threads import Workspace
 from .linalg import (
     BOUND_TOL,
     WIDE,
+    cholesky,
+    eigh,
     finite,
     gram,
+    inverse_cholesky,
     inverse_triangles,
     lower_cholesky,
     matrices_reach,
@@ -64,15 +66,15 @@ class Algebra:
     """Covariances to the products of the standard deviations of two features."""
     take: Callable[[NDArray, NDArray], NDArray]
     """Covariances to those of some features, by their indices."""
-    reach: Callable[[NDArray, NDArray], bool]
+    reach: Callable[[NDArray, NDArray], NDArray]
     """Whether no variance in any direction is below that of independent features with
     the least variances (d,)."""
     addition: Callable[
-        [NDArray, NDArray, NDArray, NDArray, float], tuple[NDArray, float]
+        [NDArray, NDArray, NDArray, NDArray, float], tuple[NDArray, NDArray]
     ]
     """Covariances, least variances, mean scatter of a row, the scatter added to it so
     far and the share of that to keep, to the scatter to be added and its relative
-    change."""
+    changes."""
     of_roots: Callable[[NDArray], NDArray]
     """Columns of L' of some features (not square), where covariance = L L', to U."""
     transpose: Callable[[NDArray], NDArray]
@@ -119,20 +121,6 @@ def _inverse_roots(variances: NDArray) -> NDArray:
     with np.errstate(all="ignore"):
         roots = 1 / np.sqrt(variances)
     return np.where((roots > 0) & np.isfinite(roots), roots, np.nan)
-
-
-def _inverse_cholesky(matrices: NDArray) -> NDArray:
-    """U with U U' the inverse, from the Cholesky factors; NaN where there is none."""
-    inverses = np.empty(matrices.shape)
-    flat = inverses.reshape(-1, *matrices.shape[-2:])
-    for k, matrix in enumerate(matrices.reshape(flat.shape)):
-        # The transpose of a symmetric matrix is itself, in the order of Fortran.
-        lower, info = dpotrf(matrix.T, lower=1, clean=1)
-        if info or not np.isfinite(matrix).all():
-            flat[k] = np.nan
-        else:
-            flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
-    return inverses
 
 
 def _greatest_of_matrices(factors: NDArray) -> NDArray:
@@ -189,34 +177,34 @@ def _upper_cholesky(matrices: NDArray) -> NDArray:
     return reversed_factors[..., ::-1, ::-1].copy()
 
 
-def _reach(variances: NDArray, least: NDArray) -> bool:
-    """Whether no variance (K, d) is less than the least (d,), but for a tolerance."""
-    return bool((variances >= (1 - BOUND_TOL) * least).all())
+def _reach(variances: NDArray, least: NDArray) -> NDArray:
+    """Which variances (M, d) are not less than the least (d,), but for a tolerance."""
+    return np.asarray((variances >= (1 - BOUND_TOL) * least).all(axis=1))
 
 
 def _addition(
     variances: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-) -> tuple[NDArray, float]:
-    """Of variances (K, d), which grow with the scatter at most in proportion."""
+) -> tuple[NDArray, NDArray]:
+    """Of variances (M, d), which grow with the scatter at most in proportion."""
     wanted = np.maximum((own + added) * (least / variances) - own, kept * added)
-    return wanted, float((np.abs(wanted - added) / variances).max())
+    return wanted, (np.abs(wanted - added) / variances).max(axis=1)
 
 
 def _addition_to_matrices(
     matrices: NDArray, least: NDArray, own: NDArray, added: NDArray, kept: float
-) -> tuple[NDArray, float]:
+) -> tuple[NDArray, NDArray]:
     """Of matrices, in coordinates in which each of them is the identity."""
-    lower = np.linalg.cholesky(matrices)
+    lower = cholesky(matrices)
     inverse = inverse_triangles(lower)
     bound = inverse * np.sqrt(least)
-    ratios, axes = np.linalg.eigh(bound @ bound.mT)
+    ratios, axes = eigh(bound @ bound.mT)
     root = axes * np.sqrt(np.maximum(ratios, 0.0))[:, None, :] @ axes.mT
     own, added = inverse @ own @ inverse.mT, inverse @ added @ inverse.mT
     missing = root @ (own + added) @ root - own - kept * added
-    excess, axes = np.linalg.eigh(missing)
+    excess, axes = eigh(missing)
     axes *= np.sqrt(np.maximum(excess, 0.0))[:, None, :]
     wanted = kept * added + gram(axes.mT)
-    return lower @ wanted @ lower.mT, float(np.abs(wanted - added).max())
+    return lower @ wanted @ lower.mT, np.abs(wanted - added).max(axis=(1, 2))
 
 
 def _whiten_blocks(
@@ -286,7 +274,7 @@ VARIANCES = Algebra(
     ),
 )
 MATRICES = Algebra(
-    factorize=_inverse_cholesky,
+    factorize=inverse_cholesky,
     factorize_precisions=_upper_cholesky,
     invert=lambda factors: gram(inverse_triangles(factors.mT).mT),
     square=lambda factors: gram(factors.mT),

@@ -128,7 +128,9 @@ class Covariances(ABC):
         return cls.from_factors(factors, segments, n_features)
 
     @classmethod
-    def from_factors(cls, factors: NDArray, segments: Segments, n_features: int) -> Self:
+    def from_factors(
+        cls, factors: NDArray, segments: Segments, n_features: int
+    ) -> Self:
         """The covariances of Cholesky factors U of precisions, laid out as values."""
         factors = factors.reshape(cls.layout(segments, n_features))
         return cls(cls.algebra.invert(factors), factors, segments, n_features)
@@ -153,6 +155,13 @@ class Covariances(ABC):
             self.n_features,
         )
 
+    def replaced(self, mixtures: NDArray, others: Covariances) -> Self:
+        """The covariances with those of some mixtures (by indices) replaced."""
+        entries = mixtures if self.of_mixtures else self.segments.components(mixtures)
+        values, factors = self.values.copy(), self.precisions_cholesky.copy()
+        values[entries], factors[entries] = others.values, others.precisions_cholesky
+        return type(self)(values, factors, self.segments, self.n_features)
+
     @classmethod
     @abstractmethod
     def scatter(
@@ -167,9 +176,9 @@ class Covariances(ABC):
         return values, least
 
     @classmethod
-    def are_bounded(cls, values: NDArray, least: NDArray) -> bool:
+    def are_bounded(cls, values: NDArray, least: NDArray) -> NDArray:
         """Whether the variance in no direction is less than that of independent
-        features with the least variances (d,)."""
+        features with the least variances (d,): of each component, or mixture."""
         return cls.algebra.reach(*cls.along_rows(values, least))
 
     @classmethod
@@ -180,9 +189,9 @@ class Covariances(ABC):
         own: NDArray,
         added: NDArray,
         kept: float,
-    ) -> tuple[NDArray, float]:
+    ) -> tuple[NDArray, NDArray]:
         """Scatter to add to a row's own so that the bound is met, and its relative
-        change, where values are the estimate with the scatter ``added`` so far.
+        changes, where values are the estimate with the scatter ``added`` so far.
 
         Scatter is laid out as products. Where nothing has to be added, the share
         ``kept`` of what was added so far remains.

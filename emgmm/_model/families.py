@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounded import EstimateFunction, bounded
+from .bounded import bounded
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
-from .one_by_one import one_by_one
+from .estimation import Estimation, Solver
+from .linalg import inverse_cholesky
+from .newton import CommonMatrix, newton
 from .orientation import (
     MAX_ROUNDS_INEXACT,
     common_orientation,
@@ -31,12 +33,12 @@ from .orientation import (
 from .segments import Segments
 from .volume_shape import (
     Rule,
+    Rules,
     equal,
     equal_shape,
     equal_spheres,
     equal_volume,
     free,
-    newton,
     spheres,
 )
 
@@ -47,18 +49,21 @@ Count = Callable[[int], int]
 """Number of features to a number of free parameters."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CovarianceFamily:
     """A named model: how it is stored, how it is estimated, and what is free in it.
 
-    Where an estimate is iterative, ``estimate_inexact`` takes a few of its iterations:
+    Where an estimate is iterative, ``inexact_solver`` takes a few of its iterations:
     with it EM is a generalised EM, which raises the likelihood in every iteration and
     has the same limits, in about as many iterations.
     """
 
     name: str
     storage: type[Covariances]
-    estimate: EstimateFunction
+    solver: Solver
+    """Estimates from the scatter, by the rule."""
+    rule: Rule
+    """Estimates variances from the scatter along axes, if the solver has axes."""
     shared: Count
     """Free parameters that all covariances have in common."""
     own: Count
@@ -67,23 +72,30 @@ class CovarianceFamily:
     """Whether fits follow the data where a single feature is multiplied by a number."""
     free_matrices: bool = False
     """Whether correlations and the ratios of variances are a component's own."""
-    estimate_inexact: EstimateFunction | None = None
+    inexact_solver: Solver | None = None
+    least: NDArray | None = None
+    """Least variances (d,): variances are bounded from below, in every direction by
+    that of independent features with these."""
 
     @property
     def inexact(self) -> CovarianceFamily:
         """The family with short M-steps."""
-        return replace(self, estimate=self.estimate_inexact or self.estimate)
+        return replace(self, solver=self.inexact_solver or self.solver)
 
     def bounded(self, least: NDArray) -> CovarianceFamily:
-        """The family where variances are bounded from below, in every direction by
-        that of independent features with the least variances (d,)."""
-        if not least.any():
-            return self
-        estimate = bounded(self.storage, self.estimate, least)
-        estimate_inexact = self.estimate_inexact and bounded(
-            self.storage, self.estimate_inexact, least
-        )
-        return replace(self, estimate=estimate, estimate_inexact=estimate_inexact)
+        """The family with least variances (d,)."""
+        return replace(self, least=least) if least.any() else self
+
+    def estimate(
+        self,
+        segments: Segments,
+        counts: NDArray,
+        scatter: NDArray,
+        start: Covariances | None,
+    ) -> NDArray:
+        """Values of the covariances of a stack, NaN for a mixture whose scatter is
+        singular."""
+        return _one(self).estimate(segments, counts, scatter, start)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Number of free parameters of the covariances."""
@@ -158,133 +170,75 @@ def _volume_and_orientation(n_features: int) -> int:
 # Shape and orientation alike: whole matrices, which need no eigenvectors ----------
 
 
-def _matrices(counts: NDArray, scatter: NDArray, start: Covariances | None) -> NDArray:
+def _matrices(estimation: Estimation) -> NDArray:
     """VVV: W_k / n_k."""
-    return scatter / counts[:, None, None]
+    return estimation.scatter / estimation.counts[:, None, None]
 
 
-def _matrices_of_equal_volume(
-    counts: NDArray, scatter: NDArray, start: Covariances | None
-) -> NDArray:
+def _matrices_of_equal_volume(estimation: Estimation) -> NDArray:
     """EVV: W_k at determinant 1, times what was divided out, summed, / n."""
-    volumes = _volumes(scatter)
-    return scatter * (volumes.sum() / counts.sum() / volumes)[:, None, None]
+    segments, scatter = estimation.segments, estimation.scatter
+    volumes = np.exp(np.linalg.slogdet(scatter)[1] / scatter.shape[-1])
+    common = segments.sum(volumes) / segments.sum(estimation.counts)
+    return scatter * (segments.spread(common) / volumes)[:, None, None]
 
 
-def _equal_matrix(
-    counts: NDArray, scatter: NDArray, start: Covariances | None
-) -> NDArray:
+def _equal_matrix(estimation: Estimation) -> NDArray:
     """EEE: W / n."""
-    return scatter / counts.sum()
+    totals = estimation.segments.sum(estimation.counts)
+    return estimation.scatter / totals[:, None, None]
 
 
-def _equal_matrix_of_any_volume(
-    counts: NDArray, scatter: NDArray, start: Covariances | None
-) -> NDArray:
-    """VEE: lambda_k C, by Newton's method on log lambda.
-
-    With the best C for every lambda the objective is, up to constants,
-    f = d sum_k n_k log lambda_k + n log|sum_k W_k / lambda_k|, convex in log lambda.
-    """
-    n, d = counts.sum(), scatter.shape[-1]
-
-    def matrix(log_volumes: NDArray) -> NDArray:
-        return (scatter * np.exp(-log_volumes)[:, None, None]).sum(axis=0)
-
-    def objective(log_volumes: NDArray) -> float:
-        log_det = np.linalg.slogdet(matrix(log_volumes))[1]
-        return float(d * counts @ log_volumes + n * log_det)
-
-    def derivatives(log_volumes: NDArray) -> tuple[NDArray, NDArray]:
-        scaled = scatter * np.exp(-log_volumes)[:, None, None]
-        shares = np.linalg.solve(scaled.sum(axis=0), scaled)
-        traces = np.trace(shares, axis1=1, axis2=2)
-        products = np.tensordot(shares, shares, axes=([1, 2], [2, 1]))
-        return d * counts - n * traces, n * (np.diag(traces) - products)
-
-    volumes = spheres(counts, np.diagonal(scatter, axis1=1, axis2=2))
-    log_volumes = newton(objective, derivatives, np.log(volumes), n * d)
-    common = matrix(log_volumes)
-    common /= _volumes(common)
-    relative = np.diagonal(np.linalg.solve(common, scatter), axis1=1, axis2=2)
-    return spheres(counts, relative)[:, None, None] * common
-
-
-def _volumes(matrices: NDArray) -> NDArray:
-    """Determinants to the power 1/d."""
-    return np.exp(np.linalg.slogdet(matrices)[1] / matrices.shape[-1])
+def _equal_matrix_of_any_volume(estimation: Estimation) -> NDArray:
+    """VEE: lambda_k C, by Newton's method on log lambda."""
+    segments, counts = estimation.segments, estimation.counts
+    diagonals = np.einsum("kii->ki", estimation.scatter)
+    function = CommonMatrix(segments, counts, estimation.scatter)
+    log_volumes = newton(function, np.log(spheres(segments, counts, diagonals)))
+    common = function.sums(log_volumes)
+    factors = inverse_cholesky(common)
+    volumes = np.exp(-2 * np.log(np.einsum("bii->bi", factors)).mean(axis=1))
+    axes = segments.spread(factors * np.sqrt(volumes)[:, None, None])
+    relative = np.einsum("kii->ki", axes.mT @ estimation.scatter @ axes)
+    common = segments.spread(common / volumes[:, None, None])
+    return spheres(segments, counts, relative)[:, None, None] * common
 
 
 # The table -----------------------------------------------------------------------
 
+ENOUGH_ROUNDS = partial(common_orientation, max_rounds_on=MAX_ROUNDS_INEXACT)
+
 
 def _table() -> Iterator[CovarianceFamily]:
     """The fourteen models."""
-    mixed = partial(CovarianceFamily, scale_equivariant=False)
-    yield mixed("EII", Spherical, partial(unrotated, equal_spheres), _volume, _none)
-    yield mixed("VII", Spherical, partial(unrotated, spheres), _none, _volume)
+    of_axes = partial(CovarianceFamily, scale_equivariant=False)
+    common = partial(of_axes, inexact_solver=ENOUGH_ROUNDS)
+    free_matrices = partial(CovarianceFamily, free_matrices=True)
+    yield of_axes("EII", Spherical, unrotated, equal_spheres, _volume, _none)
+    yield of_axes("VII", Spherical, unrotated, spheres, _none, _volume)
+    yield CovarianceFamily("EEI", Diagonal, unrotated, equal, _variances, _none)
+    yield CovarianceFamily("VEI", Diagonal, unrotated, equal_shape, _shape, _volume)
+    yield CovarianceFamily("EVI", Diagonal, unrotated, equal_volume, _volume, _shape)
+    yield CovarianceFamily("VVI", Diagonal, unrotated, free, _none, _variances)
+    yield CovarianceFamily("EEE", Tied, _equal_matrix, equal, _matrix, _none)
     yield CovarianceFamily(
-        "EEI", Diagonal, partial(unrotated, equal), _variances, _none
+        "VEE", Full, _equal_matrix_of_any_volume, equal_shape, _unit_matrix, _volume
     )
-    yield CovarianceFamily(
-        "VEI", Diagonal, partial(unrotated, equal_shape), _shape, _volume
+    yield common(
+        "EVE", Full, common_orientation, equal_volume, _volume_and_orientation, _shape
     )
-    yield CovarianceFamily(
-        "EVI", Diagonal, partial(unrotated, equal_volume), _volume, _shape
+    yield common("VVE", Full, common_orientation, free, _orientation, _variances)
+    yield of_axes("EEV", Full, own_orientations, equal, _variances, _orientation)
+    yield of_axes(
+        "VEV", Full, own_orientations, equal_shape, _shape, _volume_and_orientation
     )
-    yield CovarianceFamily("VVI", Diagonal, partial(unrotated, free), _none, _variances)
-    yield CovarianceFamily("EEE", Tied, _equal_matrix, _matrix, _none)
-    yield CovarianceFamily(
-        "VEE", Full, _equal_matrix_of_any_volume, _unit_matrix, _volume
+    yield free_matrices(
+        "EVV", Full, _matrices_of_equal_volume, equal_volume, _volume, _unit_matrix
     )
-    yield _of_common_orientation("EVE", equal_volume, _volume_and_orientation, _shape)
-    yield _of_common_orientation("VVE", free, _orientation, _variances)
-    yield mixed("EEV", Full, partial(own_orientations, equal), _variances, _orientation)
-    yield mixed(
-        "VEV",
-        Full,
-        partial(own_orientations, equal_shape),
-        _shape,
-        _volume_and_orientation,
-    )
-    yield CovarianceFamily(
-        "EVV",
-        Full,
-        _matrices_of_equal_volume,
-        _volume,
-        _unit_matrix,
-        free_matrices=True,
-    )
-    yield CovarianceFamily("VVV", Full, _matrices, _none, _matrix, free_matrices=True)
+    yield free_matrices("VVV", Full, _matrices, free, _none, _matrix)
 
 
-def _of_common_orientation(
-    name: str, rule: Rule, shared: Count, own: Count
-) -> CovarianceFamily:
-    """A family whose orientation is found by rotations of pairs of axes."""
-    estimate = partial(common_orientation, rule)
-    return CovarianceFamily(
-        name,
-        Full,
-        estimate,
-        shared,
-        own,
-        scale_equivariant=False,
-        estimate_inexact=partial(estimate, max_rounds_on=MAX_ROUNDS_INEXACT),
-    )
-
-
-def _stacked(family: CovarianceFamily) -> CovarianceFamily:
-    """The family with estimates of stacks."""
-    inexact = family.estimate_inexact and partial(one_by_one, family.estimate_inexact)
-    return replace(
-        family, estimate=partial(one_by_one, family.estimate), estimate_inexact=inexact
-    )
-
-
-MODELS: dict[str, CovarianceFamily] = {
-    family.name: _stacked(family) for family in _table()
-}
+MODELS: dict[str, CovarianceFamily] = {family.name: family for family in _table()}
 FAMILIES: dict[str, CovarianceFamily] = {
     "full": MODELS["VVV"],
     "tied": MODELS["EEE"],
@@ -340,6 +294,7 @@ class Families:
         needed = [each.rows_needed(n_features) for each in self.distinct]
         return self.of_each(needed, n_mixtures)
 
+    @np.errstate(all="ignore")  # of members that are singular
     def estimate(
         self,
         segments: Segments,
@@ -347,23 +302,76 @@ class Families:
         scatter: NDArray,
         start: Covariances | None,
     ) -> NDArray:
-        """Values of the covariances, each mixture's by its family."""
-        if self.which is None:
-            return self.distinct[0].estimate(segments, counts, scatter, start)
-        kind, out = self.storage.moment_kind, np.full(0, np.nan)
-        for index, family in enumerate(self.distinct):
-            own = np.flatnonzero(self.which == index)
-            if not own.size:
-                continue
-            components = segments.components(own)
-            values = family.estimate(
-                segments.take(own),
-                counts[components],
-                scatter[kind.entries(segments, own)],
-                start.take(own) if start else None,
-            )
+        """Values of the covariances, each mixture's by its family; NaN for a mixture
+        whose scatter is singular."""
+        groups, out = _groups(self, segments), np.empty(0)
+        for group in groups:
+            values = group.estimate(counts, scatter, start)
+            if len(groups) == 1:
+                return values
             if not out.size:
                 entries = len(segments) if self.storage.of_mixtures else len(counts)
                 out = np.empty((entries, *values.shape[1:]))
-            out[own if self.storage.of_mixtures else components] = values
+            out[group.entries] = values
         return out
+
+
+@lru_cache(maxsize=64)
+def _one(family: CovarianceFamily) -> Families:
+    """One family for all mixtures, made once."""
+    return Families.one(family)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The mixtures of a stack whose families share a solver, and differ by the rule."""
+
+    solver: Solver
+    rules: Rules
+    segments: Segments
+    storage: type[Covariances]
+    mixtures: NDArray | None = None
+    """Their indices; None for all."""
+    components: NDArray | None = None
+    entries: NDArray | None = None
+    """Indices of the scatter, and of the values."""
+
+    def estimate(
+        self, counts: NDArray, scatter: NDArray, start: Covariances | None
+    ) -> NDArray:
+        """Values of the group's covariances, from the scatter of the whole stack."""
+        if self.mixtures is not None:
+            counts, scatter = counts[self.components], scatter[self.entries]
+            start = start.take(self.mixtures) if start else None
+        return self.solver(
+            Estimation(self.segments, counts, scatter, start, self.rules, self.storage)
+        )
+
+
+@lru_cache(maxsize=64)
+def _groups(families: Families, segments: Segments) -> list[_Group]:
+    """The groups of a stack, found once for all its M-steps."""
+    distinct, storage = families.distinct, families.storage
+    rules = Rules(tuple(each.rule for each in distinct), families.which)
+    which = families.of_each([*range(len(distinct))], len(segments))
+    present = [distinct[index] for index in np.unique(which)]
+    least_of = {family.solver: family.least for family in present}
+    groups = []
+    for solver, least in least_of.items():
+        own = np.array([each.solver == solver for each in distinct])[which]
+        bounding = solver if least is None else partial(bounded, solver, least)
+        if own.all():
+            return [_Group(bounding, rules, segments, storage)]
+        mixtures = np.flatnonzero(own)
+        groups.append(
+            _Group(
+                bounding,
+                rules.take(mixtures),
+                segments.take(mixtures),
+                storage,
+                mixtures,
+                segments.components(mixtures),
+                storage.moment_kind.entries(segments, mixtures),
+            )
+        )
+    return groups

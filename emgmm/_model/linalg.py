@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotrf, dtrtri
 from scipy.sparse.linalg import ArpackError, svds
 
 BOUND_TOL = 1e-9  # share by which a variance may be below the least
@@ -19,6 +20,68 @@ def finite(matrices: NDArray) -> NDArray:
     if not np.isfinite(matrices).all():
         raise np.linalg.LinAlgError("a covariance matrix is not finite")
     return matrices
+
+
+def separately(
+    function: Callable[..., NDArray], matrices: NDArray, *others: NDArray
+) -> NDArray:
+    """A function of stacks of matrices (M, ...), NaN where LAPACK fails for a matrix.
+
+    It raises for all where it fails for one, which is found by halving.
+    """
+    try:
+        return function(matrices, *others)
+    except np.linalg.LinAlgError:
+        if len(matrices) == 1:
+            return np.full_like(others[-1] if others else matrices, np.nan)
+    halves = slice(len(matrices) // 2), slice(len(matrices) // 2, None)
+    parts = [[each[half] for each in (matrices, *others)] for half in halves]
+    return np.concatenate([separately(function, *part) for part in parts])
+
+
+def solve(matrices: NDArray, right: NDArray) -> NDArray:
+    """Solutions of linear systems (M, d, d) and (M, d, m), NaN of singular ones."""
+    return separately(np.linalg.solve, matrices, right)
+
+
+def regular(matrices: NDArray) -> tuple[NDArray, NDArray]:
+    """Matrices (M, d, d) with identities for those that are not finite, which LAPACK
+    does not expect, and which these are (M,)."""
+    bad = ~np.isfinite(matrices).all(axis=(1, 2))
+    if bad.any():
+        one = np.eye(matrices.shape[-1])
+        matrices = np.where(bad[:, None, None], one, matrices)
+    return matrices, bad
+
+
+def cholesky(matrices: NDArray) -> NDArray:
+    """Lower Cholesky factors of matrices (M, d, d), NaN where there is none."""
+    matrices, bad = regular(matrices)
+    factors = separately(np.linalg.cholesky, matrices)
+    factors[bad] = np.nan
+    return factors
+
+
+def eigh(matrices: NDArray) -> tuple[NDArray, NDArray]:
+    """Ascending eigenvalues (M, d) and eigenvectors, NaN where there are none."""
+    matrices, bad = regular(matrices)
+    values, vectors = np.linalg.eigh(matrices)
+    values[bad] = vectors[bad] = np.nan
+    return values, vectors
+
+
+def inverse_cholesky(matrices: NDArray) -> NDArray:
+    """U with U U' the inverse, from the Cholesky factors; NaN where there is none."""
+    inverses = np.empty(matrices.shape)
+    flat = inverses.reshape(-1, *matrices.shape[-2:])
+    for k, matrix in enumerate(matrices.reshape(flat.shape)):
+        # The transpose of a symmetric matrix is itself, in the order of Fortran.
+        lower, info = dpotrf(matrix.T, lower=1, clean=1)
+        if info or not np.isfinite(matrix).all():
+            flat[k] = np.nan
+        else:
+            flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
+    return inverses
 
 
 def lower_cholesky(matrices: NDArray, roots: NDArray) -> NDArray:
@@ -65,10 +128,8 @@ def principal(rows: NDArray, tol: float) -> tuple[float, NDArray]:
     return float(values[0]), vectors[0]
 
 
-def matrices_reach(matrices: NDArray, least: NDArray) -> bool:
-    """Whether S - diag(least) is nowhere negative, but for a tolerance."""
-    try:
-        np.linalg.cholesky(matrices - np.diag((1 - BOUND_TOL) * least))
-    except np.linalg.LinAlgError:
-        return False
-    return True
+def matrices_reach(matrices: NDArray, least: NDArray) -> NDArray:
+    """Whether S - diag(least) is nowhere negative, but for a tolerance, of each of the
+    matrices (M, d, d)."""
+    factors = cholesky(matrices - np.diag((1 - BOUND_TOL) * least))
+    return ~np.isnan(factors[:, 0, 0])

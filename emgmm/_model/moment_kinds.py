@@ -61,6 +61,15 @@ class MomentKind:
         """The products of M components, from their moments."""
         return self.pool(segments, self.second(moments))
 
+    def sum(self, segments: Segments, values: NDArray) -> NDArray:
+        """Sums over the components of each mixture (B, ...) of what products are made
+        of."""
+        return values if self.pooled else segments.sum(values)
+
+    def spread(self, segments: Segments, values: NDArray) -> NDArray:
+        """Values of products for each component (M, ...)."""
+        return segments.spread(values) if self.pooled else values
+
     def plus_diagonals(
         self, segments: Segments, products: NDArray, variances: NDArray
     ) -> NDArray:

@@ -56,9 +56,15 @@ class Parameters:
         """The stack of some of the mixtures, by indices or a mask (B,)."""
         components = self.segments.components(mixtures)
         covariances = self.covariances.take(mixtures)
-        return Parameters(
-            self.weights[components], self.means[components], covariances
-        )
+        return Parameters(self.weights[components], self.means[components], covariances)
+
+    def replaced(self, mixtures: NDArray, others: Parameters) -> Parameters:
+        """The stack with some mixtures, by indices, replaced by those of another."""
+        components = self.segments.components(mixtures)
+        weights, means = self.weights.copy(), self.means.copy()
+        weights[components], means[components] = others.weights, others.means
+        covariances = self.covariances.replaced(mixtures, others.covariances)
+        return Parameters(weights, means, covariances)
 
     def mixture(self, index: int) -> Parameters:
         """One of the mixtures, as a stack of its own."""

@@ -77,6 +77,11 @@ class Segments:
         ]
 
     @cached_property
+    def longest(self) -> int:
+        """The greatest number of components of a mixture."""
+        return int(self.sizes.max(initial=0))
+
+    @cached_property
     def by_size(self) -> NDArray:
         """Indices of the mixtures (B,), those of equally many components together."""
         return np.argsort(self.sizes, kind="stable")
@@ -103,9 +108,29 @@ class Segments:
 
     def spread(self, values: NDArray) -> NDArray:
         """The value of its mixture for each component, (B, ...) to (M, ...)."""
-        if len(self.sizes) == 1 and values.ndim > 2:  # matrices, without a copy
-            return np.broadcast_to(values, (self.n_components, *values.shape[1:]))
+        if len(self.sizes) == 1:  # four times as fast as a view by np.broadcast_to
+            return values.repeat(self.n_components, axis=0)
         return values[self.mixture]
+
+    @cached_property
+    def places(self) -> NDArray:
+        """The place of each component (M,) within its mixture."""
+        return np.arange(self.n_components) - self.spread(self.offsets)
+
+    def padded(self, values: NDArray) -> NDArray:
+        """Values of components (M, ...) by mixture and place (B, L, ...), with zeros
+        for the components that a mixture has less than L, the most."""
+        shape = len(self.sizes), self.longest, *values.shape[1:]
+        if shape[0] * shape[1] == len(values):
+            return values.reshape(shape)
+        padded = np.zeros((shape[0] * shape[1], *shape[2:]), values.dtype)
+        padded[self._in_padded] = values
+        return padded.reshape(shape)
+
+    def unpadded(self, padded: NDArray) -> NDArray:
+        """The inverse of ``padded``."""
+        flat = padded.reshape(-1, *padded.shape[2:])
+        return flat if len(flat) == self.n_components else flat[self._in_padded]
 
     def reduce_rows(self, function: np.ufunc, values: NDArray, out: NDArray) -> None:
         """Reduce the rows of each mixture in long arrays, (M, n) into ``out`` (B, n).
@@ -141,6 +166,11 @@ class Segments:
         sizes, offsets = self.sizes[mixtures], self.offsets[mixtures]
         begin = np.cumsum(sizes) - sizes
         return np.arange(sizes.sum()) + np.repeat(offsets - begin, sizes)
+
+    @cached_property
+    def _in_padded(self) -> NDArray:
+        """Indices of the components (M,) among the places of all mixtures."""
+        return self.mixture * self.longest + self.places
 
     def _reduce(self, function: np.ufunc, values: NDArray) -> NDArray:
         """The reduction of each segment along the first axis."""

@@ -3,105 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-RULE_TOL = 1e-28  # squared Newton decrement per row at which the method ends
-LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
-RULE_DAMPING = 1e-10  # per row: of a Hessian that may be singular
-LEAST_SIZE = 2.0**-20  # of a step: smaller gains would be rounding
-MAX_IDLE = 2  # steps that gain no more than rounding; each doubles the digits
-MAX_RULE_ITER = 100
+from .newton import CommonShape, newton
+from .segments import Segments
 
-Rule = Callable[[NDArray, NDArray], NDArray]
-"""(counts (K,), diagonals of the scatter (K, d)) -> variances, (K,) or (K, d)."""
+Rule = Callable[[Segments, NDArray, NDArray], NDArray]
+"""(segments, counts (M,), diagonals of the scatter (M, d)) -> variances, (M,) or
+(M, d)."""
 
 
-def equal_spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
+def equal_spheres(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
     """EI: lambda = tr W / (n d)."""
-    return np.full(len(counts), diagonals.mean(axis=1).sum() / counts.sum())
+    traces = segments.sum(diagonals.mean(axis=1))
+    return segments.spread(traces / segments.sum(counts))
 
 
-def spheres(counts: NDArray, diagonals: NDArray) -> NDArray:
+def spheres(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
     """VI: lambda_k = tr W_k / (n_k d)."""
     return diagonals.mean(axis=1) / counts
 
 
-def equal(counts: NDArray, diagonals: NDArray) -> NDArray:
+def equal(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
     """EE: lambda A = W / n."""
-    return np.broadcast_to(diagonals.sum(axis=0) / counts.sum(), diagonals.shape)
+    totals = segments.sum(counts)
+    return segments.spread(segments.sum(diagonals) / totals[:, None])
 
 
-def equal_shape(counts: NDArray, diagonals: NDArray) -> NDArray:
-    """VE: lambda_k A, by Newton's method on log lambda.
-
-    With the best A for every lambda the objective is, up to constants,
-    f = d sum_k n_k log lambda_k + n sum_j log(sum_k w_kj / lambda_k), which is convex
-    in log lambda; plain alternation of volumes and shape can take thousands of steps.
-    """
-    n, d = counts.sum(), diagonals.shape[1]
-
-    def sums(log_volumes: NDArray) -> NDArray:
-        return np.exp(-log_volumes) @ diagonals
-
-    def objective(log_volumes: NDArray) -> float:
-        return float(d * counts @ log_volumes + n * np.log(sums(log_volumes)).sum())
-
-    def derivatives(log_volumes: NDArray) -> tuple[NDArray, NDArray]:
-        shares = diagonals * np.exp(-log_volumes)[:, None] / sums(log_volumes)
-        totals = shares.sum(axis=1)
-        return d * counts - n * totals, n * (np.diag(totals) - shares @ shares.T)
-
-    start = np.log(spheres(counts, diagonals))
-    log_volumes = newton(objective, derivatives, start, n * d)
-    log_shape = np.log(sums(log_volumes))
-    shape = np.exp(log_shape - log_shape.mean())
-    return spheres(counts, diagonals / shape)[:, None] * shape
+def equal_shape(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
+    """VE: lambda_k A, by Newton's method on log lambda."""
+    function = CommonShape(segments, counts, diagonals)
+    log_volumes = newton(function, np.log(spheres(segments, counts, diagonals)))
+    log_shape = np.log(function.sums(log_volumes))
+    shape = np.exp(log_shape - log_shape.mean(axis=1, keepdims=True))
+    shape = segments.spread(shape)
+    return spheres(segments, counts, diagonals / shape)[:, None] * shape
 
 
-def newton(
-    objective: Callable[[NDArray], float],
-    derivatives: Callable[[NDArray], tuple[NDArray, NDArray]],
-    point: NDArray,
-    n: float,
-) -> NDArray:
-    """Minimiser of a convex function of logarithms, by damped Newton steps.
-
-    The function does not depend on their mean: a term that fixes it is added to the
-    Hessian, which makes it definite.
-    """
-    value, idle = objective(point), 0
-    for _ in range(MAX_RULE_ITER):
-        gradient, hessian = derivatives(point)
-        hessian += n / len(point) ** 2
-        # Flat where a row is all in one place.
-        hessian += RULE_DAMPING * n * np.eye(len(point))
-        step = -np.linalg.solve(hessian, gradient)
-        decrement = -float(gradient @ step)
-        if not decrement > RULE_TOL * n:
-            break
-        size, rounding = 1.0, LINE_TOL * n
-        while (next_value := objective(point + size * step)) > (
-            value + rounding - 0.1 * size * decrement
-        ):
-            size /= 2
-            if size < LEAST_SIZE:
-                return point
-        idle += next_value > value - rounding
-        point, value = point + size * step, next_value
-        if idle == MAX_IDLE:
-            break
-    return point
-
-
-def equal_volume(counts: NDArray, diagonals: NDArray) -> NDArray:
+def equal_volume(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
     """EV: A_k is W_k at determinant 1, lambda the sum of what was divided out / n."""
     volumes = geometric_mean(diagonals)
-    return diagonals * (volumes.sum() / counts.sum() / volumes)[:, None]
+    common = segments.sum(volumes) / segments.sum(counts)
+    return diagonals * (segments.spread(common) / volumes)[:, None]
 
 
-def free(counts: NDArray, diagonals: NDArray) -> NDArray:
+def free(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
     """VV: lambda_k A_k = W_k / n_k."""
     return diagonals / counts[:, None]
 
@@ -109,3 +59,45 @@ def free(counts: NDArray, diagonals: NDArray) -> NDArray:
 def geometric_mean(values: NDArray) -> NDArray:
     """Geometric mean along the last axis."""
     return np.exp(np.log(values).mean(axis=-1))
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """The rules of the mixtures of a stack: itself a rule.
+
+    ``which`` (B,) is the index of each mixture's rule; None where there is only one.
+    """
+
+    distinct: tuple[Rule, ...]
+    which: NDArray | None = None
+
+    def take(self, mixtures: NDArray) -> Rules:
+        """The rules of some of the mixtures, by indices or a mask (B,)."""
+        return self if self.which is None else replace(self, which=self.which[mixtures])
+
+    def __call__(
+        self, segments: Segments, counts: NDArray, diagonals: NDArray
+    ) -> NDArray:
+        """Variances, each mixture's by its rule."""
+        pieces, out = _pieces(self, segments), np.empty(0)
+        if len(pieces) == 1:
+            return pieces[0][0](segments, counts, diagonals)
+        for rule, own, components in pieces:
+            values = rule(own, counts[components], diagonals[components])
+            if not out.size:
+                out = np.empty((len(counts), *values.shape[1:]))
+            out[components] = values
+        return out
+
+
+@lru_cache(maxsize=64)
+def _pieces(rules: Rules, segments: Segments) -> list[tuple[Rule, Segments, NDArray]]:
+    """Each rule of a stack, with the segments and the components of its mixtures."""
+    if rules.which is None:
+        return [(rules.distinct[0], segments, np.empty(0))]
+    pieces = []
+    for index in np.unique(rules.which):
+        own = np.flatnonzero(rules.which == index)
+        components = segments.components(own)
+        pieces.append((rules.distinct[index], segments.take(own), components))
+    return pieces

@@ -25,12 +25,12 @@ class Tasks:
 
     def __init__(self, estimator: Any = None, **data: Any) -> None:
         self._data = {"estimator": estimator, **data}
-        self._callbacks = hasattr(estimator, "_skl_callbacks")
+        self.are_reported = hasattr(estimator, "_skl_callbacks")
         self._open: list[Any] = []
 
     def begin(self, name: str, max_subtasks: int | None = 0) -> None:
         """Report that a task begins."""
-        if self._callbacks:
+        if self.are_reported:
             new = (
                 self._open[-1].subcontext
                 if self._open
@@ -45,7 +45,7 @@ class Tasks:
         `fitted` returns the attributes of an estimator whose fit ends here; None if it
         cannot end here.
         """
-        return self._callbacks and self._open.pop().call_on_fit_task_end(
+        return self.are_reported and self._open.pop().call_on_fit_task_end(
             **self._data, reconstruction_attributes=fitted
         )
 
