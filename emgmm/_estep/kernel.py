@@ -35,7 +35,7 @@ class FloatFormat(NamedTuple):
 
     def exp(self, values: NDArray, out: NDArray) -> None:
         """Write exponentials, or zero where they underflow."""
-        if values.min(initial=0.0) < self.least_exponent:
+        if np.minimum.reduce(values, None, initial=0.0) < self.least_exponent:
             np.maximum(values, self.least_exponent, out=out)
             np.exp(out, out=out)
             np.subtract(out, np.exp(self.least_exponent), out=out)
@@ -121,6 +121,7 @@ class Kernel(ABC):
         peaks = self.segments.max(log_peaks)
         self.reference = peaks - min(n_features / 2, float_format.span)
         self.constants = log_peaks - self.segments.spread(self.reference)
+        self.reference_rows = self.reference[:, None].astype(self.dtype)
 
     @property
     @abstractmethod
@@ -201,7 +202,7 @@ class Kernel(ABC):
             peaks = self._shift(log_joint, responsibilities, total, far)
             np.log(total, out=log_density)
             log_density[far] += peaks
-        log_density += self.reference.astype(dtype)[:, None]
+        log_density += self.reference_rows
         np.divide(np.asarray(sample_weight, dtype), total, out=total)
         self.segments.combine_rows(np.multiply, responsibilities, total)
         return log_density, responsibilities
