@@ -39,6 +39,9 @@ class Schedule:
     round_tol: float = 1e-3
     plain_loose: bool = False
     beyond: int = 0
+    T: int = 0
+    width: int = 2
+    news: float = 1e-3
     removals: int = 0
     removal_iter: int = 1
 
@@ -71,6 +74,64 @@ class Draft:
             near = Parameters(stats.counts / stats.segments.spread(stats.weight), stats.means, full)
             sources.append(Sources(stats, near))
         return sources
+
+    def fits2(self, numbers, names):
+        s = self.s
+        t = time.process_time()
+        sources = self.common(max(numbers) + s.beyond, names)
+        models = np.concatenate([g.models for g in self.groups])
+        S = len(sources[0].statistics.segments)
+        source, model = (a.ravel() for a in np.meshgrid(np.arange(S), models, indexing="ij"))
+        self.log.append(("common", S, 0, round(time.process_time() - t, 3))); t = time.process_time()
+        pool = Pool.begin(self.groups, sources, source, model)
+        t = self.note("begin", pool, t)
+        pool = pool.run(plain=True, max_iter=s.first, tol=0.0)
+        pool = pool.take(pool.best(s.kept))
+        t = self.note("first", pool, t)
+        offered = {}
+        for r in range(s.rounds + 1):
+            going = ~pool.converged & pool.sound
+            ran = pool.take(going).run(plain=s.plain_loose, max_iter=s.T, tol=s.loose)
+            t = self.note(f"run{r}", ran, t)
+            pool = Pool.joined([pool.take(~going), ran])
+            champions = pool.best(1, SAME_FIT)
+            best = pool.take(champions)
+            if r == s.rounds:
+                break
+            rivals = np.setdiff1d(pool.best(s.width), champions)
+            rivals = pool.take(rivals)
+            rivals = rivals.take(self.hopeful2(rivals, best))
+            keys = best.model * 1000 + best.size
+            last = np.array([offered.get(k, -np.inf) for k in keys])
+            fresh = best.bound > last + s.news
+            if not fresh.any():
+                pool = best
+                break
+            offered.update(zip(keys[fresh], best.bound[fresh]))
+            trial = self.exchanged(best, fresh)
+            n = len(trial.model)
+            parts = [best, rivals, trial]
+            if s.removals:
+                removed = self.removed(best, fresh).run(plain=True, max_iter=0, tol=0.0)
+                t = self.note(f"removed{r}", removed, t)
+                parts.append(removed.take(removed.best(s.removals)))
+            pool = Pool.joined(parts)
+            t = self.note(f"exchange{r} fresh {fresh.sum()} rivals {len(rivals.model)} trials {n}", pool, t)
+        best = best.take(np.isin(best.size, numbers))
+        sound = best.sound
+        good = best.take(sound).run(max_iter=1000, tol=1e-5)
+        t = self.note("final", good, t)
+        bad = best.take(~sound).run(max_iter=1000, tol=1e-5)
+        t = self.note("final unsound", bad, t)
+        best = Pool.joined([good, bad])
+        best = best.take(best.best(1))
+        return best
+
+    def hopeful2(self, trial, best):
+        own = self._index(trial, best)
+        ahead = trial.bound - best.bound[own]
+        near = self._near(trial, best, own)
+        return (trial.sound == best.sound[own]) & (ahead + HOPE * trial.gain > 0) & ~near
 
     def fits(self, numbers, names):
         s = self.s
@@ -176,7 +237,7 @@ class Draft:
             w = many.weights[keep]
             w = w / seg.spread(seg.sum(w)) if len(seg) != 1 else w / w.sum()
             n = len(which)
-            results.append((models[which], EMResults(Parameters(w, many.means[keep], new), np.zeros(n, bool), np.zeros(n, bool), [[] for _ in range(n)])))
+            results.append((models[which], EMResults(Parameters(w, many.means[keep], new), np.zeros(n, bool), np.zeros(n, bool), [[] for _ in range(n)], [None] * n)))
         return Pool(best.groups, [m for m, _ in results], [r for _, r in results])
 
     def _begin(self, sources, source, model):
@@ -204,7 +265,7 @@ class Draft:
                 found.append(near_to(each.mixtures, others.mixtures.take(index)))
             begin += n
             first += len(others)
-        return np.concatenate(found)
+        return np.concatenate(found) if found else np.zeros(0, bool)
 
     def hopeful(self, trial, best):
         own = self._index(trial, best)
@@ -218,4 +279,4 @@ class Draft:
 def draft(groups, views, reference, numbers, schedule, names):
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         d = Draft(groups, views, reference, schedule)
-        return d, d.fits(numbers, names)
+        return d, (d.fits2 if schedule.T else d.fits)(numbers, names)

@@ -39,7 +39,7 @@ class Group:
         which = np.searchsorted(self.models, models)
         return replace(
             self.problem,
-            mstep=replace(mstep, family=replace(mstep.family, which=which)),
+            mstep=replace(mstep, families=replace(mstep.families, which=which)),
         )
 
 
@@ -75,8 +75,13 @@ class Pool:
 
     @cached_property
     def gain(self) -> NDArray:
-        """The gains of the last iterations (N,)."""
-        return np.concatenate([each.last_gain for each in self.results])
+        """The mean gains of the last iterations (N,)."""
+        ends = [h[-4:] for each in self.results for h in each.histories]
+        return np.array([(h[-1] - h[0]) / max(len(h) - 1, 1) if h else np.inf for h in ends])
+
+    @cached_property
+    def converged(self) -> NDArray:
+        return np.concatenate([each.converged for each in self.results])
 
     @cached_property
     def sound(self) -> NDArray:

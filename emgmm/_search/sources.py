@@ -30,33 +30,14 @@ class Sources:
 
     def start(self, problem: EMProblem, source: NDArray) -> EMResults:
         """The mixtures of the statistics of such indices."""
-        storage = problem.mstep.family.storage
+        storage = problem.families.storage
         statistics = in_kind(self.statistics, storage.moment_kind).take(source)
         near = None
         if storage is Full and self.near is not None:
             near = self.near.take(source)
-        parts, failed = estimated(problem, statistics, near)
-        good = [part for part in parts if part is not None]
-        filler = good[0] if good else None
-        if filler is None:
-            raise ValueError
-        # singular placeholders
-        mixtures = []
-        for b, part in enumerate(parts):
-            if part is None:
-                k = statistics.segments.sizes[b]
-                d = statistics.sums.shape[1]
-                from emgmm._model.segments import Segments
-
-                seg = Segments.one(int(k))
-                vals = storage.algebra.identity(storage.layout(seg, d)[1:])
-                shape = storage.layout(seg, d)
-                v = np.broadcast_to(vals, shape).copy()
-                part = Parameters(np.full(k, 1 / k), np.zeros((k, d)), storage(v, v, seg, d))
-            mixtures.append(part)
-        return EMResults(
-            Parameters.joined(mixtures), failed, np.zeros(len(failed), bool), [[] for _ in failed]
-        )
+        mixtures, failed = estimated(problem, statistics, near)
+        none = [[] for _ in failed]
+        return EMResults(mixtures, failed, np.zeros(len(failed), bool), none, none)
 
 
 def in_kind(statistics, kind):
