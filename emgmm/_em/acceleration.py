@@ -139,21 +139,20 @@ class AndersonAcceleration:
         steps. Stores their least curvatures where a step is ``new``, by indices."""
         n_slots = self._known.shape[1]
         steps = self._pairs[:, :n_slots]
-        products = steps @ self._pairs.mT
-        along = (steps @ residual[:, :, None])[:, :, 0]
-        flat = products.reshape(len(products), -1)
-        lengths = np.sqrt(flat[:, :: 2 * n_slots + 1])
+        products = steps @ steps.mT
+        lengths = np.sqrt(products.reshape(len(steps), -1)[:, :: n_slots + 1])
         scales = np.where(self._known & (lengths > 0), 1 / lengths, 0.0)
-        products = products.reshape(*products.shape[:2], 2, n_slots)
-        products = products * (scales[:, :, None] * scales[:, None])[:, :, None]
-        if not np.isfinite(products).all():
-            products[~np.isfinite(products).all(axis=(1, 2, 3))] = 0.0
-        squares, axes = np.linalg.eigh(products[:, :, 0])
+        products *= scales[:, :, None] * scales[:, None]
+        self._without_infinite(products)
+        squares, axes = np.linalg.eigh(products)
         kept = squares > DEPENDENCE * squares[:, -1:]
-        # Columns: an orthonormal basis, as combinations of the steps.
-        basis = axes * np.where(kept, 1 / np.sqrt(squares), 0.0)[:, None]
-        curvature = basis.mT @ products[:, :, 1] @ basis
+        axes *= (np.where(kept, 1 / np.sqrt(squares), 0.0))[:, None]
+        basis = (scales[:, :, None] * axes).mT[:, None]
+        pairs = basis @ self._pairs.reshape(len(steps), 2, n_slots, -1)
+        steps, changes = pairs[:, 0], pairs[:, 1]  # the steps are orthonormal now
+        curvature = steps @ changes.mT
         curvature = -0.5 * (curvature + curvature.mT)
+        self._without_infinite(curvature)
         # Those that are dropped come last: no curvature is greater.
         beyond = 1 + 2 * np.abs(curvature).sum(axis=(1, 2))[:, None]
         diagonals = curvature.reshape(len(kept), -1)[:, :: n_slots + 1]
@@ -161,12 +160,18 @@ class AndersonAcceleration:
         curvatures, axes = np.linalg.eigh(curvature)
         ranks = kept.sum(axis=1)
         self._store_least(curvatures[:, 0], new[ranks[new] > 0])
-        basis = basis @ axes
-        weights = (basis.mT @ (scales * along)[:, :, None])[:, :, 0]
-        weights /= np.maximum(np.abs(curvatures), 1 / MAX_STRETCH)
+        weights = axes.mT @ (steps @ residual[:, :, None])
+        weights /= np.maximum(np.abs(curvatures), 1 / MAX_STRETCH)[:, :, None]
         weights[np.arange(n_slots) >= ranks[:, None]] = 0.0
-        weights = (basis @ weights[:, :, None])[:, :, 0] * scales
-        return (np.hstack([weights, weights])[:, None] @ self._pairs)[:, 0]
+        weights = (axes @ weights).mT
+        flat = pairs.reshape(len(steps), 2 * n_slots, -1)
+        return (np.concatenate([weights, weights], axis=2) @ flat)[:, 0]
+
+    @staticmethod
+    def _without_infinite(matrices: NDArray) -> None:
+        """Set matrices that are not finite to zero: they have no eigenvalues."""
+        if not np.isfinite(matrices).all():
+            matrices[~np.isfinite(matrices).all(axis=(1, 2))] = 0.0
 
     def _store_least(self, curvatures: NDArray, new: NDArray) -> None:
         """Store the least curvatures (B,) of some iterations, by indices."""

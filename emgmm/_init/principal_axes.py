@@ -5,6 +5,7 @@ Su & Dy 2007 (doi:10.3233/IDA-2007-11402): nothing is drawn at random.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -20,11 +21,6 @@ AXIS_TOL = 1e-4  # relative, of the length of a principal axis that cuts a wide 
 BLOCK_NUMBERS = 2**18  # numbers in the arrays of a block
 
 
-def no_labels(blocks: ArrayBlocks, n_components: int) -> NDArray:
-    """Labels of zero, in the smallest integers that hold -1 too."""
-    return np.zeros(len(blocks.X), dtype=np.min_scalar_type(-n_components))
-
-
 class Moments(NamedTuple):
     """Weight, mean (d,) and scatter (d, d) of some rows."""
 
@@ -35,12 +31,25 @@ class Moments(NamedTuple):
 
 def centers_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
     """Centers by dividing the widest cluster at its mean, across its principal axis."""
-    if blocks.summary.n_features > WIDE:
-        return _centers_of_wide(blocks, n_components)
-    labels = no_labels(blocks, n_components)
+    *_, centers = growing_centers(blocks, n_components)
+    return centers
+
+
+def growing_centers(blocks: ArrayBlocks, n_components: int) -> Iterator[NDArray]:
+    """The same centers (K, d) for K = 1, 2, ..., n_components."""
+    wide = blocks.summary.n_features > WIDE
+    clusters = (_clusters_of_wide if wide else _clusters)(blocks, n_components)
+    for found in clusters:
+        yield np.stack([cluster.mean for cluster in found])
+
+
+def _clusters(blocks: ArrayBlocks, n_components: int) -> Iterator[list[Moments]]:
+    """The clusters after each division, by their moments."""
+    labels = np.zeros(len(blocks.X), dtype=np.min_scalar_type(-n_components))
     rows = blocks.summary
     clusters = [Moments(rows.weight, rows.center, rows.scatter)]
     length = max(BLOCK_NUMBERS // rows.n_features, 1)
+    yield clusters
     while len(clusters) < n_components:
         widths = [cluster.scatter.trace() for cluster in clusters]
         widest = first_of_greatest(widths)
@@ -51,12 +60,15 @@ def centers_along_axes(blocks: ArrayBlocks, n_components: int) -> NDArray:
         whole[0, 0], whole[1:, 1:] = cluster.weight, cluster.scatter
         clusters[widest] = _moments(cluster.mean, whole - beyond)
         clusters.append(_moments(cluster.mean, beyond))
-    return np.stack([cluster.mean for cluster in clusters])
+        yield clusters
 
 
-def _centers_of_wide(blocks: ArrayBlocks, n_components: int) -> NDArray:
+def _clusters_of_wide(
+    blocks: ArrayBlocks, n_components: int
+) -> Iterator[list[_Cluster]]:
     """The same of many features, without their products: by products with vectors."""
     clusters = [_Cluster.of(blocks, np.arange(len(blocks.X)))]
+    yield clusters
     while len(clusters) < n_components:
         widths = [cluster.width for cluster in clusters]
         widest = widths.index(max(widths))
@@ -67,7 +79,7 @@ def _centers_of_wide(blocks: ArrayBlocks, n_components: int) -> NDArray:
         beyond = deviations @ settled(np.ones(1), axis[:, None])[:, 0] > margin
         clusters[widest] = _Cluster.of(blocks, rows[~beyond], clusters[widest].mean)
         clusters.append(_Cluster.of(blocks, rows[beyond], clusters[widest].mean))
-    return np.stack([cluster.mean for cluster in clusters])
+        yield clusters
 
 
 class _Cluster(NamedTuple):

@@ -121,8 +121,8 @@ class Segments:
 
     def spread(self, values: NDArray) -> NDArray:
         """The value of its mixture for each component, (B, ...) to (M, ...)."""
-        if len(self.sizes) == 1:
-            return np.broadcast_to(values, (self.n_components, *values.shape[1:]))
+        if len(self.sizes) == 1:  # four times as fast as a view by np.broadcast_to
+            return values.repeat(self.n_components, axis=0)
         return values[self.mixture]
 
     @cached_property

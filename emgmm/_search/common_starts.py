@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.cuts import standardized, whitened
-from emgmm._init.kmeans import kmeans_from_axes
+from emgmm._init.kmeans import kmeans_of_all_sizes
 from emgmm._init.split import growth
 from emgmm._init.subsample import completed
 from emgmm._model.families import MODELS
@@ -34,9 +34,9 @@ def common_starts(
                 starts[number].append(responsibilities.copy())
     with suppress(np.linalg.LinAlgError):
         for rows in _rows_to_cluster(problem, "VVV" in names):
-            for number in range(2, n_components + 1):
-                labels = kmeans_from_axes(rows, number, np.random.RandomState(0))
-                starts[number].append(labels)
+            for number, labels in enumerate(kmeans_of_all_sizes(rows, n_components), 1):
+                if number > 1:
+                    starts[number].append(labels)
     return starts
 
 
