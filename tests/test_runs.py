@@ -238,7 +238,7 @@ def test_further_starts_differ_and_repeat_with_their_seed(init_params, monkeypat
 def test_more_starts_are_never_worse(name):
     X = make_blobs(4, n_samples=300, n_features=2, n_components=6)
     one, five = (gmm_of(name, 6, n_init=n, random_state=0).fit(X) for n in (1, 5))
-    assert five.lower_bound_ >= one.lower_bound_
+    assert five.lower_bound_ >= one.lower_bound_ - 1e-10
     assert adjusted_rand_score(one.labels_, np.arange(300) % 6) > 0
 
 

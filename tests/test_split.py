@@ -16,6 +16,7 @@ from emgmm._init.default import _continued
 from emgmm._init.subsample import SUBSAMPLE_ROWS
 from emgmm._model.families import FAMILIES
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 
 
 def cigars(rng, n_samples=600):
@@ -243,7 +244,9 @@ def test_a_start_from_which_a_component_collapses_is_unchanged(reg_covar):
     start = Parameters(
         np.full(2, 0.5),
         np.array([[0.0, 0.0], [50.0, 50.0]]),
-        FAMILIES["full"].storage.from_values(np.array([np.eye(2)] * 2), 2, 2),
+        FAMILIES["full"].storage.from_values(
+            np.array([np.eye(2)] * 2), Segments.one(2), 2
+        ),
     )
     problem = default(2, reg_covar=reg_covar)._problem(blocks)
     assert _continued(problem, start) is start

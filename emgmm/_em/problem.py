@@ -107,6 +107,22 @@ class EMProblem:
             statistics = statistics_of_start(self.rows, assignment, n_components, kind)
             return self.begin(statistics)
 
+    def starts(
+        self, assignments: Sequence[NDArray], n_components: int
+    ) -> list[Parameters | Failure]:
+        """The mixtures of starting labels or responsibilities, or how they fail."""
+        kind = self.family.storage.moment_kind
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
+            statistics = [
+                statistics_of_start(self.rows, each, n_components, kind)
+                for each in assignments
+            ]
+            mixtures, failed = self.mstep.estimate(Statistics.joined(statistics))
+        return [
+            Failure(SINGULAR) if failed[b] else mixtures.mixture(b)
+            for b in range(len(failed))
+        ]
+
     def begin(
         self, statistics: Statistics, near: Parameters | None = None
     ) -> Parameters:

@@ -13,13 +13,14 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
 from .cuts import standardized
-from .kmeans import Clustering, kmeans, kmeans_from_axes
+from .kmeans import kmeans, kmeans_from_axes
 from .race import best_of_race
 from .short_runs import mixtures_of, short_run, short_runs
 from .split import growth
@@ -36,37 +37,50 @@ def best_of_split_and_kmeans(
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
-    """The better of split components and of k-means, after some iterations of EM."""
-    return _best(problem, n_components, rng, kmeans_from_axes, progress)
+    """The better of split components and of k-means, after some iterations of EM.
+
+    LinAlgError if both are singular.
+    """
+    many = _not_very_many(problem, n_components)
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
+        sample = with_subsample(many, n_components)
+        if n_components == 1:
+            return sample.start(np.zeros(len(sample.sample.X), dtype=np.intp), 1)
+        labels = kmeans_from_axes(_standardized(sample), n_components, rng)
+        grown = _grown(sample, n_components, progress)
+        starts = mixtures_of(sample, [labels, *grown], n_components)
+        # A single start has no other to be compared with.
+        results = short_runs(sample, starts, LAST_ITER if grown else 0)
+        if not results:
+            raise np.linalg.LinAlgError("every start is singular")
+        best = best_of_race(sample, many, results).mixture
+    return best if many is problem else _continued(many, best)
 
 
 def kmeans_of_standardized(
-    problem: EMProblem,
-    n_components: int,
-    rng: np.random.RandomState,
-    progress: Progress,
-) -> Parameters:
-    """A start from k-means of standardised features, seeded by k-means++."""
-    return _best(problem, n_components, rng, kmeans, None)
+    problem: EMProblem, n_components: int, rng: np.random.RandomState, number: int
+) -> list[Parameters | np.linalg.LinAlgError]:
+    """Starts from k-means of standardised features, seeded by k-means++."""
+    many = _not_very_many(problem, n_components)
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
+        sample = with_subsample(many, n_components)
+        rows = _standardized(sample)
+        found = kmeans.several(rows, n_components, rng, number)
+        starts = sample.starts(found, n_components)
+    if many is problem:
+        return starts
+    return [
+        _continued(many, each) if isinstance(each, Parameters) else each
+        for each in starts
+    ]
 
 
-def _best(
-    problem: EMProblem,
-    n_components: int,
-    rng: np.random.RandomState,
-    clustering: Clustering,
-    growing: Progress | None,
-) -> Parameters:
-    """The better of a clustering of standardised features and of split components.
-
-    Components are split only if there is a ``growing``, which their progress goes to.
-    """
+def _not_very_many(problem: EMProblem, n_components: int) -> EMProblem:
+    """The problem itself, or with a large subsample of very many rows."""
     rows = problem.rows.summary
     if rows.n_weighted * rows.n_features <= VERY_MANY:
-        return _best_of_sample(problem, n_components, rng, clustering, growing)
-    many = with_large_subsample(problem, n_components)
-    start = _best_of_sample(many, n_components, rng, clustering, growing)
-    return _continued(many, start)
+        return problem
+    return with_large_subsample(problem, n_components)
 
 
 def _continued(problem: EMProblem, start: Parameters) -> Parameters:
@@ -78,28 +92,9 @@ def _continued(problem: EMProblem, start: Parameters) -> Parameters:
     return start
 
 
-def _best_of_sample(
-    problem: EMProblem,
-    n_components: int,
-    rng: np.random.RandomState,
-    clustering: Clustering,
-    growing: Progress | None,
-) -> Parameters:
-    """The best start on a subsample. LinAlgError if all starts are singular."""
-    with BLAS.single_threaded(), np.errstate(all="ignore"):
-        sample = with_subsample(problem, n_components)
-        if n_components == 1:
-            return sample.start(np.zeros(len(sample.sample.X), dtype=np.intp), 1)
-        rows = standardized(completed(sample), problem.mstep.scale.rounding)
-        labels = clustering(rows, n_components, rng)
-        grown = _grown(sample, n_components, growing) if growing else []
-        # A single start has no other to be compared with.
-        n_iter = LAST_ITER if grown or not growing else 0
-        starts = mixtures_of(sample, [labels, *grown], n_components)
-        results = short_runs(sample, starts, n_iter)
-        if not results:
-            raise np.linalg.LinAlgError("every start is singular")
-        return best_of_race(sample, problem, results).mixture
+def _standardized(problem: EMProblem) -> ArrayBlocks:
+    """The rows, completed, with standardised features."""
+    return standardized(completed(problem), problem.mstep.scale.rounding)
 
 
 def _grown(problem: EMProblem, n_components: int, progress: Progress) -> list[NDArray]:

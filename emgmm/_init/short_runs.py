@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +46,6 @@ def mixtures_of(
     problem: EMProblem, assignments: Iterable[NDArray], n_components: int
 ) -> list[Parameters]:
     """The mixtures of labels or responsibilities, but for those that are singular."""
-    mixtures = []
-    for assignment in assignments:
-        with suppress(np.linalg.LinAlgError):
-            mixtures.append(problem.start(assignment, n_components))
-    return mixtures
+    wanted = list(assignments)
+    made = problem.starts(wanted, n_components) if wanted else []
+    return [each for each in made if isinstance(each, Parameters)]

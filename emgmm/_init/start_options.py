@@ -22,6 +22,9 @@ from .starts import STARTS
 from .subsample import with_large_subsample
 from .symmetry import break_symmetry
 
+# Numbers of labels of starts that are made together, and of these starts.
+TOGETHER_NUMBERS, MOST_TOGETHER = 2**20, 32
+
 
 @dataclass(frozen=True, eq=False)
 class StartOptions:
@@ -74,7 +77,7 @@ class StartOptions:
             first, again = STARTS[self.init_params]
             yield partial(first, problem, self.n_components, rng)
             further = partial(again, problem, self.n_components, rng)
-            yield from repeat(further, self.n_init - 1)
+            yield from _further(further, self.n_init - 1, rows.summary.n_samples)
         elif callable(self.init_params):
             begin = partial(self._computed, self.init_params, problem, rows, rng)
             yield from repeat(begin, self.n_init)
@@ -120,6 +123,26 @@ class StartOptions:
         weights = rows.to_input_order(rows.weights)
         start = check_start(start, weights, self.n_components)
         return problem.start(rows.to_block_order(start), self.n_components)
+
+
+def _further(
+    starts: Callable[[int], list[Parameters | np.linalg.LinAlgError]],
+    number: int,
+    n_samples: int,
+) -> Iterator[Begin]:
+    """Functions that return one start each of those that are made together."""
+    most = max(TOGETHER_NUMBERS // n_samples, 1)
+    while number > 0:
+        made = starts(min(number, most, MOST_TOGETHER))
+        yield from (partial(_made, start) for start in made)
+        number -= len(made)
+
+
+def _made(start: Parameters | np.linalg.LinAlgError, progress: Progress) -> Parameters:
+    """A start that has been made. LinAlgError if it is singular."""
+    if isinstance(start, Parameters):
+        return start
+    raise start
 
 
 def _separated(problem: EMProblem, start: Begin) -> Begin:

@@ -20,6 +20,7 @@ from emgmm._utils.threads import BLAS
 from .default import best_of_split_and_kmeans, kmeans_of_standardized
 from .kmeans import (
     Clustering,
+    RandomResponsibilities,
     kmeans,
     kmeans_from_axes,
     nearest_to_plus_plus,
@@ -30,33 +31,54 @@ from .subsample import completed, with_large_subsample
 
 Start = Callable[[EMProblem, int, np.random.RandomState, Progress], Parameters]
 """Problem, n_components, rng, progress -> mixture; LinAlgError where it is singular."""
+Further = Callable[
+    [EMProblem, int, np.random.RandomState, int],
+    list[Parameters | np.linalg.LinAlgError],
+]
+"""Problem, n_components, rng, number -> so many mixtures, or how they fail."""
 
 
 class Starts(NamedTuple):
-    """The start of the first run of EM, and that of every further one."""
+    """The start of the first run of EM, and those of further ones."""
 
     first: Start
-    further: Start
+    further: Further
 
 
-def from_clustering(
-    clustering: Clustering,
+def _from_clustering(
+    clustering: Clustering | RandomResponsibilities,
+    problem: EMProblem,
+    n_components: int,
+    rng: np.random.RandomState,
+    number: int,
+) -> list[Parameters | np.linalg.LinAlgError]:
+    """The mixtures of clusterings of all rows, or of a large subsample."""
+    with BLAS.single_threaded(), np.errstate(all="ignore"):
+        sample = with_large_subsample(problem, n_components)
+        found = clustering.several(completed(sample), n_components, rng, number)
+        return sample.starts(found, n_components)
+
+
+def _from_one_clustering(
+    clustering: Clustering | RandomResponsibilities,
     problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
-    """The mixture of a clustering of all rows, or of a large subsample."""
-    with BLAS.single_threaded(), np.errstate(all="ignore"):
-        sample = with_large_subsample(problem, n_components)
-        assignment = clustering(completed(sample), n_components, rng)
-        return sample.start(assignment, n_components)
+    """The mixture of a clustering. LinAlgError if it is singular."""
+    (start,) = _from_clustering(clustering, problem, n_components, rng, 1)
+    if isinstance(start, Parameters):
+        return start
+    raise start
 
 
-def _clustered(first: Clustering, further: Clustering | None = None) -> Starts:
+def _clustered(
+    first: Clustering | RandomResponsibilities, further: Clustering | None = None
+) -> Starts:
     """Starts from a clustering, or from another in further runs."""
-    again = partial(from_clustering, further or first)
-    return Starts(partial(from_clustering, first), again)
+    again = partial(_from_clustering, further or first)
+    return Starts(partial(_from_one_clustering, first), again)
 
 
 STARTS: dict[str, Starts] = {

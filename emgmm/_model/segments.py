@@ -85,20 +85,6 @@ class Segments:
         """The greatest number of components of a mixture."""
         return int(self.sizes.max(initial=0))
 
-    def padded(self, values: NDArray) -> NDArray:
-        """Vectors of components (M, p) by mixture (B, longest, p), filled with zeros."""
-        shape = len(self.sizes), self.longest, values.shape[1]
-        if shape[0] * shape[1] == len(values):
-            return values.reshape(shape)
-        out = np.zeros((shape[0] * shape[1], shape[2]))
-        out[self._places] = values
-        return out.reshape(shape)
-
-    def unpadded(self, padded: NDArray) -> NDArray:
-        """The inverse of ``padded``."""
-        flat = padded.reshape(-1, padded.shape[-1])
-        return flat if len(flat) == self.n_components else flat[self._places]
-
     def slices(self) -> list[slice]:
         """The components of each mixture."""
         return list(map(slice, self.offsets, self.offsets + self.sizes))
@@ -133,12 +119,17 @@ class Segments:
     def padded(self, values: NDArray) -> NDArray:
         """Values of components (M, ...) by mixture and place (B, L, ...), with zeros
         for the components that a mixture has less than L, the most."""
-        if len(self.sizes) == 1:
-            return values[None]
-        shape = len(self.sizes), int(self.sizes.max(initial=0)), *values.shape[1:]
-        padded = np.zeros(shape, values.dtype)
-        padded[self.mixture, self.places] = values
-        return padded
+        shape = len(self.sizes), self.longest, *values.shape[1:]
+        if shape[0] * shape[1] == len(values):
+            return values.reshape(shape)
+        padded = np.zeros((shape[0] * shape[1], *shape[2:]), values.dtype)
+        padded[self._in_padded] = values
+        return padded.reshape(shape)
+
+    def unpadded(self, padded: NDArray) -> NDArray:
+        """The inverse of ``padded``."""
+        flat = padded.reshape(-1, *padded.shape[2:])
+        return flat if len(flat) == self.n_components else flat[self._in_padded]
 
     def take(self, mixtures: NDArray) -> Segments:
         """The segments of some of the mixtures, by indices or a mask (B,)."""
@@ -151,10 +142,9 @@ class Segments:
         return np.arange(sizes.sum()) + np.repeat(offsets - begin, sizes)
 
     @cached_property
-    def _places(self) -> NDArray:
-        """Indices of the components (M,) among those of ``padded``, in one row."""
-        within = np.arange(self.n_components) - self.offsets[self.mixture]
-        return self.mixture * self.longest + within
+    def _in_padded(self) -> NDArray:
+        """Indices of the components (M,) among the places of all mixtures."""
+        return self.mixture * self.longest + self.places
 
     def _reduce(self, function: np.ufunc, values: NDArray) -> NDArray:
         """The reduction of each segment along the first axis."""
