@@ -63,7 +63,7 @@ class ModelSearch:
             for number in range(1, ROUNDS + 1):
                 with self.stage(f"round {number}", (number + 1) / (ROUNDS + 2)):
                     pool = sample.after_round(pool, offered)
-                if pool.converged.all():
+                if not (pool.sound & ~pool.converged).any():
                     break
             with self.stage("all rows", 1.0):
                 best = pool.take(pool.best(1, SAME_FIT))
