@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource, raised_by_rows
-from emgmm._estep.estep import statistics_of_start
+from emgmm._estep.estep import statistics_of_start, statistics_of_starts
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
@@ -113,11 +113,9 @@ class EMProblem:
         """The mixtures of starting labels or responsibilities, or how they fail."""
         kind = self.family.storage.moment_kind
         with BLAS.single_threaded(), np.errstate(all="ignore"):
-            statistics = [
-                statistics_of_start(self.rows, each, n_components, kind)
-                for each in assignments
-            ]
-            mixtures, failed = self.mstep.estimate(Statistics.joined(statistics))
+            sizes = [n_components] * len(assignments)
+            (statistics,) = statistics_of_starts(self.rows, assignments, sizes, [kind])
+            mixtures, failed = self.mstep.estimate(statistics)
         return [
             Failure(SINGULAR) if failed[b] else mixtures.mixture(b)
             for b in range(len(failed))

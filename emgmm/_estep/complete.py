@@ -20,7 +20,7 @@ from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import contract, multiply
 from emgmm._utils.threads import Workspace
 
-from .features import SECOND_ORDER, SecondOrder
+from .features import SECOND_ORDER, SecondOrder, fill_distances
 from .kernel import DOUBLE, SINGLE, FloatFormat, Kernel, Sums
 from .moments import MIN_BLOCK_LENGTH, MOST_NUMBERS, Deviations
 from .statistics import MAX_CANCELLATION, Statistics
@@ -29,6 +29,13 @@ from .statistics import MAX_CANCELLATION, Statistics
 QUADRATIC_SIZE = 600_000
 MAX_BLOCK_LENGTH = 2**15
 FEATURES = "features of mixtures", "features"  # names of arrays: own ones, shared ones
+
+
+def length_of_blocks(n_features: int, n_components: int) -> int:
+    """Rows in a block of so many quadratic features and of components."""
+    rows = QUADRATIC_SIZE // (n_features + 2 * n_components)
+    most = min(MAX_BLOCK_LENGTH, max(MOST_NUMBERS // n_features, 1))
+    return min(max(rows, MIN_BLOCK_LENGTH), most)
 
 
 class Quadratic(Kernel):
@@ -95,9 +102,8 @@ class Quadratic(Kernel):
         # Mostly the bound kappa_k <= |P_k| |a_k|^2 is enough, which is quick.
         bounds = np.vecdot(self.shifts, self.shifts) + covariances.variances.sum(axis=1)
         bounds *= _squared_norms(covariances)
-        accurate = self.float_format.eps * 2 * self.segments.max(bounds) < limit
-        if accurate.all():
-            return accurate
+        if self.float_format.eps * 2 * float(bounds.max()) < limit:
+            return True
         return _rounding(covariances, self.shifts, self.float_format) < limit
 
     @cached_property
@@ -124,15 +130,9 @@ class Quadratic(Kernel):
 
     @property
     def block_length(self) -> int:
-        n_components, n_coefficients = self.theta.shape
-        rows = QUADRATIC_SIZE // (n_coefficients + 2 * n_components)
+        n_components, n_features = self.theta.shape
         # The same number of bytes in float32, so that calls take as long.
-        rows = min(
-            max(rows, MIN_BLOCK_LENGTH),
-            MAX_BLOCK_LENGTH,
-            max(MOST_NUMBERS // n_coefficients, 1),
-        )
-        return rows * 8 // self.dtype.itemsize
+        return length_of_blocks(n_features, n_components) * 8 // self.dtype.itemsize
 
     def features(self, X: NDArray) -> NDArray:
         """[1, z] and the features of second order; or their distances from each of the
@@ -150,9 +150,11 @@ class Quadratic(Kernel):
         features = self.workspace.array(name, shape, self.dtype)
         features[0] = 1.0
         np.subtract(X.T, self.origin[:, None], out=features[1 : 1 + d])
-        self.second.fill(features, self)
         if shared:
+            self.second.fill(features, d)
             self.workspace.keep(name, X, how)
+        else:
+            fill_distances(features, self)
         return features
 
     def log_joint(self, features: NDArray) -> NDArray:
@@ -162,9 +164,7 @@ class Quadratic(Kernel):
             return multiply(theta, features, out)
         first = theta.shape[1] - 1
         multiply(np.ascontiguousarray(theta[:, :first]), features[:first], out)
-        for run in self.segments.runs:
-            own = run.of_components(out)
-            np.subtract(own, features[first:][run.mixtures, None], out=own)
+        self.segments.combine_rows(np.subtract, out, features[first:])
         return out
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:

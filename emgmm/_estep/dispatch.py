@@ -64,7 +64,7 @@ def parts_of(
 ) -> list[Part]:
     """The parts of stacks with the fastest accurate kernels for rows, most of which are
     near a point (d,); those first whose features others share."""
-    parts = []
+    parts: list[Part] = []
     for number, stack in enumerate(stacks):
         if blocks.summary.incomplete:
             kernels = choose_incomplete(stack, blocks, near)
@@ -97,7 +97,7 @@ def choose_kernels(
     def single_whitened(mixture: Parameters) -> Kernel:
         return Whitened(mixture, SINGLE, workspace, base=origin.astype(dtype))
 
-    order = _by_size(stack)
+    order = stack.segments.by_size
     if dtype != SINGLE.dtype:
         return list(_divided(stack, order, [quadratic, whitened]))
     moderate = _are_moderate(stack)[order]
@@ -114,7 +114,7 @@ def choose_incomplete(
     """Indices of mixtures, and their fastest accurate kernel near a center (d,), of
     rows with missing values."""
     makers = MISSING_KERNELS[stack.covariances.moment_kind](blocks, center)
-    return list(_divided(stack, _by_size(stack), makers))
+    return list(_divided(stack, stack.segments.by_size, makers))
 
 
 def _divided(
@@ -126,25 +126,24 @@ def _divided(
         if not left.size:
             return
         kernel = make(_taken(stack, left))
-        accurate = np.broadcast_to(kernel.is_accurate, left.shape)
-        if accurate.all() or make is makers[-1]:
+        accurate = kernel.is_accurate
+        if accurate is True or np.all(accurate) or make is makers[-1]:
             yield left, kernel
             return
+        accurate = np.broadcast_to(accurate, left.shape)
         if accurate.any():
             own = left[accurate]
             yield own, make(_taken(stack, own))
         left = left[~accurate]
 
 
-def _by_size(stack: Parameters) -> NDArray:
-    """Indices of the mixtures, those of equally many components together."""
-    return np.argsort(stack.segments.sizes, kind="stable")
-
-
 def _taken(stack: Parameters, mixtures: NDArray) -> Parameters:
     """Some of the mixtures, by their indices; the stack itself if all are in order."""
-    everything = np.arange(len(stack.segments))
-    return stack if np.array_equal(mixtures, everything) else stack.take(mixtures)
+    number = len(stack.segments)
+    if number == 1:
+        return stack
+    in_order = len(mixtures) == number and (mixtures[:-1] < mixtures[1:]).all()
+    return stack if in_order else stack.take(mixtures)
 
 
 def _of_squares(blocks: RowSource, center: NDArray) -> list[Maker]:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import compress
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource
-from emgmm._model.moment_kinds import MomentKind
+from emgmm._model.moment_kinds import DIAGONAL, FULL, MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 from emgmm._utils.matmul import contract
 
+from .complete import length_of_blocks
 from .dispatch import Part, parts_of
+from .features import SECOND_ORDER, unpack_products
 from .kernel import DOUBLE, Kernel, Several, Sums, weighted_sums
 from .missing_fast import observed_features, split_sums
 from .moments import Deviations
 from .statistics import Statistics
+
+# Squares about the center of the rows may be this many times those about the means of
+# a start, which costs as many units of rounding.
+START_CANCELLATION = 100.0
 
 
 def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
@@ -65,15 +74,12 @@ def _checked(
     """Mixtures with their statistics, and those that need another kernel: because rows
     are too far away, or a mean moved by many standard deviations of its component."""
     kernel = part.kernel
-    lost = np.zeros(len(kernel.segments), dtype=bool)
-    if not kernel.unlimited:
-        lost = np.isnan(stats.log_likelihood)
-        lost |= kernel.segments.any(np.isnan(stats.counts))
-    moved = stats.cancels(kernel.max_cancellation) & ~lost
-    moved &= not part.final
-    again = lost | moved
-    if not again.any():
+    moved = stats.cancels(kernel.max_cancellation)
+    if not (isnan(stats.counts.sum()) or any(moved.tolist())):
         return [(part, stats)], []
+    lost = np.isnan(kernel.segments.sum(stats.counts)) & (not kernel.unlimited)
+    moved &= ~lost & (not part.final)
+    again = lost | moved
     parts = [part.fallback(lost)] if lost.any() else []
     if moved.any():
         parts.append(part.fallback(moved, stats.means, final=True))
@@ -106,6 +112,8 @@ def _sums_of_block(
 def _of_stack(number: int, found: Sequence[tuple[Part, Statistics]]) -> Statistics:
     """The statistics of a stack, in its order, from those of its parts."""
     own = [(part.mixtures, stats) for part, stats in found if part.stack == number]
+    if len(own[0][0]) == len(own) == 1:
+        return own[0][1]
     mixtures = np.concatenate([indices for indices, _ in own])
     joined = Statistics.joined([stats for _, stats in own])
     if (mixtures[:-1] < mixtures[1:]).all():
@@ -121,96 +129,164 @@ def statistics_of_start(
     Without covariances, missing values are taken to be independent of observed ones,
     with the component's mean and variance of the observed values of the feature.
     """
-    means = _means_of_incomplete if blocks.summary.incomplete else _means_of_complete
-    origin, missing = means(blocks, start, n_components)
-    base, workspace = np.zeros_like(blocks.summary.center), blocks.workspace
-    segments = Segments.one(n_components)
-    deviations = Deviations(kind, segments, origin, base, DOUBLE.dtype, workspace)
-    # Few rows belong to a component by labels; deviations are taken of these alone.
-    if start.ndim == 1 or blocks.summary.incomplete:
-        sums = blocks.sum(partial(_moments_of_members, kind, origin), start)
-    else:
-        moments = partial(_moments_of_all, deviations)
-        sums = blocks.sum(moments, start, block_length=deviations.block_length)
-    kind.add_to_diagonals(kind.second(sums.moments), missing)
-    return deviations.statistics(sums, np.array([blocks.summary.weight]))
+    return statistics_of_starts(blocks, [start], [n_components], [kind])[0]
 
 
-def _means_of_complete(
-    blocks: RowSource, start: NDArray, n_components: int
-) -> tuple[NDArray, NDArray | float]:
-    """Means (K, d), and sums of squares of missing values about them: zero."""
-    features = partial(_centered, center=blocks.summary.center)
-    sums = _sums_of_features(blocks, start, n_components, features)
-    counts, first = sums[:, :1], sums[:, 1:]
-    return blocks.summary.center + first / np.where(counts > 0, counts, 1.0), 0.0
+def statistics_of_starts(
+    blocks: RowSource,
+    starts: Sequence[NDArray],
+    sizes: Sequence[int],
+    kinds: Sequence[MomentKind],
+) -> list[Statistics]:
+    """Statistics of several starts of so many components, as one stack for each kind
+    of moments, in one pass over the rows, or in two."""
+    wide = DIAGONAL if all(kind.of_squares for kind in kinds) else FULL
+    segments = Segments.of(sizes)
+    with np.errstate(all="ignore"):
+        if blocks.summary.incomplete:
+            stats = _of_incomplete(blocks, starts, segments, wide)
+        else:
+            stats = _about_center(blocks, starts, segments, wide)
+            # What overflows may come from rows without weight.
+            lost = np.isnan(stats.squares).any(axis=1)
+            far = stats.cancels(START_CANCELLATION) | segments.any(lost)
+            if far.any():
+                own = list(compress(starts, far))
+                origin = stats.take(far).means
+                again = _about(blocks, own, segments.take(far), origin, wide)
+                both = Statistics.joined([stats.take(~far), again])
+                stats = both.take(np.argsort(np.argsort(far, kind="stable")))
+    return [_of_kind(stats, kind) for kind in kinds]
 
 
-def _means_of_incomplete(
-    blocks: RowSource, start: NDArray, n_components: int
-) -> tuple[NDArray, NDArray | float]:
-    """Means (K, d) of observed values, and expected sums of squares of missing values
-    about them (K, d)."""
-    features = partial(
-        observed_features, origin=blocks.summary.center, workspace=blocks.workspace
-    )
-    sums = _sums_of_features(blocks, start, n_components, features)
+def _of_kind(stats: Statistics, kind: MomentKind) -> Statistics:
+    """Statistics with moments of a kind, from those of components."""
+    products = stats.products
+    if kind.of_squares and not stats.kind.of_squares:
+        products = stats.kind.diagonals(products).copy()
+    return replace(stats, kind=kind, products=kind.pool(stats.segments, products))
+
+
+def _about_center(
+    blocks: RowSource, starts: Sequence[NDArray], segments: Segments, kind: MomentKind
+) -> Statistics:
+    """Statistics about the center, from products of all features and components."""
+    rows, second, workspace = blocks.summary, SECOND_ORDER[kind], blocks.workspace
+    center, d = rows.center, rows.n_features
+    width = 1 + d + second.size(d)
+
+    def features(X: NDArray) -> NDArray:
+        out = workspace.array("features", (width, len(X)), np.dtype(np.float64))
+        out[0] = 1.0
+        np.subtract(X.T, center[:, None], out=out[1 : 1 + d])
+        second.fill(out, d)
+        return out
+
+    length = length_of_blocks(width, segments.n_components)
+    sums = _sums_of_features(blocks, starts, segments, features, length)
+    origin, products = np.tile(center, (len(sums), 1)), sums[:, 1 + d :]
+    if not kind.of_squares:
+        products = unpack_products(products, d)
+    return _from_sums(blocks, kind, segments, origin, sums[:, : 1 + d], products)
+
+
+def _from_sums(
+    blocks: RowSource,
+    kind: MomentKind,
+    segments: Segments,
+    origin: NDArray,
+    first: NDArray,
+    products: NDArray,
+) -> Statistics:
+    """Statistics without likelihoods, from counts and sums (M, 1 + d)."""
+    nothing = np.zeros(len(segments))
+    weight = nothing + blocks.summary.weight
+    counts, sums = first[:, 0], first[:, 1:]
+    return Statistics(kind, segments, origin, counts, sums, products, nothing, weight)
+
+
+def _of_incomplete(
+    blocks: RowSource, starts: Sequence[NDArray], segments: Segments, kind: MomentKind
+) -> Statistics:
+    """Statistics of rows with missing values, about the means of observed values."""
+    center = blocks.summary.center
+    features = partial(observed_features, origin=center, workspace=blocks.workspace)
+    length = length_of_blocks(1 + 3 * len(center), segments.n_components)
+    sums = _sums_of_features(blocks, starts, segments, features, length)
     counts, present, first, second = split_sums(sums)
     seen, number = present > 0, np.where(present > 0, present, 1.0)
     shifts = np.where(seen, first / number, 0.0)
     variances = np.where(seen, second / number - shifts**2, blocks.summary.variances)
-    return blocks.summary.center + shifts, (counts - present) * np.maximum(
-        variances, 0.0
-    )
+    missing = (counts - present) * np.maximum(variances, 0.0)
+    stats = _about(blocks, starts, segments, center + shifts, kind)
+    kind.add_to_diagonals(stats.products, missing)
+    return stats
 
 
 def _sums_of_features(
     blocks: RowSource,
-    start: NDArray,
-    n_components: int,
+    starts: Sequence[NDArray],
+    segments: Segments,
     features: Callable[[NDArray], NDArray],
+    block_length: int,
 ) -> NDArray:
-    """Weighted sums (K, F) of features (F, n) of the rows."""
+    """Weighted sums (M, F) of features (F, n) of the rows."""
 
-    def of_block(X: NDArray, sample_weight: NDArray, start: NDArray) -> NDArray:
-        return contract(features(X), _weighted(start, n_components, sample_weight))
+    def of_block(X: NDArray, sample_weight: NDArray, *starts: NDArray) -> NDArray:
+        shape = segments.n_components, len(X)
+        weights = blocks.workspace.array("responsibilities", shape, np.float64)
+        for start, own in zip(starts, segments.slices(), strict=True):
+            weights[own] = _weighted(start, own.stop - own.start, sample_weight)
+        return contract(features(X), weights)
 
-    return blocks.sum(of_block, start).T
-
-
-def _centered(X: NDArray, center: NDArray) -> NDArray:
-    """[1, x - center], shape (1 + d, n)."""
-    features = np.ones((1 + X.shape[1], len(X)))
-    np.subtract(X.T, center[:, None], out=features[1:])
-    return features
+    return blocks.sum(of_block, *starts, block_length=block_length).T
 
 
-def _moments_of_all(
-    deviations: Deviations, X: NDArray, sample_weight: NDArray, start: NDArray
-) -> Sums:
-    """Sums over one block of complete rows with responsibilities."""
-    weighted = _weighted(start, len(deviations.origin), sample_weight)
-    return Sums(np.zeros(1), deviations.moments(deviations.features(X), weighted))
+def _about(
+    blocks: RowSource,
+    starts: Sequence[NDArray],
+    segments: Segments,
+    origin: NDArray,
+    kind: MomentKind,
+) -> Statistics:
+    """Statistics about an origin (M, d): of deviations of the rows from it."""
+    base, workspace = np.zeros_like(blocks.summary.center), blocks.workspace
+    slices = segments.slices()
+    each = [
+        Deviations(kind, Segments.one(size), origin[own], base, DOUBLE.dtype, workspace)
+        for size, own in zip(segments.sizes.tolist(), slices, strict=True)
+    ]
+    incomplete = blocks.summary.incomplete
+
+    def of_block(X: NDArray, sample_weight: NDArray, *starts: NDArray) -> NDArray:
+        moments = []
+        for start, own in zip(starts, each, strict=True):
+            weighted = _weighted(start, len(own.origin), sample_weight)
+            # Few rows belong to a component by labels.
+            if start.ndim == 1 or incomplete:
+                moments.append(_moments_of_members(kind, own.origin, X, weighted))
+            else:
+                moments.append(own.moments(own.features(X), weighted))
+        return np.concatenate(moments)
+
+    length = min(own.block_length for own in each)
+    moments = blocks.sum(of_block, *starts, block_length=length)
+    first, products = moments[:, 0], kind.second(moments)
+    return _from_sums(blocks, kind, segments, origin, first, products)
 
 
 def _moments_of_members(
-    kind: MomentKind,
-    origin: NDArray,
-    X: NDArray,
-    sample_weight: NDArray,
-    start: NDArray,
-) -> Sums:
-    """Sums over one block, taken over the rows with weight in each component; missing
+    kind: MomentKind, origin: NDArray, X: NDArray, weighted: NDArray
+) -> NDArray:
+    """Moments of one block, taken over the rows with weight in each component; missing
     values count as the origin."""
     moments = []
-    for mean, weights in zip(
-        origin, _weighted(start, len(origin), sample_weight), strict=True
-    ):
+    for mean, weights in zip(origin, weighted, strict=True):
         rows = np.flatnonzero(weights)
         vectors = X[rows] - mean
         np.copyto(vectors, 0.0, where=np.isnan(vectors))
         moments.append(kind.moments(vectors, weights[rows]))
-    return Sums(np.zeros(1), np.stack(moments))
+    return np.stack(moments)
 
 
 def _weighted(start: NDArray, n_components: int, sample_weight: NDArray) -> NDArray:

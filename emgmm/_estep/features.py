@@ -26,8 +26,8 @@ class SecondOrder(NamedTuple):
 
     size: Callable[[int], int]
     """Their number for d features."""
-    fill: Callable[[NDArray, Kernel], object]
-    """Write them into an array of features that has [1, z] already."""
+    fill: Callable[[NDArray, int], object]
+    """Write those of rows alone into an array that has [1, z] of d features already."""
     coefficients: Callable[[NDArray], NDArray | float]
     """Precisions to the coefficients of -0.5 z'Pz, shape (..., size) or ()."""
     products: Callable[[NDArray, int], NDArray | None]
@@ -40,9 +40,9 @@ class SecondOrder(NamedTuple):
     mixture has its own, and the products do not depend on responsibilities."""
 
 
-def _fill_products(features: NDArray, kernel: Kernel) -> None:
+def _fill_products(features: NDArray, d: int) -> None:
     """Write z_i z_j with j = i + s modulo d, for every shift s: few, long products."""
-    d, n = kernel.mixture.means.shape[1], features.shape[1]
+    n = features.shape[1]
     whole, out = (d - 1) // 2, features[1 + d :]
     # The first rows again behind the last, until the squares are written over them.
     z = features[1 : 1 + d + whole]
@@ -57,13 +57,12 @@ def _fill_products(features: NDArray, kernel: Kernel) -> None:
     np.multiply(z[:d], z[:d], out=out[:d])
 
 
-def _fill_squares(features: NDArray, kernel: Kernel) -> None:
+def _fill_squares(features: NDArray, d: int) -> None:
     """Write z_j^2."""
-    d = kernel.mixture.means.shape[1]
     np.multiply(features[1 : 1 + d], features[1 : 1 + d], out=features[1 + d :])
 
 
-def _fill_distances(features: NDArray, kernel: Kernel) -> None:
+def fill_distances(features: NDArray, kernel: Kernel) -> None:
     """Write z'Pz / 2 of each mixture, from rows whitened for all its components."""
     d, n = kernel.mixture.means.shape[1], features.shape[1]
     z = features[1 : 1 + d]
@@ -104,7 +103,7 @@ def _product_coefficients(precisions: NDArray) -> NDArray:
     return flat.take(pairs.entry, axis=-1) * pairs.share
 
 
-def _unpack_products(sums: NDArray, n_features: int) -> NDArray:
+def unpack_products(sums: NDArray, n_features: int) -> NDArray:
     """Symmetric matrices (..., d, d) from sums of the products."""
     flat = sums.take(_pairs(n_features).product, axis=-1)
     return flat.reshape(*sums.shape[:-1], n_features, n_features)
@@ -128,12 +127,12 @@ SECOND_ORDER: dict[MomentKind, SecondOrder] = {
         lambda d: d * (d + 1) // 2,
         _fill_products,
         _product_coefficients,
-        _unpack_products,
+        unpack_products,
         _most_of_products,
     ),
     POOLED: SecondOrder(
         lambda d: 1,
-        _fill_distances,
+        lambda features, d: None,
         lambda precisions: -1.0,
         lambda sums, d: None,
         lambda n_components: np.inf,

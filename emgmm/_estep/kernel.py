@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import isfinite
 from operator import add
 from typing import Any, NamedTuple
 
@@ -163,7 +164,7 @@ class Kernel(ABC):
         """The weight (B,) of the rows for each mixture."""
         if sums.weight is not None:
             return sums.weight
-        return np.full(len(self.segments), blocks.summary.weight)
+        return np.array([blocks.summary.weight] * len(self.segments))
 
     def posterior(
         self, log_joint: NDArray, sample_weight: NDArray | float = 1.0
@@ -176,9 +177,7 @@ class Kernel(ABC):
         total = workspace.array("total", shape, dtype)
         log_density = workspace.array("log_density", shape, dtype)
         np.exp(log_joint, out=responsibilities)
-        for run in self.segments.runs:
-            own = run.of_components(responsibilities)
-            np.add.reduce(own, axis=1, out=total[run.mixtures])
+        self.segments.reduce_rows(np.add, responsibilities, total)
         # A weight divided by the total must not overflow.
         least = self.float_format.smallest_total * max(
             1.0, np.asarray(sample_weight).max()
@@ -192,18 +191,14 @@ class Kernel(ABC):
             log_density[far] += peaks
         log_density += self.reference.astype(dtype)[:, None]
         np.divide(np.asarray(sample_weight, dtype), total, out=total)
-        for run in self.segments.runs:
-            own = run.of_components(responsibilities)
-            np.multiply(own, total[run.mixtures, None], out=own)
+        self.segments.combine_rows(np.multiply, responsibilities, total)
         return log_density, responsibilities
 
     def peak(self, log_joint: NDArray) -> NDArray:
         """Maxima over the components of each mixture, shape (B, n); NaN of rows that
         are too far away."""
         peak = np.empty((len(self.segments), log_joint.shape[1]), log_joint.dtype)
-        for run in self.segments.runs:
-            own = run.of_components(log_joint)
-            np.maximum.reduce(own, axis=1, out=peak[run.mixtures])
+        self.segments.reduce_rows(np.maximum, log_joint, peak)
         return self._within_reach(peak)
 
     def labels(self, log_joint: NDArray) -> NDArray:
@@ -257,6 +252,8 @@ def weighted_sums(weights: NDArray, values: NDArray, workspace: Workspace) -> ND
     terms = workspace.array("terms", values.shape, DOUBLE.dtype)
     np.multiply(weights, values, out=terms)
     total = np.add.reduce(terms, axis=1)
+    if isfinite(sum(total.tolist())):
+        return total
     for b in np.flatnonzero(~np.isfinite(total)):
         own = np.broadcast_to(weights, values.shape)[b] > 0
         total[b] = terms[b, own].sum()

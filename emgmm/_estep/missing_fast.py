@@ -104,7 +104,7 @@ class PatternKernel(_AboutCenter):
         np.subtract(X.T, self.center[:, None], out=z)
         absent = np.isnan(z)
         np.copyto(z, 0.0, where=absent)
-        PRODUCTS.fill(features, self)
+        PRODUCTS.fill(features, d)
         bounds = bounds_of_patterns(absent)
         missing = absent[:, bounds[:-1]].T
         rows = list(map(slice, bounds[:-1], bounds[1:]))
