@@ -26,7 +26,12 @@ def case(group, n, d, K, model="full", **more):
 ITERATIONS = [
     case("iterations", 200_000, 2, 3, "full", floor=8.0),
     case("iterations", 100_000, 10, 20, "full", floor=10.0),
+    case("iterations", 150_000, 2, 4, "full", floor=8.0),
+    case("iterations", 100_000, 8, 8, "full", floor=8.0),
+    case("iterations", 60_000, 25, 8, "full", floor=5.0),
+    case("iterations", 60_000, 40, 8, "full", floor=5.0),
     case("iterations", 50_000, 30, 10, "full", floor=5.0),
+    case("iterations", 20_000, 80, 8, "full", floor=3.0),
     case("iterations", 20_000, 100, 10, "full", floor=3.0),
     case("iterations", 100_000, 10, 20, "tied", floor=10.0),
     case("iterations", 100_000, 10, 20, "diag", floor=5.0),
@@ -270,7 +275,7 @@ def shortened(one):
     return {**one, **rows, **seeds, "repeats": 2, "quick": True}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Rows, and a start of equal weights and unit covariances."""
 
