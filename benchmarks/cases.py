@@ -92,6 +92,67 @@ SELECTION = [
     {"group": "selection", "data": name, "repeats": 3}
     for name in ("iris", "faithful", "acidity", "galaxies", "sim_d2_n5000_k8")
 ]
+# The most of mclust's and of scikit-learn's time that a search may take.
+SEARCH = [
+    {
+        "group": "search",
+        "data": data,
+        "threads": 1,
+        "clock": "cpu",
+        "mclust": True,
+        "most_of_mclust": most_of_mclust,
+        "most_of_sklearn": most_of_sklearn,
+        "repeats": 3,
+    }
+    for data, most_of_mclust, most_of_sklearn in (
+        ("iris", 1.0, 3.5),
+        ("wine", 0.5, 12.0),
+        ("1000 x 3", 0.7, 6.0),
+        ("10000 x 3", 0.4, 6.0),
+    )
+] + [
+    {
+        "group": "search",
+        "data": "breast cancer",
+        "threads": 2,
+        "clock": "wall",
+        "mclust": False,  # some minutes
+        "most_seconds": 20.0,
+        "repeats": 3,
+    }
+]
+SEARCHMAP = [case("searchmap", 10_000_000, 4, 5, "all", floor=OUTOFCORE_MEGABYTES)]
+MOST_OF_ONE_START = 3.0  # the most that twenty starts may take
+RESTARTS = [
+    {
+        "group": "restarts",
+        "data": data,
+        "K": K,
+        "init": init,
+        "n_init": 20,
+        "seeds": 10,
+        "most": MOST_OF_ONE_START,
+    }
+    for data, K in (("iris", 3), ("1000 x 3", 5))
+    for init in ("random_from_data", "k-means++")
+]
+SMALLFITS = [
+    {
+        "group": "smallfits",
+        "data": "iris",
+        "K": 3,
+        "init": "kmeans",
+        "seeds": 10,
+        "clock": "wall",  # in its default number of threads
+    },
+    {
+        "group": "smallfits",
+        "data": "suite",
+        "most_rows": 5_000,
+        "seeds": 1,
+        "clock": "cpu",
+    },
+]
 ACCELERATION = [{"group": "acceleration", "seeds": 3, "repeats": 3}]
 
 ATOMS = [
@@ -215,6 +276,10 @@ GROUPS = {
     "starts": STARTS,
     "acceleration": ACCELERATION,
     "selection": SELECTION,
+    "search": SEARCH,
+    "searchmap": SEARCHMAP,
+    "restarts": RESTARTS,
+    "smallfits": SMALLFITS,
     "atoms": ATOMS,
     "anchors": ANCHORS,
     "missing": MISSING,
@@ -237,13 +302,14 @@ QUICK_ROWS = {
     "oversubscription": 3_000,
     "predict": 200_000,
     "quality": 20_000,
+    "searchmap": 100_000,
     "workers": 50_000,
 }
 QUICK_EXTREMES = {("blobs", 100), ("one-hot", 600)}
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
-QUICK_DATA = {"iris", "acidity"}  # of the groups selection and missing
+QUICK_DATA = {"iris", "acidity"}  # of the groups that have data sets
 
 
 def cases_of(group, quick=False):

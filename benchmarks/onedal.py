@@ -1,8 +1,8 @@
 """Intel's oneDAL, in a Python of its own: its wheels need an older scikit-learn.
 
 This module is also the program that runs there, with numpy and daal4py alone. It reads
-rows and a start from a file; then it fits for each line with a number of iterations, and
-answers with the number that were made.
+rows and a start from a file; then it fits once for each line that it reads, a number of
+iterations, and answers with how many were made.
 """
 
 import os
