@@ -9,22 +9,23 @@ from .search import ROWS
 
 
 def smallfits(one):
-    """Seconds of default fits of small data, in one thread or in the default number."""
-    if one["data"] != "suite":
-        return default_fits(ROWS[one["data"]](), one["K"], one)
-    found = {}
-    for name, problem in PROBLEMS.items():
-        X = problem.make(0)[0]
-        if len(X) <= one["most_rows"]:
-            found[name] = default_fits(X, problem.n_components, one)
+    """Seconds of default fits, in one thread or in the default number."""
+    with checkouts(1 if one["clock"] == "cpu" else None) as programs:
+        if one["data"] != "suite":
+            return default_fits(ROWS[one["data"]](), one["K"], one, programs)
+        found = {}
+        for name, problem in PROBLEMS.items():
+            X = problem.make(0)[0]
+            if len(X) <= one["most_rows"]:
+                K = problem.n_components
+                found[name] = default_fits(X, K, one, programs)
     return {"problems": found}
 
 
-def default_fits(X, n_components, one):
+def default_fits(X, n_components, one, programs):
     settings = {"n_components": n_components, "seeds": one["seeds"]}
-    threads = 1 if one["clock"] == "cpu" else None
-    with file_of(X) as path, checkouts(threads) as programs:
-        ours = {"init_params": one["init"]} if "init" in one else {}
+    ours = {"init_params": one["init"]} if "init" in one else {}
+    with file_of(X) as path:
         ways = {
             name: (program, fits(path, "emgmm", **settings, **ours))
             for name, program in programs.items()

@@ -69,7 +69,7 @@ def contract(wide: NDArray, other: NDArray) -> NDArray:
         products = _pieces(wide[rows:], whole, piece) @ others
         np.add.reduce(products, axis=0, dtype=np.float64, out=total[rows:])
     if whole < wide.shape[1]:
-        total += contract(wide[:, whole:], other[:, whole:])
+        total += _dot(wide[:, whole:], other[:, whole:])
     return total
 
 
