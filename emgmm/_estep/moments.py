@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.segments import Segments
+from emgmm._utils.matmul import gram_matrices
 from emgmm._utils.threads import Workspace
 
 from .kernel import Sums
@@ -106,7 +107,7 @@ class Deviations:
             own = vectors[:, start:stop]
             own[1:] -= shifts[k]
             own *= roots[start:stop]
-            total[k] = own @ own.T
+            total[k] = gram_matrices(own)
         return total
 
     def statistics(self, sums: Sums, weight: NDArray) -> Statistics:
