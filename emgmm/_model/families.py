@@ -193,9 +193,8 @@ def _equal_matrix_of_any_volume(estimation: Estimation) -> NDArray:
     """VEE: lambda_k C, by Newton's method on log lambda."""
     segments, counts = estimation.segments, estimation.counts
     diagonals = np.einsum("kii->ki", estimation.scatter)
-    function = CommonMatrix(segments, counts, estimation.scatter)
-    log_volumes = newton(function, np.log(spheres(segments, counts, diagonals)))
-    common = function.sums(log_volumes)
+    function = CommonMatrix.of(segments, counts, estimation.scatter)
+    _, common = newton(function, np.log(spheres(segments, counts, diagonals)))
     factors = inverse_cholesky(common)
     volumes = np.exp(-2 * np.log(np.einsum("bii->bi", factors)).mean(axis=1))
     axes = segments.spread(factors * np.sqrt(volumes)[:, None, None])

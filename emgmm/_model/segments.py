@@ -84,15 +84,24 @@ class Segments:
         """The place of each component (M,) within its mixture."""
         return np.arange(self.n_components) - self.spread(self.offsets)
 
+    @cached_property
+    def places_lacking(self) -> NDArray:
+        """Which places (B, L) a mixture lacks of the most L that one has."""
+        return np.arange(self.sizes.max(initial=0)) >= self.sizes[:, None]
+
     def padded(self, values: NDArray) -> NDArray:
         """Values of components (M, ...) by mixture and place (B, L, ...), with zeros
-        for the components that a mixture has less than L, the most."""
+        for those that are lacking."""
         if len(self.sizes) == 1:
             return values[None]
-        shape = len(self.sizes), int(self.sizes.max(initial=0)), *values.shape[1:]
-        padded = np.zeros(shape, values.dtype)
+        padded = np.zeros((*self.places_lacking.shape, *values.shape[1:]), values.dtype)
         padded[self.mixture, self.places] = values
         return padded
+
+    def unpadded(self, values: NDArray) -> NDArray:
+        """The inverse of ``padded``."""
+        one = len(self.sizes) == 1
+        return values[0] if one else values[self.mixture, self.places]
 
     def take(self, mixtures: NDArray) -> Segments:
         """The segments of some of the mixtures, by indices or a mask (B,)."""

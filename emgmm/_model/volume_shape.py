@@ -36,9 +36,9 @@ def equal(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
 
 def equal_shape(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
     """VE: lambda_k A, by Newton's method on log lambda."""
-    function = CommonShape(segments, counts, diagonals)
-    log_volumes = newton(function, np.log(spheres(segments, counts, diagonals)))
-    log_shape = np.log(function.sums(log_volumes))
+    function = CommonShape.of(segments, counts, diagonals)
+    _, sums = newton(function, np.log(spheres(segments, counts, diagonals)))
+    log_shape = np.log(sums)
     shape = np.exp(log_shape - log_shape.mean(axis=1, keepdims=True))
     shape = segments.spread(shape)
     return spheres(segments, counts, diagonals / shape)[:, None] * shape
