@@ -20,7 +20,10 @@ from emgmm._utils.cached import cached_property
 from .linalg import inverse_cholesky, solve
 from .segments import Segments
 
-NEWTON_TOL = 1e-28  # squared Newton decrement per row at which the method ends
+# Squared Newton decrements, per row and feature, of the last step: the next would be
+# the square of this.
+ENOUGH = 1e-16
+ENOUGH_INEXACT = 1e-6  # in generalised EM
 LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
 DAMPING = 1e-10  # per row: of a Hessian that may be singular
 LEAST_SIZE = 2.0**-20  # of a step: smaller gains would be rounding
@@ -146,35 +149,49 @@ class CommonMatrix(Common):
         return whitened.reshape(len(whitened), -1), traces
 
 
-def newton(function: Common, point: NDArray) -> tuple[NDArray, NDArray]:
-    """Minimisers (M,) of the objectives, by damped Newton steps from a point (M,), and
-    sum_k W_k / lambda_k (B, ...) there. Each mixture ends by itself."""
-    segments, out, tol = function.segments, point.copy(), function.n_features
-    left, idle = np.arange(len(segments)), np.zeros(len(segments))
-    at = function.at(point)
-    sums = at.sums.copy()
+def newton(
+    function: Common, point: NDArray, start: NDArray | None, enough: float = ENOUGH
+) -> NDArray:
+    """sum_k W_k / lambda_k (B, ...) where the objectives are least, by damped Newton
+    steps from a point (M,), or from the start where that is better.
+
+    Each mixture ends by itself, after a step whose squared decrement is ``enough``.
+    """
+    segments = function.segments
+    point, at = _best_start(function, point, start)
+    left, idle, sums = np.arange(len(segments)), np.zeros(len(segments)), at.sums.copy()
     for _ in range(MAX_ITER):
         gradient, hessian = function.derivatives(at)
         steps = _newton_steps(function.segments, gradient, hessian)
         decrements = -function.segments.sum(gradient * steps)
-        going = (decrements > NEWTON_TOL * tol) & (idle < MAX_IDLE)
+        limits = at.values + LINE_TOL * function.n_features
+        sizes, at = _line_search(function, point, steps, limits, decrements)
+        point = point + function.segments.spread(sizes) * steps
+        sums[left] = at.sums
+        idle += at.values > limits - 2 * LINE_TOL * function.n_features
+        going = decrements > enough * function.n_features
+        going &= (idle < MAX_IDLE) & (sizes > 0)
         if not going.any():
             break
         if not going.all():
-            own, left = function.segments.components(going), left[going]
-            point, steps, at = point[own], steps[own], at.take(going, own)
-            decrements, idle, function = (
-                decrements[going],
-                idle[going],
-                function.take(going),
-            )
-        values = at.values
-        sizes, at = _line_search(function, point, steps, values, decrements)
-        idle += at.values > values - LINE_TOL * tol
-        idle[sizes == 0] = MAX_IDLE
-        point = point + function.segments.spread(sizes) * steps
-        out[segments.components(left)], sums[left] = point, at.sums
-    return out, sums
+            own = function.segments.components(going)
+            point, at, left = point[own], at.take(going, own), left[going]
+            function, idle = function.take(going), idle[going]
+    return sums
+
+
+def _best_start(
+    function: Common, point: NDArray, start: NDArray | None
+) -> tuple[NDArray, At]:
+    """Of two points (M,), if there are two, the better for each mixture."""
+    at = function.at(point)
+    if start is None:
+        return point, at
+    better = function.at(start).values < at.values
+    if better.any():
+        point = np.where(function.segments.spread(better), start, point)
+        at = function.at(point)
+    return point, at
 
 
 def _newton_steps(segments: Segments, gradient: NDArray, hessian: NDArray) -> NDArray:
@@ -187,13 +204,12 @@ def _line_search(
     function: Common,
     point: NDArray,
     steps: NDArray,
-    values: NDArray,
+    limits: NDArray,
     decrements: NDArray,
 ) -> tuple[NDArray, At]:
     """Shares (B,) of steps that lower the objectives enough, 0 where none does, and
     what is known there."""
-    sizes, spread = np.ones(len(values)), function.segments.spread
-    limits = values + LINE_TOL * function.n_features
+    sizes, spread = np.ones(len(limits)), function.segments.spread
     while True:
         at = function.at(point + spread(sizes) * steps)
         failing = at.values > limits - 0.1 * sizes * decrements
