@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
+from time import perf_counter
 from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
@@ -12,27 +13,28 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.parallel import Parallel
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
-from ._data.sources import check_in_memory
-from ._data.validation import check_numbers, numbers_refused
-from ._em.defects import defects, unsupported
+from ._data.base import RowSource
+from ._data.sources import check_blocks, refuse_blocks
+from ._data.validation import check_numbers, check_rows, numbers_refused
+from ._em.defects import ComponentRows, defects, unsupported
 from ._em.problem import SINGULAR, EMProblem
 from ._em.result import EMResult
-from ._estep.predict import classification_score, sum_over_rows
+from ._estep.predict import scores_of_stacks
 from ._gaussian_mixture import GaussianMixtureEM
 from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES, MODELS
+from ._model.parameters import Parameters
 from ._model.validation import check_models
-from ._search.search import Fit, ModelSearch
+from ._search.pool import Part
+from ._search.search import ModelSearch
 from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.exceptions import warn_of_search
-from ._utils.threads import BLAS
 from ._utils.ties import TIE
 from ._utils.validation import Names, check_criterion, restore_on_error
-from .typing import CovarianceType, SelectedParams
+from .typing import CovarianceType, RowsLike, SelectedParams
 
 ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
 REFERENCE_MODEL: CovarianceType = "VVV"  # whose starts serve all models
@@ -205,7 +207,7 @@ class GaussianMixtureIC(MixtureMethods):
         self.verbose = verbose
 
     def fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Fit every candidate, and keep the one with the lowest criterion.
 
@@ -257,7 +259,7 @@ class GaussianMixtureIC(MixtureMethods):
     @_fit_context(prefer_skip_nested_validation=True)
     def _fit(
         self,
-        X: ArrayLike,
+        X: RowsLike,
         y: Any,
         sample_weight: ArrayLike | None,
         report: Callable[[float], None] = lambda share: None,
@@ -267,9 +269,10 @@ class GaussianMixtureIC(MixtureMethods):
         tasks = Tasks(self, X=X, y=y, metadata=weights)
         tasks.begin("fit", None)
         with restore_on_error(self):
-            rows = check_in_memory(self, X, sample_weight)
+            rows = self._rows(X, sample_weight)
+            began = perf_counter()
             candidates = self._candidates(rows, Stages(self.verbose, tasks, report))
-            self.results_ = _table(candidates, rows)
+            self.results_ = _table(candidates, rows, perf_counter() - began)
             self.criterion_ = self._criterion(candidates, rows, sample_weight)
             eligible = _eligible(self.criterion_, candidates)
             self.results_["eligible"] = eligible
@@ -290,16 +293,24 @@ class GaussianMixtureIC(MixtureMethods):
             )
         return self
 
-    def _publish(self, best: _Candidate, rows: RowBlocks) -> None:
+    def _rows(self, X: RowsLike, sample_weight: ArrayLike | None) -> RowSource:
+        """The rows of X; ValueError if a function criterion needs them as an array."""
+        if isinstance(self.criterion, str):
+            return check_blocks(self, X, sample_weight, reset=True)
+        refuse_blocks(X, f"criterion={self.criterion!r:.60}", "a sample of the rows")
+        return check_rows(self, X, sample_weight, reset=True)
+
+    def _publish(self, best: _Candidate, rows: RowSource) -> None:
         """Set the attributes of the selected mixture."""
         self.best_estimator_ = self._estimator_of(best, rows)
         self.best_params_ = SelectedParams(
             n_components=best.n_components, covariance_type=best.name
         )
-        self.labels_ = self.best_estimator_.labels_
+        if hasattr(self.best_estimator_, "labels_"):
+            self.labels_ = self.best_estimator_.labels_
         self.n_iter_ = self.best_estimator_.n_iter_
 
-    def _candidates(self, rows: RowBlocks, stage: Stage) -> list[_Candidate]:
+    def _candidates(self, rows: RowSource, stage: Stage) -> list[_Candidate]:
         """Every model with every number of components, fitted if rows allow it."""
         numbers = check_numbers(self.n_components)
         refused = numbers_refused(numbers, rows)
@@ -314,21 +325,20 @@ class GaussianMixtureIC(MixtureMethods):
             view = views[FAMILIES[name].scale_equivariant]
             return self._unfitted(name)._problem_in_units(*view)
 
-        names = self._names(rows.X.shape[1])
-        problems: dict[str, EMProblem] = {name: problem(name) for name in names}
-        with Parallel(n_jobs=self.n_jobs) as parallel:
-            fits = ModelSearch(
-                problems, problem(REFERENCE_MODEL), parallel, stage
-            ).fits(possible)
+        n_features = rows.summary.n_features
+        names = self._names(n_features)
+        problems = [problem(name) for name in names]
+        best = ModelSearch(problems, problem(REFERENCE_MODEL), stage).best(possible)
+        fitted = {
+            (candidate.name, candidate.n_components): candidate
+            for part in best.parts
+            for candidate in _candidates_of(part, problems, names)
+        }
+        singular = dict.fromkeys(numbers, SINGULAR)
         return [
-            _candidate(
-                name,
-                n_components,
-                problems[name],
-                fits.get((name, n_components)),
-                refused,
-            )
-            for n_components in numbers
+            fitted.get((name, size))
+            or _Candidate.without_fit(name, size, n_features, (singular | refused)[size])
+            for size in numbers
             for name in names
         ]
 
@@ -356,7 +366,7 @@ class GaussianMixtureIC(MixtureMethods):
         )
 
     def _estimator_of(
-        self, candidate: _Candidate, rows: RowBlocks
+        self, candidate: _Candidate, rows: RowSource
     ) -> GaussianMixtureEM:
         """A fitted estimator of the candidate."""
         gmm = self._unfitted(candidate.name, candidate.n_components)
@@ -370,7 +380,7 @@ class GaussianMixtureIC(MixtureMethods):
     def _criterion(
         self,
         candidates: list[_Candidate],
-        rows: RowBlocks,
+        rows: RowSource,
         sample_weight: ArrayLike | None,
     ) -> NDArray:
         """The criterion of every candidate; NaN if it could not be fitted."""
@@ -400,72 +410,99 @@ class _Candidate(NamedTuple):
     name: CovarianceType
     n_components: int
     n_parameters: int
-    seconds: float = 0.0
     result: EMResult | None = None
     regular: bool = False
     doubts: tuple[str, ...] = ()
     flat: bool = False
+
+    @classmethod
+    def without_fit(
+        cls, name: CovarianceType, n_components: int, n_features: int, failure: str
+    ) -> Self:
+        """A candidate that could not be fitted."""
+        count = FAMILIES[name].n_parameters_of_mixture
+        n_parameters = count(n_components, n_features)
+        return cls(name, n_components, n_parameters, doubts=(failure,))
 
     @property
     def converged(self) -> bool:
         """Whether there is a fit that stopped by `tol`."""
         return self.result is not None and self.result.converged
 
-
-def _candidate(
-    name: CovarianceType,
-    n_components: int,
-    problem: EMProblem,
-    fit: Fit | None,
-    refused: dict[int, str],
-) -> _Candidate:
-    """The candidate of a fit, with what speaks against it."""
-    n_parameters = problem.family.n_parameters_of_mixture(
-        n_components, len(problem.units)
-    )
-    seconds = fit.seconds if fit else 0.0
-    if fit is None or fit.result is None:
-        failure = (refused.get(n_components, SINGULAR),)
-        return _Candidate(name, n_components, n_parameters, seconds, doubts=failure)
-    with BLAS.single_threaded():
-        mixture = problem.numbered(fit.result.mixture)
-        found = defects(problem, mixture)
-        doubts = (*found.texts, *unsupported(problem, mixture))
-        regular = not found.flat and problem.ranking_key(fit.result)[0]
-    result = problem.to_be_published(fit.result)
-    return _Candidate(
-        name, n_components, n_parameters, seconds, result, regular, doubts, found.flat
-    )
+    @property
+    def work(self) -> int:
+        """Number of components times iterations."""
+        return self.n_components * self.result.n_iter if self.result else 0
 
 
-def _table(candidates: list[_Candidate], rows: RowBlocks) -> dict[str, NDArray]:
-    """The columns of `results_`, but for "eligible"."""
-    with BLAS.single_threaded():
-        sums = np.array([_log_likelihoods(candidate, rows) for candidate in candidates])
+def _candidates_of(
+    part: Part, problems: list[EMProblem], names: list[CovarianceType]
+) -> Iterator[_Candidate]:
+    """The candidates of some fits, with what speaks against them."""
+    results, rows = part.results, part.group.problem.rows
+    mixtures = [results.result(run).mixture for run in range(len(results))]
+    mixtures = [problems[0].numbered(mixture) for mixture in mixtures]
+    stack = Parameters.joined(mixtures)
+    own, sound = ComponentRows.of(rows, stack), part.problem.sound(stack)
+    for run, components in enumerate(stack.segments.slices()):
+        model, mixture = part.models[run], mixtures[run]
+        problem = problems[model]
+        found = defects(problem, mixture, own.within(components))
+        few = unsupported(problem, own.weight[components])
+        yield _Candidate(
+            names[model],
+            len(mixture.weights),
+            problem.family.n_parameters_of_mixture(*mixture.means.shape),
+            problem.to_be_published(results.result(run)),
+            bool(sound[run]) and not found.flat,
+            (*found.texts, *few),
+            found.flat,
+        )
+
+
+def _table(
+    candidates: list[_Candidate], rows: RowSource, seconds: float
+) -> dict[str, NDArray]:
+    """The columns of `results_`, but for "eligible"; the search took so many seconds."""
+    fitted, weight = [c.result is not None for c in candidates], rows.summary.weight
+    log_likelihoods = np.full(len(candidates), np.nan)
+    log_likelihoods[fitted] = [
+        c.result.lower_bound * weight for c in candidates if c.result
+    ]
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
-    penalty = n_parameters * np.log(rows.summary.weight)
+    penalty = n_parameters * np.log(weight)
+    work = np.array([candidate.work for candidate in candidates])
     return {
         "covariance_type": np.array([c.name for c in candidates], dtype=object),
         "n_components": np.array([c.n_components for c in candidates]),
-        "log_likelihood": sums[:, 0],
+        "log_likelihood": log_likelihoods,
         "n_parameters": n_parameters,
-        "bic": penalty - 2 * sums[:, 0],
-        "icl": penalty - 2 * sums[:, 1],
-        "aic": 2 * n_parameters - 2 * sums[:, 0],
+        "bic": penalty - 2 * log_likelihoods,
+        "icl": penalty - 2 * _classified(candidates, rows),
+        "aic": 2 * n_parameters - 2 * log_likelihoods,
         "converged": np.array([c.converged for c in candidates]),
         "n_iter": np.array([c.result.n_iter if c.result else 0 for c in candidates]),
-        "time": np.array([c.seconds for c in candidates]),
+        "time": seconds * work / max(work.sum(), 1),
         "failure": np.array(["; ".join(c.doubts) for c in candidates], dtype=object),
     }
 
 
-def _log_likelihoods(candidate: _Candidate, rows: RowBlocks) -> tuple[float, float]:
-    """Log-likelihood of the rows, and of the rows with their probable components."""
-    if candidate.result is None:
-        return np.nan, np.nan
-    mixture = candidate.result.mixture
-    classified = sum_over_rows(rows, mixture, classification_score)[0]
-    return candidate.result.lower_bound * rows.summary.weight, float(classified)
+def _classified(candidates: list[_Candidate], rows: RowSource) -> NDArray:
+    """Log-likelihoods of the rows with their most probable components, in one pass."""
+    found = np.full(len(candidates), np.nan)
+    stored: dict[type, list[int]] = {}
+    for i, candidate in enumerate(candidates):
+        if candidate.result:
+            covariances = candidate.result.mixture.covariances
+            stored.setdefault(type(covariances), []).append(i)
+    stacks = [
+        Parameters.joined([candidates[i].result.mixture for i in own])
+        for own in stored.values()
+    ]
+    scores = scores_of_stacks(rows, stacks)
+    for own, (_, classified) in zip(stored.values(), scores, strict=True):
+        found[own] = classified
+    return found
 
 
 def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:

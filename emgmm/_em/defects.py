@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._data.base import RowSource
 from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._model.parameters import Parameters
 from emgmm._utils.exceptions import Defects
@@ -34,13 +36,29 @@ class DefectiveComponents:
         return bool((self.collapsed | self.few | self.vanished).any())
 
 
+class ComponentRows(NamedTuple):
+    """Effective numbers of rows of components (M,), and their weights (M,)."""
+
+    effective: NDArray
+    weight: NDArray
+
+    @classmethod
+    def of(cls, rows: RowSource, stack: Parameters) -> Self:
+        """Those of the components of a stack."""
+        return cls(effective_rows(rows, stack), weight_of_components(rows, stack))
+
+    def within(self, components: slice) -> ComponentRows:
+        """Those of some of the components."""
+        return ComponentRows(self.effective[components], self.weight[components])
+
+
 def defective_components(
-    problem: EMProblem, mixture: Parameters
+    problem: EMProblem, mixture: Parameters, own: ComponentRows | None = None
 ) -> DefectiveComponents:
     """Components whose likelihood may be due to chance, each for one reason."""
-    effective = effective_rows(problem.rows, mixture)
+    effective, weight = own or ComponentRows.of(problem.rows, mixture)
     # Weights are repetitions, or have any unit: the greater of both numbers.
-    rows = np.maximum(effective, weight_of_components(problem.rows, mixture))
+    rows = np.maximum(effective, weight)
     needed = problem.family.rows_regular(len(problem.units))
     vanished = effective < VANISHED
     few = ~vanished & (rows < needed - HALF_A_ROW)
@@ -51,9 +69,11 @@ def defective_components(
     return DefectiveComponents(collapsed & ~vanished & ~few, few, vanished)
 
 
-def defects(problem: EMProblem, mixture: Parameters) -> Defects:
+def defects(
+    problem: EMProblem, mixture: Parameters, own: ComponentRows | None = None
+) -> Defects:
     """Defects of the components, and of the rows, in words."""
-    found = defective_components(problem, mixture)
+    found = defective_components(problem, mixture, own)
     needed = problem.family.rows_regular(len(problem.units))
     nothing = "value of some feature" if problem.rows.summary.incomplete else "rows"
     texts = {
@@ -65,8 +85,9 @@ def defects(problem: EMProblem, mixture: Parameters) -> Defects:
     return Defects(tuple(_of_components(texts)), levels, is_flat(problem, mixture))
 
 
-def unsupported(problem: EMProblem, mixture: Parameters) -> list[str]:
-    """Components with fewer rows than their own covariances need, in words.
+def unsupported(problem: EMProblem, weights: NDArray) -> list[str]:
+    """Components with fewer rows than their own covariances need, in words; ``weights``
+    (K,) are those of their rows.
 
     A few rows that happen to lie close together, or on a line, give such a component a
     high likelihood in a sample of any distribution. Components with even fewer rows are
@@ -74,8 +95,7 @@ def unsupported(problem: EMProblem, mixture: Parameters) -> list[str]:
     """
     needed = problem.family.rows_needed(len(problem.units))
     regular = problem.family.rows_regular(len(problem.units))
-    rows = weight_of_components(problem.rows, mixture)
-    few = (rows < needed - HALF_A_ROW) & (rows >= regular - HALF_A_ROW)
+    few = (weights < needed - HALF_A_ROW) & (weights >= regular - HALF_A_ROW)
     return _of_components({f"fewer than {needed} rows": few})
 
 

@@ -31,6 +31,8 @@ def run_in_lockstep(
         EMState(start, problem.mstep, problem.options, problem.in_float32)
         for problem, start in zip(problems, starts, strict=True)
     ]
+    for number, state in enumerate(states):
+        state.number = number
     if shares is not None:
         for state, each in zip(states, shares, strict=True):
             state.shares = each

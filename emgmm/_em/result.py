@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,11 +77,13 @@ class EMResults:
         last = [history[-1] if history else -np.inf for history in self.histories]
         return np.where(self.failed, -np.inf, last)
 
-    @property
-    def last_gain(self) -> NDArray:
-        """Gains of the last iterations (B,); zero of runs without any."""
-        ends = [(each or [0.0])[-2:] for each in self.histories]
-        return np.array([end[-1] - end[0] for end in ends])
+    def gains_of_last(self, n_iter: int) -> NDArray:
+        """Mean gains of the last iterations (B,); infinite of runs without any."""
+        ends = [each[-1 - n_iter :] for each in self.histories]
+        gains = [(end[-1] - end[0]) / (len(end) - 1) for end in ends if len(end) > 1]
+        found = np.full(len(self), np.inf)
+        found[[len(end) > 1 for end in ends]] = gains
+        return found
 
     def result(self, index: int) -> EMResult:
         """One of the results. LinAlgError if the run has failed."""
@@ -93,6 +95,13 @@ class EMResults:
             bool(self.converged[index]),
             self.states[index],
         )
+
+    @classmethod
+    def not_run(cls, mixtures: Parameters) -> Self:
+        """The results of runs that have not begun."""
+        none, n_runs = np.zeros(len(mixtures.segments), bool), len(mixtures.segments)
+        histories: list[list[float]] = [[] for _ in range(n_runs)]
+        return cls(mixtures, none, none, histories, [None] * n_runs)
 
     def take(self, runs: NDArray) -> EMResults:
         """Some of the results, by indices."""

@@ -55,6 +55,8 @@ class EMState:
         n_runs = len(start.segments)
         self.runs = np.arange(n_runs)
         """The numbers of the runs of the stack (B,)."""
+        self.number = 0
+        """The number of the stack among those that share passes."""
         self.shares: NDArray | None = None
         """Shares (n, B) of the weights of the rows that the runs see."""
         self._options, self._single = options, single

@@ -136,6 +136,14 @@ class Statistics:
         """Scatter plus squares (M, d), or (M, 1) for all features, on its diagonals."""
         return self.kind.plus_diagonals(self.segments, self.scatter, squares)
 
+    def of_kind(self, kind: MomentKind) -> Statistics:
+        """The same statistics with products of another kind, from those of all pairs of
+        features, or from the same kind."""
+        if kind is self.kind:
+            return self
+        products = kind.from_full(self.segments, self.products)
+        return replace(self, kind=kind, products=products)
+
     def about(self, origin: NDArray) -> Statistics:
         """The same statistics about another origin (M, d)."""
         shifts = self.means - origin

@@ -25,8 +25,8 @@ from .estimation import Estimation, Solver
 from .linalg import inverse_cholesky
 from .newton import CommonMatrix, newton
 from .orientation import (
-    MAX_ROUNDS_INEXACT,
     common_orientation,
+    common_orientation_inexact,
     own_orientations,
     unrotated,
 )
@@ -206,13 +206,11 @@ def _equal_matrix_of_any_volume(estimation: Estimation) -> NDArray:
 
 # The table -----------------------------------------------------------------------
 
-ENOUGH_ROUNDS = partial(common_orientation, max_rounds_on=MAX_ROUNDS_INEXACT)
-
 
 def _table() -> Iterator[CovarianceFamily]:
     """The fourteen models."""
     of_axes = partial(CovarianceFamily, scale_equivariant=False)
-    common = partial(of_axes, inexact_solver=ENOUGH_ROUNDS)
+    common = partial(of_axes, inexact_solver=common_orientation_inexact)
     free_matrices = partial(CovarianceFamily, free_matrices=True)
     yield of_axes("EII", Spherical, unrotated, equal_spheres, _volume, _none)
     yield of_axes("VII", Spherical, unrotated, spheres, _none, _volume)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._utils.matmul import diagonal_squares, squares
+from emgmm._utils.matmul import diagonal_squares, gram_matrices, squares
 
 from .segments import Segments
 
@@ -37,6 +37,9 @@ class MomentKind:
     the values themselves, or their sums (B, ...)."""
     diagonals: Callable[[NDArray], NDArray]
     """Products to a view of their diagonals, (M, d) or (B, d)."""
+    from_full: Callable[[Segments, NDArray], NDArray]
+    """Segments and products of all pairs of features, of M components (M, d, d), to
+    products of this kind."""
     from_variances: Callable[[NDArray], NDArray]
     """Variances (d,) to the products of one component, (d,) or (d, d)."""
     moments_shape: Callable[[int], tuple[int, int]]
@@ -130,7 +133,7 @@ def _stacked_squares(vectors: NDArray, roots: NDArray) -> NDArray:
 
 def _stacked_products(vectors: NDArray, roots: NDArray) -> NDArray:
     """Sums of [1, v][1, v]', shape (K, 1 + d, 1 + d)."""
-    return vectors @ vectors.mT
+    return gram_matrices(vectors)
 
 
 DIAGONAL = MomentKind(
@@ -140,6 +143,7 @@ DIAGONAL = MomentKind(
     outer=_squares_outer,
     pool=_of_components,
     diagonals=_as_they_are,
+    from_full=lambda segments, products: products.diagonal(axis1=1, axis2=2),
     from_variances=_as_they_are,
     moments_shape=lambda n_features: (2, 1 + n_features),
     moments=diagonal_squares,
@@ -153,6 +157,7 @@ FULL = MomentKind(
     outer=_full_outer,
     pool=_of_components,
     diagonals=lambda products: products.diagonal(axis1=1, axis2=2),
+    from_full=_of_components,
     from_variances=np.diag,
     moments_shape=lambda n_features: (1 + n_features, 1 + n_features),
     moments=squares,
@@ -165,6 +170,7 @@ POOLED = replace(
     shape=lambda segments, n_features: (len(segments), n_features, n_features),
     outer=_pooled_outer,
     pool=_of_mixtures,
+    from_full=_of_mixtures,
     pooled=True,
 )
 MOMENT_KINDS = (DIAGONAL, FULL, POOLED)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,14 +10,14 @@ from emgmm._utils.ties import first_of_greatest
 from .covariances import Covariances
 from .eigen import eigen
 from .estimation import Estimation
+from .rotations import descend, settle
 from .segments import Segments
 
-EPS = float(np.finfo(np.float64).eps)
-ANGLE_TOL = 1e-10  # rotation at which a common orientation has settled
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
-MAX_ROUNDS_ON = 500  # from a start: the next M-step continues from there
-MAX_ROUNDS_INEXACT = 6  # in generalised EM
+MAX_STEPS_ON = 100  # of conjugate gradients from a start: EM continues from there
 TRIAL_SWEEPS = 10  # from each of several starts, before the best is chosen
+MAX_STEPS_INEXACT = 2  # in generalised EM
+SHORT_SWEEPS, SHORT_STEPS = 3, 20  # from each start, in generalised EM
 TRIAL_NUMBERS = 2**22  # of matrices that are tried at a time
 
 
@@ -35,24 +33,28 @@ def own_orientations(estimation: Estimation) -> NDArray:
     return _compose(orientations, estimation.variances(eigenvalues))
 
 
-def common_orientation(
-    estimation: Estimation, max_rounds_on: int = MAX_ROUNDS_ON
-) -> NDArray:
+def common_orientation(estimation: Estimation) -> NDArray:
     """Matrices with one orientation (E), optimised in turn with the variances.
 
-    The orientation is found by rotations of pairs of axes (Flury & Gautschi). The
-    objective is not convex in D: without a start, several are tried for some sweeps,
-    and the best is continued.
+    The objective is not convex in D: without a start, several are tried for some
+    sweeps, and the best is continued.
     """
     if estimation.start:
-        orientations = orientations_of(estimation.start)
-        max_rounds = max_rounds_on
+        start = orientations_of(estimation.start)
+        return _along(estimation, *descend(estimation, start, MAX_STEPS_ON))
+    best = best_orientations(estimation, TRIAL_SWEEPS, 0)
+    sweeps = MAX_ROUNDS // best.shape[-1] + 1
+    return _along(estimation, *settle(estimation, best, sweeps))
+
+
+def common_orientation_inexact(estimation: Estimation) -> NDArray:
+    """Matrices with one orientation that is not optimal, but better than at the start:
+    enough for generalised EM."""
+    if estimation.start:
+        start = orientations_of(estimation.start)
     else:
-        orientations = best_orientations(estimation)
-        max_rounds = MAX_ROUNDS
-    sweeps = max_rounds // orientations.shape[-1] + 1
-    orientations, variances = settle(estimation, orientations, sweeps)
-    return _compose(estimation.segments.spread(orientations), variances)
+        start = best_orientations(estimation, SHORT_SWEEPS, SHORT_STEPS)
+    return _along(estimation, *descend(estimation, start, MAX_STEPS_INEXACT))
 
 
 def orientations_of(covariances: Covariances) -> NDArray:
@@ -67,16 +69,17 @@ def orientations_of(covariances: Covariances) -> NDArray:
     return np.linalg.eigh(segments.sum(weights[:, None, None] * matrices))[1]
 
 
-def best_orientations(estimation: Estimation) -> NDArray:
+def best_orientations(estimation: Estimation, sweeps: int, steps: int) -> NDArray:
     """Of several starting orientations of each mixture the best (B, d, d), after some
-    sweeps."""
+    sweeps and steps."""
     starts, mixture = starting_orientations(estimation)
     sizes = estimation.segments.sizes[mixture] * estimation.scatter[0].size
     gains = np.empty(len(mixture))
     breaks = np.flatnonzero(np.diff(np.cumsum(sizes) // TRIAL_NUMBERS)) + 1
     for own in np.split(np.arange(len(mixture)), breaks):
         trials = estimation.take(mixture[own])
-        starts[own], variances = settle(trials, starts[own], TRIAL_SWEEPS)
+        swept, _ = settle(trials, starts[own], sweeps)
+        starts[own], variances = descend(trials, swept, steps)
         logs = np.log(variances).sum(axis=1)
         gains[own] = -trials.segments.sum(trials.counts * logs)
     begin = np.searchsorted(mixture, np.arange(len(estimation.segments)))
@@ -99,89 +102,11 @@ def starting_orientations(estimation: Estimation) -> tuple[NDArray, NDArray]:
     return starts, trials.mixture
 
 
-def settle(
-    estimation: Estimation, orientations: NDArray, sweeps: int
-) -> tuple[NDArray, NDArray]:
-    """Common orientations (B, d, d) and variances (M, d), from starting orientations.
-
-    Each mixture ends by itself.
-    """
-    segments, left = estimation.segments, np.arange(len(orientations))
-    orientations = orientations.copy()
-    rotated, variances = _along(estimation, orientations)
-    turned, out = orientations, variances.copy()
-    for _ in range(sweeps):
-        turned, angles = _sweep(estimation.segments, turned, rotated, 1 / variances)
-        going = angles > ANGLE_TOL
-        if not going.any():
-            break
-        if not going.all():
-            left, turned = left[going], turned[going]
-            estimation = estimation.take(going)
-        rotated, variances = _along(estimation, turned)
-        orientations[left], out[segments.components(left)] = turned, variances
-    return orientations, out
-
-
-def _along(estimation: Estimation, orientations: NDArray) -> tuple[NDArray, NDArray]:
-    """The scatter in the orientations, D' W_k D, and the variances along the axes."""
-    axes = estimation.segments.spread(orientations)
-    rotated = axes.mT @ estimation.scatter @ axes
-    return rotated, estimation.variances(np.einsum("kii->ki", rotated))
-
-
-def _sweep(
-    segments: Segments, orientations: NDArray, rotated: NDArray, precisions: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Orientations after one sweep of Flury-Gautschi rotations, and the largest angles
-    (B,).
-
-    Every pair of axes is rotated once to lower sum_kj p_kj (D' W_k D)_jj. In the plane
-    of axes i and j the objective is a cos(2t) + b sin(2t) + constant in the angle t, so
-    each rotation is exact; and since every axis adds a term of its own, disjoint pairs
-    are rotated at once. For a single matrix this is Jacobi's eigenvalue method. Flury &
-    Gautschi 1986 (doi:10.1137/0907013) have the variances profiled out.
-    """
-    orientations, rotated = orientations.copy(), rotated.copy()
-    largest = np.zeros(len(orientations))
-    for i, j in _rounds(rotated.shape[-1]):
-        left, right = rotated[:, i, i], rotated[:, j, j]
-        excess = precisions[:, i] - precisions[:, j]
-        b = segments.sum(excess * rotated[:, i, j])
-        a = 0.5 * segments.sum(excess * (left - right))
-        size = segments.sum(np.abs(excess) * np.sqrt(left) * np.sqrt(right))
-        settled = (np.abs(b) <= EPS * size) & (a <= 0)
-        angles = np.where(settled, 0.0, 0.5 * np.arctan2(-b, -a))
-        cosines, sines = np.cos(angles)[:, None], np.sin(angles)[:, None]
-        _rotate(orientations, i, j, cosines, sines)
-        cosines, sines = segments.spread(cosines), segments.spread(sines)
-        _rotate(rotated, i, j, cosines, sines)
-        _rotate(rotated.mT, i, j, cosines, sines)
-        largest = np.maximum(largest, np.abs(angles).max(axis=1, initial=0.0))
-    return orientations, largest
-
-
-def _rotate(
-    matrices: NDArray, i: NDArray, j: NDArray, cosines: NDArray, sines: NDArray
-) -> None:
-    """Rotate columns i towards columns j, in the buffer itself."""
-    left, right = matrices[..., i], matrices[..., j]
-    matrices[..., i] = cosines * left + sines * right
-    matrices[..., j] = cosines * right - sines * left
-
-
-@lru_cache(maxsize=8)
-def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
-    """All pairs of axes in rounds of disjoint pairs, as in a round-robin tournament."""
-    players = n_features + n_features % 2
-    circle = np.arange(1, players)
-    rounds = []
-    for turn in range(players - 1):
-        table = np.append(0, np.roll(circle, turn))
-        i, j = table[: players // 2], table[: players // 2 - 1 : -1]
-        playing = (i < n_features) & (j < n_features)
-        rounds.append((i[playing], j[playing]))
-    return tuple(rounds)
+def _along(
+    estimation: Estimation, orientations: NDArray, variances: NDArray
+) -> NDArray:
+    """Matrices with variances (M, d) along common axes (B, d, d)."""
+    return _compose(estimation.segments.spread(orientations), variances)
 
 
 def _compose(orientations: NDArray, variances: NDArray) -> NDArray:

@@ -69,6 +69,14 @@ class Parameters:
         covariances = self.covariances.replaced(mixtures, others.covariances)
         return Parameters(weights, means, covariances)
 
+    def among(self, kept: NDArray) -> Parameters:
+        """The mixtures of some of the components of each, one or more, by a mask (M,);
+        their weights are divided by their sum."""
+        covariances, weights = self.covariances.among(kept), self.weights[kept]
+        segments = covariances.segments
+        weights = weights / segments.spread(segments.sum(weights))
+        return Parameters(weights, self.means[kept], covariances)
+
     def mixture(self, index: int) -> Parameters:
         """One of the mixtures, as a stack of its own."""
         one = len(self.segments) == 1
@@ -155,15 +163,27 @@ def _equal_to(mixture: Parameters, k: int) -> NDArray:
     return others[alike.all(axis=(1, 2))]
 
 
-def are_near(mixture: Parameters, other: Parameters) -> bool:
-    """Whether the components of two mixtures match, as if from one local maximum."""
-    variances = other.covariances.variances
-    shifts = (mixture.means[:, None] - other.means) ** 2 / variances
-    distances = shifts.mean(axis=-1)
-    nearest = distances.argmin(axis=1)
-    weights = other.weights[nearest]
-    return bool(
-        len(set(nearest.tolist())) == len(nearest)
-        and distances.min(axis=1).max() < SAME_MAXIMUM
-        and np.all(np.abs(mixture.weights - weights) < SAME_MAXIMUM * weights)
+def are_near(mixtures: Parameters, others: Parameters) -> NDArray:
+    """Which mixtures of a stack (B,) have components that match those of the other
+    stack's, of as many components, as if from one local maximum."""
+    sizes, found = mixtures.segments.sizes, np.zeros(len(mixtures.segments), dtype=bool)
+    for size in np.unique(sizes):
+        same = np.flatnonzero(sizes == size)
+        found[same] = _match(mixtures.take(same), others.take(same), int(size))
+    return found
+
+
+def _match(mixtures: Parameters, others: Parameters, size: int) -> NDArray:
+    """The same, of mixtures of equal numbers of components."""
+    means, variances = (
+        each.reshape(-1, size, each.shape[1])
+        for each in (others.means, others.covariances.variances)
     )
+    shifts = mixtures.means.reshape(-1, size, 1, means.shape[2]) - means[:, None]
+    distances = (shifts**2 / variances[:, None]).mean(axis=-1)
+    nearest = distances.argmin(axis=2)
+    weights = np.take_along_axis(others.weights.reshape(-1, size), nearest, axis=1)
+    changes = np.abs(mixtures.weights.reshape(-1, size) - weights)
+    matched = (np.sort(nearest, axis=1) == np.arange(size)).all(axis=1)
+    matched &= distances.min(axis=2).max(axis=1) < SAME_MAXIMUM
+    return matched & (changes < SAME_MAXIMUM * weights).all(axis=1)

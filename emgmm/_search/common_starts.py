@@ -17,7 +17,7 @@ from emgmm._model.families import MODELS
 
 
 def common_starts(
-    problem: EMProblem, n_components: int, names: list[str]
+    problem: EMProblem, numbers: list[int], names: list[str]
 ) -> dict[int, list[NDArray]]:
     """Lists of labels or responsibilities, by their numbers of components.
 
@@ -25,17 +25,20 @@ def common_starts(
     standardised features, and, where matrices are compared, of whitened rows.
     """
     starts: dict[int, list[NDArray]]
-    starts = {number: [] for number in range(2, n_components + 1)}
+    several = [number for number in numbers if number > 1]
+    starts = {number: [] for number in several}
     starts[1] = [np.zeros(len(problem.sample.X), dtype=np.intp)]
     for name in names:
         with suppress(np.linalg.LinAlgError):
-            grown = growth(problem.with_family(MODELS[name]), n_components)
+            grown = growth(problem.with_family(MODELS[name]), max(numbers))
             for number, responsibilities in enumerate(grown, start=2):
-                starts[number].append(responsibilities.copy())
+                if number in several:
+                    starts[number].append(responsibilities.copy())
     with suppress(np.linalg.LinAlgError):
         for rows in _rows_to_cluster(problem, "VVV" in names):
-            for number, labels in enumerate(kmeans_of_all_sizes(rows, n_components), 1):
-                if number > 1:
+            clustered = kmeans_of_all_sizes(rows, max(numbers))
+            for number, labels in enumerate(clustered, start=1):
+                if number in several:
                     starts[number].append(labels)
     return starts
 

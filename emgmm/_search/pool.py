@@ -1,32 +1,35 @@
-"""A pool of runs of EM, of many models with many numbers of components."""
+"""A pool of runs of EM: mixtures of many models, with many numbers of components."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.base import RowSource
+from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
 from emgmm._em.result import EMResults
-from emgmm._model.parameters import Parameters
+from emgmm._model.families import Families
 from emgmm._utils.cached import cached_property
 
-from .engine import degenerate, estimated, lockstep
+from .race import Race
 from .sources import Sources
 
 SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same
+BEYOND_ANY = 2**32  # more components than any mixture has
+LAST_ITER = 3  # iterations whose gain says what may still be gained
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Models whose mixtures are stacked: one storage, and the same rows.
+    """Models whose mixtures are stacked: of one storage, fitted to the same rows.
 
-    ``models`` are their numbers, in ascending order: one for each family of ``problem``.
-    ``view`` is the number of the rows among those of all groups.
+    ``models`` (F,) are their numbers, in ascending order, as the problem has their
+    families; ``view`` is the number of the rows among those of all groups.
     """
 
     problem: EMProblem
@@ -34,68 +37,65 @@ class Group:
     view: int
 
     def problem_of(self, models: NDArray) -> EMProblem:
-        """The problem of a stack of mixtures of these models."""
-        mstep = self.problem.mstep
-        which = np.searchsorted(self.models, models)
-        return replace(
-            self.problem,
-            mstep=replace(mstep, family=replace(mstep.family, which=which)),
-        )
+        """The problem of a stack of mixtures of these models (B,)."""
+        mstep, which = self.problem.mstep, np.searchsorted(self.models, models)
+        families = replace(mstep.families, which=which)
+        return replace(self.problem, mstep=replace(mstep, families=families))
+
+
+def groups_of(problems: Sequence[EMProblem]) -> list[Group]:
+    """The models of the problems, divided by storage and rows."""
+    views: dict[int, int] = {}
+    together: dict[tuple[int, type], list[int]] = {}
+    for model, problem in enumerate(problems):
+        view = views.setdefault(id(problem.rows), len(views))
+        together.setdefault((view, problem.families.storage), []).append(model)
+    return [
+        Group(_joined([problems[model] for model in models]), np.array(models), view)
+        for (view, _), models in sorted(together.items(), key=lambda item: item[0][0])
+    ]
+
+
+def _joined(problems: Sequence[EMProblem]) -> EMProblem:
+    """One problem for the families of several."""
+    families = Families(tuple(each.family for each in problems))
+    mstep = replace(problems[0].mstep, families=families)
+    return replace(problems[0], mstep=mstep)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The runs of a group: their models (B,), and their results."""
+
+    group: Group
+    models: NDArray
+    results: EMResults
+
+    @property
+    def problem(self) -> EMProblem:
+        """The problem of the runs."""
+        return self.group.problem_of(self.models)
+
+    @property
+    def sizes(self) -> NDArray:
+        """Numbers of components (B,)."""
+        return self.results.mixtures.segments.sizes
+
+    @property
+    def candidates(self) -> NDArray:
+        """Numbers (B,) that are the same for the same model and components."""
+        return self.models * BEYOND_ANY + self.sizes
+
+    def take(self, runs: NDArray) -> Part:
+        """Some of the runs, by indices."""
+        return Part(self.group, self.models[runs], self.results.take(runs))
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Runs of EM, of the models of each group: N in all.
+    """N runs of EM, group by group; groups without runs have no part."""
 
-    ``models`` are the numbers of the models of the runs, for each group.
-    """
-
-    groups: Sequence[Group]
-    models: list[NDArray]
-    results: list[EMResults]
-
-    @cached_property
-    def model(self) -> NDArray:
-        """The number of the model of each run (N,)."""
-        return np.concatenate(self.models)
-
-    @cached_property
-    def size(self) -> NDArray:
-        """The number of components of each run (N,)."""
-        return np.concatenate([each.mixtures.segments.sizes for each in self.results])
-
-    @cached_property
-    def bound(self) -> NDArray:
-        """Mean log-likelihoods (N,), in the units of the user."""
-        bounds = [
-            group.problem.bounds_of_the_user(each.lower_bound)
-            for group, each in zip(self.groups, self.results, strict=True)
-        ]
-        return np.concatenate(bounds)
-
-    @cached_property
-    def gain(self) -> NDArray:
-        """The gains of the last iterations (N,)."""
-        return np.concatenate([each.last_gain for each in self.results])
-
-    @cached_property
-    def sound(self) -> NDArray:
-        """Which mixtures (N,) have no degenerate component."""
-        return np.concatenate(
-            [
-                ~degenerate(group.problem_of(models), each.mixtures)
-                for group, models, each in self._parts
-            ]
-        )
-
-    @property
-    def bounds_of_groups(self):
-        ends = np.cumsum([len(each) for each in self.models])
-        return list(zip(ends - [len(each) for each in self.models], ends))
-
-    @property
-    def _parts(self):
-        return list(zip(self.groups, self.models, self.results, strict=True))
+    parts: Sequence[Part]
 
     @classmethod
     def begin(
@@ -104,73 +104,159 @@ class Pool:
         sources: Sequence[Sources],
         source: NDArray,
         model: NDArray,
-    ) -> Pool:
-        """The starts of the models from the sources of such indices, of those that are
-        not singular."""
-        parts = []
+    ) -> tuple[Pool, NDArray]:
+        """Starts of models (P,) from sources of each view, by their indices (P,), and
+        which of these (N,) each is of; without those that are singular."""
+        parts, pairs = [], [np.zeros(0, dtype=np.intp)]
         for group in groups:
             own = np.flatnonzero(np.isin(model, group.models))
+            if not own.size:
+                continue
             problem = group.problem_of(model[own])
-            start = sources[group.view].start(problem, source[own])
-            good = np.flatnonzero(~start.failed)
-            parts.append((model[own][good], start.take(good)))
-        return cls(groups, [m for m, _ in parts], [r for _, r in parts])
-
-    def take(self, runs: NDArray) -> Pool:
-        """Some of the runs, by indices or a mask."""
-        if runs.dtype == bool:
-            runs = np.flatnonzero(runs)
-        models, results, begin = [], [], 0
-        for own, each in zip(self.models, self.results, strict=True):
-            chosen = runs[(runs >= begin) & (runs < begin + len(own))] - begin
-            models.append(own[chosen])
-            results.append(each.take(chosen))
-            begin += len(own)
-        return Pool(self.groups, models, results)
+            found = sources[group.view].begin(problem, source[own])
+            begun = np.flatnonzero(~found.failed)
+            if begun.size:
+                pairs.append(own[begun])
+                parts.append(Part(group, model[pairs[-1]], found.take(begun)))
+        return cls(parts), np.concatenate(pairs)
 
     @staticmethod
     def joined(pools: Sequence[Pool]) -> Pool:
         """The runs of several pools."""
+        together: dict[int, list[Part]] = {}
+        for part in (part for pool in pools for part in pool.parts):
+            together.setdefault(int(part.group.models[0]), []).append(part)
         return Pool(
-            pools[0].groups,
-            [np.concatenate(each) for each in zip(*(p.models for p in pools), strict=True)],
-            [EMResults.joined(each) for each in zip(*(p.results for p in pools), strict=True)],
+            [
+                Part(
+                    parts[0].group,
+                    np.concatenate([part.models for part in parts]),
+                    EMResults.joined([part.results for part in parts]),
+                )
+                for _, parts in sorted(together.items())
+            ]
         )
 
-    def run(self, plain: bool = False, **options) -> Pool:
-        """The pool after EM, without those that failed; ``plain`` EM, or accelerated."""
-        results = list(self.results)
-        filled = [g for g, models in enumerate(self.models) if len(models)]
-        for _, view in groupby(filled, key=lambda g: self.groups[g].view):
-            numbers = list(view)
-            problems = []
-            for g in numbers:
-                problem = self.groups[g].problem_of(self.models[g])
-                if plain:
-                    problem = replace(problem, mstep=problem.mstep.inexact)
-                problems.append(problem.with_options(accelerated=not plain, **options))
-            stacks = [self.results[g].mixtures for g in numbers]
-            for g, found in zip(numbers, lockstep(problems, stacks), strict=True):
-                results[g] = found
-        found = Pool(self.groups, self.models, results)
-        return found.take(~np.concatenate([each.failed for each in results]))
+    def of_each(self, function: Callable[[Part], NDArray]) -> NDArray:
+        """The values (N,) that the function has for the runs of each part."""
+        return np.concatenate([[], *map(function, self.parts)])
 
-    def best(self, kept: int = 1, least: float = SAME_START) -> NDArray:
-        """Indices of the best runs of each model and number of components, at most
-        ``kept``, that differ; the best first. Of runs that are the same, the first."""
-        key = self.model * (self.size.max(initial=0) + 1) + self.size
-        order = np.lexsort((-self.bound, ~self.sound, key))
-        key, sound, bound = key[order], self.sound[order], self.bound[order]
-        other = np.ones(len(order), dtype=bool)
-        other[1:] = key[1:] != key[:-1]
-        new = other.copy()
-        new[1:] |= (sound[1:] != sound[:-1]) | (bound[:-1] - bound[1:] > least)
-        first = np.flatnonzero(new)
-        if not first.size:
-            return first
-        distinct = np.minimum.reduceat(order, first)
-        begins = np.flatnonzero(other[first])
-        rank = np.arange(len(first)) - np.repeat(
-            begins, np.diff(np.append(begins, len(first)))
+    @cached_property
+    def candidate(self) -> NDArray:
+        """Numbers (N,) that are the same for the same model and components."""
+        return self.of_each(lambda part: part.candidates).astype(np.int64)
+
+    @property
+    def model(self) -> NDArray:
+        """The number of the model of each run (N,)."""
+        return self.candidate // BEYOND_ANY
+
+    @property
+    def n_components(self) -> NDArray:
+        """The number of components of each run (N,)."""
+        return self.candidate % BEYOND_ANY
+
+    @cached_property
+    def bound(self) -> NDArray:
+        """Mean log-likelihoods (N,), in the units of the user."""
+        return self.of_each(
+            lambda part: part.problem.bounds_of_the_user(part.results.lower_bound)
         )
-        return distinct[np.argsort(rank, kind="stable")][: np.sum(rank < kept)]
+
+    @cached_property
+    def gain(self) -> NDArray:
+        """The mean gains of the last iterations (N,); infinite before any."""
+        return self.of_each(lambda part: part.results.gains_of_last(LAST_ITER))
+
+    @cached_property
+    def sound(self) -> NDArray:
+        """Which mixtures (N,) have no component that has collapsed."""
+        sound = self.of_each(lambda part: part.problem.sound(part.results.mixtures))
+        return sound.astype(bool)
+
+    @cached_property
+    def converged(self) -> NDArray:
+        """Which runs (N,) have converged."""
+        return self.of_each(lambda part: part.results.converged).astype(bool)
+
+    def __len__(self) -> int:
+        """The number of runs."""
+        return sum(len(part.models) for part in self.parts)
+
+    def take(self, runs: NDArray) -> Pool:
+        """Some of the runs, by indices or a mask (N,): group by group, in this order."""
+        if runs.dtype == bool:
+            runs = np.flatnonzero(runs)
+        parts, begin = [], 0
+        for part in self.parts:
+            end = begin + len(part.models)
+            own = runs[(runs >= begin) & (runs < end)] - begin
+            begin = end
+            if own.size:
+                parts.append(part.take(own))
+        return Pool(parts)
+
+    def run(
+        self, plain: bool = False, racing: bool = False, **options: Any
+    ) -> Pool:
+        """The pool after EM with such options, without the runs that failed.
+
+        It is accelerated unless ``plain``. If ``racing``, runs end early that have
+        fallen behind another of the same model and number of components.
+        """
+        parts = []
+        for _, each in groupby(self.parts, key=lambda part: part.group.view):
+            parts += _run(list(each), plain, racing, options)
+        return Pool(parts)
+
+    def best(self, kept: int, least: float = SAME_START) -> NDArray:
+        """Indices of the best runs of each candidate, at most ``kept`` that differ by
+        ``least``, in ascending order; of runs that are the same it is the first."""
+        if not len(self):
+            return np.zeros(0, dtype=np.intp)
+        order = np.lexsort((-self.bound, ~self.sound, self.candidate))
+        candidate, sound = self.candidate[order], self.sound[order]
+        bound = self.bound[order]
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = candidate[1:] != candidate[:-1]
+        other = first.copy()
+        other[1:] |= sound[1:] != sound[:-1]
+        other[1:] |= ~(bound[:-1] - bound[1:] <= least)
+        begins = np.flatnonzero(other)
+        distinct = np.minimum.reduceat(order, begins)
+        rank = np.arange(len(begins))
+        leaders = first[begins]
+        rank -= np.maximum.accumulate(np.where(leaders, rank, 0))
+        return np.sort(distinct[rank < kept])
+
+    def own_among(self, others: Pool) -> NDArray:
+        """Indices (N,) of the runs of the same candidates among others, which have one
+        of each."""
+        order = np.argsort(others.candidate)
+        return order[np.searchsorted(others.candidate[order], self.candidate)]
+
+    def of_groups(self, groups: Sequence[Group]) -> Pool:
+        """The runs as those of the same groups on other rows."""
+        same = {int(group.models[0]): group for group in groups}
+        return Pool(
+            [replace(each, group=same[int(each.group.models[0])]) for each in self.parts]
+        )
+
+
+def _run(
+    parts: Sequence[Part], plain: bool, racing: bool, options: dict[str, Any]
+) -> list[Part]:
+    """The parts of the same rows after EM, without the runs that failed."""
+    problems = [
+        part.problem.with_options(accelerated=not plain, **options) for part in parts
+    ]
+    if plain:
+        problems = [replace(each, mstep=each.mstep.inexact) for each in problems]
+    stacks = [part.results.mixtures for part in parts]
+    race = Race([part.candidates for part in parts]) if racing else None
+    found = run_in_lockstep(problems, stacks, watch=race)
+    return [
+        Part(part.group, part.models, results).take(np.flatnonzero(~results.failed))
+        for part, results in zip(parts, found, strict=True)
+        if not results.failed.all()
+    ]

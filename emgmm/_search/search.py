@@ -1,108 +1,150 @@
-"""Many models with many numbers of components, fitted together: they share starts.
+"""Many models with many numbers of components, fitted together: they share passes.
 
-Components split one after the other, and k-means, serve every model. Numbers of
-components are visited from one more than the greatest downwards. With each number a
-model begins from the common starts and from its own mixture of one component more,
-without any one of them; then from what the other models have found. Among the starts
-there is a race: some iterations of plain EM each, of which only the best go on. All of
-that is done on a subsample if there are many rows.
-
-Starts from mixtures of one component more or less are those of Baudry & Celeux 2015
-(doi:10.1007/s11222-015-9561-x).
+All candidates begin from the same starts: components split one after the other, and
+k-means. Then there are rounds. In each all runs go on for some iterations, unless they
+fall behind another run of their candidate; and candidates whose best mixture has become
+better offer it to the others. All of that is done on a subsample if there are many
+rows, and the best run of each candidate goes on with all rows until it has converged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from sklearn.utils.parallel import delayed
 
 from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.subsample import subsample
+from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import WIDE
 from emgmm._utils.callbacks import Stage, silent
+from emgmm._utils.cached import cached_property
 from emgmm._utils.threads import BLAS
 
 from .common_starts import common_starts
-from .levels import Levels, of_squares
-from .race import Fit, fit_to_all_rows
+from .exchange import hopeful, starts_from
+from .pool import Group, Pool, groups_of
+from .sources import View
 
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
-BEYOND = 1  # components more than the greatest number, from which that begins
+BEYOND = 1  # components more than the greatest number, from which others begin
+FIRST_ITER, FIRST_KEPT = 2, 3  # iterations of all common starts, and how many go on
+ROUNDS = 8  # at most
+ROUND_ITER, ROUND_TOL = 8, 1e-3  # iterations of a run in a round; gain at which it ends
+ROUND_KEPT = 2  # runs of a candidate that go on to the next round
+NEWS = 1e-3  # gain of a candidate that others are offered
+SAME_FIT = 1e-7  # difference below which fits are at the same maximum
 
 
 @dataclass(frozen=True)
 class ModelSearch:
-    """Problems to be fitted together, by the names of their models.
+    """Problems to be fitted together, one for each model, on the same rows or on the
+    same rows in units; every part of the search runs in a ``stage``.
 
-    `reference_model` is the problem of free matrices; `parallel` runs tasks as joblib
-    does; every part of the search runs in a `stage`.
+    ``reference_model`` is the problem of free matrices.
     """
 
-    problems: dict[str, EMProblem]
+    problems: Sequence[EMProblem]
     reference_model: EMProblem
-    parallel: Callable[[Iterable[Any]], Any]
     stage: Stage = silent
 
-    def fits(self, numbers: list[int]) -> dict[tuple[str, int], Fit]:
-        """Fits of every model with every number of components, if there are rows."""
+    def best(self, numbers: list[int]) -> Pool:
+        """The best run of every model with every number of components, on all rows,
+        but for those that are singular."""
         weighted = self.reference_model.rows.summary.n_weighted
-        most: int = min(max(numbers) + BEYOND, weighted)
-        steps = sorted({*numbers, most}, reverse=True)
-        n_stages = len(steps) + 2
-        with self.stage("starts", 1 / n_stages):
-            level = self._on_a_sample(most)
-        found: dict[tuple[str, int], Fit] = {}
-        larger: dict[str, Fit] = {}
-        for number, n_components in enumerate(steps, start=2):
-            if n_components + 1 not in steps:
-                larger = {}
-            with self.stage(f"n_components={n_components}", number / n_stages):
-                larger = level.fitted(
-                    n_components, larger, exchanging=n_components in numbers
-                )
-            if n_components in numbers:
-                found |= {(name, n_components): fit for name, fit in larger.items()}
-        with self.stage("all rows", 1.0):
-            return self._on_all_rows(found, level)
+        steps = sorted({*numbers, min(max(numbers) + BEYOND, weighted)})
+        with BLAS.single_threaded(), np.errstate(all="ignore"):
+            with self.stage("starts", 1 / (ROUNDS + 2)):
+                sample = self._on_a_sample(steps[-1])
+                pool = sample.common_starts(steps)
+            offered: dict[int, float] = {}
+            for number in range(1, ROUNDS + 1):
+                with self.stage(f"round {number}", (number + 1) / (ROUNDS + 2)):
+                    pool = sample.after_round(pool, offered)
+                if not (pool.sound & ~pool.converged).any():
+                    break
+            with self.stage("all rows", 1.0):
+                best = pool.take(pool.best(1, SAME_FIT))
+                best = best.take(np.isin(best.n_components, numbers))
+                return best.of_groups(self._groups).run()
 
-    def _on_a_sample(self, n_components: int) -> Levels:
-        """The models on a subsample, with their common starts."""
+    @cached_property
+    def _groups(self) -> list[Group]:
+        """The models, divided by storage and rows."""
+        return groups_of(self.problems)
+
+    def _on_a_sample(self, n_components: int) -> Sample:
+        """The models on a subsample of the rows, which is the same for the same rows."""
         samples: dict[int, RowBlocks] = {}
 
         def of_sample(problem: EMProblem) -> EMProblem:
-            """The problem on the subsample of its rows, which others may share."""
-            blocks = problem.rows
-            if id(blocks) not in samples:
-                samples[id(blocks)] = subsample(blocks, n_components, SEARCH_ROWS)
-            return problem.with_rows(samples[id(blocks)])
+            """The problem on the subsample of its rows."""
+            rows = problem.rows
+            if id(rows) not in samples:
+                samples[id(rows)] = subsample(rows, n_components, SEARCH_ROWS)
+            return problem.with_rows(samples[id(rows)])
 
-        problems = {name: of_sample(problem) for name, problem in self.problems.items()}
-        reference_model = of_sample(self.reference_model)
-        with BLAS.single_threaded(), np.errstate(all="ignore"):
-            grown = self._grown(reference_model.rows.summary.n_features)
-            starts = common_starts(reference_model, n_components, grown)
-        return Levels(problems, reference_model, starts, self.parallel)
+        problems = [of_sample(problem) for problem in self.problems]
+        return Sample(groups_of(problems), of_sample(self.reference_model))
 
-    def _grown(self, n_features: int) -> list[str]:
+
+@dataclass(frozen=True)
+class Sample:
+    """The models on a subsample of the rows, where their runs are compared."""
+
+    groups: list[Group]
+    reference_model: EMProblem
+
+    @cached_property
+    def views(self) -> list[View]:
+        """The rows, in the units of each group."""
+        storages = [group.problem.families.storage for group in self.groups]
+        squares = all(storage.moment_kind.of_squares for storage in storages)
+        storage = Diagonal if squares else Full
+        problems = {group.view: group.problem for group in self.groups}
+        return [View(each.rows, each.units, storage) for each in problems.values()]
+
+    def common_starts(self, numbers: list[int]) -> Pool:
+        """The best of the starts that all candidates have in common."""
+        starts = common_starts(self.reference_model, numbers, self._grown())
+        assignments = [(k, start) for k in numbers for start in starts[k]]
+        sources = [view.sources(assignments) for view in self.views]
+        models = np.concatenate([group.models for group in self.groups])
+        source, model = np.divmod(np.arange(len(assignments) * len(models)), len(models))
+        pool, _ = Pool.begin(self.groups, sources, source, models[model])
+        pool = pool.run(plain=True, max_iter=FIRST_ITER, tol=0.0)
+        return pool.take(pool.best(FIRST_KEPT))
+
+    def _grown(self) -> list[str]:
         """Names of the models by which components are split: matrices of many features
         only if some model has them."""
-        if n_features > WIDE and of_squares(self.problems):
+        n_features = len(self.views[0].units)
+        if n_features > WIDE and self.views[0].storage is Diagonal:
             return ["VVI"]
         return ["VVV", "VVI"] if n_features > 1 else ["VVV"]
 
-    def _on_all_rows(
-        self, found: dict[tuple[str, int], Fit], level: Levels
-    ) -> dict[tuple[str, int], Fit]:
-        """Fits to all rows, from those to a subsample."""
-        if level.reference_model.rows is self.reference_model.rows:
-            return found
-        tasks = [
-            delayed(fit_to_all_rows)(self.problems[key[0]], fit)
-            for key, fit in found.items()
-        ]
-        return dict(zip(found, self.parallel(tasks), strict=True))
+    def after_round(self, pool: Pool, offered: dict[int, float]) -> Pool:
+        """The best runs after some iterations, and new starts from what is news.
+
+        ``offered`` has the mean log-likelihood that each candidate had when others
+        began from its mixture, and is changed.
+        """
+        going = pool.sound & ~pool.converged
+        ran = pool.take(going).run(racing=True, max_iter=ROUND_ITER, tol=ROUND_TOL)
+        pool = Pool.joined([pool.take(~going), ran])
+        chosen = pool.best(1, SAME_FIT)
+        best = pool.take(chosen)
+        rivals = pool.take(np.setdiff1d(pool.best(ROUND_KEPT), chosen))
+        rivals = rivals.take(hopeful(rivals, best))
+        starts = starts_from(_news(best, offered), best, self.groups, self.views)
+        return Pool.joined([best, rivals, starts])
+
+
+def _news(best: Pool, offered: dict[int, float]) -> Pool:
+    """The best runs that are better than when they were offered to others."""
+    before = [offered.get(candidate, -np.inf) for candidate in best.candidate.tolist()]
+    news = best.take(best.bound > np.array(before) + NEWS)
+    offered |= dict(zip(news.candidate.tolist(), news.bound.tolist(), strict=True))
+    return news

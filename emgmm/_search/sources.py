@@ -1,71 +1,121 @@
-"""Sources: statistics of rows that have been assigned, from which models begin."""
+"""Sources: rows that have been assigned to components, as statistics to begin from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._data.base import RowSource
 from emgmm._em.problem import EMProblem
 from emgmm._em.result import EMResults
+from emgmm._estep.estep import expectation, statistics_of_start
 from emgmm._estep.statistics import Statistics
-from emgmm._model.covariances import Full
-from emgmm._model.parameters import Parameters
+from emgmm._model.covariances import Covariances, Full
+from emgmm._model.parameters import LOG_2_PI, Parameters
 
-from .engine import estimated
+TINY = np.finfo(np.float64).tiny  # for weights of zero
+
+
+class View(NamedTuple):
+    """Rows divided by units (d,), and the storage whose statistics serve all models."""
+
+    rows: RowSource
+    units: NDArray
+    storage: type[Covariances]
+
+    def sources(self, assignments: Sequence[tuple[int, NDArray]]) -> Sources:
+        """Sources of numbers of components with labels or responsibilities."""
+        return Sources.of_assignments(self.rows, assignments, self.storage)
 
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """Statistics of many assignments of the rows; and mixtures with axes near to theirs.
+    """Statistics of S assignments of the rows, from which mixtures begin.
 
-    ``entropy`` (S,) is what a mixture's expected log-likelihood of the complete rows
-    lacks of a bound of its mean log-likelihood.
+    ``near`` are mixtures with covariances near to theirs. ``entropy`` (S,) is that of
+    the assignments, per row: with it the expected log-likelihood of a mixture that
+    begins there is a lower bound of its log-likelihood (Neal & Hinton 1998,
+    doi:10.1007/978-94-011-5014-9_12).
     """
 
     statistics: Statistics
-    near: Parameters | None
-    entropy: NDArray | None = None
+    near: Parameters
+    entropy: NDArray
 
-    def start(self, problem: EMProblem, source: NDArray) -> EMResults:
-        """The mixtures of the statistics of such indices."""
-        storage = problem.mstep.family.storage
-        statistics = in_kind(self.statistics, storage.moment_kind).take(source)
-        near = None
-        if storage is Full and self.near is not None:
-            near = self.near.take(source)
-        parts, failed = estimated(problem, statistics, near)
-        good = [part for part in parts if part is not None]
-        filler = good[0] if good else None
-        if filler is None:
-            raise ValueError
-        # singular placeholders
-        mixtures = []
-        for b, part in enumerate(parts):
-            if part is None:
-                k = statistics.segments.sizes[b]
-                d = statistics.sums.shape[1]
-                from emgmm._model.segments import Segments
-
-                seg = Segments.one(int(k))
-                vals = storage.algebra.identity(storage.layout(seg, d)[1:])
-                shape = storage.layout(seg, d)
-                v = np.broadcast_to(vals, shape).copy()
-                part = Parameters(np.full(k, 1 / k), np.zeros((k, d)), storage(v, v, seg, d))
-            mixtures.append(part)
-        return EMResults(
-            Parameters.joined(mixtures), failed, np.zeros(len(failed), bool), [[] for _ in failed]
+    @classmethod
+    def of_assignments(
+        cls,
+        rows: RowSource,
+        assignments: Sequence[tuple[int, NDArray]],
+        storage: type[Covariances],
+    ) -> Sources:
+        """Those of numbers of components, each with labels or responsibilities."""
+        statistics = Statistics.joined(
+            [
+                statistics_of_start(rows, each, number, storage.moment_kind)
+                for number, each in assignments
+            ]
         )
+        segments, totals = statistics.segments, statistics.weight
+        pooled = segments.sum(statistics.scatter)
+        pooled /= totals.reshape(-1, *[1] * (pooled.ndim - 1))
+        covariances, _ = storage.estimated(
+            segments.spread(pooled), segments, statistics.sums.shape[1]
+        )
+        weights = statistics.counts / segments.spread(totals)
+        near = Parameters(weights, statistics.means, covariances)
+        return cls(statistics, near, np.zeros(len(totals)))
+
+    @classmethod
+    def of_mixtures(cls, rows: RowSource, mixtures: Parameters) -> Sources:
+        """Those of the responsibilities of the mixtures of a stack."""
+        statistics = expectation(rows, [mixtures])[0]
+        expected = expected_log_likelihood(statistics, mixtures)
+        return cls(statistics, mixtures, statistics.mean_log_likelihood - expected)
+
+    def begin(self, problem: EMProblem, source: NDArray) -> EMResults:
+        """The mixtures that begin from the sources of such indices, with lower bounds
+        of their log-likelihoods."""
+        storage = problem.families.storage
+        statistics = self.statistics.of_kind(storage.moment_kind).take(source)
+        mstep, near = problem.mstep, None
+        if isinstance(self.near.covariances, storage):
+            mstep, near = mstep.inexact, self.near.take(source)
+        mixtures, failed = mstep.estimate(statistics, near)
+        bounds = expected_log_likelihood(statistics, mixtures) + self.entropy[source]
+        histories = [[bound] for bound in bounds.tolist()]
+        none = np.zeros(len(failed), dtype=bool)
+        return EMResults(mixtures, failed, none, histories, [None] * len(failed))
 
 
-def in_kind(statistics, kind):
-    if statistics.kind is kind:
-        return statistics
-    from dataclasses import replace
+def expected_log_likelihood(statistics: Statistics, mixtures: Parameters) -> NDArray:
+    """Expected mean log-likelihoods (B,) of rows with their components."""
+    segments, covariances = mixtures.segments, mixtures.covariances
+    squares = statistics.about(mixtures.means).products
+    precisions = covariances.precisions
+    if precisions.ndim < squares.ndim:  # one for all features
+        precisions = precisions[:, None]
+    traces = (precisions * squares).reshape(len(squares), -1).sum(axis=1)
+    logs = np.log(np.maximum(mixtures.weights, TINY)) - 0.5 * covariances.log_det
+    total = segments.sum(statistics.counts * logs)
+    total -= 0.5 * statistics.kind.sum(segments, traces)
+    constant = 0.5 * LOG_2_PI * mixtures.means.shape[1]
+    return total / statistics.weight - constant
 
-    if kind.pooled:
-        products = statistics.segments.sum(statistics.products)
-    else:
-        products = statistics.products.diagonal(axis1=1, axis2=2).copy()
-    return replace(statistics, kind=kind, products=products)
+
+def stored_as(mixtures: Parameters, storage: type[Covariances]) -> Parameters:
+    """The mixtures with their covariances in a wider storage."""
+    covariances = mixtures.covariances
+    if isinstance(covariances, storage):
+        return mixtures
+    values, factors = covariances.variances.copy(), covariances.factors
+    if storage is Full:
+        values = covariances.dense()
+        if factors.ndim == 2:
+            factors = factors[:, :, None] * np.eye(factors.shape[1])
+    wide = storage(values, factors, covariances.segments, covariances.n_features)
+    return Parameters(mixtures.weights, mixtures.means, wide)

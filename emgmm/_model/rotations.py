@@ -1,0 +1,259 @@
+"""Rotations of the axes that all components of a mixture have in common.
+
+The objective of the M-step, with the best variances, is sum_kj n_k log v_kj for the
+variances v of the scatter along the axes: a function of the orientation alone, which is
+not convex. Two methods lower it: rotations of one pair of axes after the other, which
+leave saddle points and cross hills; and conjugate gradients for all pairs at once,
+which cost less and are quick where the axes are nearly right.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .estimation import Estimation
+from .segments import Segments
+
+EPS = float(np.finfo(np.float64).eps)
+ANGLE_TOL = 1e-10  # rotation at which an orientation has settled
+LONGEST = 0.7  # rotation by a step, in radians
+GREATEST_SHARE = 3.0  # of a step, where the objective is flat
+SMALL_CHANGE = 1e-3  # relative change of variances by which a derivative is found
+LINE_TOL = 1e-13  # relative rounding of an objective
+SHORTER = 0.4  # factor of a step that does not lower the objective
+MAX_SHORTER = 8
+MAX_FAILURES = 2  # the second in the direction of steepest descent
+
+
+class Along(NamedTuple):
+    """A stack seen along its axes."""
+
+    rotated: NDArray
+    """The scatter D' W_k D (M, d, d)."""
+    diagonals: NDArray
+    variances: NDArray
+    """Along the axes (M, d), by the rules."""
+    objectives: NDArray
+    """sum_kj n_k log v_kj (B,)."""
+
+    @classmethod
+    def of(cls, estimation: Estimation, orientations: NDArray) -> Along:
+        """The stack along the axes of orientations (B, d, d)."""
+        axes = estimation.segments.spread(orientations)
+        rotated = axes.mT @ estimation.scatter @ axes
+        diagonals = np.einsum("kii->ki", rotated)
+        variances = estimation.variances(diagonals)
+        logs = estimation.counts * np.log(variances).sum(axis=1)
+        return cls(rotated, diagonals, variances, estimation.segments.sum(logs))
+
+    def take(self, mixtures: NDArray, segments: Segments) -> Along:
+        """The part of some mixtures, by a mask (B,)."""
+        own = segments.components(mixtures)
+        rotated, diagonals = self.rotated[own], self.diagonals[own]
+        return Along(rotated, diagonals, self.variances[own], self.objectives[mixtures])
+
+
+def settle(
+    estimation: Estimation, orientations: NDArray, sweeps: int
+) -> tuple[NDArray, NDArray]:
+    """Common orientations (B, d, d) and variances (M, d), from starting orientations.
+
+    Each mixture ends by itself.
+    """
+    segments, left = estimation.segments, np.arange(len(orientations))
+    orientations = orientations.copy()
+    along = Along.of(estimation, orientations)
+    turned, out = orientations, along.variances.copy()
+    for _ in range(sweeps):
+        turned, angles = _sweep(estimation.segments, turned, along)
+        going = angles > ANGLE_TOL
+        if not going.any():
+            break
+        if not going.all():
+            left, turned = left[going], turned[going]
+            estimation = estimation.take(going)
+        along = Along.of(estimation, turned)
+        orientations[left], out[segments.components(left)] = turned, along.variances
+    return orientations, out
+
+
+def _sweep(
+    segments: Segments, orientations: NDArray, along: Along
+) -> tuple[NDArray, NDArray]:
+    """Orientations after one sweep of Flury-Gautschi rotations, and the largest angles
+    (B,).
+
+    Every pair of axes is rotated once to lower sum_kj p_kj (D' W_k D)_jj. In the plane
+    of axes i and j the objective is a cos(2t) + b sin(2t) + constant in the angle t, so
+    each rotation is exact; and since every axis adds a term of its own, disjoint pairs
+    are rotated at once. For a single matrix this is Jacobi's eigenvalue method. Flury &
+    Gautschi 1986 (doi:10.1137/0907013) have the variances profiled out.
+    """
+    orientations, rotated = orientations.copy(), along.rotated.copy()
+    precisions = 1 / along.variances
+    largest = np.zeros(len(orientations))
+    for i, j in _rounds(rotated.shape[-1]):
+        left, right = rotated[:, i, i], rotated[:, j, j]
+        excess = precisions[:, i] - precisions[:, j]
+        b = segments.sum(excess * rotated[:, i, j])
+        a = 0.5 * segments.sum(excess * (left - right))
+        size = segments.sum(np.abs(excess) * np.sqrt(left) * np.sqrt(right))
+        settled = (np.abs(b) <= EPS * size) & (a <= 0)
+        angles = np.where(settled, 0.0, 0.5 * np.arctan2(-b, -a))
+        cosines, sines = np.cos(angles)[:, None], np.sin(angles)[:, None]
+        _rotate(orientations, i, j, cosines, sines)
+        cosines, sines = segments.spread(cosines), segments.spread(sines)
+        _rotate(rotated, i, j, cosines, sines)
+        _rotate(rotated.mT, i, j, cosines, sines)
+        largest = np.maximum(largest, np.abs(angles).max(axis=1, initial=0.0))
+    return orientations, largest
+
+
+def _rotate(
+    matrices: NDArray, i: NDArray, j: NDArray, cosines: NDArray, sines: NDArray
+) -> None:
+    """Rotate columns i towards columns j, in the buffer itself."""
+    left, right = matrices[..., i], matrices[..., j]
+    matrices[..., i] = cosines * left + sines * right
+    matrices[..., j] = cosines * right - sines * left
+
+
+@lru_cache(maxsize=8)
+def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
+    """All pairs of axes in rounds of disjoint pairs, as in a round-robin tournament."""
+    players = n_features + n_features % 2
+    circle = np.arange(1, players)
+    rounds = []
+    for turn in range(players - 1):
+        table = np.append(0, np.roll(circle, turn))
+        i, j = table[: players // 2], table[: players // 2 - 1 : -1]
+        playing = (i < n_features) & (j < n_features)
+        rounds.append((i[playing], j[playing]))
+    return tuple(rounds)
+
+
+class Direction(NamedTuple):
+    """A search direction of each mixture, and where it came from, all (B, d, d)."""
+
+    slopes: NDArray
+    """Half the derivatives of the objective by the angles, antisymmetric."""
+    angles: NDArray
+    """The angles that are best in the plane of each pair of axes, likewise."""
+    turn: NDArray
+    """The angles of the direction."""
+
+    @classmethod
+    def at(cls, segments: Segments, along: Along) -> Direction:
+        """The direction of steepest descent, preconditioned."""
+        precisions = 1 / along.variances
+        excess = precisions[:, :, None] - precisions[:, None]
+        terms = excess * along.rotated
+        slopes = segments.sum(terms)
+        slopes = 0.5 * (slopes - slopes.mT)  # rounding apart, it is antisymmetric
+        differences = along.diagonals[:, :, None] - along.diagonals[:, None]
+        curvatures = 0.5 * segments.sum(excess * differences)
+        roots = np.sqrt(along.diagonals)
+        sizes = segments.sum(np.abs(excess) * roots[:, :, None] * roots[:, None])
+        slopes[np.abs(slopes) <= EPS * sizes] = 0.0
+        angles = 0.5 * np.arctan2(slopes, np.abs(curvatures))
+        return cls(slopes, angles, angles)
+
+    def take(self, mixtures: NDArray) -> Direction:
+        """The directions of some mixtures, by a mask (B,)."""
+        return Direction(*(each[mixtures] for each in self))
+
+    def after(self, last: Direction) -> Direction:
+        """The conjugate direction (Polak & Ribiere), unless it leads uphill."""
+        change = (self.angles * (self.slopes - last.slopes)).sum(axis=(1, 2))
+        share = change / (last.angles * last.slopes).sum(axis=(1, 2))
+        share = np.where(share > 0, share, 0.0)[:, None, None]
+        turn = self.angles + share * last.turn
+        downhill = (turn * self.slopes).sum(axis=(1, 2)) > 0
+        turn = np.where(downhill[:, None, None], turn, self.angles)
+        return self._replace(turn=turn)
+
+
+def descend(
+    estimation: Estimation, orientations: NDArray, steps: int
+) -> tuple[NDArray, NDArray]:
+    """Orientations (B, d, d) and variances (M, d) after steps of conjugate gradients,
+    preconditioned by the curvature in the plane of each pair of axes.
+
+    Every mixture ends by itself: where it has settled, or by rounding.
+    """
+    segments, left = estimation.segments, np.arange(len(orientations))
+    turned, orientations = orientations, orientations.copy()
+    along = Along.of(estimation, turned)
+    out, last = along.variances.copy(), None
+    failures = np.zeros(len(left))
+    for _ in range(steps):
+        direction = Direction.at(estimation.segments, along)
+        going = np.abs(direction.angles).max(axis=(1, 2)) > ANGLE_TOL
+        going &= failures < MAX_FAILURES
+        if not going.any():
+            break
+        if not going.all():
+            along = along.take(going, estimation.segments)
+            estimation, direction = estimation.take(going), direction.take(going)
+            left, turned, failures = left[going], turned[going], failures[going]
+            last = last.take(going) if last else None
+        last = direction.after(last) if last else direction
+        turned, along, failed = _line_search(estimation, turned, along, last)
+        failures = np.where(failed, failures + 1, 0)
+        last.turn[failed] = 0.0
+        orientations[left], out[segments.components(left)] = turned, along.variances
+    return orientations, out
+
+
+def _line_search(
+    estimation: Estimation, orientations: NDArray, along: Along, direction: Direction
+) -> tuple[NDArray, Along, NDArray]:
+    """Orientations turned until the objectives are lower, the stack along them, and
+    which mixtures (B,) stay where they are, as no step lowers their objective."""
+    limits = along.objectives + LINE_TOL * np.abs(along.objectives)
+    lengths = _lengths(estimation, along, direction)
+    for _ in range(MAX_SHORTER):
+        turns = lengths[:, None, None] * direction.turn
+        turned = orientations @ _rotations(turns)
+        there = Along.of(estimation, turned)
+        failed = ~(there.objectives <= limits)
+        if not failed.any():
+            return turned, there, failed
+        lengths = np.where(failed, SHORTER * lengths, lengths)
+    turned[failed] = orientations[failed]
+    return turned, Along.of(estimation, turned), failed
+
+
+def _lengths(estimation: Estimation, along: Along, direction: Direction) -> NDArray:
+    """Shares (B,) of the turns at which the objectives are least, by their first and
+    second derivatives."""
+    segments, turns, precisions = (
+        estimation.segments,
+        direction.turn,
+        1 / along.variances,
+    )
+    turning = segments.spread(turns)
+    half = along.rotated @ turning
+    changes = half + half.mT  # the derivative of D' W D
+    first = np.einsum("kii->ki", changes)
+    second = -2 * (changes * turning).sum(axis=2)
+    size = segments.max(np.abs(first / along.diagonals).max(axis=1))
+    small = SMALL_CHANGE / size
+    near = along.diagonals + segments.spread(small)[:, None] * first
+    slower = 1 / estimation.variances(near) - precisions
+    curvatures = segments.sum((second * precisions).sum(axis=1))
+    curvatures += segments.sum((first * slower).sum(axis=1)) / small
+    slopes = (turns * direction.slopes).sum(axis=(1, 2))
+    shares = np.where(curvatures > 0, slopes / curvatures, 1.0)
+    longest = LONGEST / np.abs(turns).max(axis=(1, 2))
+    return np.minimum(np.minimum(shares, GREATEST_SHARE), longest)
+
+
+def _rotations(turns: NDArray) -> NDArray:
+    """Orthogonal matrices of antisymmetric ones, to first order: Cayley's transform."""
+    one = np.eye(turns.shape[-1])
+    return np.linalg.solve(one - 0.5 * turns, one + 0.5 * turns)
