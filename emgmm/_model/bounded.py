@@ -50,7 +50,7 @@ def _with_additions(
     sizes = sizes.reshape(-1, *[1] * (estimation.scatter.ndim - 1))
     # Without any scatter of their own, shares of a volume or shape are undefined.
     own = estimation.scatter / sizes + kind.from_variances(LEAST_SHARE * least)
-    if not kind.of_squares and len(least) > WIDE:
+    if not kind.of_squares and (coarse or len(least) > WIDE):
         own += _bound_of_narrow(own, least)
         return solver(estimation.with_scatter(sizes * own))
     added, left, out = np.zeros_like(own), np.arange(len(estimation.segments)), own[:0]
