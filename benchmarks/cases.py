@@ -26,7 +26,12 @@ def case(group, n, d, K, model="full", **more):
 ITERATIONS = [
     case("iterations", 200_000, 2, 3, "full", floor=8.0),
     case("iterations", 100_000, 10, 20, "full", floor=10.0),
+    case("iterations", 150_000, 2, 4, "full", floor=8.0),
+    case("iterations", 100_000, 8, 8, "full", floor=8.0),
+    case("iterations", 60_000, 25, 8, "full", floor=5.0),
+    case("iterations", 60_000, 40, 8, "full", floor=5.0),
     case("iterations", 50_000, 30, 10, "full", floor=5.0),
+    case("iterations", 20_000, 80, 8, "full", floor=3.0),
     case("iterations", 20_000, 100, 10, "full", floor=3.0),
     case("iterations", 100_000, 10, 20, "tied", floor=10.0),
     case("iterations", 100_000, 10, 20, "diag", floor=5.0),
@@ -86,6 +91,67 @@ STARTS = [{"group": "starts", "seeds": 20}]
 SELECTION = [
     {"group": "selection", "data": name, "repeats": 3}
     for name in ("iris", "faithful", "acidity", "galaxies", "sim_d2_n5000_k8")
+]
+# The most of mclust's and of scikit-learn's time that a search may take.
+SEARCH = [
+    {
+        "group": "search",
+        "data": data,
+        "threads": 1,
+        "clock": "cpu",
+        "mclust": True,
+        "most_of_mclust": most_of_mclust,
+        "most_of_sklearn": most_of_sklearn,
+        "repeats": 3,
+    }
+    for data, most_of_mclust, most_of_sklearn in (
+        ("iris", 1.0, 3.5),
+        ("wine", 0.5, 12.0),
+        ("1000 x 3", 0.7, 6.0),
+        ("10000 x 3", 0.4, 6.0),
+    )
+] + [
+    {
+        "group": "search",
+        "data": "breast cancer",
+        "threads": 2,
+        "clock": "wall",
+        "mclust": False,  # some minutes
+        "most_seconds": 20.0,
+        "repeats": 3,
+    }
+]
+SEARCHMAP = [case("searchmap", 10_000_000, 4, 5, "all", floor=OUTOFCORE_MEGABYTES)]
+MOST_OF_ONE_START = 3.0  # the most that twenty starts may take
+RESTARTS = [
+    {
+        "group": "restarts",
+        "data": data,
+        "K": K,
+        "init": init,
+        "n_init": 20,
+        "seeds": 10,
+        "most": MOST_OF_ONE_START,
+    }
+    for data, K in (("iris", 3), ("1000 x 3", 5))
+    for init in ("random_from_data", "k-means++")
+]
+SMALLFITS = [
+    {
+        "group": "smallfits",
+        "data": "iris",
+        "K": 3,
+        "init": "kmeans",
+        "seeds": 10,
+        "clock": "wall",  # in its default number of threads
+    },
+    {
+        "group": "smallfits",
+        "data": "suite",
+        "most_rows": 5_000,
+        "seeds": 1,
+        "clock": "cpu",
+    },
 ]
 ACCELERATION = [{"group": "acceleration", "seeds": 3, "repeats": 3}]
 
@@ -210,6 +276,10 @@ GROUPS = {
     "starts": STARTS,
     "acceleration": ACCELERATION,
     "selection": SELECTION,
+    "search": SEARCH,
+    "searchmap": SEARCHMAP,
+    "restarts": RESTARTS,
+    "smallfits": SMALLFITS,
     "atoms": ATOMS,
     "anchors": ANCHORS,
     "missing": MISSING,
@@ -232,13 +302,14 @@ QUICK_ROWS = {
     "oversubscription": 3_000,
     "predict": 200_000,
     "quality": 20_000,
+    "searchmap": 100_000,
     "workers": 50_000,
 }
 QUICK_EXTREMES = {("blobs", 100), ("one-hot", 600)}
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
-QUICK_DATA = {"iris", "acidity"}  # of the groups selection and missing
+QUICK_DATA = {"iris", "acidity"}  # of the groups that have data sets
 
 
 def cases_of(group, quick=False):
@@ -270,7 +341,7 @@ def shortened(one):
     return {**one, **rows, **seeds, "repeats": 2, "quick": True}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Rows, and a start of equal weights and unit covariances."""
 

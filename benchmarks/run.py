@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from .cases import GROUPS, cases_of
+from .checkouts import AGAINST
 from .machine import description
 from .peers import others_for
 
@@ -23,6 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 TIMEOUT = 1800  # seconds of a case
 OTHER_TIMEOUT = 40  # seconds of a case for a library of another kind
 OTHER_REPEATS = 2
+COMPARED = ("search", "restarts", "smallfits")  # also with another checkout
 
 
 def run_case(one):
@@ -83,6 +86,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("groups", nargs="*", help=f"of {', '.join(GROUPS)}; or all")
     parser.add_argument("--quick", action="store_true", help="smaller, fewer repeats")
+    parser.add_argument(
+        "--against",
+        metavar="FOLDER",
+        help=f"another checkout, beside this one in {', '.join(COMPARED)}",
+    )
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case is not None:
@@ -93,6 +101,8 @@ def main():
     unknown = set(arguments.groups) - set(GROUPS)
     if unknown:
         parser.error(f"no such groups: {', '.join(sorted(unknown))}")
+    if arguments.against:
+        os.environ[AGAINST] = arguments.against
     RESULTS.mkdir(exist_ok=True)
     groups = arguments.groups or list(GROUPS)
     for group in groups:

@@ -21,9 +21,9 @@ FIRST_RADIUS = 0.3  # first radius of the trust region
 WIDEN, NARROW = 1.5, 0.5  # factors of the radius, after an accepted or rejected step
 WORTH = 0.05  # least share of the extra step that the trust region must have room for
 UNKNOWN_CURVATURE = 1e-3  # assumed least curvature before any is known
-# Factor of safety of the estimated gain: directions with more to gain may not have been
-# seen yet. It is ten times as great for each step fewer than three.
-CAUTION = 100.0
+# Factors of safety of the estimated gain, by the number of least curvatures that are
+# known: directions with more to gain may not have been seen yet.
+CAUTION = 100.0 * 10.0 ** np.array([3, 2, 1, 0])
 
 
 class AndersonAcceleration:
@@ -42,17 +42,18 @@ class AndersonAcceleration:
         those of several lengths end with zeros."""
         n_runs = len(lengths)
         self._memory = np.clip(MAX_NUMBERS // (2 * lengths), 1, MEMORY)
-        n_slots = int(self._memory.max(initial=1))
-        self.gain = np.full(n_runs, np.inf)
-        # The steps and, in the second half of the slots, the changes after them.
-        self._pairs = np.zeros((n_runs, 2 * n_slots, 0))
-        self._known = np.zeros((n_runs, n_slots), dtype=bool)
-        self._slot = np.zeros(n_runs, dtype=np.intp)
-        self._pending = np.zeros(n_runs, dtype=bool)
+        # Steps of length 1 and, in the second half, the changes after them; zeros where
+        # there are fewer. Every iteration has one place for those of all runs.
+        n_places = int(self._memory.max(initial=1))
+        self._pairs = np.zeros((n_runs, 2 * n_places, 0))
+        self._place = np.zeros(1, dtype=np.intp)
+        self._sizes = np.zeros(n_runs)  # of steps the change after which is not known
         self._residual = np.zeros((n_runs, 0))
         self._radius = np.full(n_runs, FIRST_RADIUS)
         self._least = np.full((n_runs, MEMORY), np.inf)
         self._n_least = np.zeros(n_runs, dtype=np.intp)
+        self._factor = np.full(n_runs, 0.5 * CAUTION[0] / UNKNOWN_CURVATURE)
+        self.gain = np.full(n_runs, np.inf)
 
     @np.errstate(all="ignore")
     def learn(
@@ -66,44 +67,48 @@ class AndersonAcceleration:
         zero where the step is no longer than the ``noise`` in it.
         """
         squares = np.vecdot(residual, residual)
-        finite = np.isfinite(squares)
-        if not finite.all():
-            self._known[~finite] = self._pending[~finite] = False
-            residual = np.where(finite[:, None], residual, 0.0)
-        new = self._pending.nonzero()[0]
-        if new.size:
-            slots, n_slots = self._slot[new], self._known.shape[1]
-            changes = residual[new] - self._residual[new]
-            self._pairs[new, n_slots + slots] = changes
-            self._known[new, slots] = True
-            self._slot[new] = (slots + 1) % self._memory[new]
-            self._pending[new] = False
-        self._residual = residual
-        extra, longer = residual, self._known.any(axis=1)
-        if longer.any():
+        lost = ~np.isfinite(squares)
+        if np.count_nonzero(lost):
+            self._forget(lost)
+            residual = np.where(lost[:, None], 0.0, residual)
+        extra = residual
+        if self._pairs.size:
+            new = self._learn_changes(residual)
             extra = self._newton(residual, new)
-        gain = np.where(squares > noise * noise, self._estimate(squares), 0.0)
-        self.gain = np.where(finite, gain, np.inf)
-        return self._trusted(np.sqrt(squares), residual, extra, longer)
+        self._residual = residual
+        self.gain = np.where(squares > noise * noise, self._factor * squares, 0.0)
+        self.gain[lost] = np.inf
+        if not self._pairs.size:
+            return residual, np.zeros(len(squares), dtype=bool)
+        return self._trusted(np.sqrt(squares), residual, extra)
 
     def accepted(self, steps: NDArray, which: NDArray, longer: NDArray) -> None:
         """Store steps (B, P) that were taken, and widen the trust regions of those that
         were ``longer``: EM's own are safe whatever their length."""
         sizes = np.sqrt(np.vecdot(steps, steps))
         which = which & (sizes > 0) & (sizes < np.inf)
-        taken = which.nonzero()[0]
-        slots = self._slot[taken]
+        n_places = self._pairs.shape[1] // 2
         if not self._pairs.size:
-            self._pairs = np.zeros((*self._pairs.shape[:2], steps.shape[1]))
-        self._pairs[taken, slots] = steps[taken]
-        self._known[taken, slots] = False
-        self._pending[taken] = True
+            self._pairs = np.zeros((len(sizes), 2 * n_places, steps.shape[1]))
+        self._place += 1
+        now = int(self._place[0]) % n_places
+        self._pairs[:, n_places + now] = 0.0
+        self._sizes = sizes
+        if np.count_nonzero(which) == len(which):
+            np.divide(steps, sizes[:, None], out=self._pairs[:, now])
+        else:
+            self._sizes = np.where(which, sizes, 0.0)
+            self._pairs[:, now] = 0.0
+            self._pairs[which, now] = steps[which] / sizes[which, None]
+        for run in np.flatnonzero(self._memory < n_places):
+            past = (now - self._memory[run]) % n_places
+            self._pairs[run, [past, n_places + past]] = 0.0
         wider = np.maximum(self._radius, WIDEN * sizes)
         self._radius = np.where(which & longer, wider, self._radius)
 
     def rejected(self, steps: NDArray, which: NDArray) -> None:
         """Forget the last steps, and shrink the trust regions: steps led downhill."""
-        self._known[which] = self._pending[which] = False
+        self._forget(which)
         sizes = np.sqrt(np.vecdot(steps, steps))
         self._radius = np.where(which, NARROW * sizes, self._radius)
 
@@ -111,8 +116,10 @@ class AndersonAcceleration:
         """The accelerations of some iterations, whose vectors have such a length."""
         made = copy(self)
         for name, value in vars(self).items():
-            setattr(made, name, value[runs])
-        made._pairs, made._residual = made._pairs[..., :length], made._residual[:, :length]
+            if name != "_place":
+                setattr(made, name, value[runs])
+        made._pairs = made._pairs[..., :length]
+        made._residual = made._residual[:, :length]
         return made
 
     def to_values(self) -> dict[str, Any]:
@@ -126,67 +133,82 @@ class AndersonAcceleration:
         vars(made).update({name: value.copy() for name, value in values.items()})
         return made
 
-    def _estimate(self, squares: NDArray) -> NDArray:
-        """The gains (B,) that are still to come, with a margin of safety."""
-        least = np.minimum(self._least.min(axis=1), 1.0)
-        least = np.where(self._n_least, least, UNKNOWN_CURVATURE)
-        margins = CAUTION * 10.0 ** np.maximum(3 - self._n_least, 0)
-        gains = margins * 0.5 * squares / np.where(least > 0, least, 1.0)
-        return np.where(least > 0, gains, np.inf)
+    def _forget(self, which: NDArray) -> None:
+        """Forget the last steps of some iterations."""
+        self._pairs[which] = 0.0
+        self._sizes = np.where(which, 0.0, self._sizes)
+
+    def _learn_changes(self, residual: NDArray) -> NDArray:
+        """Store the changes of EM's steps after the last steps. Returns of which
+        iterations (B,) there is one."""
+        n_places = self._pairs.shape[1] // 2
+        change = self._pairs[:, n_places + int(self._place[0]) % n_places]
+        new, sizes = self._sizes > 0, self._sizes[:, None]
+        if np.count_nonzero(new) == len(new):
+            np.divide(residual - self._residual, sizes, out=change)
+        elif np.count_nonzero(new):
+            change[new] = (residual[new] - self._residual[new]) / sizes[new]
+        self._sizes = np.zeros(len(new))
+        return new
 
     def _newton(self, residual: NDArray, new: NDArray) -> NDArray:
         """The steps (B, P) of Newton's method less EM's, in the spaces of the last
-        steps. Stores their least curvatures where a step is ``new``, by indices."""
-        n_slots = self._known.shape[1]
-        steps = self._pairs[:, :n_slots]
-        products = steps @ steps.mT
-        lengths = np.sqrt(products.reshape(len(steps), -1)[:, :: n_slots + 1])
-        scales = np.where(self._known & (lengths > 0), 1 / lengths, 0.0)
-        products *= scales[:, :, None] * scales[:, None]
-        self._without_infinite(products)
-        squares, axes = np.linalg.eigh(products)
+        steps. Stores their least curvatures where a step is ``new``."""
+        n_runs, n_places = len(residual), self._pairs.shape[1] // 2
+        steps = self._pairs[:, :n_places]
+        squares, axes = _eigen(steps @ steps.mT)
         kept = squares > DEPENDENCE * squares[:, -1:]
-        axes *= (np.where(kept, 1 / np.sqrt(squares), 0.0))[:, None]
-        basis = (scales[:, :, None] * axes).mT[:, None]
-        pairs = basis @ self._pairs.reshape(len(steps), 2, n_slots, -1)
-        steps, changes = pairs[:, 0], pairs[:, 1]  # the steps are orthonormal now
-        curvature = steps @ changes.mT
-        curvature = -0.5 * (curvature + curvature.mT)
-        self._without_infinite(curvature)
-        # Those that are dropped come last: no curvature is greater.
-        beyond = 1 + 2 * np.abs(curvature).sum(axis=(1, 2))[:, None]
-        diagonals = curvature.reshape(len(kept), -1)[:, :: n_slots + 1]
-        diagonals += np.where(kept, 0.0, beyond)
-        curvatures, axes = np.linalg.eigh(curvature)
-        ranks = kept.sum(axis=1)
-        self._store_least(curvatures[:, 0], new[ranks[new] > 0])
+        whole = np.count_nonzero(kept) == kept.size
+        squares = np.sqrt(squares if whole else np.where(kept, squares, np.inf))
+        basis = (axes / squares[:, None]).mT[:, None]
+        pairs = basis @ self._pairs.reshape(n_runs, 2, n_places, -1)
+        steps = pairs[:, 0]  # orthonormal now, but for zeros
+        curvature = steps @ pairs[:, 1].mT
+        curvature += curvature.mT.copy()
+        curvature *= -0.5
+        if not whole:  # what is zero comes last: no curvature is greater
+            beyond = 1 + 2 * np.abs(curvature).sum(axis=(1, 2))[:, None]
+            diagonals = curvature.reshape(n_runs, -1)[:, :: n_places + 1]
+            diagonals += np.where(kept, 0.0, beyond)
+        curvatures, axes = _eigen(curvature)
+        if np.count_nonzero(new):
+            self._learn_least(curvatures[:, 0], new & kept[:, -1])
         weights = axes.mT @ (steps @ residual[:, :, None])
         weights /= np.maximum(np.abs(curvatures), 1 / MAX_STRETCH)[:, :, None]
-        weights[np.arange(n_slots) >= ranks[:, None]] = 0.0
         weights = (axes @ weights).mT
-        flat = pairs.reshape(len(steps), 2 * n_slots, -1)
+        flat = pairs.reshape(n_runs, 2 * n_places, -1)
         return (np.concatenate([weights, weights], axis=2) @ flat)[:, 0]
 
-    @staticmethod
-    def _without_infinite(matrices: NDArray) -> None:
-        """Set matrices that are not finite to zero: they have no eigenvalues."""
-        if not np.isfinite(matrices).all():
-            matrices[~np.isfinite(matrices).all(axis=(1, 2))] = 0.0
-
-    def _store_least(self, curvatures: NDArray, new: NDArray) -> None:
-        """Store the least curvatures (B,) of some iterations, by indices."""
-        self._least[new, self._n_least[new] % MEMORY] = curvatures[new]
-        self._n_least[new] += 1
+    def _learn_least(self, curvatures: NDArray, new: NDArray) -> None:
+        """Store the least curvatures (B,) where they are new."""
+        least = np.concatenate([self._least[:, 1:], curvatures[:, None]], axis=1)
+        self._least = np.where(new[:, None], least, self._least)
+        self._n_least = self._n_least + new
+        least = np.minimum(self._least.min(axis=1), 1.0)
+        factor = 0.5 * CAUTION[np.minimum(self._n_least, 3)] / least
+        factor = np.where(least > 0, factor, np.inf)
+        self._factor = np.where(self._n_least > 0, factor, self._factor)
 
     def _trusted(
-        self, lengths: NDArray, residual: NDArray, extra: NDArray, longer: NDArray
+        self, lengths: NDArray, residual: NDArray, extra: NDArray
     ) -> tuple[NDArray, NDArray]:
         """EM's steps and as much of the extra ones as the trust regions have room for,
         and where (B,) that is enough to be worth it."""
         room = self._radius - lengths
         sizes = np.sqrt(np.vecdot(extra, extra))
         # Not where the sizes are zero or not finite.
-        longer = longer & (room > WORTH * sizes) & (sizes > 0)
-        shares = np.where(longer, np.minimum(room / sizes, 1.0), 0.0)
-        steps = residual + shares[:, None] * extra
-        return np.where(longer[:, None], steps, residual), longer
+        longer = (room > WORTH * sizes) & (sizes > 0)
+        steps = residual + np.minimum(room / sizes, 1.0)[:, None] * extra
+        if np.count_nonzero(longer) < len(longer):
+            steps = np.where(longer[:, None], steps, residual)
+        return steps, longer
+
+
+def _eigen(matrices: NDArray) -> tuple[NDArray, NDArray]:
+    """Eigenvalues and eigenvectors of symmetric matrices; of those that are not finite,
+    as of zeros."""
+    try:
+        return np.linalg.eigh(matrices)
+    except np.linalg.LinAlgError:
+        finite = np.isfinite(matrices).all(axis=(1, 2), keepdims=True)
+        return np.linalg.eigh(np.where(finite, matrices, 0.0))

@@ -22,7 +22,7 @@ from emgmm._utils.threads import Workspace
 
 from .features import SECOND_ORDER, SecondOrder, fill_distances
 from .kernel import DOUBLE, SINGLE, FloatFormat, Kernel, Sums
-from .moments import MIN_BLOCK_LENGTH, MOST_NUMBERS, Deviations
+from .moments import MOST_NUMBERS, Deviations, least_length
 from .statistics import MAX_CANCELLATION, Statistics
 
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
@@ -35,7 +35,7 @@ def length_of_blocks(n_features: int, n_components: int) -> int:
     """Rows in a block of so many quadratic features and of components."""
     rows = QUADRATIC_SIZE // (n_features + 2 * n_components)
     most = min(MAX_BLOCK_LENGTH, max(MOST_NUMBERS // n_features, 1))
-    return min(max(rows, MIN_BLOCK_LENGTH), most)
+    return min(max(rows, least_length(n_components)), most)
 
 
 class Quadratic(Kernel):

@@ -17,8 +17,8 @@ from .kernel import Kernel
 
 # Forming d^2 / 2 features pays where d is small, or enough components share them and
 # they fit into a cache.
-FEW_FEATURES, MOST_FEATURES = 16, 64
-MAX_FEATURES_PER_COMPONENT = 5
+FEW_FEATURES, MOST_FEATURES = 16, 60
+MAX_FEATURES_PER_COMPONENT = 8
 
 
 class SecondOrder(NamedTuple):

@@ -29,10 +29,22 @@ class FloatFormat(NamedTuple):
     """Sums of exponentials must exceed this: in smaller ones a term may underflow."""
     span: float
     """Half of the largest exponent."""
+    least_exponent: float
+    """Exponentials below underflow, and take thirty times as long; or minus infinity
+    where they do not."""
+
+    def exp(self, values: NDArray, out: NDArray) -> None:
+        """Write exponentials, or zero where they underflow."""
+        if np.minimum.reduce(values, None, initial=0.0) < self.least_exponent:
+            np.maximum(values, self.least_exponent, out=out)
+            np.exp(out, out=out)
+            np.subtract(out, np.exp(self.least_exponent), out=out)
+        else:
+            np.exp(values, out=out)
 
 
-DOUBLE = FloatFormat(np.dtype(np.float64), 2.0**-52, 1e-10, 2.0**-970, 354.0)
-SINGLE = FloatFormat(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0)
+DOUBLE = FloatFormat(np.dtype(np.float64), 2.0**-52, 1e-10, 2.0**-970, 354.0, -707.0)
+SINGLE = FloatFormat(np.dtype(np.float32), 2.0**-23, 1e-3, 2.0**-103, 44.0, -np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +121,7 @@ class Kernel(ABC):
         peaks = self.segments.max(log_peaks)
         self.reference = peaks - min(n_features / 2, float_format.span)
         self.constants = log_peaks - self.segments.spread(self.reference)
+        self.reference_rows = self.reference[:, None].astype(self.dtype)
 
     @property
     @abstractmethod
@@ -176,7 +189,7 @@ class Kernel(ABC):
         responsibilities = workspace.array("responsibilities", log_joint.shape, dtype)
         total = workspace.array("total", shape, dtype)
         log_density = workspace.array("log_density", shape, dtype)
-        np.exp(log_joint, out=responsibilities)
+        self.float_format.exp(log_joint, responsibilities)
         self.segments.reduce_rows(np.add, responsibilities, total)
         # A weight divided by the total must not overflow.
         least = self.float_format.smallest_total * max(
@@ -189,7 +202,7 @@ class Kernel(ABC):
             peaks = self._shift(log_joint, responsibilities, total, far)
             np.log(total, out=log_density)
             log_density[far] += peaks
-        log_density += self.reference.astype(dtype)[:, None]
+        log_density += self.reference_rows
         np.divide(np.asarray(sample_weight, dtype), total, out=total)
         self.segments.combine_rows(np.multiply, responsibilities, total)
         return log_density, responsibilities
@@ -239,7 +252,7 @@ class Kernel(ABC):
             lost = np.isneginf(peak)
             columns[lost] = 0.0
             columns -= np.where(lost, 0.0, peak)[:, None]
-            columns = np.exp(columns)
+            self.float_format.exp(columns, columns)
             run.of_components(responsibilities)[b, :, rows] = columns
             total[run.mixtures][b, rows] = columns.sum(axis=1)
             peaks[run.mixtures][b, rows] = peak

@@ -24,7 +24,7 @@ from emgmm._utils.cached import cached_property
 from emgmm._utils.threads import Workspace
 
 from .kernel import DOUBLE, Kernel, Sums
-from .moments import MIN_BLOCK_LENGTH, WHITENED_SIZE, Deviations
+from .moments import WHITENED_SIZE, Deviations, least_length
 from .statistics import MAX_CANCELLATION, Statistics
 
 CONDITIONED_SIZE = 2**19  # numbers in the matrices conditioned at a time
@@ -134,7 +134,8 @@ class AboutMeans(MissingKernel):
 
     @property
     def block_length(self) -> int:
-        return max(WHITENED_SIZE // self.origin.size, MIN_BLOCK_LENGTH)
+        size = self.origin.size
+        return max(WHITENED_SIZE // size, least_length(-(-size // 4)))
 
     def values(self, X: NDArray) -> ObservedRows:
         """The rows of a block with their missing values marked."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.segments import Segments
+from emgmm._utils.matmul import gram_matrices
 from emgmm._utils.threads import Workspace
 
 from .kernel import Sums
@@ -17,7 +18,8 @@ from .statistics import Statistics
 
 # Numbers in the arrays of a block: few enough for a cache, enough for long calls.
 WHITENED_SIZE = 2**18
-MIN_BLOCK_LENGTH = 512
+MIN_BLOCK_LENGTH, FEWEST_ROWS = 512, 64
+MOST_IN_SHORT_BLOCKS = 2**19  # of the rows of all components, or features of these
 MOST_NUMBERS = 2**22  # in an array of a block, however many features there are
 # Rows whose responsibility is this share of a component's greatest are left out of its
 # sums: one may lie 1e7 standard deviations away before that costs more than rounding.
@@ -45,7 +47,7 @@ class Deviations:
 
     @property
     def block_length(self) -> int:
-        rows = max(WHITENED_SIZE // self.origin.size, MIN_BLOCK_LENGTH)
+        rows = max(WHITENED_SIZE // self.origin.size, least_length(len(self.origin)))
         rows = min(rows, max(MOST_NUMBERS // self.origin.shape[1], 1))
         return rows * 8 // self.dtype.itemsize  # as many bytes of float32
 
@@ -105,7 +107,7 @@ class Deviations:
             own = vectors[:, start:stop]
             own[1:] -= shifts[k]
             own *= roots[start:stop]
-            total[k] = own @ own.T
+            total[k] = gram_matrices(own)
         return total
 
     def statistics(self, sums: Sums, weight: NDArray) -> Statistics:
@@ -120,6 +122,12 @@ class Deviations:
             sums.log_likelihood,
             weight,
         )
+
+
+def least_length(n_rows: int) -> int:
+    """The least number of columns of a block in arrays of so many rows: enough for long
+    calls, or of very many rows fewer, lest they take much memory."""
+    return max(min(MIN_BLOCK_LENGTH, MOST_IN_SHORT_BLOCKS // n_rows), FEWEST_ROWS)
 
 
 def _members(responsibilities: NDArray) -> NDArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._utils.matmul import diagonal_squares, squares
+from emgmm._utils.matmul import diagonal_squares, gram_matrices, squares
 
 from .segments import Segments
 
@@ -133,7 +133,7 @@ def _stacked_squares(vectors: NDArray, roots: NDArray) -> NDArray:
 
 def _stacked_products(vectors: NDArray, roots: NDArray) -> NDArray:
     """Sums of [1, v][1, v]', shape (K, 1 + d, 1 + d)."""
-    return vectors @ vectors.mT
+    return gram_matrices(vectors)
 
 
 DIAGONAL = MomentKind(
