@@ -12,6 +12,7 @@ from scipy.sparse.linalg import ArpackError, svds
 
 BOUND_TOL = 1e-9  # share by which a variance may be below the least
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
+MANY, SMALL = 12, 16  # matrices, of so many features, that are inverted all at once
 MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
 
 
@@ -57,9 +58,27 @@ def regular(matrices: NDArray) -> tuple[NDArray, NDArray]:
 def cholesky(matrices: NDArray) -> NDArray:
     """Lower Cholesky factors of matrices (M, d, d), NaN where there is none."""
     matrices, bad = regular(matrices)
-    factors = separately(np.linalg.cholesky, matrices)
+    try:
+        factors = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        bad = bad | _indefinite(matrices)
+        one = np.eye(matrices.shape[-1])
+        matrices = np.where(bad[:, None, None], one, matrices)
+        factors = separately(np.linalg.cholesky, matrices)
     factors[bad] = np.nan
     return factors
+
+
+def _indefinite(matrices: NDArray) -> NDArray:
+    """Which matrices (M, d, d) have no Cholesky factor, but for rounding: it is found
+    for all at once, column by column."""
+    left, bad = matrices.copy(), np.zeros(len(matrices), dtype=bool)
+    for column in range(matrices.shape[-1]):
+        pivots = left[:, column, column]
+        bad |= ~(pivots > 0)
+        below = left[:, column + 1 :, column] / np.sqrt(np.where(bad, 1.0, pivots))[:, None]
+        left[:, column + 1 :, column + 1 :] -= below[:, :, None] * below[:, None]
+    return bad
 
 
 def eigh(matrices: NDArray) -> tuple[NDArray, NDArray]:
@@ -72,6 +91,8 @@ def eigh(matrices: NDArray) -> tuple[NDArray, NDArray]:
 
 def inverse_cholesky(matrices: NDArray) -> NDArray:
     """U with U U' the inverse, from the Cholesky factors; NaN where there is none."""
+    if len(matrices) >= MANY and matrices.shape[-1] <= SMALL and matrices.ndim == 3:
+        return np.ascontiguousarray(_inverses(cholesky(matrices)).mT)
     inverses = np.empty(matrices.shape)
     flat = inverses.reshape(-1, *matrices.shape[-2:])
     for k, matrix in enumerate(matrices.reshape(flat.shape)):
@@ -81,6 +102,17 @@ def inverse_cholesky(matrices: NDArray) -> NDArray:
             flat[k] = np.nan
         else:
             flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
+    return inverses
+
+
+def _inverses(lower: NDArray) -> NDArray:
+    """L^-1 of many small lower triangular matrices, row by row of all at once."""
+    inverses = np.zeros(lower.shape)
+    for row in range(lower.shape[-1]):
+        pivots = lower[:, row, row, None]
+        others = lower[:, row, None, :row] @ inverses[:, :row, :row]
+        inverses[:, row, :row] = -others[:, 0] / pivots
+        inverses[:, row, row] = 1 / pivots[:, 0]
     return inverses
 
 
@@ -103,6 +135,8 @@ def inverse_triangles(lower: NDArray) -> NDArray:
     """L^-1 of lower triangular matrices, which may have no rows."""
     if not lower.size:
         return lower
+    if len(lower) >= MANY and lower.shape[-1] <= SMALL and lower.ndim == 3:
+        return _inverses(lower)
     triangles = lower.reshape(-1, *lower.shape[-2:])
     return np.reshape([dtrtri(each, lower=1)[0] for each in triangles], lower.shape)
 
