@@ -77,6 +77,8 @@ class CovarianceFamily:
     least: NDArray | None = None
     """Least variances (d,): variances are bounded from below, in every direction by
     that of independent features with these."""
+    coarse: bool = False
+    """Whether the bounds need be met only nearly."""
 
     @property
     def inexact(self) -> CovarianceFamily:
@@ -303,6 +305,12 @@ class Families:
         """The families with short M-steps."""
         return replace(self, distinct=tuple(each.inexact for each in self.distinct))
 
+    @property
+    def coarse(self) -> Families:
+        """The families with short M-steps that meet their bounds only nearly."""
+        coarse = tuple(replace(each.inexact, coarse=True) for each in self.distinct)
+        return replace(self, distinct=coarse)
+
     def bounded(self, least: NDArray) -> Families:
         """The families with variances bounded from below by least variances (d,)."""
         bounded = tuple(each.bounded(least) for each in self.distinct)
@@ -383,11 +391,11 @@ def _groups(families: Families, segments: Segments) -> list[_Group]:
     rules = Rules(tuple(each.rule for each in distinct), families.which)
     which = families.of_each([*range(len(distinct))], len(segments))
     present = [distinct[index] for index in np.unique(which)]
-    least_of = {family.solver: family.least for family in present}
+    least_of = {family.solver: (family.least, family.coarse) for family in present}
     groups = []
-    for solver, least in least_of.items():
+    for solver, (least, coarse) in least_of.items():
         own = np.array([each.solver == solver for each in distinct])[which]
-        bounding = solver if least is None else partial(bounded, solver, least)
+        bounding = solver if least is None else partial(bounded, solver, least, coarse)
         if own.all():
             return [_Group(bounding, rules, segments, storage)]
         mixtures = np.flatnonzero(own)
