@@ -13,6 +13,7 @@ from scipy.sparse.linalg import ArpackError, svds
 BOUND_TOL = 1e-9  # share by which a variance may be below the least
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
 SMALL = 16  # features up to which LAPACK's calls cost more than what they compute
+DOUBTFUL = 1e-12  # eigenvalues of correlations whose sign may be due to rounding
 MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
 
 
@@ -58,9 +59,25 @@ def regular(matrices: NDArray) -> tuple[NDArray, NDArray]:
 def cholesky(matrices: NDArray) -> NDArray:
     """Lower Cholesky factors of matrices (M, d, d), NaN where there is none."""
     matrices, bad = regular(matrices)
-    factors = separately(np.linalg.cholesky, matrices)
+    try:
+        factors = np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        bad = bad | _are_indefinite(matrices)
+        one = np.eye(matrices.shape[-1])
+        rest = np.where(bad[:, None, None], one, matrices)
+        factors = separately(np.linalg.cholesky, rest)
     factors[bad] = np.nan
     return factors
+
+
+def _are_indefinite(matrices: NDArray) -> NDArray:
+    """Which matrices (M, d, d) have a negative eigenvalue beyond doubt."""
+    diagonals = np.einsum("kii->ki", matrices)
+    positive = (diagonals > 0).all(axis=1)
+    roots = np.sqrt(np.where(positive[:, None], diagonals, 1.0))
+    scaled = matrices / roots[:, :, None] / roots[:, None]
+    scaled = np.where(np.isfinite(scaled), scaled, 0.0)
+    return ~positive | (np.linalg.eigvalsh(scaled)[:, 0] < -DOUBTFUL)
 
 
 def eigh(matrices: NDArray) -> tuple[NDArray, NDArray]:
