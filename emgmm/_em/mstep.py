@@ -58,6 +58,11 @@ class MStep:
         return replace(self, families=self.families.inexact)
 
     @property
+    def coarse(self) -> MStep:
+        """The M-step with which mixtures are only compared: see ``Families``."""
+        return replace(self, families=self.families.coarse)
+
+    @property
     def raises_likelihood(self) -> bool:
         """Whether steps raise the likelihood itself, as nothing is added by default."""
         return self.regularization is self.scale

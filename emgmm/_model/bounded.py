@@ -11,12 +11,14 @@ from .linalg import WIDE, matrices_reach
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
 # Iterations of what is added. Orientations may turn in circles, so that in the last
 # iterations it only grows.
-MAX_ADDITIONS = 40
-MAX_GROWTH = 20
+MAX_ADDITIONS, MAX_GROWTH = 40, 20
+FEW_ADDITIONS, FEW_GROWTH = 1, 2  # where mixtures are only compared
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
 
 
-def bounded(solver: Solver, least: NDArray, estimation: Estimation) -> NDArray:
+def bounded(
+    solver: Solver, least: NDArray, coarse: bool, estimation: Estimation
+) -> NDArray:
     """The values of a solver subject to least variances (d,), see
     ``Covariances.are_bounded``.
 
@@ -24,32 +26,37 @@ def bounded(solver: Solver, least: NDArray, estimation: Estimation) -> NDArray:
     the bound is active: what is added are the Lagrange multipliers, found by a
     fixed-point iteration. For a free matrix or variance the first step is exact; more
     are taken where components share volume, shape or orientation. Where features are
-    many, the bound itself is added to the matrices that violate it.
+    many, the bound itself is added to the matrices that violate it. If it is
+    ``coarse``, there are few iterations, and the bound is met only nearly.
     """
     values = solver(estimation)
     below = estimation.any(~estimation.storage.are_bounded(values, least))
     if below.all():
-        return _with_additions(solver, least, estimation)
+        return _with_additions(solver, least, coarse, estimation)
     if below.any():
         values = np.array(values)
         values[estimation.entries(below)] = _with_additions(
-            solver, least, estimation.take(below)
+            solver, least, coarse, estimation.take(below)
         )
     return values
 
 
-def _with_additions(solver: Solver, least: NDArray, estimation: Estimation) -> NDArray:
+def _with_additions(
+    solver: Solver, least: NDArray, coarse: bool, estimation: Estimation
+) -> NDArray:
     """The bounded values of mixtures, each of which ends by itself."""
     whole, storage, kind = estimation, estimation.storage, estimation.kind
     sizes = kind.pool(estimation.segments, estimation.counts)
     sizes = sizes.reshape(-1, *[1] * (estimation.scatter.ndim - 1))
     # Without any scatter of their own, shares of a volume or shape are undefined.
     own = estimation.scatter / sizes + kind.from_variances(LEAST_SHARE * least)
-    if not kind.of_squares and len(least) > WIDE:
+    if not kind.of_squares and (coarse or len(least) > WIDE):
         own += _bound_of_narrow(own, least)
         return solver(estimation.with_scatter(sizes * own))
     added, left, out = np.zeros_like(own), np.arange(len(estimation.segments)), own[:0]
-    for kept in [0.0] * MAX_ADDITIONS + [1.0] * MAX_GROWTH:
+    n_additions = FEW_ADDITIONS if coarse else MAX_ADDITIONS
+    n_growth = FEW_GROWTH if coarse else MAX_GROWTH
+    for kept in [0.0] * n_additions + [1.0] * n_growth:
         values = solver(estimation.with_scatter(sizes * (own + added)))
         if not out.size:
             out = np.array(values)

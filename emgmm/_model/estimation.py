@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from numpy.typing import NDArray
 
+from emgmm._utils.cached import cached_property
+
 from .covariances import Covariances
 from .moment_kinds import MomentKind
 from .segments import Segments
@@ -56,7 +58,12 @@ class Estimation:
 
     def variances(self, diagonals: NDArray) -> NDArray:
         """Variances along axes with such sums of squares (M, d), by the rules."""
-        return self.rules(self.segments, self.counts, diagonals)
+        return self.rules(self.segments, self.counts, diagonals, self.log_volumes)
+
+    @cached_property
+    def log_volumes(self) -> NDArray | None:
+        """Logarithms of the volumes (M,) of the covariances to start from."""
+        return self.start.log_det / self.start.n_features if self.start else None
 
 
 Solver = Callable[[Estimation], NDArray]

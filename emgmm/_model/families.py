@@ -23,7 +23,7 @@ from .bounded import bounded
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
 from .estimation import Estimation, Solver
 from .linalg import inverse_cholesky
-from .newton import CommonMatrix, newton
+from .newton import ENOUGH, ENOUGH_INEXACT, CommonMatrix, newton
 from .orientation import (
     common_orientation,
     common_orientation_inexact,
@@ -53,8 +53,8 @@ Count = Callable[[int], int]
 class CovarianceFamily:
     """A named model: how it is stored, how it is estimated, and what is free in it.
 
-    Where an estimate is iterative, ``inexact_solver`` takes a few of its iterations:
-    with it EM is a generalised EM, which raises the likelihood in every iteration and
+    Where an estimate is iterative, ``inexact`` takes a few of its iterations: with it
+    EM is a generalised EM, which raises the likelihood in every iteration and
     has the same limits, in about as many iterations.
     """
 
@@ -73,14 +73,21 @@ class CovarianceFamily:
     free_matrices: bool = False
     """Whether correlations and the ratios of variances are a component's own."""
     inexact_solver: Solver | None = None
+    inexact_rule: Rule | None = None
     least: NDArray | None = None
     """Least variances (d,): variances are bounded from below, in every direction by
     that of independent features with these."""
+    coarse: bool = False
+    """Whether the bounds need be met only nearly."""
 
     @property
     def inexact(self) -> CovarianceFamily:
         """The family with short M-steps."""
-        return replace(self, solver=self.inexact_solver or self.solver)
+        return replace(
+            self,
+            solver=self.inexact_solver or self.solver,
+            rule=self.inexact_rule or self.rule,
+        )
 
     def bounded(self, least: NDArray) -> CovarianceFamily:
         """The family with least variances (d,)."""
@@ -189,13 +196,14 @@ def _equal_matrix(estimation: Estimation) -> NDArray:
     return estimation.scatter / totals[:, None, None]
 
 
-def _equal_matrix_of_any_volume(estimation: Estimation) -> NDArray:
+def _equal_matrix_of_any_volume(
+    estimation: Estimation, enough: float = ENOUGH
+) -> NDArray:
     """VEE: lambda_k C, by Newton's method on log lambda."""
     segments, counts = estimation.segments, estimation.counts
-    diagonals = np.einsum("kii->ki", estimation.scatter)
-    function = CommonMatrix(segments, counts, estimation.scatter)
-    log_volumes = newton(function, np.log(spheres(segments, counts, diagonals)))
-    common = function.sums(log_volumes)
+    point = np.log(np.einsum("kii->k", estimation.scatter) / counts)
+    function = CommonMatrix.of(segments, counts, estimation.scatter)
+    common = newton(function, point, estimation.log_volumes, enough)
     factors = inverse_cholesky(common)
     volumes = np.exp(-2 * np.log(np.einsum("bii->bi", factors)).mean(axis=1))
     axes = segments.spread(factors * np.sqrt(volumes)[:, None, None])
@@ -207,6 +215,10 @@ def _equal_matrix_of_any_volume(estimation: Estimation) -> NDArray:
 # The table -----------------------------------------------------------------------
 
 
+_equal_shape_inexact = partial(equal_shape, enough=ENOUGH_INEXACT)
+_equal_matrix_inexact = partial(_equal_matrix_of_any_volume, enough=ENOUGH_INEXACT)
+
+
 def _table() -> Iterator[CovarianceFamily]:
     """The fourteen models."""
     of_axes = partial(CovarianceFamily, scale_equivariant=False)
@@ -215,12 +227,26 @@ def _table() -> Iterator[CovarianceFamily]:
     yield of_axes("EII", Spherical, unrotated, equal_spheres, _volume, _none)
     yield of_axes("VII", Spherical, unrotated, spheres, _none, _volume)
     yield CovarianceFamily("EEI", Diagonal, unrotated, equal, _variances, _none)
-    yield CovarianceFamily("VEI", Diagonal, unrotated, equal_shape, _shape, _volume)
+    yield CovarianceFamily(
+        "VEI",
+        Diagonal,
+        unrotated,
+        equal_shape,
+        _shape,
+        _volume,
+        inexact_rule=_equal_shape_inexact,
+    )
     yield CovarianceFamily("EVI", Diagonal, unrotated, equal_volume, _volume, _shape)
     yield CovarianceFamily("VVI", Diagonal, unrotated, free, _none, _variances)
     yield CovarianceFamily("EEE", Tied, _equal_matrix, equal, _matrix, _none)
     yield CovarianceFamily(
-        "VEE", Full, _equal_matrix_of_any_volume, equal_shape, _unit_matrix, _volume
+        "VEE",
+        Full,
+        _equal_matrix_of_any_volume,
+        equal_shape,
+        _unit_matrix,
+        _volume,
+        inexact_solver=_equal_matrix_inexact,
     )
     yield common(
         "EVE", Full, common_orientation, equal_volume, _volume_and_orientation, _shape
@@ -228,7 +254,13 @@ def _table() -> Iterator[CovarianceFamily]:
     yield common("VVE", Full, common_orientation, free, _orientation, _variances)
     yield of_axes("EEV", Full, own_orientations, equal, _variances, _orientation)
     yield of_axes(
-        "VEV", Full, own_orientations, equal_shape, _shape, _volume_and_orientation
+        "VEV",
+        Full,
+        own_orientations,
+        equal_shape,
+        _shape,
+        _volume_and_orientation,
+        inexact_rule=_equal_shape_inexact,
     )
     yield free_matrices(
         "EVV", Full, _matrices_of_equal_volume, equal_volume, _volume, _unit_matrix
@@ -272,6 +304,12 @@ class Families:
     def inexact(self) -> Families:
         """The families with short M-steps."""
         return replace(self, distinct=tuple(each.inexact for each in self.distinct))
+
+    @property
+    def coarse(self) -> Families:
+        """The families with short M-steps that meet their bounds only nearly."""
+        coarse = tuple(replace(each.inexact, coarse=True) for each in self.distinct)
+        return replace(self, distinct=coarse)
 
     def bounded(self, least: NDArray) -> Families:
         """The families with variances bounded from below by least variances (d,)."""
@@ -353,11 +391,11 @@ def _groups(families: Families, segments: Segments) -> list[_Group]:
     rules = Rules(tuple(each.rule for each in distinct), families.which)
     which = families.of_each([*range(len(distinct))], len(segments))
     present = [distinct[index] for index in np.unique(which)]
-    least_of = {family.solver: family.least for family in present}
+    least_of = {family.solver: (family.least, family.coarse) for family in present}
     groups = []
-    for solver, least in least_of.items():
+    for solver, (least, coarse) in least_of.items():
         own = np.array([each.solver == solver for each in distinct])[which]
-        bounding = solver if least is None else partial(bounded, solver, least)
+        bounding = solver if least is None else partial(bounded, solver, least, coarse)
         if own.all():
             return [_Group(bounding, rules, segments, storage)]
         mixtures = np.flatnonzero(own)

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._utils.cached import cached_property
+
 from .linalg import inverse_cholesky, solve
 from .segments import Segments
 
-NEWTON_TOL = 1e-28  # squared Newton decrement per row at which the method ends
+# Squared Newton decrements, per row and feature, of the last step: the next would be
+# the square of this.
+ENOUGH = 1e-16
+ENOUGH_INEXACT = 1e-6  # in generalised EM
 LINE_TOL = 1e-12  # per row: gains that rounding hides need no shorter step
 DAMPING = 1e-10  # per row: of a Hessian that may be singular
 LEAST_SIZE = 2.0**-20  # of a step: smaller gains would be rounding
@@ -26,146 +31,189 @@ MAX_IDLE = 2  # steps that gain no more than rounding; each doubles the digits
 MAX_ITER = 100
 
 
+class At(NamedTuple):
+    """What is known at a point."""
+
+    values: NDArray
+    """The objectives per row (B,)."""
+    scaled: NDArray
+    """W_k / lambda_k, shape (M, ...)."""
+    sums: NDArray
+    """sum_k W_k / lambda_k, shape (B, ...)."""
+    whiteners: NDArray
+    """What turns the sums into identities, shape (B, ...)."""
+
+    def take(self, mixtures: NDArray, components: NDArray) -> At:
+        """What is known of some mixtures and their components."""
+        return At(
+            self.values[mixtures],
+            self.scaled[components],
+            self.sums[mixtures],
+            self.whiteners[mixtures],
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Common(ABC):
-    """The objectives of the mixtures of a stack, as functions of log lambda (M,)."""
+    """The objectives per row of the mixtures of a stack, as functions of log lambda.
+
+    ``shares`` (M,) are those of the rows of a mixture that its components have.
+    """
 
     segments: Segments
-    counts: NDArray
+    shares: NDArray
     scatter: NDArray
+
+    @classmethod
+    def of(cls, segments: Segments, counts: NDArray, scatter: NDArray) -> Self:
+        """The objectives of components with counts (M,) and scatter (M, ...)."""
+        shares = counts / segments.spread(segments.sum(counts))
+        return cls(segments, shares, scatter)
 
     def take(self, mixtures: NDArray) -> Self:
         """The objectives of some of the mixtures, by a mask (B,)."""
         own = self.segments.components(mixtures)
         return type(self)(
-            self.segments.take(mixtures), self.counts[own], self.scatter[own]
+            self.segments.take(mixtures), self.shares[own], self.scatter[own]
         )
 
     @property
-    def scale(self) -> NDArray:
-        """The numbers of rows times features (B,)."""
-        return self.segments.sum(self.counts) * self.scatter.shape[-1]
+    def n_features(self) -> int:
+        """The number of features d."""
+        return self.scatter.shape[-1]
 
-    def sums(self, log_volumes: NDArray) -> NDArray:
-        """sum_k W_k / lambda_k, shape (B, ...)."""
-        return self.segments.sum(self.scaled(log_volumes))
-
-    def scaled(self, log_volumes: NDArray) -> NDArray:
-        """W_k / lambda_k, shape (M, ...)."""
+    def at(self, log_volumes: NDArray) -> At:
+        """The objectives at log lambda (M,)."""
         ratios = np.exp(-log_volumes).reshape(-1, *[1] * (self.scatter.ndim - 1))
-        return self.scatter * ratios
+        scaled = self.scatter * ratios
+        sums = self.segments.sum(scaled)
+        log_det, whiteners = self.factorize(sums)
+        volumes = self.segments.sum(self.shares * log_volumes)
+        return At(self.n_features * volumes + log_det, scaled, sums, whiteners)
 
-    def values(self, log_volumes: NDArray) -> NDArray:
-        """The objectives (B,)."""
-        totals, d = self.segments.sum(self.counts), self.scatter.shape[-1]
-        volumes = d * self.segments.sum(self.counts * log_volumes)
-        return volumes + totals * self.log_det(log_volumes)
-
-    def derivatives(self, log_volumes: NDArray) -> tuple[NDArray, NDArray]:
+    def derivatives(self, at: At) -> tuple[NDArray, NDArray]:
         """Gradients (M,) and Hessians (B, L, L) for the at most L components of each
-        mixture, with zeros for those that it lacks."""
-        segments, d = self.segments, self.scatter.shape[-1]
-        shares, traces = self.shares(log_volumes)
-        totals = segments.sum(self.counts)
-        padded = segments.padded(shares.reshape(len(shares), -1))
-        hessian = -(padded @ padded.mT)
-        np.einsum("bii->bi", hessian)[:] += segments.padded(traces)
-        gradient = d * self.counts - segments.spread(totals) * traces
-        return gradient, totals[:, None, None] * hessian
+        mixture, made definite: objectives do not depend on the mean of log lambda, and
+        are flat where a row is all in one place."""
+        segments, d = self.segments, self.n_features
+        whitened, traces = self.whiten(at.scaled, segments.spread(at.whiteners))
+        padded = segments.padded(whitened)
+        hessian = self.fixed_mean - padded @ padded.mT
+        diagonals = np.einsum("bii->bi", hessian)
+        diagonals += segments.padded(traces + DAMPING * d)
+        return d * self.shares - traces, hessian
+
+    @cached_property
+    def fixed_mean(self) -> NDArray:
+        """What is added to Hessians (B, L, L): a term that fixes the mean of the
+        components that a mixture has, and identities for those that it lacks."""
+        segments = self.segments
+        terms = self.n_features / segments.sizes[:, None, None] ** 2
+        if len(segments) == 1:
+            return terms
+        lacking = segments.places_lacking
+        terms = np.where(lacking[:, :, None] | lacking[:, None], 0.0, terms)
+        np.einsum("bii->bi", terms)[lacking] = 1.0
+        return terms
 
     @abstractmethod
-    def log_det(self, log_volumes: NDArray) -> NDArray:
-        """log|sum_k W_k / lambda_k| (B,)."""
+    def factorize(self, sums: NDArray) -> tuple[NDArray, NDArray]:
+        """Log-determinants (B,) of sums, and what whitens them."""
 
     @abstractmethod
-    def shares(self, log_volumes: NDArray) -> tuple[NDArray, NDArray]:
-        """W_k / lambda_k in units in which their sum is the identity, and the traces
-        (M,)."""
+    def whiten(self, scaled: NDArray, whiteners: NDArray) -> tuple[NDArray, NDArray]:
+        """Whitened W_k / lambda_k (M, ...) as vectors, and their traces (M,)."""
 
 
 class CommonShape(Common):
     """Of diagonal matrices, where the scatter is (M, d)."""
 
-    def log_det(self, log_volumes: NDArray) -> NDArray:
-        return np.log(self.sums(log_volumes)).sum(axis=1)
+    def factorize(self, sums: NDArray) -> tuple[NDArray, NDArray]:
+        return np.log(sums).sum(axis=1), 1 / sums
 
-    def shares(self, log_volumes: NDArray) -> tuple[NDArray, NDArray]:
-        scaled = self.scaled(log_volumes)
-        shares = scaled / self.segments.spread(self.segments.sum(scaled))
-        return shares, shares.sum(axis=1)
+    def whiten(self, scaled: NDArray, whiteners: NDArray) -> tuple[NDArray, NDArray]:
+        whitened = scaled * whiteners
+        return whitened, whitened.sum(axis=1)
 
 
 class CommonMatrix(Common):
     """Of any matrices, where the scatter is (M, d, d)."""
 
-    def log_det(self, log_volumes: NDArray) -> NDArray:
-        factors = inverse_cholesky(self.sums(log_volumes))
-        return -2 * np.log(np.einsum("bii->bi", factors)).sum(axis=1)
+    def factorize(self, sums: NDArray) -> tuple[NDArray, NDArray]:
+        factors = inverse_cholesky(sums)
+        return -2 * np.log(np.einsum("bii->bi", factors)).sum(axis=1), factors
 
-    def shares(self, log_volumes: NDArray) -> tuple[NDArray, NDArray]:
-        scaled = self.scaled(log_volumes)
-        factors = inverse_cholesky(self.segments.sum(scaled))
-        factors = self.segments.spread(factors)
-        shares = factors.mT @ scaled @ factors
-        return shares, np.einsum("kii->k", shares)
+    def whiten(self, scaled: NDArray, whiteners: NDArray) -> tuple[NDArray, NDArray]:
+        whitened = whiteners.mT @ scaled @ whiteners
+        traces = np.einsum("kii->k", whitened)
+        return whitened.reshape(len(whitened), -1), traces
 
 
-def newton(function: Common, point: NDArray) -> NDArray:
-    """Minimisers (M,) of the objectives, by damped Newton steps from a point (M,).
+def newton(
+    function: Common, point: NDArray, start: NDArray | None, enough: float = ENOUGH
+) -> NDArray:
+    """sum_k W_k / lambda_k (B, ...) where the objectives are least, by damped Newton
+    steps from a point (M,), or from the start where that is better.
 
-    Each mixture ends by itself. Objectives do not depend on the mean of log lambda: a
-    term that fixes it is added to the Hessian, which makes it definite.
+    Each mixture ends by itself, after a step whose squared decrement is ``enough``.
     """
-    segments, out = function.segments, point.copy()
-    left, idle = np.arange(len(segments)), np.zeros(len(segments))
-    values = function.values(point)
+    segments = function.segments
+    point, at = _best_start(function, point, start)
+    left, idle, sums = np.arange(len(segments)), np.zeros(len(segments)), at.sums.copy()
     for _ in range(MAX_ITER):
-        steps, decrements = _newton_steps(function, point)
-        going = (decrements > NEWTON_TOL * function.scale) & (idle < MAX_IDLE)
+        gradient, hessian = function.derivatives(at)
+        steps = _newton_steps(function.segments, gradient, hessian)
+        decrements = -function.segments.sum(gradient * steps)
+        limits = at.values + LINE_TOL * function.n_features
+        sizes, at = _line_search(function, point, steps, limits, decrements)
+        point = point + function.segments.spread(sizes) * steps
+        sums[left] = at.sums
+        idle += at.values > limits - 2 * LINE_TOL * function.n_features
+        going = decrements > enough * function.n_features
+        going &= (idle < MAX_IDLE) & (sizes > 0)
         if not going.any():
             break
         if not going.all():
-            own, left = function.segments.components(going), left[going]
-            point, steps, decrements = point[own], steps[own], decrements[going]
-            values, idle, function = values[going], idle[going], function.take(going)
-        sizes, reached = _line_search(function, point, steps, values, decrements)
-        idle += reached > values - LINE_TOL * function.scale
-        idle[sizes == 0] = MAX_IDLE
-        point, values = point + function.segments.spread(sizes) * steps, reached
-        out[segments.components(left)] = point
-    return out
+            own = function.segments.components(going)
+            point, at, left = point[own], at.take(going, own), left[going]
+            function, idle = function.take(going), idle[going]
+    return sums
 
 
-def _newton_steps(function: Common, point: NDArray) -> tuple[NDArray, NDArray]:
-    """Newton steps (M,) and squared decrements (B,)."""
-    segments = function.segments
-    gradient, hessian = function.derivatives(point)
-    lacking = ~segments.padded(np.ones(len(point), dtype=bool))
-    shift = (function.scale / segments.sizes**2)[:, None, None]
-    hessian += np.where(lacking[:, :, None] | lacking[:, None], 0.0, shift)
-    # Flat where a row is all in one place; 1 stands for components that are lacking.
-    diagonals = np.einsum("bii->bi", hessian)
-    diagonals += np.where(lacking, 1.0, DAMPING * function.scale[:, None])
-    step = -solve(hessian, segments.padded(gradient)[..., None])[..., 0]
-    steps = step[~lacking]
-    return steps, -segments.sum(gradient * steps)
+def _best_start(
+    function: Common, point: NDArray, start: NDArray | None
+) -> tuple[NDArray, At]:
+    """Of two points (M,), if there are two, the better for each mixture."""
+    at = function.at(point)
+    if start is None:
+        return point, at
+    better = function.at(start).values < at.values
+    if better.any():
+        point = np.where(function.segments.spread(better), start, point)
+        at = function.at(point)
+    return point, at
+
+
+def _newton_steps(segments: Segments, gradient: NDArray, hessian: NDArray) -> NDArray:
+    """Newton steps (M,)."""
+    right = segments.padded(-gradient)[..., None]
+    return segments.unpadded(solve(hessian, right)[..., 0])
 
 
 def _line_search(
     function: Common,
     point: NDArray,
     steps: NDArray,
-    values: NDArray,
+    limits: NDArray,
     decrements: NDArray,
-) -> tuple[NDArray, NDArray]:
-    """Shares (B,) of steps that lower the objectives enough, 0 where none does, and the
-    objectives there."""
-    sizes, spread = np.ones(len(values)), function.segments.spread
-    limits = values + LINE_TOL * function.scale
+) -> tuple[NDArray, At]:
+    """Shares (B,) of steps that lower the objectives enough, 0 where none does, and
+    what is known there."""
+    sizes, spread = np.ones(len(limits)), function.segments.spread
     while True:
-        reached = function.values(point + spread(sizes) * steps)
-        failing = reached > limits - 0.1 * sizes * decrements
+        at = function.at(point + spread(sizes) * steps)
+        failing = at.values > limits - 0.1 * sizes * decrements
         if not failing.any():
-            return sizes, reached
+            return sizes, at
         sizes[failing] /= 2
         sizes[sizes < LEAST_SIZE] = 0.0

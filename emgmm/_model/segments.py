@@ -117,6 +117,11 @@ class Segments:
         """The place of each component (M,) within its mixture."""
         return np.arange(self.n_components) - self.spread(self.offsets)
 
+    @cached_property
+    def places_lacking(self) -> NDArray:
+        """Which places (B, L) a mixture lacks of the most L that one has."""
+        return np.arange(self.sizes.max(initial=0)) >= self.sizes[:, None]
+
     def padded(self, values: NDArray) -> NDArray:
         """Values of components (M, ...) by mixture and place (B, L, ...), with zeros
         for the components that a mixture has less than L, the most."""

@@ -9,49 +9,80 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .newton import CommonShape, newton
+from .newton import ENOUGH, CommonShape, newton
 from .segments import Segments
 
-Rule = Callable[[Segments, NDArray, NDArray], NDArray]
-"""(segments, counts (M,), diagonals of the scatter (M, d)) -> variances, (M,) or
-(M, d)."""
+Rule = Callable[[Segments, NDArray, NDArray, NDArray | None], NDArray]
+"""(segments, counts (M,), diagonals of the scatter (M, d), logarithms of volumes (M,)
+from which iterations start) -> variances, (M,) or (M, d)."""
 
 
-def equal_spheres(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
+def equal_spheres(
+    segments: Segments,
+    counts: NDArray,
+    diagonals: NDArray,
+    start: NDArray | None = None,
+) -> NDArray:
     """EI: lambda = tr W / (n d)."""
     traces = segments.sum(diagonals.mean(axis=1))
     return segments.spread(traces / segments.sum(counts))
 
 
-def spheres(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
+def spheres(
+    segments: Segments,
+    counts: NDArray,
+    diagonals: NDArray,
+    start: NDArray | None = None,
+) -> NDArray:
     """VI: lambda_k = tr W_k / (n_k d)."""
     return diagonals.mean(axis=1) / counts
 
 
-def equal(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
+def equal(
+    segments: Segments,
+    counts: NDArray,
+    diagonals: NDArray,
+    start: NDArray | None = None,
+) -> NDArray:
     """EE: lambda A = W / n."""
     totals = segments.sum(counts)
     return segments.spread(segments.sum(diagonals) / totals[:, None])
 
 
-def equal_shape(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
+def equal_shape(
+    segments: Segments,
+    counts: NDArray,
+    diagonals: NDArray,
+    start: NDArray | None = None,
+    enough: float = ENOUGH,
+) -> NDArray:
     """VE: lambda_k A, by Newton's method on log lambda."""
-    function = CommonShape(segments, counts, diagonals)
-    log_volumes = newton(function, np.log(spheres(segments, counts, diagonals)))
-    log_shape = np.log(function.sums(log_volumes))
+    function = CommonShape.of(segments, counts, diagonals)
+    point = np.log(spheres(segments, counts, diagonals))
+    log_shape = np.log(newton(function, point, start, enough))
     shape = np.exp(log_shape - log_shape.mean(axis=1, keepdims=True))
     shape = segments.spread(shape)
     return spheres(segments, counts, diagonals / shape)[:, None] * shape
 
 
-def equal_volume(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
+def equal_volume(
+    segments: Segments,
+    counts: NDArray,
+    diagonals: NDArray,
+    start: NDArray | None = None,
+) -> NDArray:
     """EV: A_k is W_k at determinant 1, lambda the sum of what was divided out / n."""
     volumes = geometric_mean(diagonals)
     common = segments.sum(volumes) / segments.sum(counts)
     return diagonals * (segments.spread(common) / volumes)[:, None]
 
 
-def free(segments: Segments, counts: NDArray, diagonals: NDArray) -> NDArray:
+def free(
+    segments: Segments,
+    counts: NDArray,
+    diagonals: NDArray,
+    start: NDArray | None = None,
+) -> NDArray:
     """VV: lambda_k A_k = W_k / n_k."""
     return diagonals / counts[:, None]
 
@@ -76,14 +107,19 @@ class Rules:
         return self if self.which is None else replace(self, which=self.which[mixtures])
 
     def __call__(
-        self, segments: Segments, counts: NDArray, diagonals: NDArray
+        self,
+        segments: Segments,
+        counts: NDArray,
+        diagonals: NDArray,
+        start: NDArray | None = None,
     ) -> NDArray:
         """Variances, each mixture's by its rule."""
         pieces, out = _pieces(self, segments), np.empty(0)
         if len(pieces) == 1:
-            return pieces[0][0](segments, counts, diagonals)
+            return pieces[0][0](segments, counts, diagonals, start)
         for rule, own, components in pieces:
-            values = rule(own, counts[components], diagonals[components])
+            begin = None if start is None else start[components]
+            values = rule(own, counts[components], diagonals[components], begin)
             if not out.size:
                 out = np.empty((len(counts), *values.shape[1:]))
             out[components] = values

@@ -73,7 +73,7 @@ def _less_one(donors: Pool, best: Pool) -> Pool:
         larger = np.flatnonzero(np.isin(part.candidates - 1, best.candidate))
         if larger.size:
             parts.append(_without_each(part.take(larger)))
-    scored = Pool(parts).run(plain=True, max_iter=0, tol=0.0)
+    scored = Pool(parts).run(max_iter=0, tol=0.0)
     return scored.take(scored.best(LESS_ONE))
 
 

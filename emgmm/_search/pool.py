@@ -43,24 +43,27 @@ class Group:
         return replace(self.problem, mstep=replace(mstep, families=families))
 
 
-def groups_of(problems: Sequence[EMProblem]) -> list[Group]:
-    """The models of the problems, divided by storage and rows."""
+def groups_of(problems: Sequence[EMProblem], coarse: bool = False) -> list[Group]:
+    """The models of the problems, divided by storage and rows; with coarse M-steps, or
+    with those of the problems."""
     views: dict[int, int] = {}
     together: dict[tuple[int, type], list[int]] = {}
     for model, problem in enumerate(problems):
         view = views.setdefault(id(problem.rows), len(views))
         together.setdefault((view, problem.families.storage), []).append(model)
     return [
-        Group(_joined([problems[model] for model in models]), np.array(models), view)
+        Group(_joined(problems, models, coarse), np.array(models), view)
         for (view, _), models in sorted(together.items(), key=lambda item: item[0][0])
     ]
 
 
-def _joined(problems: Sequence[EMProblem]) -> EMProblem:
+def _joined(
+    problems: Sequence[EMProblem], models: Sequence[int], coarse: bool
+) -> EMProblem:
     """One problem for the families of several."""
-    families = Families(tuple(each.family for each in problems))
-    mstep = replace(problems[0].mstep, families=families)
-    return replace(problems[0], mstep=mstep)
+    families, first = Families(tuple(problems[m].family for m in models)), models[0]
+    mstep = replace(problems[first].mstep, families=families)
+    return replace(problems[first], mstep=mstep.coarse if coarse else mstep)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,17 +199,15 @@ class Pool:
                 parts.append(part.take(own))
         return Pool(parts)
 
-    def run(
-        self, plain: bool = False, racing: bool = False, **options: Any
-    ) -> Pool:
+    def run(self, racing: bool = False, **options: Any) -> Pool:
         """The pool after EM with such options, without the runs that failed.
 
-        It is accelerated unless ``plain``. If ``racing``, runs end early that have
-        fallen behind another of the same model and number of components.
+        If ``racing``, runs end early that have fallen behind another of the same model
+        and number of components.
         """
         parts = []
         for _, each in groupby(self.parts, key=lambda part: part.group.view):
-            parts += _run(list(each), plain, racing, options)
+            parts += _run(list(each), racing, options)
         return Pool(parts)
 
     def best(self, kept: int, least: float = SAME_START) -> NDArray:
@@ -243,15 +244,9 @@ class Pool:
         )
 
 
-def _run(
-    parts: Sequence[Part], plain: bool, racing: bool, options: dict[str, Any]
-) -> list[Part]:
+def _run(parts: Sequence[Part], racing: bool, options: dict[str, Any]) -> list[Part]:
     """The parts of the same rows after EM, without the runs that failed."""
-    problems = [
-        part.problem.with_options(accelerated=not plain, **options) for part in parts
-    ]
-    if plain:
-        problems = [replace(each, mstep=each.mstep.inexact) for each in problems]
+    problems = [part.problem.with_options(**options) for part in parts]
     stacks = [part.results.mixtures for part in parts]
     race = Race([part.candidates for part in parts]) if racing else None
     found = run_in_lockstep(problems, stacks, watch=race)

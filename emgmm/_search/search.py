@@ -87,7 +87,7 @@ class ModelSearch:
             return problem.with_rows(samples[id(rows)])
 
         problems = [of_sample(problem) for problem in self.problems]
-        return Sample(groups_of(problems), of_sample(self.reference_model))
+        return Sample(groups_of(problems, coarse=True), of_sample(self.reference_model))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Sample:
         models = np.concatenate([group.models for group in self.groups])
         source, model = np.divmod(np.arange(len(assignments) * len(models)), len(models))
         pool, _ = Pool.begin(self.groups, sources, source, models[model])
-        pool = pool.run(plain=True, max_iter=FIRST_ITER, tol=0.0)
+        pool = pool.run(max_iter=FIRST_ITER, tol=0.0, accelerated=False)
         return pool.take(pool.best(FIRST_KEPT))
 
     def _grown(self) -> list[str]:

@@ -82,10 +82,9 @@ class Sources:
         of their log-likelihoods."""
         storage = problem.families.storage
         statistics = self.statistics.of_kind(storage.moment_kind).take(source)
-        mstep, near = problem.mstep, None
-        if isinstance(self.near.covariances, storage):
-            mstep, near = mstep.inexact, self.near.take(source)
-        mixtures, failed = mstep.estimate(statistics, near)
+        alike = isinstance(self.near.covariances, storage)
+        near = self.near.take(source) if alike else None
+        mixtures, failed = problem.mstep.estimate(statistics, near)
         bounds = expected_log_likelihood(statistics, mixtures) + self.entropy[source]
         histories = [[bound] for bound in bounds.tolist()]
         none = np.zeros(len(failed), dtype=bool)
