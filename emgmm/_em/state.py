@@ -116,13 +116,8 @@ class EMState:
     @property
     def results(self) -> EMResults:
         """The results of all runs, which have ended."""
-        if not self._ended:  # there were none
-            none = np.zeros(0, dtype=bool)
-            return EMResults(self._best, none, none, [], [])
-        runs = np.concatenate([runs for runs, _ in self._ended])
-        results = EMResults.joined([part for _, part in self._ended])
-        order = runs.argsort()
-        return results if (order == np.arange(len(runs))).all() else results.take(order)
+        none = [(self.runs, EMResults.not_run(self._best))]  # of a stack of none
+        return EMResults.ordered(self._ended or none)
 
     def goes_on(self) -> bool:
         """Whether there is another iteration, after runs that end here have ended."""
