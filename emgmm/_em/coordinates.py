@@ -28,23 +28,24 @@ def n_coordinates(at: Parameters) -> NDArray:
 
 
 def coordinates(
-    at: Parameters, to: Parameters, included: NDArray | bool = True
+    at: Parameters, to: Parameters, included: NDArray | None = None
 ) -> NDArray:
     """The vectors (B, P) of coordinates of the mixtures ``to`` in the charts at others.
 
     Those of means and covariances are zero for components (M,) that are not
-    ``included``.
+    ``included``; None if all are.
     """
     segments, covariances = at.segments, at.covariances
     weights = np.maximum(at.weights, TINY)
     logs = np.sqrt(weights) * np.log(np.maximum(to.weights, TINY) / weights)
-    weights = weights * included
+    if included is not None:
+        weights = weights * included
     means = covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
     shapes = np.zeros_like(covariances.values)
-    if np.count_nonzero(included):  # the expensive part
+    if included is None or included.any():  # the expensive part
         shapes = covariances.to_tangent(to.covariances)
         shapes *= np.sqrt(covariances.information(weights))
-    if included is not True:
+    if included is not None:
         entries = segments.any(included) if covariances.of_mixtures else included
         shapes[~entries] = 0.0
     shapes = shapes.reshape(len(shapes), -1)

@@ -117,9 +117,7 @@ class MStep:
         same = added is self.added
         return mixtures, failed, self if same else replace(self, added=added)
 
-    def retract(
-        self, at: Parameters, vectors: NDArray
-    ) -> tuple[Parameters, NDArray]:
+    def retract(self, at: Parameters, vectors: NDArray) -> tuple[Parameters, NDArray]:
         """The mixtures with such coordinates at others, to first order, and for which
         (B,) there is none, or a component has collapsed."""
         mixtures, failed = retract(at, vectors, self.families)

@@ -116,13 +116,8 @@ class EMState:
     @property
     def results(self) -> EMResults:
         """The results of all runs, which have ended."""
-        if not self._ended:  # there were none
-            none = np.zeros(0, dtype=bool)
-            return EMResults(self._best, none, none, [], [])
-        runs = np.concatenate([runs for runs, _ in self._ended])
-        results = EMResults.joined([part for _, part in self._ended])
-        order = runs.argsort()
-        return results if (order == np.arange(len(runs))).all() else results.take(order)
+        none = [(self.runs, EMResults.not_run(self._best))]  # of a stack of none
+        return EMResults.ordered(self._ended or none)
 
     def goes_on(self) -> bool:
         """Whether there is another iteration, after runs that end here have ended."""
@@ -146,7 +141,7 @@ class EMState:
         if not len(ended):
             return
         converged = self.converged[ended] & ~self._failed[ended]
-        states = [self._state_of(b) for b in ended]
+        states = [self._state_of(b) for b in ended.tolist()]
         histories = [self._histories[b] for b in ended]
         for b in ended:
             self._histories[b] = []
@@ -173,12 +168,11 @@ class EMState:
         self._own = self._longer = Proposal(mixture, np.zeros((len(none), 0)), none)
         if options.accelerated or options.tol > 0:
             ratios = mstep.scale.regularization_ratio(before)
-            regular: NDArray | bool = ratios < DEGENERATE
-            if np.count_nonzero(regular) == len(ratios):
-                regular = True
-            vectors = coordinates(before, mixture, regular)
+            regular = ratios < DEGENERATE
+            whole = np.count_nonzero(regular) == len(regular)
+            vectors = coordinates(before, mixture, None if whole else regular)
             self._own = self._own._replace(vectors=vectors)
-            noise = self._noise(ratios if regular is True else ratios * regular)
+            noise = self._noise(np.where(regular, ratios, 0.0))
             self._longer = Proposal(mixture, *self._anderson.learn(vectors, noise))
         if options.accelerated:
             # What is added is no part of the likelihood by which steps are judged.
@@ -191,17 +185,18 @@ class EMState:
 
     def propose(self) -> Parameters:
         """The mixtures to be scored next: the start, EM's steps, or longer ones."""
-        if self._statistics is None:
-            return self._mixture
         self.propose_step()
-        self._proposed = self._own
+        if self._own is None or self._longer is None:
+            return self._mixture
+        proposed = self._own
         if np.count_nonzero(self._longer.longer):
-            self._proposed = self._lengthened(self._own, self._longer)
-        return self._proposed.mixture
+            proposed = self._lengthened(proposed, self._longer)
+        self._proposed = proposed
+        return proposed.mixture
 
     @np.errstate(all="ignore")
     def accept(self, statistics: Statistics) -> None:
-        """End an iteration with the statistics under the mixtures that were proposed."""
+        """End an iteration with the statistics under the proposed mixtures."""
         reached, step = statistics.mean_log_likelihood, self._proposed
         if step is None:
             self._statistics, self._reached = statistics, reached
@@ -348,18 +343,18 @@ class EMState:
         reached: NDArray,
     ) -> None:
         """Take the steps of some runs (B,) to mixtures with such statistics."""
-        if np.count_nonzero(taken) == len(taken):
+        which, before = np.flatnonzero(taken), self._statistics
+        if len(which) == len(taken) or before is None:
             self._mixture, self._statistics = mixture, statistics
             self._reached, self._mstep = reached, self._following
+        elif not which.size:
+            return
         else:
-            which = np.flatnonzero(taken)
-            if not which.size:
-                return
-            segments, before = mixture.segments, self._statistics
             self._mixture = self._mixture.replaced(which, mixture.take(which))
             self._statistics = before.replaced(which, statistics.take(which))
             self._reached = np.where(taken, reached, self._reached)
-            self._mstep = self._mstep.followed_by(self._following, segments, which)
+            segments, following = mixture.segments, self._following
+            self._mstep = self._mstep.followed_by(following, segments, which)
         self._own = None
 
     def _keep_best(self, rises: bool) -> None:
@@ -369,7 +364,7 @@ class EMState:
         last mixture counts, as in scikit-learn.
         """
         self._n_iter, self._n_left = self._n_iter + 1, self._n_left - 1
-        worse = np.zeros(0)
+        worse = np.zeros(len(self.runs), dtype=bool)
         if self._mstep.raises_likelihood and not rises:
             worse = self._below(self._reached, self._bounds, WORSE)
         if not np.count_nonzero(worse):
