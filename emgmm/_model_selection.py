@@ -298,7 +298,7 @@ class GaussianMixtureIC(MixtureMethods):
         if isinstance(self.criterion, str):
             return check_blocks(self, X, sample_weight, reset=True)
         refuse_blocks(X, f"criterion={self.criterion!r:.60}", "a sample of the rows")
-        return check_rows(self, X, sample_weight, reset=True)
+        return check_rows(self, cast(ArrayLike, X), sample_weight, reset=True)
 
     def _publish(self, best: _Candidate, rows: RowSource) -> None:
         """Set the attributes of the selected mixture."""
@@ -337,7 +337,9 @@ class GaussianMixtureIC(MixtureMethods):
         singular = dict.fromkeys(numbers, SINGULAR)
         return [
             fitted.get((name, size))
-            or _Candidate.without_fit(name, size, n_features, (singular | refused)[size])
+            or _Candidate.without_fit(
+                name, size, n_features, (singular | refused)[size]
+            )
             for size in numbers
             for name in names
         ]
@@ -387,6 +389,7 @@ class GaussianMixtureIC(MixtureMethods):
         if isinstance(self.criterion, str):
             return self.results_[self.criterion].copy()
         values, failure = np.full(len(candidates), np.nan), None
+        rows = cast(RowBlocks, rows)
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
                 gmm = self._estimator_of(candidate, rows)
@@ -463,7 +466,7 @@ def _candidates_of(
 def _table(
     candidates: list[_Candidate], rows: RowSource, seconds: float
 ) -> dict[str, NDArray]:
-    """The columns of `results_`, but for "eligible"; the search took so many seconds."""
+    """The columns of `results_`, but for "eligible". The search took some seconds."""
     fitted, weight = [c.result is not None for c in candidates], rows.summary.weight
     log_likelihoods = np.full(len(candidates), np.nan)
     log_likelihoods[fitted] = [
@@ -490,18 +493,15 @@ def _table(
 def _classified(candidates: list[_Candidate], rows: RowSource) -> NDArray:
     """Log-likelihoods of the rows with their most probable components, in one pass."""
     found = np.full(len(candidates), np.nan)
-    stored: dict[type, list[int]] = {}
+    stored: dict[type, list[tuple[int, Parameters]]] = {}
     for i, candidate in enumerate(candidates):
         if candidate.result:
-            covariances = candidate.result.mixture.covariances
-            stored.setdefault(type(covariances), []).append(i)
-    stacks = [
-        Parameters.joined([candidates[i].result.mixture for i in own])
-        for own in stored.values()
-    ]
+            mixture = candidate.result.mixture
+            stored.setdefault(type(mixture.covariances), []).append((i, mixture))
+    stacks = [Parameters.joined([each for _, each in own]) for own in stored.values()]
     scores = scores_of_stacks(rows, stacks)
     for own, (_, classified) in zip(stored.values(), scores, strict=True):
-        found[own] = classified
+        found[[i for i, _ in own]] = classified
     return found
 
 

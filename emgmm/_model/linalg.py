@@ -76,7 +76,9 @@ def _indefinite(matrices: NDArray) -> NDArray:
     for column in range(matrices.shape[-1]):
         pivots = left[:, column, column]
         bad |= ~(pivots > 0)
-        below = left[:, column + 1 :, column] / np.sqrt(np.where(bad, 1.0, pivots))[:, None]
+        below = (
+            left[:, column + 1 :, column] / np.sqrt(np.where(bad, 1.0, pivots))[:, None]
+        )
         left[:, column + 1 :, column + 1 :] -= below[:, :, None] * below[:, None]
     return bad
 

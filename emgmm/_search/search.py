@@ -17,10 +17,11 @@ import numpy as np
 from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.subsample import subsample
+from emgmm._model.bounded import AT_ONCE, FEW
 from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import WIDE
-from emgmm._utils.callbacks import Stage, silent
 from emgmm._utils.cached import cached_property
+from emgmm._utils.callbacks import Stage, silent
 from emgmm._utils.threads import BLAS
 
 from .common_starts import common_starts
@@ -30,8 +31,8 @@ from .sources import View
 
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
 BEYOND = 1  # components more than the greatest number, from which others begin
-FIRST_ITER, FIRST_KEPT = 2, 3  # iterations of all common starts, and how many go on
-ROUNDS = 8  # at most
+FIRST_ITER, FIRST_KEPT = 2, 2  # iterations of all common starts, and how many go on
+ROUNDS = 6  # at most
 ROUND_ITER, ROUND_TOL = 8, 1e-3  # iterations of a run in a round; gain at which it ends
 ROUND_KEPT = 2  # runs of a candidate that go on to the next round
 NEWS = 1e-3  # gain of a candidate that others are offered
@@ -73,10 +74,10 @@ class ModelSearch:
     @cached_property
     def _groups(self) -> list[Group]:
         """The models, divided by storage and rows."""
-        return groups_of(self.problems)
+        return groups_of(self.problems, FEW)
 
     def _on_a_sample(self, n_components: int) -> Sample:
-        """The models on a subsample of the rows, which is the same for the same rows."""
+        """The models on a subsample of the rows."""
         samples: dict[int, RowBlocks] = {}
 
         def of_sample(problem: EMProblem) -> EMProblem:
@@ -87,7 +88,7 @@ class ModelSearch:
             return problem.with_rows(samples[id(rows)])
 
         problems = [of_sample(problem) for problem in self.problems]
-        return Sample(groups_of(problems, coarse=True), of_sample(self.reference_model))
+        return Sample(groups_of(problems, AT_ONCE), of_sample(self.reference_model))
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ class Sample:
         assignments = [(k, start) for k in numbers for start in starts[k]]
         sources = [view.sources(assignments) for view in self.views]
         models = np.concatenate([group.models for group in self.groups])
-        source, model = np.divmod(np.arange(len(assignments) * len(models)), len(models))
+        source, model = np.divmod(
+            np.arange(len(assignments) * len(models)), len(models)
+        )
         pool, _ = Pool.begin(self.groups, sources, source, models[model])
         pool = pool.run(max_iter=FIRST_ITER, tol=0.0, accelerated=False)
         return pool.take(pool.best(FIRST_KEPT))
