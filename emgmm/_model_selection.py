@@ -54,8 +54,9 @@ class GaussianMixtureIC(MixtureMethods):
     """Gaussian mixture whose model and size are selected by an information criterion.
 
     Fits every covariance model with every number of components to all rows, and keeps
-    the mixture with the lowest criterion. The fits share their starts and continue from
-    one another, which finds higher likelihoods than separate fits do.
+    the mixture with the lowest criterion. The fits share passes over the rows and their
+    starts, and continue from one another, which finds higher likelihoods than separate
+    fits do.
 
     A fitted search predicts, scores, samples, imputes and is saved like its
     `best_estimator_`. The user guide is `examples/README.md` in the repository.
@@ -82,10 +83,10 @@ class GaussianMixtureIC(MixtureMethods):
     random_state : int, RandomState instance or None, default=None
         Seed of `sample`. The search draws no random numbers.
     n_jobs : int or None, default=None
-        Number of processes that share the models, as in scikit-learn. It does not
-        change the result. Large data use threads anyway.
+        Has no effect: all candidates share every pass over the rows, in threads if
+        there are many rows.
     verbose : int, default=0
-        1 prints a line when the starts are found, and for each number of components.
+        1 prints a line when the starts are found, and for each round of the search.
 
     Attributes
     ----------
@@ -101,7 +102,8 @@ class GaussianMixtureIC(MixtureMethods):
         A table with one row for each candidate, for `pandas.DataFrame(results_)`. Notes
         describe its columns.
     labels_ : ndarray of shape (n_samples,)
-        Most probable component of each row of the training data.
+        Most probable component of each row of the training data; only if `X` is an
+        array.
     n_iter_ : int
         Number of EM iterations of the last run of the selected mixture.
     mixture_ : Mixture
@@ -124,7 +126,8 @@ class GaussianMixtureIC(MixtureMethods):
     -----
     Columns of `results_` are "covariance_type", "n_components", "log_likelihood" (of
     all rows, in nats), "n_parameters", "bic", "icl", "aic", "converged", "n_iter",
-    "time" (in seconds, without the common starts), "failure" and "eligible".
+    "time" (the share of the seconds of the search that candidates have by their
+    components times iterations, as all are fitted together), "failure" and "eligible".
 
     "failure" says why there is no fit, or why the fit is in doubt, and is empty
     otherwise. A fit is in doubt if a component is degenerate or has fewer rows than its
@@ -213,14 +216,17 @@ class GaussianMixtureIC(MixtureMethods):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows, at least two; NaN is a missing value, as in
-            `GaussianMixtureEM.fit`.
+        X : array-like of shape (n_samples, n_features), or iterable of such
+            The rows, at least two; NaN is a missing value. Rows that are not in memory
+            are an iterable of blocks, a function that returns one, or a Dask
+            collection, as in `GaussianMixtureEM.fit`: every iteration is one pass over
+            the rows for all candidates. A function as `criterion` needs an array.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice. Criteria
-            take the sum of the weights as the number of rows.
+            take the sum of the weights as the number of rows. Must be None if `X` is an
+            iterable of blocks.
 
         Returns
         -------

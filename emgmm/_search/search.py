@@ -63,9 +63,9 @@ class ModelSearch:
             offered: dict[int, float] = {}
             for number in range(1, ROUNDS + 1):
                 with self.stage(f"round {number}", (number + 1) / (ROUNDS + 2)):
-                    pool = sample.after_round(pool, offered)
-                if not (pool.sound & ~pool.converged).any():
-                    break
+                    if number > 1:
+                        pool = sample.exchanged(pool, offered)
+                    pool = sample.further(pool)
             with self.stage("all rows", 1.0):
                 best = pool.take(pool.best(1, SAME_FIT))
                 best = best.take(np.isin(best.n_components, numbers))
@@ -128,15 +128,19 @@ class Sample:
             return ["VVI"]
         return ["VVV", "VVI"] if n_features > 1 else ["VVV"]
 
-    def after_round(self, pool: Pool, offered: dict[int, float]) -> Pool:
-        """The best runs after some iterations, and new starts from what is news.
+    def further(self, pool: Pool) -> Pool:
+        """The runs after some iterations; those that have converged, or collapsed, stay
+        as they are."""
+        going = pool.sound & ~pool.converged
+        ran = pool.take(going).run(racing=True, max_iter=ROUND_ITER, tol=ROUND_TOL)
+        return Pool.joined([pool.take(~going), ran])
+
+    def exchanged(self, pool: Pool, offered: dict[int, float]) -> Pool:
+        """The best runs, and new starts from what is news.
 
         ``offered`` has the mean log-likelihood that each candidate had when others
         began from its mixture, and is changed.
         """
-        going = pool.sound & ~pool.converged
-        ran = pool.take(going).run(racing=True, max_iter=ROUND_ITER, tol=ROUND_TOL)
-        pool = Pool.joined([pool.take(~going), ran])
         chosen = pool.best(1, SAME_FIT)
         best = pool.take(chosen)
         rivals = pool.take(np.setdiff1d(pool.best(ROUND_KEPT), chosen))
