@@ -162,7 +162,7 @@ def test_a_common_orientation_is_as_good_as_after_500_sweeps(name, n_features):
 
 @pytest.mark.parametrize("spread", [0, 2, 5, 8])
 def test_eigenvalues_of_features_of_any_scales_have_their_digits(spread):
-    """Against 60 digits. Scaled to unit diagonals, the matrices are well-conditioned."""
+    """Against 60 digits, for matrices that are well-conditioned but for the scales."""
     rng = np.random.default_rng(spread)
     roots = rng.standard_normal((5, 4, 12)) / np.sqrt(12)
     roots *= np.geomspace(1, 10.0**-spread, 4)[:, None]

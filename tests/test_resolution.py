@@ -13,6 +13,7 @@ from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._data.resolution import steps_of
 from emgmm._em.regularization import VARIANCE_OF_ROUNDING
 from emgmm._model.families import MODELS
+from emgmm._model.segments import Segments
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(1000)
@@ -123,11 +124,11 @@ def of_storage(family, scatter):
 
 @np.errstate(all="ignore")  # as the M-step has it
 def estimate(family, counts, scatter):
-    return family.estimate(counts, scatter, None)
+    return family.estimate(Segments.one(len(counts)), counts, scatter, None)
 
 
 def dense(family, values, n_features):
-    return family.storage.from_values(values, 3, n_features).dense()
+    return family.storage.from_values(values, Segments.one(3), n_features).dense()
 
 
 def loss(counts, scatter, matrices):
@@ -169,8 +170,8 @@ def test_a_bound_below_all_variances_changes_no_bit(name):
     scatter += 50 * np.eye(3)
     family = MODELS[name]
     rows = of_storage(family, scatter)
-    bounded = family.bounded(np.full(3, 1e-3)).estimate(counts, rows, None)
-    assert_array_equal(bounded, family.estimate(counts, rows, None))
+    bounded = estimate(family.bounded(np.full(3, 1e-3)), counts, rows)
+    assert_array_equal(bounded, estimate(family, counts, rows))
 
 
 def factor_of(parameters, n_features):
