@@ -54,8 +54,9 @@ class GaussianMixtureIC(MixtureMethods):
     """Gaussian mixture whose model and size are selected by an information criterion.
 
     Fits every covariance model with every number of components to all rows, and keeps
-    the mixture with the lowest criterion. The fits share their starts and continue from
-    one another, which finds higher likelihoods than separate fits do.
+    the mixture with the lowest criterion. The fits share passes over the rows and their
+    starts, and continue from one another, which finds higher likelihoods than separate
+    fits do.
 
     A fitted search predicts, scores, samples, imputes and is saved like its
     `best_estimator_`. The user guide is `examples/README.md` in the repository.
@@ -82,10 +83,10 @@ class GaussianMixtureIC(MixtureMethods):
     random_state : int, RandomState instance or None, default=None
         Seed of `sample`. The search draws no random numbers.
     n_jobs : int or None, default=None
-        Number of processes that share the models, as in scikit-learn. It does not
-        change the result. Large data use threads anyway.
+        Has no effect: all candidates share every pass over the rows, in threads if
+        there are many rows.
     verbose : int, default=0
-        1 prints a line when the starts are found, and for each number of components.
+        1 prints a line when the starts are found, and for each round of the search.
 
     Attributes
     ----------
@@ -101,7 +102,8 @@ class GaussianMixtureIC(MixtureMethods):
         A table with one row for each candidate, for `pandas.DataFrame(results_)`. Notes
         describe its columns.
     labels_ : ndarray of shape (n_samples,)
-        Most probable component of each row of the training data.
+        Most probable component of each row of the training data; only if `X` is an
+        array.
     n_iter_ : int
         Number of EM iterations of the last run of the selected mixture.
     mixture_ : Mixture
@@ -124,7 +126,8 @@ class GaussianMixtureIC(MixtureMethods):
     -----
     Columns of `results_` are "covariance_type", "n_components", "log_likelihood" (of
     all rows, in nats), "n_parameters", "bic", "icl", "aic", "converged", "n_iter",
-    "time" (in seconds, without the common starts), "failure" and "eligible".
+    "time" (the share of the seconds of the search that candidates have by their
+    components times iterations, as all are fitted together), "failure" and "eligible".
 
     "failure" says why there is no fit, or why the fit is in doubt, and is empty
     otherwise. A fit is in doubt if a component is degenerate or has fewer rows than its
@@ -213,14 +216,17 @@ class GaussianMixtureIC(MixtureMethods):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows, at least two; NaN is a missing value, as in
-            `GaussianMixtureEM.fit`.
+        X : array-like of shape (n_samples, n_features), or iterable of such
+            The rows, at least two; NaN is a missing value. Rows that are not in memory
+            are an iterable of blocks, a function that returns one, or a Dask
+            collection, as in `GaussianMixtureEM.fit`: every iteration is one pass over
+            the rows for all candidates. A function as `criterion` needs an array.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice. Criteria
-            take the sum of the weights as the number of rows.
+            take the sum of the weights as the number of rows. Must be None if `X` is an
+            iterable of blocks.
 
         Returns
         -------
@@ -298,7 +304,7 @@ class GaussianMixtureIC(MixtureMethods):
         if isinstance(self.criterion, str):
             return check_blocks(self, X, sample_weight, reset=True)
         refuse_blocks(X, f"criterion={self.criterion!r:.60}", "a sample of the rows")
-        return check_rows(self, X, sample_weight, reset=True)
+        return check_rows(self, cast(ArrayLike, X), sample_weight, reset=True)
 
     def _publish(self, best: _Candidate, rows: RowSource) -> None:
         """Set the attributes of the selected mixture."""
@@ -337,7 +343,9 @@ class GaussianMixtureIC(MixtureMethods):
         singular = dict.fromkeys(numbers, SINGULAR)
         return [
             fitted.get((name, size))
-            or _Candidate.without_fit(name, size, n_features, (singular | refused)[size])
+            or _Candidate.without_fit(
+                name, size, n_features, (singular | refused)[size]
+            )
             for size in numbers
             for name in names
         ]
@@ -387,6 +395,7 @@ class GaussianMixtureIC(MixtureMethods):
         if isinstance(self.criterion, str):
             return self.results_[self.criterion].copy()
         values, failure = np.full(len(candidates), np.nan), None
+        rows = cast(RowBlocks, rows)
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
                 gmm = self._estimator_of(candidate, rows)
@@ -463,7 +472,7 @@ def _candidates_of(
 def _table(
     candidates: list[_Candidate], rows: RowSource, seconds: float
 ) -> dict[str, NDArray]:
-    """The columns of `results_`, but for "eligible"; the search took so many seconds."""
+    """The columns of `results_`, but for "eligible". The search took some seconds."""
     fitted, weight = [c.result is not None for c in candidates], rows.summary.weight
     log_likelihoods = np.full(len(candidates), np.nan)
     log_likelihoods[fitted] = [
@@ -490,18 +499,15 @@ def _table(
 def _classified(candidates: list[_Candidate], rows: RowSource) -> NDArray:
     """Log-likelihoods of the rows with their most probable components, in one pass."""
     found = np.full(len(candidates), np.nan)
-    stored: dict[type, list[int]] = {}
+    stored: dict[type, list[tuple[int, Parameters]]] = {}
     for i, candidate in enumerate(candidates):
         if candidate.result:
-            covariances = candidate.result.mixture.covariances
-            stored.setdefault(type(covariances), []).append(i)
-    stacks = [
-        Parameters.joined([candidates[i].result.mixture for i in own])
-        for own in stored.values()
-    ]
+            mixture = candidate.result.mixture
+            stored.setdefault(type(mixture.covariances), []).append((i, mixture))
+    stacks = [Parameters.joined([each for _, each in own]) for own in stored.values()]
     scores = scores_of_stacks(rows, stacks)
     for own, (_, classified) in zip(stored.values(), scores, strict=True):
-        found[own] = classified
+        found[[i for i, _ in own]] = classified
     return found
 
 

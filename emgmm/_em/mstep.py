@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
+from emgmm._model.bounded import Limits
 from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
@@ -57,10 +58,9 @@ class MStep:
         """The M-step of generalised EM: estimates raise the likelihood, no more."""
         return replace(self, families=self.families.inexact)
 
-    @property
-    def coarse(self) -> MStep:
-        """The M-step with which mixtures are only compared: see ``Families``."""
-        return replace(self, families=self.families.coarse)
+    def with_limits(self, limits: Limits) -> MStep:
+        """The M-step of generalised EM, with such limits of what meets the bounds."""
+        return replace(self, families=self.families.with_limits(limits))
 
     @property
     def raises_likelihood(self) -> bool:

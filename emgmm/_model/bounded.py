@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,15 +11,26 @@ from .estimation import Estimation, Solver
 from .linalg import WIDE, matrices_reach
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
-# Iterations of what is added. Orientations may turn in circles, so that in the last
-# iterations it only grows.
 MAX_ADDITIONS, MAX_GROWTH = 40, 20
-FEW_ADDITIONS, FEW_GROWTH = 1, 2  # where mixtures are only compared
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
 
 
+class Limits(NamedTuple):
+    """Iterations of what is added, in order to meet a bound. Orientations may turn in
+    circles, so that in the last ones it only grows."""
+
+    n_additions: int
+    n_growth: int
+    at_once: bool = False
+    """Whether the bound itself is added to matrices that violate it."""
+
+
+EXACT = Limits(40, 20)
+FEW, AT_ONCE = Limits(1, 2), Limits(1, 2, True)  # the bound is met nearly
+
+
 def bounded(
-    solver: Solver, least: NDArray, coarse: bool, estimation: Estimation
+    solver: Solver, least: NDArray, limits: Limits, estimation: Estimation
 ) -> NDArray:
     """The values of a solver subject to least variances (d,), see
     ``Covariances.are_bounded``.
@@ -26,23 +39,22 @@ def bounded(
     the bound is active: what is added are the Lagrange multipliers, found by a
     fixed-point iteration. For a free matrix or variance the first step is exact; more
     are taken where components share volume, shape or orientation. Where features are
-    many, the bound itself is added to the matrices that violate it. If it is
-    ``coarse``, there are few iterations, and the bound is met only nearly.
+    many, the bound itself is added to the matrices that violate it.
     """
     values = solver(estimation)
     below = estimation.any(~estimation.storage.are_bounded(values, least))
     if below.all():
-        return _with_additions(solver, least, coarse, estimation)
+        return _with_additions(solver, least, limits, estimation)
     if below.any():
         values = np.array(values)
         values[estimation.entries(below)] = _with_additions(
-            solver, least, coarse, estimation.take(below)
+            solver, least, limits, estimation.take(below)
         )
     return values
 
 
 def _with_additions(
-    solver: Solver, least: NDArray, coarse: bool, estimation: Estimation
+    solver: Solver, least: NDArray, limits: Limits, estimation: Estimation
 ) -> NDArray:
     """The bounded values of mixtures, each of which ends by itself."""
     whole, storage, kind = estimation, estimation.storage, estimation.kind
@@ -50,13 +62,11 @@ def _with_additions(
     sizes = sizes.reshape(-1, *[1] * (estimation.scatter.ndim - 1))
     # Without any scatter of their own, shares of a volume or shape are undefined.
     own = estimation.scatter / sizes + kind.from_variances(LEAST_SHARE * least)
-    if not kind.of_squares and (coarse or len(least) > WIDE):
+    if not kind.of_squares and (limits.at_once or len(least) > WIDE):
         own += _bound_of_narrow(own, least)
         return solver(estimation.with_scatter(sizes * own))
     added, left, out = np.zeros_like(own), np.arange(len(estimation.segments)), own[:0]
-    n_additions = FEW_ADDITIONS if coarse else MAX_ADDITIONS
-    n_growth = FEW_GROWTH if coarse else MAX_GROWTH
-    for kept in [0.0] * n_additions + [1.0] * n_growth:
+    for kept in [0.0] * limits.n_additions + [1.0] * limits.n_growth:
         values = solver(estimation.with_scatter(sizes * (own + added)))
         if not out.size:
             out = np.array(values)

@@ -19,7 +19,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounded import bounded
+from .bounded import EXACT, Limits, bounded
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
 from .estimation import Estimation, Solver
 from .linalg import inverse_cholesky
@@ -77,8 +77,8 @@ class CovarianceFamily:
     least: NDArray | None = None
     """Least variances (d,): variances are bounded from below, in every direction by
     that of independent features with these."""
-    coarse: bool = False
-    """Whether the bounds need be met only nearly."""
+    limits: Limits = EXACT
+    """Of what is done to meet these bounds."""
 
     @property
     def inexact(self) -> CovarianceFamily:
@@ -305,11 +305,10 @@ class Families:
         """The families with short M-steps."""
         return replace(self, distinct=tuple(each.inexact for each in self.distinct))
 
-    @property
-    def coarse(self) -> Families:
-        """The families with short M-steps that meet their bounds only nearly."""
-        coarse = tuple(replace(each.inexact, coarse=True) for each in self.distinct)
-        return replace(self, distinct=coarse)
+    def with_limits(self, limits: Limits) -> Families:
+        """The families with short M-steps, and such limits of what meets the bounds."""
+        short = tuple(replace(each.inexact, limits=limits) for each in self.distinct)
+        return replace(self, distinct=short)
 
     def bounded(self, least: NDArray) -> Families:
         """The families with variances bounded from below by least variances (d,)."""
@@ -391,11 +390,11 @@ def _groups(families: Families, segments: Segments) -> list[_Group]:
     rules = Rules(tuple(each.rule for each in distinct), families.which)
     which = families.of_each([*range(len(distinct))], len(segments))
     present = [distinct[index] for index in np.unique(which)]
-    least_of = {family.solver: (family.least, family.coarse) for family in present}
+    least_of = {family.solver: (family.least, family.limits) for family in present}
     groups = []
-    for solver, (least, coarse) in least_of.items():
+    for solver, (least, limits) in least_of.items():
         own = np.array([each.solver == solver for each in distinct])[which]
-        bounding = solver if least is None else partial(bounded, solver, least, coarse)
+        bounding = solver if least is None else partial(bounded, solver, least, limits)
         if own.all():
             return [_Group(bounding, rules, segments, storage)]
         mixtures = np.flatnonzero(own)

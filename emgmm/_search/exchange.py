@@ -20,7 +20,7 @@ from .pool import SAME_START, Group, Part, Pool
 from .race import HOPE
 from .sources import Sources, View, stored_as
 
-OF_OTHERS = 2  # starts of a candidate from other models
+OF_OTHERS = 1  # starts of a candidate from other models
 LESS_ONE = 2  # starts of a candidate from its model's mixture of one component more
 
 
@@ -44,9 +44,7 @@ def _of_other_models(
     They have a lower bound of their likelihoods, so that no pass over the rows is
     needed to compare them.
     """
-    sources = [
-        Sources.of_mixtures(view.rows, _in_view(donors, view)) for view in views
-    ]
+    sources = [Sources.of_mixtures(view.rows, _in_view(donors, view)) for view in views]
     same_size = best.n_components[:, None] == donors.n_components
     wanted = same_size & (best.candidate[:, None] != donors.candidate)
     target, source = np.nonzero(wanted)
@@ -99,10 +97,10 @@ def hopeful(pool: Pool, best: Pool) -> NDArray:
 
 def near_to_best(pool: Pool, best: Pool) -> NDArray:
     """Which mixtures (N,) match the best one of their candidate."""
-    of_groups = {int(part.group.models[0]): part for part in best.parts}
+    of_groups = {part.group.key: part for part in best.parts}
     found = [np.zeros(0, dtype=bool)]
     for part in pool.parts:
-        others = of_groups[int(part.group.models[0])]
+        others = of_groups[part.group.key]
         order = np.argsort(others.candidates)
         own = order[np.searchsorted(others.candidates[order], part.candidates)]
         mixtures = others.results.mixtures.take(own)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
 from emgmm._em.result import EMResults
+from emgmm._model.bounded import Limits
 from emgmm._model.families import Families
 from emgmm._utils.cached import cached_property
 
@@ -36,6 +37,11 @@ class Group:
     models: NDArray
     view: int
 
+    @property
+    def key(self) -> int:
+        """A number that is the same for the same group on other rows."""
+        return int(self.models[0])
+
     def problem_of(self, models: NDArray) -> EMProblem:
         """The problem of a stack of mixtures of these models (B,)."""
         mstep, which = self.problem.mstep, np.searchsorted(self.models, models)
@@ -43,27 +49,27 @@ class Group:
         return replace(self.problem, mstep=replace(mstep, families=families))
 
 
-def groups_of(problems: Sequence[EMProblem], coarse: bool = False) -> list[Group]:
-    """The models of the problems, divided by storage and rows; with coarse M-steps, or
-    with those of the problems."""
+def groups_of(problems: Sequence[EMProblem], limits: Limits) -> list[Group]:
+    """The models of the problems, divided by storage and rows; in their M-steps there
+    are limits of what meets bounds of variances."""
     views: dict[int, int] = {}
     together: dict[tuple[int, type], list[int]] = {}
     for model, problem in enumerate(problems):
         view = views.setdefault(id(problem.rows), len(views))
         together.setdefault((view, problem.families.storage), []).append(model)
     return [
-        Group(_joined(problems, models, coarse), np.array(models), view)
+        Group(_joined(problems, models, limits), np.array(models), view)
         for (view, _), models in sorted(together.items(), key=lambda item: item[0][0])
     ]
 
 
 def _joined(
-    problems: Sequence[EMProblem], models: Sequence[int], coarse: bool
+    problems: Sequence[EMProblem], models: Sequence[int], limits: Limits
 ) -> EMProblem:
     """One problem for the families of several."""
     families, first = Families(tuple(problems[m].family for m in models)), models[0]
     mstep = replace(problems[first].mstep, families=families)
-    return replace(problems[first], mstep=mstep.coarse if coarse else mstep)
+    return replace(problems[first], mstep=mstep.with_limits(limits))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +134,7 @@ class Pool:
         """The runs of several pools."""
         together: dict[int, list[Part]] = {}
         for part in (part for pool in pools for part in pool.parts):
-            together.setdefault(int(part.group.models[0]), []).append(part)
+            together.setdefault(part.group.key, []).append(part)
         return Pool(
             [
                 Part(
@@ -187,7 +193,7 @@ class Pool:
         return sum(len(part.models) for part in self.parts)
 
     def take(self, runs: NDArray) -> Pool:
-        """Some of the runs, by indices or a mask (N,): group by group, in this order."""
+        """Some of the runs, by indices or a mask (N,), in this order in each group."""
         if runs.dtype == bool:
             runs = np.flatnonzero(runs)
         parts, begin = [], 0
@@ -240,7 +246,10 @@ class Pool:
         """The runs as those of the same groups on other rows."""
         same = {int(group.models[0]): group for group in groups}
         return Pool(
-            [replace(each, group=same[int(each.group.models[0])]) for each in self.parts]
+            [
+                replace(each, group=same[int(each.group.models[0])])
+                for each in self.parts
+            ]
         )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emgmm._em.state import EMState
 
-HOPE = 10.0  # factor of its last gain that a run may still be expected to gain
+HOPE = 5.0  # factor of its last gain that a run may still be expected to gain
 
 
 class Race:

@@ -17,10 +17,11 @@ import numpy as np
 from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.subsample import subsample
+from emgmm._model.bounded import AT_ONCE, FEW
 from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import WIDE
-from emgmm._utils.callbacks import Stage, silent
 from emgmm._utils.cached import cached_property
+from emgmm._utils.callbacks import Stage, silent
 from emgmm._utils.threads import BLAS
 
 from .common_starts import common_starts
@@ -30,8 +31,8 @@ from .sources import View
 
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
 BEYOND = 1  # components more than the greatest number, from which others begin
-FIRST_ITER, FIRST_KEPT = 2, 3  # iterations of all common starts, and how many go on
-ROUNDS = 8  # at most
+FIRST_ITER, FIRST_KEPT = 2, 2  # iterations of all common starts, and how many go on
+ROUNDS = 6  # at most
 ROUND_ITER, ROUND_TOL = 8, 1e-3  # iterations of a run in a round; gain at which it ends
 ROUND_KEPT = 2  # runs of a candidate that go on to the next round
 NEWS = 1e-3  # gain of a candidate that others are offered
@@ -62,9 +63,9 @@ class ModelSearch:
             offered: dict[int, float] = {}
             for number in range(1, ROUNDS + 1):
                 with self.stage(f"round {number}", (number + 1) / (ROUNDS + 2)):
-                    pool = sample.after_round(pool, offered)
-                if not (pool.sound & ~pool.converged).any():
-                    break
+                    if number > 1:
+                        pool = sample.exchanged(pool, offered)
+                    pool = sample.further(pool)
             with self.stage("all rows", 1.0):
                 best = pool.take(pool.best(1, SAME_FIT))
                 best = best.take(np.isin(best.n_components, numbers))
@@ -73,10 +74,10 @@ class ModelSearch:
     @cached_property
     def _groups(self) -> list[Group]:
         """The models, divided by storage and rows."""
-        return groups_of(self.problems)
+        return groups_of(self.problems, FEW)
 
     def _on_a_sample(self, n_components: int) -> Sample:
-        """The models on a subsample of the rows, which is the same for the same rows."""
+        """The models on a subsample of the rows."""
         samples: dict[int, RowBlocks] = {}
 
         def of_sample(problem: EMProblem) -> EMProblem:
@@ -87,7 +88,7 @@ class ModelSearch:
             return problem.with_rows(samples[id(rows)])
 
         problems = [of_sample(problem) for problem in self.problems]
-        return Sample(groups_of(problems, coarse=True), of_sample(self.reference_model))
+        return Sample(groups_of(problems, AT_ONCE), of_sample(self.reference_model))
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ class Sample:
         assignments = [(k, start) for k in numbers for start in starts[k]]
         sources = [view.sources(assignments) for view in self.views]
         models = np.concatenate([group.models for group in self.groups])
-        source, model = np.divmod(np.arange(len(assignments) * len(models)), len(models))
+        source, model = np.divmod(
+            np.arange(len(assignments) * len(models)), len(models)
+        )
         pool, _ = Pool.begin(self.groups, sources, source, models[model])
         pool = pool.run(max_iter=FIRST_ITER, tol=0.0, accelerated=False)
         return pool.take(pool.best(FIRST_KEPT))
@@ -125,15 +128,19 @@ class Sample:
             return ["VVI"]
         return ["VVV", "VVI"] if n_features > 1 else ["VVV"]
 
-    def after_round(self, pool: Pool, offered: dict[int, float]) -> Pool:
-        """The best runs after some iterations, and new starts from what is news.
+    def further(self, pool: Pool) -> Pool:
+        """The runs after some iterations; those that have converged, or collapsed, stay
+        as they are."""
+        going = pool.sound & ~pool.converged
+        ran = pool.take(going).run(racing=True, max_iter=ROUND_ITER, tol=ROUND_TOL)
+        return Pool.joined([pool.take(~going), ran])
+
+    def exchanged(self, pool: Pool, offered: dict[int, float]) -> Pool:
+        """The best runs, and new starts from what is news.
 
         ``offered`` has the mean log-likelihood that each candidate had when others
         began from its mixture, and is changed.
         """
-        going = pool.sound & ~pool.converged
-        ran = pool.take(going).run(racing=True, max_iter=ROUND_ITER, tol=ROUND_TOL)
-        pool = Pool.joined([pool.take(~going), ran])
         chosen = pool.best(1, SAME_FIT)
         best = pool.take(chosen)
         rivals = pool.take(np.setdiff1d(pool.best(ROUND_KEPT), chosen))
