@@ -39,6 +39,7 @@ ITERATIONS = [
     case("iterations", 1_000_000, 2, 3, "full", floor=8.0),
 ]
 
+PASSES = [{**one, "group": "passes"} for one in ITERATIONS]
 # Standard deviation of the centres of blobs of unit variance: so near that EM needs
 # tens of iterations, and so far apart that it needs not thousands.
 QUALITY = [
@@ -267,6 +268,7 @@ EXTREMES = [
 
 GROUPS = {
     "iterations": ITERATIONS,
+    "passes": PASSES,
     "quality": QUALITY,
     "predict": PREDICT,
     "small": SMALL,
@@ -295,6 +297,7 @@ GROUPS = {
 QUICK_ROWS = {
     "cost": 40_000,
     "iterations": 20_000,
+    "passes": 20_000,
     "large": 1_000_000,
     "memory": 100_000,
     "missing": 10_000,

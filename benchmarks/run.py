@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 TIMEOUT = 1800  # seconds of a case
 OTHER_TIMEOUT = 40  # seconds of a case for a library of another kind
 OTHER_REPEATS = 2
-COMPARED = ("search", "restarts", "smallfits")  # also with another checkout
+COMPARED = ("passes", "search", "restarts", "smallfits")  # also with another checkout
 
 
 def run_case(one):

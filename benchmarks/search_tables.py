@@ -7,12 +7,12 @@ import math
 from .checkouts import BEFORE
 from .comparisons import mixture
 from .restarts import SKLEARN
-from .tables import done, markdown, number
+from .tables import case_of, done, markdown, number
 
 SEARCH_NOTE = (
-    "\n\nProcessor seconds of one thread, medians (least-most) of runs in turn; of breast "
-    "cancer seconds with two threads, of which emgmm's should be below 20. mclust selects "
-    "among the same candidates as emgmm, scikit-learn among its four models."
+    "\n\nProcessor seconds of one thread, medians (least-most) of runs in turn; of"
+    " breast cancer seconds of two threads, of which emgmm's should be below 20. mclust"
+    " selects among the same candidates as emgmm, scikit-learn among its four models."
 )
 LIMITS = {SKLEARN: "most_of_sklearn", "mclust": "most_of_mclust"}
 CLOCKS = {
@@ -60,6 +60,27 @@ def absent(report):
         for way, why in one["failed"].items()
     }
     return "".join(f"\n\nNot measured: {line}." for line in sorted(lines))
+
+
+def passes_table(report):
+    """An iteration of this checkout beside one of before."""
+    header = ["n", "d", "K", "model", "emgmm: ms", "before: ms", "of before's"]
+    lines = []
+    for one in done(report):
+        seconds, scores = one["seconds"], one["log_likelihood"]
+        before = seconds.get(BEFORE)
+        difference = scores["emgmm"] - scores[BEFORE] if before else None
+        lines.append(
+            [
+                *case_of(one, "model"),
+                spread(seconds["emgmm"], 1e3),
+                spread(before, 1e3) if before else "-",
+                number(ratio_of_seconds(one, BEFORE)),
+                f"{difference:.0e}" if before else "-",
+            ]
+        )
+    note = "Processor milliseconds of one thread."
+    return markdown([*header, "score - before's"], lines) + f"\n\n{note}"
 
 
 def searchmap_table(report):
@@ -181,6 +202,7 @@ def done_with(report, way):
 
 
 SEARCH_TABLES = {
+    "passes": ("passes", passes_table),
     "search": ("search", search_table),
     "searchmap": ("searchmap", searchmap_table),
     "restarts": ("restarts", restarts_table),

@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 
 from ._model.covariances import Full
 from ._model.parameters import Parameters
+from ._model.segments import Segments
 from ._utils.validation import check_n_samples
 
 
@@ -60,4 +61,4 @@ def _three_components() -> Parameters:
     covariances[:, 0, 1] = covariances[:, 1, 0] = [0.0, 0.5, 0.75]
     means = np.array([[0.0, 0.0], [5.0, 5.0], [10.0, 10.0]])
     weights = np.array([0.5, 0.3, 0.2])
-    return Parameters(weights, means, Full.from_values(covariances, 3, 2))
+    return Parameters(weights, means, Full.from_values(covariances, Segments.one(3), 2))

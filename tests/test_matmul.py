@@ -41,7 +41,7 @@ def test_sums_of_float32_pieces_are_taken_in_float64(sizes):
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (2, 9), (3, 4, 30), (2, 97, 50), (40, 9_000)]
+    "shape", [(1, 1), (2, 9), (3, 4, 30), (2, 97, 50), (9, 20, 400), (40, 9_000)]
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_gram_matrices_are_symmetric_products(shape, dtype):

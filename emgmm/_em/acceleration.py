@@ -45,6 +45,7 @@ class AndersonAcceleration:
         # Steps of length 1 and, in the second half, the changes after them; zeros where
         # there are fewer. Every iteration has one place for those of all runs.
         n_places = int(self._memory.max(initial=1))
+        self._shorter = self._memory < n_places
         self._pairs = np.zeros((n_runs, 2 * n_places, 0))
         self._place = np.zeros(1, dtype=np.intp)
         self._sizes = np.zeros(n_runs)  # of steps the change after which is not known
@@ -86,7 +87,7 @@ class AndersonAcceleration:
         """Store steps (B, P) that were taken, and widen the trust regions of those that
         were ``longer``: EM's own are safe whatever their length."""
         sizes = np.sqrt(np.vecdot(steps, steps))
-        which = which & (sizes > 0) & (sizes < np.inf)
+        which = which & (sizes > 0) & np.isfinite(sizes)
         n_places = self._pairs.shape[1] // 2
         if not self._pairs.size:
             self._pairs = np.zeros((len(sizes), 2 * n_places, steps.shape[1]))
@@ -100,9 +101,10 @@ class AndersonAcceleration:
             self._sizes = np.where(which, sizes, 0.0)
             self._pairs[:, now] = 0.0
             self._pairs[which, now] = steps[which] / sizes[which, None]
-        for run in np.flatnonzero(self._memory < n_places):
-            past = (now - self._memory[run]) % n_places
-            self._pairs[run, [past, n_places + past]] = 0.0
+        if np.count_nonzero(self._shorter):
+            runs = np.flatnonzero(self._shorter)
+            past = (now - self._memory[runs]) % n_places
+            self._pairs[runs, past] = self._pairs[runs, n_places + past] = 0.0
         wider = np.maximum(self._radius, WIDEN * sizes)
         self._radius = np.where(which & longer, wider, self._radius)
 
@@ -181,13 +183,15 @@ class AndersonAcceleration:
 
     def _learn_least(self, curvatures: NDArray, new: NDArray) -> None:
         """Store the least curvatures (B,) where they are new."""
-        least = np.concatenate([self._least[:, 1:], curvatures[:, None]], axis=1)
-        self._least = np.where(new[:, None], least, self._least)
-        self._n_least = self._n_least + new
-        least = np.minimum(self._least.min(axis=1), 1.0)
-        factor = 0.5 * CAUTION[np.minimum(self._n_least, 3)] / least
-        factor = np.where(least > 0, factor, np.inf)
-        self._factor = np.where(self._n_least > 0, factor, self._factor)
+        last = np.concatenate([self._least[:, 1:], curvatures[:, None]], axis=1)
+        n_least = np.minimum(self._n_least + 1, 3)
+        least = np.minimum(np.minimum.reduce(last, axis=1), 1.0)
+        factor = np.where(least > 0, 0.5 * CAUTION[n_least] / least, np.inf)
+        if np.count_nonzero(new) < len(new):
+            last = np.where(new[:, None], last, self._least)
+            n_least = np.where(new, n_least, self._n_least)
+            factor = np.where(new, factor, self._factor)
+        self._least, self._n_least, self._factor = last, n_least, factor
 
     def _trusted(
         self, lengths: NDArray, residual: NDArray, extra: NDArray

@@ -28,31 +28,33 @@ def n_coordinates(at: Parameters) -> NDArray:
 
 
 def coordinates(
-    at: Parameters, to: Parameters, included: NDArray | bool = True
+    at: Parameters, to: Parameters, included: NDArray | None = None
 ) -> NDArray:
     """The vectors (B, P) of coordinates of the mixtures ``to`` in the charts at others.
 
     Those of means and covariances are zero for components (M,) that are not
-    ``included``.
+    ``included``; None if all are.
     """
     segments, covariances = at.segments, at.covariances
     weights = np.maximum(at.weights, TINY)
     logs = np.sqrt(weights) * np.log(np.maximum(to.weights, TINY) / weights)
-    weights = weights * included
+    if included is not None:
+        weights = weights * included
     means = covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
     shapes = np.zeros_like(covariances.values)
-    if np.any(included):  # the expensive part
+    if included is None or included.any():  # the expensive part
         shapes = covariances.to_tangent(to.covariances)
         shapes *= np.sqrt(covariances.information(weights))
-    if not np.all(included):
+    if included is not None:
         entries = segments.any(included) if covariances.of_mixtures else included
         shapes[~entries] = 0.0
     shapes = shapes.reshape(len(shapes), -1)
     if covariances.of_mixtures:
-        blocks = segments.padded(np.hstack([logs[:, None], means]))
-        return np.hstack([shapes, blocks.reshape(len(segments), -1)])
-    blocks = segments.padded(np.hstack([logs[:, None], means, shapes]))
-    return blocks.reshape(len(segments), -1)
+        blocks = segments.padded(np.concatenate([logs[:, None], means], axis=1))
+        blocks = blocks.reshape(len(segments), -1)
+        return np.concatenate([shapes, blocks], axis=1)
+    blocks = np.concatenate([logs[:, None], means, shapes], axis=1)
+    return segments.padded(blocks).reshape(len(segments), -1)
 
 
 def retract(
@@ -76,7 +78,7 @@ def retract(
     values = covariances.from_tangent(shapes)
     scatter = covariances.scatter(segments, values, weights, n_features)
     lost = _lost(covariances, scatter)
-    if lost.any():  # LAPACK would print a message
+    if np.count_nonzero(lost):  # LAPACK would print a message
         entries = lost if n_shared else segments.spread(lost)
         weights = np.where(segments.spread(lost), at.weights, weights)
         own = covariances.scatter(segments, covariances.values, weights, n_features)
@@ -88,7 +90,8 @@ def retract(
 
 def _lost(covariances: Covariances, scatter: NDArray) -> NDArray:
     """In which mixtures (B,) a scatter is not finite."""
-    finite = np.isfinite(scatter).reshape(len(scatter), -1).all(axis=1)
-    if covariances.of_mixtures:
-        return ~finite
-    return covariances.segments.any(~finite)
+    finite = np.isfinite(scatter)
+    if np.count_nonzero(finite) == finite.size:
+        return np.zeros(len(covariances.segments), dtype=bool)
+    lost = ~finite.reshape(len(scatter), -1).all(axis=1)
+    return lost if covariances.of_mixtures else covariances.segments.any(lost)

@@ -45,8 +45,7 @@ def _score(rows: RowSource, states: Sequence[EMState]) -> None:
     """Bring the statistics of the rows to the states that have proposed mixtures."""
     if not states:
         return
-    stacks, shares = [state.propose() for state in states], None
-    if states[0].shares is not None:
-        shares = [state.shares for state in states]
+    stacks = [state.propose() for state in states]
+    shares = [state.shares for state in states if state.shares is not None] or None
     for state, found in zip(states, expectation(rows, stacks, shares), strict=True):
         state.accept(found)

@@ -30,14 +30,12 @@ def m_step(
     """
     segments, n_features = stats.segments, stats.sums.shape[1]
     counts = np.maximum(stats.counts, MIN_SHARE * segments.spread(stats.weight))
+    near, scatter = previous.covariances if previous else None, stats.scatter
+    if np.count_nonzero(added):
+        scatter = stats.with_diagonals(counts[:, None] * added)
     with np.errstate(all="ignore"):
         # Non-finite values of degenerate scatters are caught by ``estimated``.
-        values = families.estimate(
-            segments,
-            counts,
-            stats.with_diagonals(counts[:, None] * added),
-            previous.covariances if previous else None,
-        )
+        values = families.estimate(segments, counts, scatter, near)
     estimated = families.storage.estimated(values, segments, n_features)
     weights = counts / segments.spread(segments.sum(counts))
     return Parameters(weights, stats.means, estimated[0]), estimated[1]

@@ -188,7 +188,8 @@ class EMProblem:
         """The results of the starts of a group, or how they failed."""
         begun = [start for start in group if not isinstance(start, Failure)]
         if begun:
-            together = begun[0] if len(begun) == 1 else Parameters.joined(begun)
+            mixtures = [each for each in begun if isinstance(each, Parameters)]
+            together = Parameters.joined(mixtures) if mixtures else begun[0]
             found = self._run_together(together, progress)
         numbers = count()
         for start in group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,7 @@ SHARE_OF_OWN = 64 * EPS
 # by nearly the same share in every iteration, and there is no maximum to be found.
 SHARE_OF_INCOMPLETE = 1e-8
 ENOUGH_COMPLETE = 4
+ALL_COMPLETE = float(np.finfo(np.float64).max)
 RAISE, MAX_RAISES = 100.0, 8  # of what is added, until matrices are positive definite
 # Least variance of numbers that are rounded to a step of 1. With less, a component on
 # one value would have a density there of more than 1, as if it were known to less than
@@ -80,7 +82,7 @@ class RidgeRegularization:
 
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
         """Greatest ratios (M,) of the amounts to a variance, in any direction."""
-        return mixture.covariances.regularization_ratio(self.amounts)
+        return _once(self, mixture, lambda: self.amounts)
 
     def bounded(self, families: Families) -> Families:
         """The families: a number in ``reg_covar`` is all that is added."""
@@ -105,7 +107,7 @@ class ScaleRegularization:
     """Variances (d,) of the rounding of the rows, 0 where none is seen."""
     constant: NDArray
     """Variances (d,) of features that are constant; 0 of others."""
-    n_complete: float = float(np.finfo(np.float64).max)
+    n_complete: float = ALL_COMPLETE
     """Number of complete rows, if others have missing values."""
     suspect: float = DEGENERATE
     """Share of the least variance above which a component counts as degenerate."""
@@ -159,9 +161,10 @@ class ScaleRegularization:
             adds = np.isfinite(least[segments.offsets, 0])
             amounts = np.where(np.isfinite(least), least + constant, constant)
         mixtures, singular = m_step(stats, families, amounts, previous)
-        again = singular
-        if not adds.all():
-            again = singular | ~adds & segments.any(self.collapsed(mixtures))
+        collapsed = self.collapsed(mixtures)
+        if not np.count_nonzero(singular) + np.count_nonzero(collapsed):
+            return mixtures, singular, least
+        again = singular | ~adds & segments.any(collapsed)
         if not again.any():
             return mixtures, singular, least
         again = np.flatnonzero(again)
@@ -203,12 +206,7 @@ class ScaleRegularization:
 
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
         """Greatest ratios (M,) of least variances to variances, in any direction."""
-        segments, covariances = mixture.segments, mixture.covariances
-        kind, variances = covariances.moment_kind, covariances.variances
-        shares = kind.spread(segments, kind.pool(segments, mixture.weights))
-        within = segments.sum(mixture.weights[:, None] * variances)
-        least = self._least(segments, variances, within, np.minimum(shares, 1.0))
-        return covariances.regularization_ratio(least)
+        return _once(self, mixture, lambda: self._least_within(mixture))
 
     def collapsed(self, mixture: Parameters) -> NDArray:
         """Which components (M,) have collapsed: the least variance is added to them."""
@@ -246,12 +244,35 @@ class ScaleRegularization:
         own = kind.spread(segments, stats.squares) / counts[:, None]
         return self._least(segments, own, within, counts / weights)
 
+    def _least_within(self, mixture: Parameters) -> NDArray:
+        """Least variances (M, d) of the components of mixtures."""
+        segments, weights = mixture.segments, mixture.weights
+        kind, variances = mixture.covariances.moment_kind, mixture.covariances.variances
+        within = segments.sum(weights[:, None] * variances)
+        if kind.pooled:
+            weights = np.minimum(segments.spread(segments.sum(weights)), 1.0)
+        return self._least(segments, variances, within, weights)
+
     def _least(
         self, segments: Segments, own: NDArray, within: NDArray, shares: NDArray
     ) -> NDArray:
         """Least variances (M, d), from those of components (M, d), those within all
         components (B, d), and shares (M,) of the rows."""
-        few, n_features = self._few_complete(shares, own.shape[1]), own.shape[1]
-        share_of_own = np.where(few, SHARE_OF_INCOMPLETE, SHARE_OF_OWN)[:, None]
+        n_features = own.shape[1]
+        share_of_own: NDArray | float = SHARE_OF_OWN
+        if self.n_complete < ALL_COMPLETE:
+            few = self._few_complete(shares, n_features)
+            share_of_own = np.where(few, SHARE_OF_INCOMPLETE, SHARE_OF_OWN)[:, None]
         pooled = np.maximum(SHARE_OF_POOLED * within, self.least)
         return np.maximum(share_of_own * n_features * own, segments.spread(pooled))
+
+
+def _once(
+    regularization: Regularization, mixture: Parameters, least: Callable[[], NDArray]
+) -> NDArray:
+    """Greatest ratios (M,) of least variances to those of a mixture, computed once."""
+    known = mixture.ratios.get(regularization)
+    if known is None:
+        known = mixture.covariances.regularization_ratio(least())
+        mixture.ratios[regularization] = known
+    return known

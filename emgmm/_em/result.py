@@ -113,6 +113,15 @@ class EMResults:
             [self.states[run] for run in runs],
         )
 
+    @classmethod
+    def ordered(cls, parts: Sequence[tuple[NDArray, EMResults]]) -> EMResults:
+        """Results of runs of such numbers as those of one stack, in their order."""
+        results = cls.joined([part for _, part in parts])
+        order = np.concatenate([runs for runs, _ in parts]).argsort()
+        return (
+            results if (order == np.arange(len(order))).all() else results.take(order)
+        )
+
     @staticmethod
     def joined(parts: Sequence[EMResults]) -> EMResults:
         """The results of several stacks as those of one."""

@@ -68,10 +68,12 @@ class EMState:
         self._histories: list[list[float]] = [[] for _ in range(n_runs)]
         self._anderson = AndersonAcceleration(n_coordinates(start))
         self._own: Proposal | None = None
+        self._longer: Proposal | None = None
         self._following = self._mstep
-        self._longer = Proposal(start, np.zeros((n_runs, 0)), np.zeros(n_runs, bool))
         self._proposed: Proposal | None = None
-        self._running = np.ones(n_runs, dtype=bool)
+        self.running = np.ones(n_runs, dtype=bool)
+        """Which runs of the stack (B,) have not ended."""
+        self._n_running = n_runs
         self._at_rest = self._failed = np.zeros(n_runs, dtype=bool)
         self._n_iter = 0  # with those of the runs that these continue
         self._n_left = options.max_iter
@@ -81,11 +83,6 @@ class EMState:
     def is_scored(self) -> bool:
         """Whether the statistics under the current mixtures are known."""
         return self._statistics is not None
-
-    @property
-    def running(self) -> NDArray:
-        """Which runs of the stack (B,) have not ended."""
-        return self._running
 
     @property
     def lower_bounds(self) -> NDArray:
@@ -101,7 +98,7 @@ class EMState:
     def converged(self) -> NDArray:
         """In which runs (B,) the gain to come was less than ``tol`` by the step
         proposed last."""
-        if not self._n_iter:
+        if not self._n_iter or not self._options.tol:
             return self._at_rest
         return self._at_rest | (self._anderson.gain < self._options.tol)
 
@@ -113,113 +110,112 @@ class EMState:
     @property
     def leading(self) -> Parameters:
         """The best mixture so far of all runs that have not ended."""
-        bounds = np.where(self._running, self._bounds, -np.inf)
+        bounds = np.where(self.running, self._bounds, -np.inf)
         return self._best.mixture(int(bounds.argmax()))
 
     @property
     def results(self) -> EMResults:
         """The results of all runs, which have ended."""
-        if not self._ended:  # there were none
-            none = np.zeros(0, dtype=bool)
-            return EMResults(self._best, none, none, [], [])
-        runs = np.concatenate([runs for runs, _ in self._ended])
-        results = EMResults.joined([part for _, part in self._ended])
-        order = runs.argsort()
-        return results if (order == np.arange(len(runs))).all() else results.take(order)
+        none = [(self.runs, EMResults.not_run(self._best))]  # of a stack of none
+        return EMResults.ordered(self._ended or none)
 
     def goes_on(self) -> bool:
         """Whether there is another iteration, after runs that end here have ended."""
         self.end(self._at_rest)
         self._compact()
-        if self._running.any() and not self._n_left:
-            if self._n_iter and self._options.tol > 0:
-                self.propose_step()
-            self.end(self._running)
-        if self._running.any():
+        if self._n_running and self._n_left:
             self.propose_step()
             self.end(self._failed, failed=True)
             self.end(self.converged)
-        return bool(self._running.any())
+        elif self._n_running:
+            if self._n_iter and self._options.tol > 0:
+                self.propose_step()
+            self.end(self.running)
+        return self._n_running > 0
 
     def end(self, which: NDArray, failed: bool = False) -> None:
         """End some of the runs (B,) of the stack, with what they have reached."""
-        which = which & self._running
-        if not which.any():
+        if not np.count_nonzero(which):
             return
-        self._running = self._running & ~which
-        ended = np.flatnonzero(which)
+        ended = np.flatnonzero(which & self.running)
+        if not len(ended):
+            return
         converged = self.converged[ended] & ~self._failed[ended]
-        states = [self._state_of(b) for b in ended]
+        states = [self._state_of(b) for b in ended.tolist()]
         histories = [self._histories[b] for b in ended]
         for b in ended:
             self._histories[b] = []
-        whole = len(ended) == len(which)
-        mixtures = self._best if whole else self._best.take(ended)
+        mixtures = self._best
+        if len(ended) < len(which):
+            mixtures = mixtures.take(ended)
         failures = np.full(len(ended), failed)
         results = EMResults(mixtures, failures, converged, histories, states)
         self._ended.append((self.runs[ended], results))
+        self.running = self.running & ~which
+        self._n_running -= len(ended)
 
     @np.errstate(all="ignore")
     def propose_step(self) -> None:
         """Find EM's steps and estimate the gains to come."""
         if self._own or self._statistics is None:
             return
-        before, options, segments = self._mixture, self._options, self._mixture.segments
-        mstep, scale = self._mstep, self._mstep.scale
+        before, options, mstep = self._mixture, self._options, self._mstep
         mixture, self._failed, self._following = mstep.step(self._statistics, before)
-        if self._failed.any():  # placeholders: the mixtures before are valid
+        if np.count_nonzero(self._failed):  # placeholders, while those before are valid
             failed = np.flatnonzero(self._failed)
             mixture = mixture.replaced(failed, before.take(failed))
-        none = np.zeros(len(segments), dtype=bool)
-        vectors, longer = np.zeros((len(segments), 0)), none
+        none = np.zeros(len(self.runs), dtype=bool)
+        self._own = self._longer = Proposal(mixture, np.zeros((len(none), 0)), none)
         if options.accelerated or options.tol > 0:
-            ratios = scale.regularization_ratio(before)
+            ratios = mstep.scale.regularization_ratio(before)
             regular = ratios < DEGENERATE
-            vectors = coordinates(before, mixture, regular)
-            noise = self._noise(segments.max(np.where(regular, ratios, 0.0)))
-            steps, longer = self._anderson.learn(vectors, noise)
-            if not mstep.raises_likelihood:
-                ratios = mstep.regularization.regularization_ratio(before)
+            whole = np.count_nonzero(regular) == len(regular)
+            vectors = coordinates(before, mixture, None if whole else regular)
+            self._own = self._own._replace(vectors=vectors)
+            noise = self._noise(np.where(regular, ratios, 0.0))
+            self._longer = Proposal(mixture, *self._anderson.learn(vectors, noise))
+        if options.accelerated:
             # What is added is no part of the likelihood by which steps are judged.
-            longer = longer & self._running & (segments.max(ratios) < NEGLIGIBLE)
-            self._longer = Proposal(mixture, steps, longer)
-        if not options.accelerated:
-            self._longer = self._longer._replace(longer=none)
-        self._own = Proposal(mixture, vectors, none)
+            ratios = mstep.regularization.regularization_ratio(before)
+            free = before.segments.max(ratios) < NEGLIGIBLE
+            longer = self._longer.longer & self.running & free
+            self._longer = self._longer._replace(longer=longer)
+        else:
+            self._longer = self._own
 
-    @np.errstate(all="ignore")
     def propose(self) -> Parameters:
         """The mixtures to be scored next: the start, EM's steps, or longer ones."""
-        if self._statistics is None:
-            return self._mixture
         self.propose_step()
-        self._proposed = self._own
-        if self._longer.longer.any():
-            self._proposed = self._lengthened(self._own, *self._longer[1:])
-        return self._proposed.mixture
+        if self._own is None or self._longer is None:
+            return self._mixture
+        proposed = self._own
+        if np.count_nonzero(self._longer.longer):
+            proposed = self._lengthened(proposed, self._longer)
+        self._proposed = proposed
+        return proposed.mixture
 
     @np.errstate(all="ignore")
     def accept(self, statistics: Statistics) -> None:
-        """End an iteration with the statistics under the mixtures that were proposed."""
+        """End an iteration with the statistics under the proposed mixtures."""
         reached, step = statistics.mean_log_likelihood, self._proposed
         if step is None:
             self._statistics, self._reached = statistics, reached
             self._bounds = reached
             self._histories = [[bound] for bound in reached.tolist()]
             return
-        falls = self._below(reached, self._reached)
-        taken = ~falls
-        if falls.any():
+        stays = falls = self._below(reached, self._reached)
+        if np.count_nonzero(falls):
             rejected = falls & step.longer
             rests = falls & ~step.longer & self._rests(reached)
             self._at_rest = self._at_rest | rests
-            taken = ~(rejected | rests)
+            stays = rejected | rests
             self._anderson.rejected(step.vectors, rejected)
-            self._longer = self._longer._replace(longer=self._longer.longer & taken)
+            self._longer = self._own
+        taken, is_best = ~stays, self._bounds is self._reached
         if step.vectors.size:
             self._anderson.accepted(step.vectors, taken, step.longer)
         self._move(taken, step.mixture, statistics, reached)
-        self._keep_best()
+        self._keep_best(is_best and not np.count_nonzero(falls))
 
     def resumes(self, statistics: Statistics) -> bool:
         """Whether the current mixture, of one run, has the statistics that a run before
@@ -280,9 +276,9 @@ class EMState:
 
     def _compact(self) -> None:
         """Remove the runs that have ended from the stack, if they are many of it."""
-        running, sizes = self._running, self._mixture.segments.sizes
-        if running.all() or not running.any():
+        if not 0 < self._n_running < len(self.runs):
             return
+        sizes, running = self._mixture.segments.sizes, self.running
         many = sizes[~running].sum() >= MOST_ENDED * sizes.sum()
         if many or self._failed.any():
             self._keep(np.flatnonzero(running))
@@ -295,22 +291,23 @@ class EMState:
         self._best = self._mixture if is_best else self._best.take(runs)
         self._statistics = self._statistics and self._statistics.take(runs)
         self._own = None
+        self._n_running = len(runs)
         length = int(n_coordinates(self._mixture).max())
         self._anderson = self._anderson.take(runs, length)
-        for name in "runs _running _reached _bounds _at_rest _failed".split():
+        for name in "runs running _reached _bounds _at_rest _failed".split():
             setattr(self, name, getattr(self, name)[runs])
         self._histories = [self._histories[run] for run in runs]
         self.shares = None if self.shares is None else self.shares[:, runs]
 
-    def _lengthened(
-        self, own: Proposal, vectors: NDArray, longer: NDArray
-    ) -> Proposal:
+    @np.errstate(all="ignore")
+    def _lengthened(self, own: Proposal, further: Proposal) -> Proposal:
         """Steps longer than EM's, where they end at valid mixtures; else EM's."""
+        vectors = further.vectors
         far, failed = self._mstep.retract(self._mixture, vectors)
-        longer = longer & ~failed
-        if longer.all():
-            return Proposal(far, vectors, longer)
+        longer = further.longer & ~failed
         which = np.flatnonzero(longer)
+        if len(which) == len(longer):
+            return Proposal(far, vectors, longer)
         if not which.size:
             return own
         mixture = own.mixture.replaced(which, far.take(which))
@@ -319,8 +316,9 @@ class EMState:
 
     def _noise(self, ratios: NDArray) -> NDArray:
         """Lengths (B,) of rounding errors in steps, in relative standard deviations."""
-        amplified = ratios / (16.0 * self._mixture.means.shape[1])
-        return np.maximum(amplified, NOISE_OF_FLOAT32 if self._single else EPS**0.5)
+        amplified = self._mixture.segments.max(ratios) / self._mixture.means.shape[1]
+        least = NOISE_OF_FLOAT32 if self._single else EPS**0.5
+        return np.maximum(amplified / 16, least)
 
     def _below(self, bounds: NDArray, others: NDArray, margin: float = 1.0) -> NDArray:
         """Which bounds (B,) are less than others by more than rounding, or are NaN."""
@@ -345,31 +343,31 @@ class EMState:
         reached: NDArray,
     ) -> None:
         """Take the steps of some runs (B,) to mixtures with such statistics."""
-        if taken.all():
+        which, before = np.flatnonzero(taken), self._statistics
+        if len(which) == len(taken) or before is None:
             self._mixture, self._statistics = mixture, statistics
             self._reached, self._mstep = reached, self._following
+        elif not which.size:
+            return
         else:
-            which = np.flatnonzero(taken)
-            if not which.size:
-                return
-            segments, before = mixture.segments, self._statistics
             self._mixture = self._mixture.replaced(which, mixture.take(which))
             self._statistics = before.replaced(which, statistics.take(which))
             self._reached = np.where(taken, reached, self._reached)
-            self._mstep = self._mstep.followed_by(self._following, segments, which)
+            segments, following = mixture.segments, self._following
+            self._mstep = self._mstep.followed_by(following, segments, which)
         self._own = None
 
-    def _keep_best(self) -> None:
-        """Store the best mixtures so far and their likelihoods.
+    def _keep_best(self, rises: bool) -> None:
+        """Store the best mixtures so far and their likelihoods, which may all rise.
 
         With a number in reg_covar EM does not maximise the likelihood itself, and the
         last mixture counts, as in scikit-learn.
         """
         self._n_iter, self._n_left = self._n_iter + 1, self._n_left - 1
         worse = np.zeros(len(self.runs), dtype=bool)
-        if self._mstep.raises_likelihood:
+        if self._mstep.raises_likelihood and not rises:
             worse = self._below(self._reached, self._bounds, WORSE)
-        if not worse.any():
+        if not np.count_nonzero(worse):
             self._best, self._bounds = self._mixture, self._reached
         elif not worse.all():
             better = np.flatnonzero(~worse)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 from emgmm._utils.threads import BLAS
 
 from .dispatch import Part, parts_of
@@ -191,37 +192,56 @@ def _sums_with_any(
     def of_block(parts: Sequence[Part], X: NDArray, weights: NDArray) -> Several:
         return Several([function(part.kernel, X, weights) for part in parts])
 
-    totals: list[NDArray | None] = [None] * len(stacks)
+    found: list[tuple[Part, NDArray]] = []
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         parts = parts_of(stacks, blocks, _middle(stacks), DOUBLE.dtype)
         while parts:
             length = min(part.kernel.block_length for part in parts)
             sums = blocks.sum(partial(of_block, parts), block_length=length)
-            again: list[Part] = []
-            for part, values in zip(parts, sums.values, strict=True):
-                whole, own = stacks[part.stack].segments, part.kernel.segments
-                where = part.mixtures
-                if by_component:
-                    where = whole.components(where)
-                shape = whole.n_components if by_component else len(whole)
-                total = totals[part.stack]
-                if total is None:
-                    total = totals[part.stack] = np.empty((shape, *values.shape[1:]))
-                total[where] = values
-                lost = np.isnan(values).any(axis=tuple(range(1, values.ndim)))
-                lost = own.any(lost) if by_component else lost
-                if lost.any() and not part.kernel.unlimited:
-                    again.append(part.fallback(lost))
-            parts = again
-    return Several(totals)
+            latest = list(zip(parts, sums.values, strict=True))
+            found += latest
+            lost = [_lost(part.kernel, values, by_component) for part, values in latest]
+            parts = [
+                part.fallback(own)
+                for part, own in zip(parts, lost, strict=True)
+                if own.any()
+            ]
+    segments = [stack.segments for stack in stacks]
+    return Several(
+        [_in_order(*each, found, by_component) for each in enumerate(segments)]
+    )
+
+
+def _lost(kernel: Kernel, values: NDArray, by_component: bool) -> NDArray:
+    """Of which mixtures (B,) of a kernel rows are too far away."""
+    if kernel.unlimited:
+        return np.zeros(len(kernel.segments), dtype=bool)
+    lost = np.isnan(values).reshape(len(values), -1).any(axis=1)
+    return kernel.segments.any(lost) if by_component else lost
+
+
+def _in_order(
+    number: int,
+    segments: Segments,
+    found: Sequence[tuple[Part, NDArray]],
+    by_component: bool,
+) -> NDArray:
+    """The values of a stack in its order, each the last that was found."""
+    own = [(part.mixtures, values) for part, values in found if part.stack == number]
+    size = segments.n_components if by_component else len(segments)
+    out = np.empty((size, *own[0][1].shape[1:]))
+    for mixtures, values in own:
+        out[segments.components(mixtures) if by_component else mixtures] = values
+    return out
 
 
 def _middle(stacks: Sequence[Parameters]) -> NDArray:
-    """The mean (d,) of the means of all mixtures."""
+    """The mean (d,) of the means of all mixtures, as far as these are finite."""
     means = np.concatenate(
         [each.segments.sum(each.weights[:, None] * each.means) for each in stacks]
     )
-    return means[np.isfinite(means).all(axis=1)].mean(axis=0)
+    finite = np.isfinite(means).all(axis=1)
+    return np.where(finite[:, None], means, 0.0).sum(axis=0) / max(finite.sum(), 1)
 
 
 def _visit_with_any(

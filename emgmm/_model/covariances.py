@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -39,9 +39,6 @@ class Covariances(ABC):
     precisions_cholesky: NDArray
     segments: Segments
     n_features: int
-    _last_nearness: list[NDArray] = field(
-        default_factory=lambda: [np.empty(0), np.empty(0)], init=False, repr=False
-    )
 
     algebra: ClassVar[Algebra]
     moment_kind: ClassVar[MomentKind]
@@ -225,15 +222,11 @@ class Covariances(ABC):
         """Greatest ratio (M,) over all directions of independent variances, (d,) or
         (M, d), to the variances of the components; small ones are bounded by the trace.
         """
-        last, ratios = self._last_nearness
-        if np.array_equal(last, variances):  # as several times in every iteration
-            return ratios
         scaled = self.algebra.scale(self.factors, np.sqrt(variances))
         ratios = (scaled * scaled).reshape(len(scaled), -1).sum(axis=1)
-        large = np.flatnonzero(ratios > EXACT_FROM)
-        if large.size:
+        large = ratios > EXACT_FROM
+        if np.count_nonzero(large):
             ratios[large] = self.algebra.greatest(scaled[large])
-        self._last_nearness[:] = variances, ratios
         return ratios
 
     def ordered(self, components: NDArray) -> Self:

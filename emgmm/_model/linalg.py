@@ -12,7 +12,8 @@ from scipy.sparse.linalg import ArpackError, svds
 
 BOUND_TOL = 1e-9  # share by which a variance may be below the least
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
-MANY, SMALL = 12, 16  # matrices, of so many features, that are inverted all at once
+SMALL = 16  # features up to which LAPACK's calls cost more than what they compute
+DOUBTFUL = 1e-12  # eigenvalues of correlations whose sign may be due to rounding
 MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
 
 
@@ -61,26 +62,22 @@ def cholesky(matrices: NDArray) -> NDArray:
     try:
         factors = np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
-        bad = bad | _indefinite(matrices)
+        bad = bad | _are_indefinite(matrices)
         one = np.eye(matrices.shape[-1])
-        matrices = np.where(bad[:, None, None], one, matrices)
-        factors = separately(np.linalg.cholesky, matrices)
+        rest = np.where(bad[:, None, None], one, matrices)
+        factors = separately(np.linalg.cholesky, rest)
     factors[bad] = np.nan
     return factors
 
 
-def _indefinite(matrices: NDArray) -> NDArray:
-    """Which matrices (M, d, d) have no Cholesky factor, but for rounding: it is found
-    for all at once, column by column."""
-    left, bad = matrices.copy(), np.zeros(len(matrices), dtype=bool)
-    for column in range(matrices.shape[-1]):
-        pivots = left[:, column, column]
-        bad |= ~(pivots > 0)
-        below = (
-            left[:, column + 1 :, column] / np.sqrt(np.where(bad, 1.0, pivots))[:, None]
-        )
-        left[:, column + 1 :, column + 1 :] -= below[:, :, None] * below[:, None]
-    return bad
+def _are_indefinite(matrices: NDArray) -> NDArray:
+    """Which matrices (M, d, d) have a negative eigenvalue beyond doubt."""
+    diagonals = np.einsum("kii->ki", matrices)
+    positive = (diagonals > 0).all(axis=1)
+    roots = np.sqrt(np.where(positive[:, None], diagonals, 1.0))
+    scaled = matrices / roots[:, :, None] / roots[:, None]
+    scaled = np.where(np.isfinite(scaled), scaled, 0.0)
+    return ~positive | (np.linalg.eigvalsh(scaled)[:, 0] < -DOUBTFUL)
 
 
 def eigh(matrices: NDArray) -> tuple[NDArray, NDArray]:
@@ -93,29 +90,18 @@ def eigh(matrices: NDArray) -> tuple[NDArray, NDArray]:
 
 def inverse_cholesky(matrices: NDArray) -> NDArray:
     """U with U U' the inverse, from the Cholesky factors; NaN where there is none."""
-    if len(matrices) >= MANY and matrices.shape[-1] <= SMALL and matrices.ndim == 3:
-        return np.ascontiguousarray(_inverses(cholesky(matrices)).mT)
-    inverses = np.empty(matrices.shape)
-    flat = inverses.reshape(-1, *matrices.shape[-2:])
-    for k, matrix in enumerate(matrices.reshape(flat.shape)):
+    flat = matrices.reshape(-1, *matrices.shape[-2:])
+    if _are_many(flat):
+        return inverse_triangles(cholesky(flat)).mT.reshape(matrices.shape)
+    inverses, (flat, bad) = np.empty(flat.shape), regular(flat)
+    for k, matrix in enumerate(flat):
         # The transpose of a symmetric matrix is itself, in the order of Fortran.
         lower, info = dpotrf(matrix.T, lower=1, clean=1)
-        if info or not np.isfinite(matrix).all():
-            flat[k] = np.nan
-        else:
-            flat[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
-    return inverses
-
-
-def _inverses(lower: NDArray) -> NDArray:
-    """L^-1 of many small lower triangular matrices, row by row of all at once."""
-    inverses = np.zeros(lower.shape)
-    for row in range(lower.shape[-1]):
-        pivots = lower[:, row, row, None]
-        others = lower[:, row, None, :row] @ inverses[:, :row, :row]
-        inverses[:, row, :row] = -others[:, 0] / pivots
-        inverses[:, row, row] = 1 / pivots[:, 0]
-    return inverses
+        bad[k] |= info != 0
+        if not info:
+            inverses[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
+    inverses[bad] = np.nan
+    return inverses.reshape(matrices.shape)
 
 
 def lower_cholesky(matrices: NDArray, roots: NDArray) -> NDArray:
@@ -137,10 +123,28 @@ def inverse_triangles(lower: NDArray) -> NDArray:
     """L^-1 of lower triangular matrices, which may have no rows."""
     if not lower.size:
         return lower
-    if len(lower) >= MANY and lower.shape[-1] <= SMALL and lower.ndim == 3:
-        return _inverses(lower)
     triangles = lower.reshape(-1, *lower.shape[-2:])
+    if _are_many(triangles):
+        return _inverses_of_many(triangles).reshape(lower.shape)
     return np.reshape([dtrtri(each, lower=1)[0] for each in triangles], lower.shape)
+
+
+def _are_many(matrices: NDArray) -> bool:
+    """Whether to go through the rows of all matrices at once, and not through the
+    matrices, takes less time."""
+    size = matrices.shape[-1]
+    return size <= SMALL and len(matrices) >= 3 * size
+
+
+def _inverses_of_many(lower: NDArray) -> NDArray:
+    """L^-1 of lower triangular matrices (M, d, d), row by row."""
+    triangles = np.ascontiguousarray(lower.transpose(1, 2, 0))
+    inverses = np.zeros_like(triangles)
+    for i, row in enumerate(triangles):
+        inverses[i, i] = pivot = 1 / row[i]
+        products = np.einsum("jm,jkm->km", row[:i], inverses[:i, :i])
+        inverses[i, :i] = -pivot * products
+    return np.ascontiguousarray(inverses.transpose(2, 0, 1))
 
 
 def gram(matrices: NDArray) -> NDArray:

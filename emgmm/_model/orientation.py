@@ -16,8 +16,8 @@ from .segments import Segments
 MAX_ROUNDS = 5000  # of rotations of disjoint pairs of axes, without a start
 MAX_STEPS_ON = 100  # of conjugate gradients from a start: EM continues from there
 TRIAL_SWEEPS = 10  # from each of several starts, before the best is chosen
-MAX_STEPS_INEXACT = 2  # in generalised EM
-SHORT_SWEEPS, SHORT_STEPS = 3, 20  # from each start, in generalised EM
+MAX_ROUNDS_INEXACT = 6  # from a start, in generalised EM
+SHORT_SWEEPS, SHORT_STEPS = 3, 20  # from each of several starts, likewise
 TRIAL_NUMBERS = 2**22  # of matrices that are tried at a time
 
 
@@ -54,7 +54,8 @@ def common_orientation_inexact(estimation: Estimation) -> NDArray:
         start = orientations_of(estimation.start)
     else:
         start = best_orientations(estimation, SHORT_SWEEPS, SHORT_STEPS)
-    return _along(estimation, *descend(estimation, start, MAX_STEPS_INEXACT))
+    sweeps = MAX_ROUNDS_INEXACT // start.shape[-1] + 1
+    return _along(estimation, *settle(estimation, start, sweeps))
 
 
 def orientations_of(covariances: Covariances) -> NDArray:

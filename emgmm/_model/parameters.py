@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class Parameters:
     weights: NDArray
     means: NDArray
     covariances: Covariances
+    ratios: dict[Any, NDArray] = field(default_factory=dict, init=False, repr=False)
+    """Greatest ratios (M,) of what a regularisation may add to variances, by it."""
 
     @property
     def segments(self) -> Segments:

@@ -24,6 +24,7 @@ SLAB = 12
 MAX_SLABS = 4
 # Rows up to which slabs are faster than BLAS's product of a matrix with its transpose.
 MOST_IN_SLABS = 96
+FEW = 50_000  # multiplications, which take less time than the calls for slabs
 
 
 def multiply(left: NDArray, wide: NDArray, out: NDArray) -> NDArray:
@@ -74,14 +75,14 @@ def contract(wide: NDArray, other: NDArray) -> NDArray:
 
 
 def gram_matrices(vectors: NDArray) -> NDArray:
-    """vectors @ vectors.mT, of shape (..., a, n), with pieces added in float64.
+    """vectors @ vectors.mT, of shape (..., a, n) to (..., a, a).
 
-    Only lower triangles are computed, in slabs of rows. A slab is never square: for
-    equal operands NumPy would call BLAS's routine for a product with its own transpose,
-    which is slow where a matrix has few rows.
+    Pieces are added in float64. Only lower triangles are computed, in slabs of rows. A
+    slab is never square: for equal operands NumPy would call BLAS's routine for a
+    product with its own transpose, which is slow where a matrix has few rows.
     """
     size, n = vectors.shape[-2:]
-    if size > MOST_IN_SLABS:
+    if size > MOST_IN_SLABS or vectors.size * size < FEW:
         return vectors @ vectors.mT
     number = max(-(-size // SLAB), 2)
     piece = SMALL // (-(-size // number) * size)
