@@ -126,6 +126,19 @@ def test_a_singular_mixture_does_not_matter_to_the_others(name, bad):
             assert singular[2]
 
 
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_covariances_of_fewer_components_are_a_start_too(name):
+    family = MODELS[name]
+    few, many = random_mixtures(6, [2, 3]), random_mixtures(7, [4, 2])
+    segments, counts, scatter = stacked(few, family.storage)
+    values = family.estimate(segments, counts, scatter, None)
+    start = family.storage.from_values(values, segments, 4)
+    for version in (family, family.inexact):
+        found = version.estimate(*stacked(many, family.storage), start)
+        expected = alone(version, many, [start.take(np.array([b])) for b in (0, 1)])
+        assert_allclose(found, np.concatenate(expected), rtol=1e-9, atol=1e-10)
+
+
 @pytest.mark.parametrize("n_features", [3, 6])
 @pytest.mark.parametrize("name", ["EVE", "VVE"])
 def test_a_common_orientation_is_as_good_as_after_500_sweeps(name, n_features):

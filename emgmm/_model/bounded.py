@@ -11,7 +11,6 @@ from .estimation import Estimation, Solver
 from .linalg import WIDE, matrices_reach
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
-MAX_ADDITIONS, MAX_GROWTH = 40, 20
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
 
 
@@ -32,8 +31,8 @@ FEW, AT_ONCE = Limits(1, 2), Limits(1, 2, True)  # the bound is met nearly
 def bounded(
     solver: Solver, least: NDArray, limits: Limits, estimation: Estimation
 ) -> NDArray:
-    """The values of a solver subject to least variances (d,), see
-    ``Covariances.are_bounded``.
+    """The values of a solver subject to least variances (d,): in no direction is the
+    variance less than that of independent features with these.
 
     By duality it is the unbounded estimate for more scatter in the directions where
     the bound is active: what is added are the Lagrange multipliers, found by a
@@ -42,7 +41,7 @@ def bounded(
     many, the bound itself is added to the matrices that violate it.
     """
     values = solver(estimation)
-    below = estimation.any(~estimation.storage.are_bounded(values, least))
+    below = estimation.any(~_reach(estimation, values, least))
     if below.all():
         return _with_additions(solver, least, limits, estimation)
     if below.any():
@@ -71,10 +70,11 @@ def _with_additions(
         if not out.size:
             out = np.array(values)
         out[whole.entries(left)] = values
-        added, changes = storage.addition(values, least, own, added, kept)
+        each = storage.along_rows(values, least)
+        added, changes = storage.algebra.addition(*each, own, added, kept)
         going = estimation.any(changes > ENOUGH)
         if kept:
-            going &= estimation.any(~storage.are_bounded(values, least))
+            going &= estimation.any(~_reach(estimation, values, least))
         if not going.any():
             break
         if not going.all():
@@ -82,6 +82,12 @@ def _with_additions(
             sizes, own, added = sizes[entries], own[entries], added[entries]
             estimation = estimation.take(going)
     return out
+
+
+def _reach(estimation: Estimation, values: NDArray, least: NDArray) -> NDArray:
+    """Which values, of components or of mixtures, meet the bound."""
+    storage = estimation.storage
+    return storage.algebra.reach(*storage.along_rows(values, least))
 
 
 def _bound_of_narrow(own: NDArray, least: NDArray) -> NDArray:

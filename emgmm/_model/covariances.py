@@ -182,30 +182,6 @@ class Covariances(ABC):
         """Values with one entry for each of the products, and their least variances."""
         return values, least
 
-    @classmethod
-    def are_bounded(cls, values: NDArray, least: NDArray) -> NDArray:
-        """Whether the variance in no direction is less than that of independent
-        features with the least variances (d,): of each component, or mixture."""
-        return cls.algebra.reach(*cls.along_rows(values, least))
-
-    @classmethod
-    def addition(
-        cls,
-        values: NDArray,
-        least: NDArray,
-        own: NDArray,
-        added: NDArray,
-        kept: float,
-    ) -> tuple[NDArray, NDArray]:
-        """Scatter to add to a row's own so that the bound is met, and its relative
-        changes, where values are the estimate with the scatter ``added`` so far.
-
-        Scatter is laid out as products. Where nothing has to be added, the share
-        ``kept`` of what was added so far remains.
-        """
-        each = cls.along_rows(values, least)
-        return cls.algebra.addition(*each, own, added, kept)
-
     @abstractmethod
     def information(self, weights: NDArray) -> NDArray:
         """Fisher information of the coordinates of ``to_tangent``, for weights (M,), in

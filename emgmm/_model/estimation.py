@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._utils.cached import cached_property
@@ -62,8 +63,12 @@ class Estimation:
 
     @cached_property
     def log_volumes(self) -> NDArray | None:
-        """Logarithms of the volumes (M,) of the covariances to start from."""
-        return self.start.log_det / self.start.n_features if self.start else None
+        """Logarithms of the volumes (M,) of the covariances to start from, if those are
+        of as many components."""
+        start = self.start
+        if start and np.array_equal(start.segments.sizes, self.segments.sizes):
+            return start.log_det / start.n_features
+        return None
 
 
 Solver = Callable[[Estimation], NDArray]

@@ -182,7 +182,7 @@ def _matrices(estimation: Estimation) -> NDArray:
     return estimation.scatter / estimation.counts[:, None, None]
 
 
-def _matrices_of_equal_volume(estimation: Estimation) -> NDArray:
+def _equal_volume_matrices(estimation: Estimation) -> NDArray:
     """EVV: W_k at determinant 1, times what was divided out, summed, / n."""
     segments, scatter = estimation.segments, estimation.scatter
     volumes = np.exp(np.linalg.slogdet(scatter)[1] / scatter.shape[-1])
@@ -223,49 +223,25 @@ def _table() -> Iterator[CovarianceFamily]:
     """The fourteen models."""
     of_axes = partial(CovarianceFamily, scale_equivariant=False)
     common = partial(of_axes, inexact_solver=common_orientation_inexact)
-    free_matrices = partial(CovarianceFamily, free_matrices=True)
+    iterated = partial(CovarianceFamily, inexact_rule=_equal_shape_inexact)
+    own = partial(iterated, scale_equivariant=False)
+    alike = partial(CovarianceFamily, inexact_solver=_equal_matrix_inexact)
+    matrices = partial(CovarianceFamily, free_matrices=True)
+    angles, both = _orientation, _volume_and_orientation
     yield of_axes("EII", Spherical, unrotated, equal_spheres, _volume, _none)
     yield of_axes("VII", Spherical, unrotated, spheres, _none, _volume)
     yield CovarianceFamily("EEI", Diagonal, unrotated, equal, _variances, _none)
-    yield CovarianceFamily(
-        "VEI",
-        Diagonal,
-        unrotated,
-        equal_shape,
-        _shape,
-        _volume,
-        inexact_rule=_equal_shape_inexact,
-    )
+    yield iterated("VEI", Diagonal, unrotated, equal_shape, _shape, _volume)
     yield CovarianceFamily("EVI", Diagonal, unrotated, equal_volume, _volume, _shape)
     yield CovarianceFamily("VVI", Diagonal, unrotated, free, _none, _variances)
     yield CovarianceFamily("EEE", Tied, _equal_matrix, equal, _matrix, _none)
-    yield CovarianceFamily(
-        "VEE",
-        Full,
-        _equal_matrix_of_any_volume,
-        equal_shape,
-        _unit_matrix,
-        _volume,
-        inexact_solver=_equal_matrix_inexact,
-    )
-    yield common(
-        "EVE", Full, common_orientation, equal_volume, _volume_and_orientation, _shape
-    )
-    yield common("VVE", Full, common_orientation, free, _orientation, _variances)
-    yield of_axes("EEV", Full, own_orientations, equal, _variances, _orientation)
-    yield of_axes(
-        "VEV",
-        Full,
-        own_orientations,
-        equal_shape,
-        _shape,
-        _volume_and_orientation,
-        inexact_rule=_equal_shape_inexact,
-    )
-    yield free_matrices(
-        "EVV", Full, _matrices_of_equal_volume, equal_volume, _volume, _unit_matrix
-    )
-    yield free_matrices("VVV", Full, _matrices, free, _none, _matrix)
+    yield alike("VEE", Full, _equal_matrix_of_any_volume, free, _unit_matrix, _volume)
+    yield common("EVE", Full, common_orientation, equal_volume, both, _shape)
+    yield common("VVE", Full, common_orientation, free, angles, _variances)
+    yield of_axes("EEV", Full, own_orientations, equal, _variances, angles)
+    yield own("VEV", Full, own_orientations, equal_shape, _shape, both)
+    yield matrices("EVV", Full, _equal_volume_matrices, free, _volume, _unit_matrix)
+    yield matrices("VVV", Full, _matrices, free, _none, _matrix)
 
 
 MODELS: dict[str, CovarianceFamily] = {family.name: family for family in _table()}
