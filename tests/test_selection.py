@@ -439,11 +439,12 @@ def test_a_verbose_search_prints_its_parts(iris, searched_few, capsys):
     assert_array_equal(search.criterion_, searched_few.criterion_)
 
 
-def two_clusters(n_rows):
+def three_clusters(n_rows):
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((n_rows, 2))
-    X[n_rows // 3 :] = X[n_rows // 3 :] * [2.0, 0.5] + [4.0, 1.0]
-    return X
+    centers = np.array([[0.0, 0.0], [6.0, 1.0], [1.0, 7.0]])
+    scales = np.array([[1.0, 1.0], [2.0, 0.5], [0.7, 1.5]])
+    labels = rng.integers(3, size=n_rows)
+    return scales[labels] * rng.standard_normal((n_rows, 2)) + centers[labels]
 
 
 def as_blocks(X, folder):
@@ -465,7 +466,7 @@ def as_dask(X, folder):
 
 @pytest.mark.parametrize("source", [as_blocks, as_function, as_map, as_dask])
 def test_rows_of_every_source_give_the_search_of_the_array(source, tmp_path):
-    X = two_clusters(600)
+    X = three_clusters(600)
     expected = GaussianMixtureIC([1, 2, 3], criterion="icl").fit(X)
     search = GaussianMixtureIC([1, 2, 3], criterion="icl")
     search.fit(source(X, tmp_path))
@@ -480,7 +481,7 @@ def test_rows_of_every_source_give_the_search_of_the_array(source, tmp_path):
 
 def test_an_iteration_is_one_pass_over_blocks_for_all_candidates(monkeypatch):
     monkeypatch.setattr("emgmm._search.search.SEARCH_ROWS", 2**9)
-    X, readings = two_clusters(5000), []
+    X, readings = three_clusters(5000), []
 
     def blocks():
         readings.append(len(readings))
@@ -493,7 +494,7 @@ def test_an_iteration_is_one_pass_over_blocks_for_all_candidates(monkeypatch):
 
 
 def test_a_weight_is_a_repetition():
-    X = two_clusters(200)
+    X = three_clusters(200)
     weights = np.random.default_rng(1).integers(0, 4, len(X))
     names = ["EII", "VVI", "EEE", "VVV", "VEV"]
     weighted = GaussianMixtureIC([1, 2, 3], covariance_type=names)
@@ -505,7 +506,7 @@ def test_a_weight_is_a_repetition():
 
 
 def test_a_function_as_criterion_needs_an_array():
-    X = two_clusters(600)
+    X = three_clusters(600)
     search = GaussianMixtureIC([1], criterion=lambda gmm, X, sample_weight: 0.0)
     with pytest.raises(ValueError, match="criterion=.*needs rows in memory.*array"):
         search.fit(as_blocks(X, None))

@@ -11,7 +11,6 @@ from .estimation import Estimation, Solver
 from .linalg import WIDE, matrices_reach
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
-MAX_ADDITIONS, MAX_GROWTH = 40, 20
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
 
 
