@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 from conftest import MODEL_NAMES
 from numpy.testing import assert_allclose
 
 from emgmm._model.covariances import Full
+from emgmm._model.eigen import accurate_eigen
 from emgmm._model.estimation import Estimation
 from emgmm._model.families import MODELS, Families
 from emgmm._model.linalg import inverse_cholesky, inverse_triangles
@@ -156,6 +158,20 @@ def test_a_common_orientation_is_as_good_as_after_500_sweeps(name, n_features):
     found = family.estimate(segments, counts, scatter, start)
     log_dets = np.log(variances).sum(axis=1) - np.linalg.slogdet(found)[1]
     assert segments.sum(counts * log_dets).min() > -1e-9
+
+
+@pytest.mark.parametrize("spread", [0, 2, 5, 8])
+def test_eigenvalues_of_features_of_any_scales_have_their_digits(spread):
+    """Against 60 digits, for matrices that are well-conditioned but for the scales."""
+    rng = np.random.default_rng(spread)
+    roots = rng.standard_normal((5, 4, 12)) / np.sqrt(12)
+    roots *= np.geomspace(1, 10.0**-spread, 4)[:, None]
+    matrices = roots @ roots.mT
+    values, vectors = accurate_eigen(matrices)
+    with mpmath.workdps(60):
+        exact = [mpmath.eigsy(mpmath.matrix(each.tolist()))[0] for each in matrices]
+    assert_allclose(values, [[float(v) for v in each] for each in exact], rtol=1e-11)
+    assert_allclose(vectors.mT @ vectors, np.tile(np.eye(4), (5, 1, 1)), atol=1e-14)
 
 
 def test_inverses_of_many_triangles_are_those_of_each():

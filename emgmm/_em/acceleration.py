@@ -68,17 +68,19 @@ class AndersonAcceleration:
         zero where the step is no longer than the ``noise`` in it.
         """
         squares = np.vecdot(residual, residual)
-        lost = ~np.isfinite(squares)
-        if np.count_nonzero(lost):
-            self._forget(lost)
-            residual = np.where(lost[:, None], 0.0, residual)
+        finite = np.isfinite(squares)
+        whole = np.count_nonzero(finite) == len(finite)
+        if not whole:
+            self._forget(~finite)
+            residual = np.where(finite[:, None], residual, 0.0)
         extra = residual
         if self._pairs.size:
             new = self._learn_changes(residual)
             extra = self._newton(residual, new)
         self._residual = residual
         self.gain = np.where(squares > noise * noise, self._factor * squares, 0.0)
-        self.gain[lost] = np.inf
+        if not whole:
+            self.gain = np.where(finite, self.gain, np.inf)
         if not self._pairs.size:
             return residual, np.zeros(len(squares), dtype=bool)
         return self._trusted(np.sqrt(squares), residual, extra)

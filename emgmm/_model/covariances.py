@@ -107,9 +107,11 @@ class Covariances(ABC):
         """The covariances of values, and which mixtures (B,) are singular; the values
         of those are ones and identities instead."""
         factors = cls.algebra.factorize(values)
-        lost = np.isnan(factors).reshape(len(factors), -1).any(axis=1)
-        if not lost.any():
-            return cls(values, factors, segments, n_features), lost[: len(segments)]
+        lost = np.isnan(factors)
+        if not np.count_nonzero(lost):
+            none = np.zeros(len(segments), dtype=bool)
+            return cls(values, factors, segments, n_features), none
+        lost = lost.reshape(len(factors), -1).any(axis=1)
         singular = lost if cls.of_mixtures else segments.any(lost)
         entries = singular if cls.of_mixtures else segments.spread(singular)
         values, factors = values.copy(), factors.copy()

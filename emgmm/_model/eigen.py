@@ -12,6 +12,7 @@ from .segments import Segments
 EPS = float(np.finfo(np.float64).eps)
 TIE_TOL = 1e-14  # share of the largest eigenvalue within which others are equal, ...
 TIE_RATIO = 1e-3  # ... if they differ by no more than this share of themselves
+WELL_CONDITIONED = 1e-3  # ratio of eigenvalues above which few digits are lost
 SETTLED = 4 * EPS  # cosine, by features, at which Jacobi's method ends
 SMALL_ANGLE = 1e-8  # whose square is rounding
 
@@ -51,6 +52,18 @@ def accurate_eigen(matrices: NDArray) -> tuple[NDArray, NDArray]:
     suffice take LAPACK's (Demmel & Veselic 1992, doi:10.1137/0613074).
     """
     values, vectors = eigh(matrices)
+    hard = np.flatnonzero(~(values[:, 0] > WELL_CONDITIONED * values[:, -1]))
+    if hard.size:
+        refined = _refined(matrices[hard], values[hard], vectors[hard])
+        values[hard], vectors[hard] = refined
+    return values, vectors
+
+
+def _refined(
+    matrices: NDArray, values: NDArray, vectors: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Eigenvalues and eigenvectors from those of ``eigh``; of singular matrices these,
+    with zeros for eigenvalues that are rounding."""
     lower = cholesky(matrices)
     singular = np.isnan(lower[:, 0, 0])
     values[values <= matrices.shape[-1] * EPS * values[:, -1:]] = 0.0

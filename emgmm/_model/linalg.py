@@ -49,11 +49,12 @@ def solve(matrices: NDArray, right: NDArray) -> NDArray:
 def regular(matrices: NDArray) -> tuple[NDArray, NDArray]:
     """Matrices (M, d, d) with identities for those that are not finite, which LAPACK
     does not expect, and which these are (M,)."""
-    bad = ~np.isfinite(matrices).all(axis=(1, 2))
-    if bad.any():
-        one = np.eye(matrices.shape[-1])
-        matrices = np.where(bad[:, None, None], one, matrices)
-    return matrices, bad
+    finite = np.isfinite(matrices)
+    if np.count_nonzero(finite) == finite.size:
+        return matrices, np.zeros(len(matrices), dtype=bool)
+    bad = ~finite.all(axis=(1, 2))
+    one = np.eye(matrices.shape[-1])
+    return np.where(bad[:, None, None], one, matrices), bad
 
 
 def cholesky(matrices: NDArray) -> NDArray:

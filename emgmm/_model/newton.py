@@ -187,7 +187,10 @@ def _best_start(
     at = function.at(point)
     if start is None:
         return point, at
-    better = function.at(start).values < at.values
+    there = function.at(start)
+    better = there.values < at.values
+    if better.all():
+        return start, there
     if better.any():
         point = np.where(function.segments.spread(better), start, point)
         at = function.at(point)
