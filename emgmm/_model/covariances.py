@@ -165,16 +165,6 @@ class Covariances(ABC):
         values[entries], factors[entries] = others.values, others.precisions_cholesky
         return type(self)(values, factors, self.segments, self.n_features)
 
-    def among(self, kept: NDArray) -> Self:
-        """The covariances of some of the components of each mixture, by a mask (M,)."""
-        entries = slice(None) if self.of_mixtures else kept
-        return type(self)(
-            self.values[entries],
-            self.precisions_cholesky[entries],
-            Segments.of(self.segments.sum(kept.astype(np.intp))),
-            self.n_features,
-        )
-
     @classmethod
     @abstractmethod
     def scatter(

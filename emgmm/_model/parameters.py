@@ -72,8 +72,11 @@ class Parameters:
     def among(self, kept: NDArray) -> Parameters:
         """The mixtures of some of the components of each, one or more, by a mask (M,);
         their weights are divided by their sum."""
-        covariances, weights = self.covariances.among(kept), self.weights[kept]
-        segments = covariances.segments
+        own, weights = self.covariances, self.weights[kept]
+        segments = Segments.of(self.segments.sum(kept.astype(np.intp)))
+        entries = slice(None) if own.of_mixtures else kept
+        values, factors = own.values[entries], own.precisions_cholesky[entries]
+        covariances = type(own)(values, factors, segments, own.n_features)
         weights = weights / segments.spread(segments.sum(weights))
         return Parameters(weights, self.means[kept], covariances)
 
