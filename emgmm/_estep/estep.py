@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import compress
-from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,9 +73,9 @@ def _checked(
     """Mixtures with their statistics, and those that need another kernel: because rows
     are too far away, or a mean moved by many standard deviations of its component."""
     kernel = part.kernel
-    moved = stats.cancels(kernel.max_cancellation)
-    if not (isnan(stats.counts.sum()) or any(moved.tolist())):
+    if stats.are_near(kernel.max_cancellation):
         return [(part, stats)], []
+    moved = stats.cancels(kernel.max_cancellation)
     lost = np.isnan(kernel.segments.sum(stats.counts)) & (not kernel.unlimited)
     moved &= ~lost & (not part.final)
     again = lost | moved
