@@ -98,9 +98,11 @@ def estimator(dataset, record, **options):
 class SmallChange(Progress):
     """Ends EM where the mean log-likelihood changes by less: mclust's rule."""
 
-    def iterated(self, result):
-        super().iterated(result)
-        return abs(result.lower_bounds[-1] - result.lower_bounds[-2]) < self.interval
+    def iterated(self, states):
+        super().iterated(states)
+        before, after = states[0].result().lower_bounds[-2:]
+        if abs(after - before) < self.interval:
+            states[0].end(states[0].running)
 
 
 def fit_until(gmm, change, X, **weights):

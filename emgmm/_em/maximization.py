@@ -33,9 +33,8 @@ def m_step(
     near, scatter = previous.covariances if previous else None, stats.scatter
     if np.count_nonzero(added):
         scatter = stats.with_diagonals(counts[:, None] * added)
-    with np.errstate(all="ignore"):
-        # Non-finite values of degenerate scatters are caught by ``estimated``.
-        values = families.estimate(segments, counts, scatter, near)
-    estimated = families.storage.estimated(values, segments, n_features)
+    # Non-finite values of degenerate scatters are caught by ``estimated``.
+    values = families.estimate(segments, counts, scatter, near)
+    covariances, singular = families.storage.estimated(values, segments, n_features)
     weights = counts / segments.spread(segments.sum(counts))
-    return Parameters(weights, stats.means, estimated[0]), estimated[1]
+    return Parameters(weights, stats.means, covariances), singular

@@ -36,6 +36,31 @@ TOGETHER = 2**14  # coordinates of mixtures that are run together
 EQUAL_BOUNDS = 1e-10  # relative difference of mean log-likelihoods that are equal
 
 
+class RaceOfStarts:
+    """Ends runs that are behind another, in which no component has collapsed, by more
+    than they are still expected to gain: none of these will be the best."""
+
+    def __init__(self, progress: Progress, problem: EMProblem) -> None:
+        """A race that has not begun."""
+        self._progress, self._problem, self._lead = progress, problem, -np.inf
+
+    def iterating(self) -> None:
+        """An iteration begins."""
+        self._progress.iterating()
+
+    def iterated(self, states: Sequence[EMState]) -> None:
+        """An iteration ends."""
+        self._progress.iterated(states)
+        (state,) = states
+        bounds = np.where(state.running, state.lower_bounds, -np.inf)
+        lead, hopes = bounds.max(), bounds + state.gains
+        ends_some = (state.running & (hopes < max(lead, self._lead))).any()
+        if ends_some and lead > self._lead and self._problem.sound(state.leading)[0]:
+            self._lead = lead
+        if ends_some:
+            state.end(hopes < self._lead)
+
+
 class Runs(NamedTuple):
     """Results of several starts: those that may be the best, and all likelihoods."""
 
@@ -208,8 +233,11 @@ class EMProblem:
         state = start
         if isinstance(state, Parameters):
             state = EMState(state, self.mstep, self.options, self.in_float32)
+        ranked = self.options.tol > 0 and self.mstep.raises_likelihood
+        several = len(state.runs) > 1 and ranked
+        watch = RaceOfStarts(progress, self) if several else progress
         with BLAS.single_threaded():
-            return run_em(self.rows, [state], progress)[0]
+            return run_em(self.rows, [state], watch)[0]
 
     def best(self, results: list[EMResult]) -> EMResult:
         """The result with the greatest likelihood.

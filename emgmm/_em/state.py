@@ -114,6 +114,11 @@ class EMState:
         return self._best.mixture(int(bounds.argmax()))
 
     @property
+    def gains(self) -> NDArray:
+        """What the runs (B,) are still expected to gain, with a margin."""
+        return self._anderson.gain
+
+    @property
     def results(self) -> EMResults:
         """The results of all runs, which have ended."""
         none = [(self.runs, EMResults.not_run(self._best))]  # of a stack of none

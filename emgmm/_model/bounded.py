@@ -41,14 +41,16 @@ def bounded(
     many, the bound itself is added to the matrices that violate it.
     """
     values = solver(estimation)
-    below = estimation.any(~_reach(estimation, values, least))
+    reach = _reach(estimation, values, least)
+    if np.count_nonzero(reach) == len(reach):
+        return values
+    below = estimation.any(~reach)
     if below.all():
         return _with_additions(solver, least, limits, estimation)
-    if below.any():
-        values = np.array(values)
-        values[estimation.entries(below)] = _with_additions(
-            solver, least, limits, estimation.take(below)
-        )
+    values = np.array(values)
+    values[estimation.entries(below)] = _with_additions(
+        solver, least, limits, estimation.take(below)
+    )
     return values
 
 

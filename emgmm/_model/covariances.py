@@ -67,10 +67,14 @@ class Covariances(ABC):
         """The number of components M of all mixtures."""
         return self.segments.n_components
 
-    @property
-    @abstractmethod
+    @cached_property
     def log_det(self) -> NDArray:
         """Logarithms of the determinants of the covariances, shape (M,)."""
+        return self._log_det()
+
+    @abstractmethod
+    def _log_det(self) -> NDArray:
+        """``log_det``, computed."""
 
     @abstractmethod
     def dense(self) -> NDArray:
@@ -303,8 +307,7 @@ class Spherical(Covariances):
             self.values[:, None], (self.n_components, self.n_features)
         )
 
-    @property
-    def log_det(self) -> NDArray:
+    def _log_det(self) -> NDArray:
         return -2 * self.n_features * np.log(self.precisions_cholesky)
 
     @classmethod
@@ -347,8 +350,7 @@ class Diagonal(Covariances):
     def variances(self) -> NDArray:
         return self.values
 
-    @property
-    def log_det(self) -> NDArray:
+    def _log_det(self) -> NDArray:
         return -2 * np.log(self.precisions_cholesky).sum(axis=1)
 
     @classmethod
@@ -395,8 +397,7 @@ class Tied(Covariances):
     def variances(self) -> NDArray:
         return self.segments.spread(self.values.diagonal(axis1=1, axis2=2))
 
-    @property
-    def log_det(self) -> NDArray:
+    def _log_det(self) -> NDArray:
         diagonals = self.precisions_cholesky.diagonal(axis1=1, axis2=2)
         return self.segments.spread(-2 * np.log(diagonals).sum(axis=1))
 
@@ -438,8 +439,7 @@ class Full(Covariances):
     def variances(self) -> NDArray:
         return self.values.diagonal(axis1=1, axis2=2)
 
-    @property
-    def log_det(self) -> NDArray:
+    def _log_det(self) -> NDArray:
         diagonals = self.precisions_cholesky.diagonal(axis1=1, axis2=2)
         return -2 * np.log(diagonals).sum(axis=1)
 

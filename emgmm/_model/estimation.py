@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._utils.cached import cached_property
 
 from .covariances import Covariances
 from .moment_kinds import MomentKind
@@ -16,8 +15,7 @@ from .segments import Segments
 from .volume_shape import Rules
 
 
-@dataclass(frozen=True, eq=False)
-class Estimation:
+class Estimation(NamedTuple):
     """Counts (M,) and scatter, laid out as products of a kind, of the components of a
     stack; the rules of its mixtures, and covariances to start from, if any."""
 
@@ -55,20 +53,22 @@ class Estimation:
 
     def with_scatter(self, scatter: NDArray) -> Estimation:
         """The estimation from other scatter."""
-        return replace(self, scatter=scatter)
+        return self._replace(scatter=scatter)
 
     def variances(self, diagonals: NDArray) -> NDArray:
         """Variances along axes with such sums of squares (M, d), by the rules."""
         return self.rules(self.segments, self.counts, diagonals, self.log_volumes)
 
-    @cached_property
+    @property
     def log_volumes(self) -> NDArray | None:
         """Logarithms of the volumes (M,) of the covariances to start from, if those are
         of as many components."""
         start = self.start
-        if start and np.array_equal(start.segments.sizes, self.segments.sizes):
-            return start.log_det / start.n_features
-        return None
+        if start is None:
+            return None
+        own, theirs = self.segments, start.segments
+        same = own is theirs or np.array_equal(own.sizes, theirs.sizes)
+        return start.log_det / start.n_features if same else None
 
 
 Solver = Callable[[Estimation], NDArray]

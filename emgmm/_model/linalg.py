@@ -59,13 +59,15 @@ def regular(matrices: NDArray) -> tuple[NDArray, NDArray]:
 
 def cholesky(matrices: NDArray) -> NDArray:
     """Lower Cholesky factors of matrices (M, d, d), NaN where there is none."""
-    matrices, bad = regular(matrices)
+    regulars, bad = regular(matrices)
     try:
-        factors = np.linalg.cholesky(matrices)
+        factors = np.linalg.cholesky(regulars)
+        if regulars is matrices:
+            return factors
     except np.linalg.LinAlgError:
-        bad = bad | _are_indefinite(matrices)
+        bad = bad | _are_indefinite(regulars)
         one = np.eye(matrices.shape[-1])
-        rest = np.where(bad[:, None, None], one, matrices)
+        rest = np.where(bad[:, None, None], one, regulars)
         factors = separately(np.linalg.cholesky, rest)
     factors[bad] = np.nan
     return factors
@@ -94,14 +96,13 @@ def inverse_cholesky(matrices: NDArray) -> NDArray:
     flat = matrices.reshape(-1, *matrices.shape[-2:])
     if _are_many(flat):
         return inverse_triangles(cholesky(flat)).mT.reshape(matrices.shape)
-    inverses, (flat, bad) = np.empty(flat.shape), regular(flat)
+    inverses, finite = np.empty(flat.shape), np.isfinite(flat)
     for k, matrix in enumerate(flat):
         # The transpose of a symmetric matrix is itself, in the order of Fortran.
         lower, info = dpotrf(matrix.T, lower=1, clean=1)
-        bad[k] |= info != 0
-        if not info:
-            inverses[k] = dtrtri(lower, lower=1, overwrite_c=1)[0].T
-    inverses[bad] = np.nan
+        inverses[k] = np.nan if info else dtrtri(lower, lower=1, overwrite_c=1)[0].T
+    if np.count_nonzero(finite) < finite.size:
+        inverses[~finite.all(axis=(1, 2))] = np.nan
     return inverses.reshape(matrices.shape)
 
 
@@ -172,5 +173,6 @@ def principal(rows: NDArray, tol: float) -> tuple[float, NDArray]:
 def matrices_reach(matrices: NDArray, least: NDArray) -> NDArray:
     """Whether S - diag(least) is nowhere negative, but for a tolerance, of each of the
     matrices (M, d, d)."""
-    factors = cholesky(matrices - np.diag((1 - BOUND_TOL) * least))
-    return ~np.isnan(factors[:, 0, 0])
+    excess = matrices.copy()
+    np.einsum("kii->ki", excess)[:] -= (1 - BOUND_TOL) * least
+    return ~np.isnan(cholesky(excess)[:, 0, 0])
