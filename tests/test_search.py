@@ -14,7 +14,6 @@ from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.result import EMResults
 from emgmm._estep.estep import expectation, statistics_of_start
-from emgmm._model.bounded import EXACT
 from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import cholesky, inverse_cholesky
 from emgmm._model.moment_kinds import FULL, MOMENT_KINDS
@@ -30,7 +29,7 @@ LABELS = [(size, np.arange(len(X)) * size // len(X)) for size in SIZES]
 PROBLEMS = [
     GaussianMixtureEM(covariance_type=name)._problem(ROWS) for name in MODEL_NAMES
 ]
-GROUPS = groups_of(PROBLEMS, EXACT)
+GROUPS = groups_of(PROBLEMS)
 VIEW = View(ROWS, np.ones(X.shape[1]), Full)
 
 

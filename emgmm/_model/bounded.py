@@ -25,7 +25,7 @@ class Limits(NamedTuple):
 
 
 EXACT = Limits(40, 20)
-FEW, AT_ONCE = Limits(1, 2), Limits(1, 2, True)  # the bound is met nearly
+AT_ONCE = Limits(1, 2, True)  # the bound is met nearly
 
 
 def bounded(

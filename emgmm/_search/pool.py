@@ -49,9 +49,11 @@ class Group:
         return replace(self.problem, mstep=replace(mstep, families=families))
 
 
-def groups_of(problems: Sequence[EMProblem], limits: Limits) -> list[Group]:
-    """The models of the problems, divided by storage and rows; in their M-steps there
-    are limits of what meets bounds of variances."""
+def groups_of(
+    problems: Sequence[EMProblem], limits: Limits | None = None
+) -> list[Group]:
+    """The models of the problems, divided by storage and rows; with short M-steps, and
+    such limits of what meets bounds of variances, if they are compared only."""
     views: dict[int, int] = {}
     together: dict[tuple[int, type], list[int]] = {}
     for model, problem in enumerate(problems):
@@ -64,12 +66,14 @@ def groups_of(problems: Sequence[EMProblem], limits: Limits) -> list[Group]:
 
 
 def _joined(
-    problems: Sequence[EMProblem], models: Sequence[int], limits: Limits
+    problems: Sequence[EMProblem], models: Sequence[int], limits: Limits | None
 ) -> EMProblem:
     """One problem for the families of several."""
     families, first = Families(tuple(problems[m].family for m in models)), models[0]
     mstep = replace(problems[first].mstep, families=families)
-    return replace(problems[first], mstep=mstep.with_limits(limits))
+    return replace(
+        problems[first], mstep=mstep.with_limits(limits) if limits else mstep
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.subsample import subsample
-from emgmm._model.bounded import AT_ONCE, FEW
+from emgmm._model.bounded import AT_ONCE
 from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import WIDE
 from emgmm._utils.cached import cached_property
@@ -74,7 +74,7 @@ class ModelSearch:
     @cached_property
     def _groups(self) -> list[Group]:
         """The models, divided by storage and rows."""
-        return groups_of(self.problems, FEW)
+        return groups_of(self.problems)
 
     def _on_a_sample(self, n_components: int) -> Sample:
         """The models on a subsample of the rows."""
