@@ -79,6 +79,9 @@ class Quadratic(Kernel):
         self.shifts = mixture.means - origin
         kind = mixture.covariances.moment_kind
         self.kind = FULL if kind.pooled and own_weights else kind
+        second, d = self.second, len(origin)
+        self.width = 1 + d + second.size(d)
+        self.n_shared = self.width if second.of_rows_alone else 0
 
     @property
     def second(self) -> SecondOrder:
@@ -103,9 +106,10 @@ class Quadratic(Kernel):
             return False
         covariances, limit = self.mixture.covariances, self.float_format.max_rounding
         # Mostly the bound kappa_k <= |P_k| |a_k|^2 is enough, which is quick.
-        bounds = np.vecdot(self.shifts, self.shifts) + covariances.variances.sum(axis=1)
-        bounds *= _squared_norms(covariances)
-        if self.float_format.eps * 2 * float(bounds.max()) < limit:
+        squares = self.shifts * self.shifts + covariances.variances
+        bounds = np.add.reduce(squares, axis=1) * _squared_norms(covariances)
+        bounded = bounds < limit / (2 * self.float_format.eps)
+        if np.count_nonzero(bounded) == n_components:
             return True
         return _rounding(covariances, self.shifts, self.float_format) < limit
 
@@ -115,7 +119,7 @@ class Quadratic(Kernel):
         covariances = self.mixture.covariances
         precisions = covariances.precisions_by_component
         linear = covariances.algebra.apply_factor(self.shifts, precisions)
-        theta = np.empty((n_components, 1 + d + self.second.size(d)))
+        theta = np.empty((n_components, self.width))
         theta[:, 0] = self.constants - 0.5 * np.vecdot(linear, self.shifts)
         theta[:, 1 : 1 + d] = linear
         theta[:, 1 + d :] = self.second.coefficients(precisions)
@@ -125,11 +129,6 @@ class Quadratic(Kernel):
     def rounded_theta(self) -> NDArray:
         """``theta`` in the dtype of the kernel."""
         return self.theta.astype(self.dtype, copy=False)
-
-    @property
-    def n_shared(self) -> int:
-        second, d = self.second, len(self.origin)
-        return 1 + d + second.size(d) if second.of_rows_alone else 0
 
     @property
     def block_length(self) -> int:
@@ -171,7 +170,7 @@ class Quadratic(Kernel):
         return out
 
     def moments(self, features: NDArray, responsibilities: NDArray) -> NDArray:
-        if not self.second.of_rows_alone:
+        if not self.n_shared:
             features = features[: 1 + len(self.origin)]
         return contract(features, responsibilities)
 
@@ -187,7 +186,7 @@ class Quadratic(Kernel):
         return Statistics(
             self.mixture.covariances.moment_kind,
             self.segments,
-            np.where(occupied, self.origin.astype(np.float64), self.mixture.means),
+            np.where(occupied, self.origin, self.mixture.means),
             moments[:, 0],
             moments[:, 1 : 1 + d],
             self._products(moments[:, 1 + d :], blocks),

@@ -6,8 +6,8 @@ A stack is divided by mixture: each of its parts is served by one kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,7 @@ Maker = Callable[[Parameters], Kernel]
 """Makes a kernel of a stack."""
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
+class Part(NamedTuple):
     """Mixtures of a stack that are served by one kernel."""
 
     stack: int
@@ -41,7 +40,7 @@ class Part:
 
     def among(self, own: NDArray) -> Part:
         """Some of the mixtures (B,), by a mask; their kernel has all."""
-        return replace(self, mixtures=self.mixtures[own])
+        return self._replace(mixtures=self.mixtures[own])
 
     def fallback(
         self, own: NDArray, origin: NDArray | None = None, final: bool = False
@@ -141,10 +140,11 @@ def _divided(
 
 def _taken(stack: Parameters, mixtures: NDArray) -> Parameters:
     """Some of the mixtures, by their indices; the stack itself if all are in order."""
-    number = len(stack.segments)
-    if number == 1:
+    if stack.segments.are_one:
         return stack
-    in_order = len(mixtures) == number and (mixtures[:-1] < mixtures[1:]).all()
+    in_order = (
+        len(mixtures) == len(stack.segments) and (mixtures[:-1] < mixtures[1:]).all()
+    )
     return stack if in_order else stack.take(mixtures)
 
 

@@ -107,6 +107,8 @@ class Kernel(ABC):
     Relative to it exponentials do not overflow, and underflow only for rows far from
     all components; so no maximum has to be subtracted row by row.
     """
+    n_shared: int = 0
+    """The number of features that other kernels can take from it."""
     constants: NDArray
     """log w_k + log N(mean_k; mean_k, covariance_k) - ``reference``, shape (M,)."""
 
@@ -125,7 +127,7 @@ class Kernel(ABC):
         peaks = self.segments.max(log_peaks)
         self.reference = peaks - min(n_features / 2, float_format.span)
         self.constants = log_peaks - self.segments.spread(self.reference)
-        self.reference_rows = self.reference[:, None].astype(self.dtype)
+        self.reference_rows = self.reference[:, None].astype(self.dtype, copy=False)
 
     @property
     @abstractmethod
@@ -143,11 +145,6 @@ class Kernel(ABC):
     def unlimited(self) -> bool:
         """Whether it serves rows at any distance."""
         return False
-
-    @property
-    def n_shared(self) -> int:
-        """The number of features that other kernels can take from it."""
-        return 0
 
     @abstractmethod
     def fallback_kernel(
@@ -196,13 +193,13 @@ class Kernel(ABC):
         self.float_format.exp(log_joint, responsibilities)
         self.segments.reduce_rows(np.add, responsibilities, total)
         # A weight divided by the total must not overflow.
-        least = self.float_format.smallest_total * max(
-            1.0, np.asarray(sample_weight).max()
-        )
-        if total.min() > least and total.max() < np.inf:
+        greatest = np.maximum.reduce(sample_weight, None)
+        least = self.float_format.smallest_total * max(1.0, greatest)
+        near = (total > least) & (total < np.inf)
+        if np.count_nonzero(near) == near.size:
             np.log(total, out=log_density)
         else:
-            far = ~((total > least) & (total < np.inf))
+            far = ~near
             peaks = self._shift(log_joint, responsibilities, total, far)
             np.log(total, out=log_density)
             log_density[far] += peaks

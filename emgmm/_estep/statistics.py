@@ -15,6 +15,7 @@ from emgmm._utils.cached import cached_property
 # Squares about the origin may be this many times those about the mean (a shift of
 # three standard deviations); beyond it the origin must move.
 MAX_CANCELLATION = 10.0
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ class Statistics:
     def shifts(self) -> NDArray:
         """Means relative to the origin (M, d); zero where a component is empty."""
         # Sums over no rows are zero, and stay so.
-        return self.sums / np.where(self.counts > 0, self.counts, 1.0)[:, None]
+        return self.sums / np.maximum(self.counts, SMALLEST)[:, None]
 
     @property
     def means(self) -> NDArray:
