@@ -57,7 +57,8 @@ def resumed(
     arrays = published_arrays(mixture, problem.rows.summary.dtype)
     if not all(_equal(published.get(name), array) for name, array in arrays.items()):
         return None
-    at = state.propose()
+    with np.errstate(all="ignore"):
+        at = state.propose()
     if problem.options.max_iter and equal_components(at):
         return None  # equal components are moved apart first
     with BLAS.single_threaded():

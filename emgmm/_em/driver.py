@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from emgmm._data.base import RowSource
 from emgmm._estep.estep import expectation
 
@@ -32,7 +34,7 @@ def run_em(
     """
     unscored = (state for state in states if not state.is_scored)
     _score(rows, [state for state in unscored if len(state.runs)])
-    while live := [state for state in states if state.goes_on()]:
+    while live := _going_on(states):
         if watch:
             watch.iterating()
         _score(rows, live)
@@ -41,6 +43,13 @@ def run_em(
     return [state.results for state in states]
 
 
+@np.errstate(all="ignore")
+def _going_on(states: Sequence[EMState]) -> list[EMState]:
+    """The states that go on, with steps that they propose."""
+    return [state for state in states if state.goes_on()]
+
+
+@np.errstate(all="ignore")
 def _score(rows: RowSource, states: Sequence[EMState]) -> None:
     """Bring the statistics of the rows to the states that have proposed mixtures."""
     if not states:

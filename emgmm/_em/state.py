@@ -74,7 +74,8 @@ class EMState:
         self.running = np.ones(n_runs, dtype=bool)
         """Which runs of the stack (B,) have not ended."""
         self._n_running = n_runs
-        self._at_rest = self._failed = np.zeros(n_runs, dtype=bool)
+        self._none = np.zeros(n_runs, dtype=bool)
+        self._at_rest = self._failed = self._none
         self._n_iter = 0  # with those of the runs that these continue
         self._n_left = options.max_iter
         self._ended: list[tuple[NDArray, EMResults]] = []
@@ -126,12 +127,15 @@ class EMState:
 
     def goes_on(self) -> bool:
         """Whether there is another iteration, after runs that end here have ended."""
-        self.end(self._at_rest)
-        self._compact()
+        if np.count_nonzero(self._at_rest):
+            self.end(self._at_rest)
+        if 0 < self._n_running < len(self.runs):
+            self._compact()
         if self._n_running and self._n_left:
             self.propose_step()
-            self.end(self._failed, failed=True)
-            self.end(self.converged)
+            if np.count_nonzero(self._failed | self.converged):
+                self.end(self._failed, failed=True)
+                self.end(self.converged)
         elif self._n_running:
             if self._n_iter and self._options.tol > 0:
                 self.propose_step()
@@ -140,8 +144,6 @@ class EMState:
 
     def end(self, which: NDArray, failed: bool = False) -> None:
         """End some of the runs (B,) of the stack, with what they have reached."""
-        if not np.count_nonzero(which):
-            return
         ended = np.flatnonzero(which & self.running)
         if not len(ended):
             return
@@ -159,7 +161,6 @@ class EMState:
         self.running = self.running & ~which
         self._n_running -= len(ended)
 
-    @np.errstate(all="ignore")
     def propose_step(self) -> None:
         """Find EM's steps and estimate the gains to come."""
         if self._own or self._statistics is None:
@@ -169,24 +170,25 @@ class EMState:
         if np.count_nonzero(self._failed):  # placeholders, while those before are valid
             failed = np.flatnonzero(self._failed)
             mixture = mixture.replaced(failed, before.take(failed))
-        none = np.zeros(len(self.runs), dtype=bool)
-        self._own = self._longer = Proposal(mixture, np.zeros((len(none), 0)), none)
-        if options.accelerated or options.tol > 0:
-            ratios = mstep.scale.regularization_ratio(before)
-            regular = ratios < DEGENERATE
-            whole = np.count_nonzero(regular) == len(regular)
-            vectors = coordinates(before, mixture, None if whole else regular)
-            self._own = self._own._replace(vectors=vectors)
-            noise = self._noise(np.where(regular, ratios, 0.0))
-            self._longer = Proposal(mixture, *self._anderson.learn(vectors, noise))
+        if not (options.accelerated or options.tol > 0):
+            vectors = np.zeros((len(self.runs), 0))
+            self._own = self._longer = Proposal(mixture, vectors, self._none)
+            return
+        ratios, included = mstep.scale.regularization_ratio(before), None
+        regular = ratios < DEGENERATE
+        if np.count_nonzero(regular) < len(regular):
+            ratios, included = np.where(regular, ratios, 0.0), regular
+        vectors = coordinates(before, mixture, included)
+        self._own = self._longer = Proposal(mixture, vectors, self._none)
+        greatest = before.segments.max(ratios)
+        further, longer = self._anderson.learn(vectors, self._noise(greatest))
         if options.accelerated:
-            # What is added is no part of the likelihood by which steps are judged.
-            ratios = mstep.regularization.regularization_ratio(before)
-            free = before.segments.max(ratios) < NEGLIGIBLE
-            longer = self._longer.longer & self.running & free
-            self._longer = self._longer._replace(longer=longer)
-        else:
-            self._longer = self._own
+            if included is not None or not mstep.raises_likelihood:
+                # What is added is no part of the likelihood by which steps are judged.
+                ratios = mstep.regularization.regularization_ratio(before)
+                greatest = before.segments.max(ratios)
+            longer = longer & self.running & (greatest < NEGLIGIBLE)
+            self._longer = Proposal(mixture, further, longer)
 
     def propose(self) -> Parameters:
         """The mixtures to be scored next: the start, EM's steps, or longer ones."""
@@ -194,12 +196,11 @@ class EMState:
         if self._own is None or self._longer is None:
             return self._mixture
         proposed = self._own
-        if np.count_nonzero(self._longer.longer):
+        if self._longer is not proposed and np.count_nonzero(self._longer.longer):
             proposed = self._lengthened(proposed, self._longer)
         self._proposed = proposed
         return proposed.mixture
 
-    @np.errstate(all="ignore")
     def accept(self, statistics: Statistics) -> None:
         """End an iteration with the statistics under the proposed mixtures."""
         reached, step = statistics.mean_log_likelihood, self._proposed
@@ -209,7 +210,8 @@ class EMState:
             self._histories = [[bound] for bound in reached.tolist()]
             return
         stays = falls = self._below(reached, self._reached)
-        if np.count_nonzero(falls):
+        rises = not np.count_nonzero(falls)
+        if not rises:
             rejected = falls & step.longer
             rests = falls & ~step.longer & self._rests(reached)
             self._at_rest = self._at_rest | rests
@@ -220,7 +222,7 @@ class EMState:
         if step.vectors.size:
             self._anderson.accepted(step.vectors, taken, step.longer)
         self._move(taken, step.mixture, statistics, reached)
-        self._keep_best(is_best and not np.count_nonzero(falls))
+        self._keep_best(is_best and rises)
 
     def resumes(self, statistics: Statistics) -> bool:
         """Whether the current mixture, of one run, has the statistics that a run before
@@ -281,8 +283,6 @@ class EMState:
 
     def _compact(self) -> None:
         """Remove the runs that have ended from the stack, if they are many of it."""
-        if not 0 < self._n_running < len(self.runs):
-            return
         sizes, running = self._mixture.segments.sizes, self.running
         many = sizes[~running].sum() >= MOST_ENDED * sizes.sum()
         if many or self._failed.any():
@@ -299,31 +299,31 @@ class EMState:
         self._n_running = len(runs)
         length = int(n_coordinates(self._mixture).max())
         self._anderson = self._anderson.take(runs, length)
-        for name in "runs running _reached _bounds _at_rest _failed".split():
+        for name in "runs running _none _reached _bounds _at_rest _failed".split():
             setattr(self, name, getattr(self, name)[runs])
         self._histories = [self._histories[run] for run in runs]
         self.shares = None if self.shares is None else self.shares[:, runs]
 
-    @np.errstate(all="ignore")
     def _lengthened(self, own: Proposal, further: Proposal) -> Proposal:
         """Steps longer than EM's, where they end at valid mixtures; else EM's."""
         vectors = further.vectors
         far, failed = self._mstep.retract(self._mixture, vectors)
         longer = further.longer & ~failed
-        which = np.flatnonzero(longer)
-        if len(which) == len(longer):
+        number = np.count_nonzero(longer)
+        if number == len(longer):
             return Proposal(far, vectors, longer)
-        if not which.size:
+        if not number:
             return own
+        which = np.flatnonzero(longer)
         mixture = own.mixture.replaced(which, far.take(which))
         vectors = np.where(longer[:, None], vectors, own.vectors)
         return Proposal(mixture, vectors, longer)
 
     def _noise(self, ratios: NDArray) -> NDArray:
-        """Lengths (B,) of rounding errors in steps, in relative standard deviations."""
-        amplified = self._mixture.segments.max(ratios) / self._mixture.means.shape[1]
+        """Lengths (B,) of rounding errors in steps, in relative standard deviations,
+        from the greatest ratios (B,) of what may be added to a variance."""
         least = NOISE_OF_FLOAT32 if self._single else EPS**0.5
-        return np.maximum(amplified / 16, least)
+        return np.maximum(ratios / (16 * self._mixture.means.shape[1]), least)
 
     def _below(self, bounds: NDArray, others: NDArray, margin: float = 1.0) -> NDArray:
         """Which bounds (B,) are less than others by more than rounding, or are NaN."""
@@ -348,13 +348,14 @@ class EMState:
         reached: NDArray,
     ) -> None:
         """Take the steps of some runs (B,) to mixtures with such statistics."""
-        which, before = np.flatnonzero(taken), self._statistics
-        if len(which) == len(taken) or before is None:
+        number, before = np.count_nonzero(taken), self._statistics
+        if number == len(taken) or before is None:
             self._mixture, self._statistics = mixture, statistics
             self._reached, self._mstep = reached, self._following
-        elif not which.size:
+        elif not number:
             return
         else:
+            which = np.flatnonzero(taken)
             self._mixture = self._mixture.replaced(which, mixture.take(which))
             self._statistics = before.replaced(which, statistics.take(which))
             self._reached = np.where(taken, reached, self._reached)
@@ -369,8 +370,8 @@ class EMState:
         last mixture counts, as in scikit-learn.
         """
         self._n_iter, self._n_left = self._n_iter + 1, self._n_left - 1
-        worse = np.zeros(len(self.runs), dtype=bool)
-        if self._mstep.raises_likelihood and not rises:
+        worse = self._none
+        if not rises and self._mstep.raises_likelihood:
             worse = self._below(self._reached, self._bounds, WORSE)
         if not np.count_nonzero(worse):
             self._best, self._bounds = self._mixture, self._reached

@@ -9,6 +9,8 @@ the fast one where it is accurate.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +33,7 @@ MAX_BLOCK_LENGTH = 2**15
 FEATURES = "features of mixtures", "features"  # names of arrays: own ones, shared ones
 
 
+@lru_cache(maxsize=256)
 def length_of_blocks(n_features: int, n_components: int) -> int:
     """Rows in a block of so many quadratic features and of components."""
     rows = QUADRATIC_SIZE // (n_features + 2 * n_components)

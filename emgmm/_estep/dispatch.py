@@ -72,7 +72,9 @@ def parts_of(
             workspace = blocks.workspace
             kernels = choose_kernels(stack, near, dtype, workspace, own_weights)
         parts += [Part(number, *each) for each in kernels]
-    return sorted(parts, key=lambda part: -part.kernel.n_shared)
+    if len(parts) > 1:
+        parts.sort(key=lambda part: -part.kernel.n_shared)
+    return parts
 
 
 def choose_kernels(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import compress
-from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +40,7 @@ def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
     return Sums(log_likelihood, moments, weight)
 
 
+@np.errstate(all="ignore")
 def expectation(
     rows: RowSource,
     stacks: Sequence[Parameters],
@@ -52,19 +52,18 @@ def expectation(
     Mixture b of a stack sees the rows with their weights times ``shares[stack][:, b]``.
     Overflow and underflow are ignored, in helper threads too: results are checked.
     """
-    with np.errstate(all="ignore"):
-        near, dtype = rows.summary.center, rows.summary.compute_dtype
-        parts = parts_of(stacks, rows, near, dtype, shares is not None)
-        found: list[tuple[Part, Statistics]] = []
-        while parts:
-            sums = _sums_of(parts, rows, shares or ())
-            again: list[Part] = []
-            for part, own in zip(parts, sums, strict=True):
-                stats = part.kernel.statistics(own, rows)
-                good, others = _checked(part, stats)
-                found += good
-                again += others
-            parts = again  # rare
+    near, dtype = rows.summary.center, rows.summary.compute_dtype
+    parts = parts_of(stacks, rows, near, dtype, shares is not None)
+    found: list[tuple[Part, Statistics]] = []
+    while parts:
+        sums = _sums_of(parts, rows, shares or ())
+        again: list[Part] = []
+        for part, own in zip(parts, sums, strict=True):
+            stats = part.kernel.statistics(own, rows)
+            good, others = _checked(part, stats)
+            found += good
+            again += others
+        parts = again  # rare
     return [_of_stack(number, found) for number in range(len(stacks))]
 
 
@@ -74,9 +73,9 @@ def _checked(
     """Mixtures with their statistics, and those that need another kernel: because rows
     are too far away, or a mean moved by many standard deviations of its component."""
     kernel = part.kernel
-    moved = stats.cancels(kernel.max_cancellation)
-    if not (isnan(stats.counts.sum()) or any(moved.tolist())):
+    if stats.are_near(kernel.max_cancellation):
         return [(part, stats)], []
+    moved = stats.cancels(kernel.max_cancellation)
     lost = np.isnan(kernel.segments.sum(stats.counts)) & (not kernel.unlimited)
     moved &= ~lost & (not part.final)
     again = lost | moved

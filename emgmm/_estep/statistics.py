@@ -154,6 +154,12 @@ class Statistics:
             products=self.scatter + self.kind.outer(self.segments, self.counts, shifts),
         )
 
+    def are_near(self, limit: float) -> bool:
+        """Whether squares about the origin exceed those about the means by no more than
+        ``limit`` times, and none is NaN."""
+        near = self.kind.diagonals(self.products) <= (1 + limit) * self.squares
+        return np.count_nonzero(near) == near.size
+
     def cancels(self, limit: float = MAX_CANCELLATION) -> NDArray:
         """In which mixtures (B,) squares about the origin exceed those about the means
         by more than ``limit`` times.
@@ -162,9 +168,9 @@ class Statistics:
         squares about the mean. A shift within the rounding of the mean itself cannot be
         reduced.
         """
-        far = self.kind.diagonals(self.products) > (1 + limit) * self.squares
-        if not far.any():
+        if self.are_near(limit):
             return np.zeros(len(self.segments), dtype=bool)
+        far = self.kind.diagonals(self.products) > (1 + limit) * self.squares
         rounding = 8 * np.finfo(np.float64).eps * np.abs(self.means)
         moved = np.abs(self.shifts) > rounding
         if self.kind.pooled:

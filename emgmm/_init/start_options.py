@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -22,6 +22,7 @@ from .starts import STARTS
 from .subsample import with_large_subsample
 from .symmetry import break_symmetry
 
+PARAMETERS = {"weights", "means", "covariances"}
 # Numbers of labels of starts that are made together, and of these starts.
 TOGETHER_NUMBERS, MOST_TOGETHER = 2**20, 32
 
@@ -51,7 +52,7 @@ class StartOptions:
     @property
     def mixture(self) -> Parameters | None:
         """The starting mixture, where all of it is known."""
-        if self.previous is None and len(self.known) == len(fields(Parameters)):
+        if self.previous is None and self.known.keys() == PARAMETERS:
             return Parameters(**self.known)
         return self.previous
 

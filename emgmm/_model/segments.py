@@ -52,6 +52,11 @@ class Segments:
         return len(self.sizes)
 
     @cached_property
+    def are_one(self) -> bool:
+        """Whether there is a single mixture."""
+        return len(self.sizes) == 1
+
+    @cached_property
     def n_components(self) -> int:
         """The number of components M of all mixtures."""
         return int(self.sizes.sum())
@@ -108,7 +113,7 @@ class Segments:
 
     def spread(self, values: NDArray) -> NDArray:
         """The value of its mixture for each component, (B, ...) to (M, ...)."""
-        if len(self.sizes) == 1:  # four times as fast as a view by np.broadcast_to
+        if self.are_one:  # four times as fast as a view by np.broadcast_to
             return values.repeat(self.n_components, axis=0)
         return values[self.mixture]
 
@@ -143,7 +148,7 @@ class Segments:
         Mixtures of equally many components are a view of one more axis, which is
         several times as fast as other ways.
         """
-        if len(self.sizes) == 1:
+        if self.are_one:
             function.reduce(values, axis=0, out=out[0])
             return
         for run in self.runs:
@@ -155,7 +160,7 @@ class Segments:
     ) -> None:
         """Combine the rows of long arrays (M, n), in place, with the row of their
         mixture, (B, n)."""
-        if len(self.sizes) == 1:
+        if self.are_one:
             function(values, others, out=values)
             return
         for run in self.runs:
@@ -179,9 +184,11 @@ class Segments:
 
     def _reduce(self, function: np.ufunc, values: NDArray) -> NDArray:
         """The reduction of each segment along the first axis."""
-        if len(self.sizes) == 1:
-            return np.asarray(function.reduce(values, axis=0, keepdims=True))
-        return np.asarray(function.reduceat(values, self.offsets, axis=0))
+        if self.are_one:
+            reduced: NDArray = function.reduce(values, axis=0, keepdims=True)
+        else:
+            reduced = function.reduceat(values, self.offsets, axis=0)
+        return reduced
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ from sklearn.utils.validation import _get_feature_names
 
 from emgmm._data.validation import check_sample_weight, check_X
 from emgmm._model.families import FAMILIES
+from emgmm._model.segments import Segments
 from emgmm._utils.features import Features, check_features
 
 from .captions import (
@@ -459,8 +460,10 @@ def _dense_covariances(mixture: Any) -> NDArray:
     if own is not None:  # ours, of whatever model it was when it was fitted
         return own.covariances
     family, values = FAMILIES[mixture.covariance_type], np.asarray(mixture.covariances_)
-    shape = np.shape(mixture.means_)
-    return family.storage(values, values, *shape).dense()  # factors are not used
+    K, d = np.shape(mixture.means_)
+    segments = Segments.one(K)
+    values = values.reshape(family.storage.layout(segments, d))
+    return family.storage(values, values, segments, d).dense()  # factors are not used
 
 
 def _names(mixture: Any, X: ArrayLike | None) -> list[str] | None:
