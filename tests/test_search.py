@@ -19,7 +19,7 @@ from emgmm._model.linalg import cholesky, inverse_cholesky
 from emgmm._model.moment_kinds import FULL, MOMENT_KINDS
 from emgmm._model.parameters import Parameters, are_near
 from emgmm._search.exchange import starts_from
-from emgmm._search.pool import Part, Pool, groups_of
+from emgmm._search.pool import Part, Pool, batches, groups_of
 from emgmm._search.sources import Sources, View, stored_as
 
 X = load_iris().data
@@ -151,3 +151,16 @@ def test_factors_are_missing_of_indefinite_matrices_alone():
     for k in np.setdiff1d(np.arange(1, 40), bad):
         alone = inverse_cholesky(matrices[k : k + 1])[0]
         assert_allclose(factors[k - 1], alone, rtol=1e-9, atol=1e-12)
+
+
+def test_batches_divide_between_candidates_and_change_nothing(pool, monkeypatch):
+    candidates = np.array([3, 1, 3, 2, 1])
+    monkeypatch.setattr("emgmm._search.pool.MOST_NUMBERS", 100)
+    found = batches(candidates, np.array([20, 30, 40, 30, 30]))
+    assert [each.tolist() for each in found] == [[1, 3, 4], [0, 2]]
+    divided = starts_from(pool, pool, GROUPS, [VIEW])
+    monkeypatch.undo()
+    whole = starts_from(pool, pool, GROUPS, [VIEW])
+    order, other = divided.candidate.argsort(), whole.candidate.argsort()
+    assert_array_equal(divided.candidate[order], whole.candidate[other])
+    assert_allclose(np.sort(divided.bound), np.sort(whole.bound), rtol=1e-9)

@@ -108,6 +108,12 @@ class EMProblem:
         return bool(self.rows.summary.compute_dtype == np.float32)
 
     @property
+    def n_numbers_of_component(self) -> int:
+        """The number of numbers in the moments of a component."""
+        kind = self.families.storage.moment_kind
+        return int(np.prod(kind.moments_shape(len(self.units))))
+
+    @property
     def sample(self) -> RowBlocks:
         """The rows, if they are in memory, as those of a subsample are."""
         return cast(RowBlocks, self.rows)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emgmm._em.result import EMResults
 from emgmm._model.parameters import Parameters, are_near
 
-from .pool import SAME_START, Group, Part, Pool
+from .pool import SAME_START, Group, Part, Pool, batches
 from .race import HOPE
 from .sources import Sources, View, stored_as
 
@@ -48,10 +48,15 @@ def _of_other_models(
     same_size = best.n_components[:, None] == donors.n_components
     wanted = same_size & (best.candidate[:, None] != donors.candidate)
     target, source = np.nonzero(wanted)
-    starts, pairs = Pool.begin(groups, sources, source, best.model[target])
-    ahead = starts.bound - best.bound[target[pairs]]
-    starts = starts.take((ahead > SAME_START) | ~near_to_best(starts, best))
-    return starts.take(starts.best(OF_OTHERS))
+    pools = []
+    n_numbers = best.n_components[target] * views[0].n_numbers_of_component
+    for own in batches(best.candidate[target], n_numbers):
+        model = best.model[target[own]]
+        starts, pairs = Pool.begin(groups, sources, source[own], model)
+        ahead = starts.bound - best.bound[target[own][pairs]]
+        starts = starts.take((ahead > SAME_START) | ~near_to_best(starts, best))
+        pools.append(starts.take(starts.best(OF_OTHERS)))
+    return Pool.joined(pools)
 
 
 def _in_view(pool: Pool, view: View) -> Parameters:
@@ -66,13 +71,13 @@ def _in_view(pool: Pool, view: View) -> Parameters:
 def _less_one(donors: Pool, best: Pool) -> Pool:
     """The best starts from mixtures without one of their components, whose rows go to
     the others; of candidates that are searched."""
-    parts = []
-    for part in donors.parts:
-        larger = np.flatnonzero(np.isin(part.candidates - 1, best.candidate))
-        if larger.size:
-            parts.append(_without_each(part.take(larger)))
-    scored = Pool(parts).run(max_iter=0, tol=0.0)
-    return scored.take(scored.best(LESS_ONE))
+    larger = donors.take(np.isin(donors.candidate - 1, best.candidate))
+    pools, n_numbers = [], larger.n_numbers * (larger.n_components - 1)
+    for own in batches(larger.candidate, n_numbers):
+        less = Pool([_without_each(part) for part in larger.take(own).parts])
+        scored = less.run(max_iter=0, tol=0.0)
+        pools.append(scored.take(scored.best(LESS_ONE)))
+    return Pool.joined(pools)
 
 
 def _without_each(part: Part) -> Part:

@@ -23,6 +23,7 @@ from .sources import Sources
 SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same
 BEYOND_ANY = 2**32  # more components than any mixture has
 LAST_ITER = 3  # iterations whose gain says what may still be gained
+MOST_NUMBERS = 2**24  # in the covariances of runs that share passes
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,11 @@ class Group:
         mstep, which = self.problem.mstep, np.searchsorted(self.models, models)
         families = replace(mstep.families, which=which)
         return replace(self.problem, mstep=replace(mstep, families=families))
+
+
+def candidates(models: NDArray, sizes: NDArray) -> NDArray:
+    """Numbers that are the same for the same model and number of components."""
+    return models * BEYOND_ANY + sizes
 
 
 def groups_of(
@@ -97,7 +103,7 @@ class Part:
     @property
     def candidates(self) -> NDArray:
         """Numbers (B,) that are the same for the same model and components."""
-        return self.models * BEYOND_ANY + self.sizes
+        return candidates(self.models, self.sizes)
 
     def take(self, runs: NDArray) -> Part:
         """Some of the runs, by indices."""
@@ -209,16 +215,25 @@ class Pool:
                 parts.append(part.take(own))
         return Pool(parts)
 
+    @property
+    def n_numbers(self) -> NDArray:
+        """The numbers in the moments of each run (N,)."""
+        return self.of_each(
+            lambda part: part.sizes * part.group.problem.n_numbers_of_component
+        )
+
     def run(self, racing: bool = False, **options: Any) -> Pool:
         """The pool after EM with such options, without the runs that failed.
 
         If ``racing``, runs end early that have fallen behind another of the same model
         and number of components.
         """
-        parts = []
-        for _, each in groupby(self.parts, key=lambda part: part.group.view):
-            parts += _run(list(each), racing, options)
-        return Pool(parts)
+        pools = []
+        for own in batches(self.candidate, self.n_numbers):
+            batch = self.take(own).parts
+            for _, each in groupby(batch, key=lambda part: part.group.view):
+                pools.append(Pool(_run(list(each), racing, options)))
+        return Pool.joined(pools)
 
     def best(self, kept: int, least: float = SAME_START) -> NDArray:
         """Indices of the best runs of each candidate, at most ``kept`` that differ by
@@ -255,6 +270,15 @@ class Pool:
                 for each in self.parts
             ]
         )
+
+
+def batches(candidates: NDArray, n_numbers: NDArray) -> list[NDArray]:
+    """Indices of runs (N,) whose covariances have so many numbers (N,), in batches that
+    fit into memory; those of a candidate are in the same."""
+    _, which = np.unique(candidates, return_inverse=True)
+    totals = np.cumsum(np.bincount(which, n_numbers)) // MOST_NUMBERS
+    batch = totals[which]
+    return [np.flatnonzero(batch == number) for number in np.unique(batch)]
 
 
 def _run(parts: Sequence[Part], racing: bool, options: dict[str, Any]) -> list[Part]:

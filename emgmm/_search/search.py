@@ -26,7 +26,7 @@ from emgmm._utils.threads import BLAS
 
 from .common_starts import common_starts
 from .exchange import hopeful, starts_from
-from .pool import Group, Pool, groups_of
+from .pool import Group, Pool, batches, candidates, groups_of
 from .sources import View
 
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
@@ -113,12 +113,15 @@ class Sample:
         assignments = [(k, start) for k in numbers for start in starts[k]]
         sources = [view.sources(assignments) for view in self.views]
         models = np.concatenate([group.models for group in self.groups])
-        source, model = np.divmod(
-            np.arange(len(assignments) * len(models)), len(models)
-        )
-        pool, _ = Pool.begin(self.groups, sources, source, models[model])
-        pool = pool.run(max_iter=FIRST_ITER, tol=0.0, accelerated=False)
-        return pool.take(pool.best(FIRST_KEPT))
+        source = np.repeat(np.arange(len(assignments)), len(models))
+        model = np.tile(models, len(assignments))
+        sizes = np.array([number for number, _ in assignments])[source]
+        pools, n_numbers = [], sizes * self.views[0].n_numbers_of_component
+        for own in batches(candidates(model, sizes), n_numbers):
+            pool, _ = Pool.begin(self.groups, sources, source[own], model[own])
+            pool = pool.run(max_iter=FIRST_ITER, tol=0.0, accelerated=False)
+            pools.append(pool.take(pool.best(FIRST_KEPT)))
+        return Pool.joined(pools)
 
     def _grown(self) -> list[str]:
         """Names of the models by which components are split: matrices of many features

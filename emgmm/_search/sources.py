@@ -27,6 +27,11 @@ class View(NamedTuple):
     units: NDArray
     storage: type[Covariances]
 
+    @property
+    def n_numbers_of_component(self) -> int:
+        """The number of numbers in the moments of a component."""
+        return int(np.prod(self.storage.moment_kind.moments_shape(len(self.units))))
+
     def sources(self, assignments: Sequence[tuple[int, NDArray]]) -> Sources:
         """Sources of numbers of components with labels or responsibilities."""
         return Sources.of_assignments(self.rows, assignments, self.storage)
