@@ -64,14 +64,6 @@ def for_rows(estimator: Any, X: Any, function: Callable[[RowBlocks], NDArray]) -
     )
 
 
-def check_in_memory(
-    estimator: Any, X: Any, sample_weight: ArrayLike | None = None
-) -> RowBlocks:
-    """The rows of X, to be fitted to, all in memory."""
-    refuse_blocks(X, f"{type(estimator).__name__}.fit", "a sample of the rows")
-    return check_rows(estimator, X, sample_weight, reset=True)
-
-
 def refuse_blocks(X: Any, what: str, part: str = "one block at a time") -> None:
     """ValueError if X cannot be read as one array, which the caller needs."""
     source = source_of(X)
