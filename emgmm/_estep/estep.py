@@ -134,7 +134,7 @@ def statistics_of_start(
 def statistics_of_starts(
     blocks: RowSource,
     starts: Sequence[NDArray],
-    sizes: Sequence[int],
+    sizes: Sequence[int] | NDArray,
     kinds: Sequence[MomentKind],
 ) -> list[Statistics]:
     """Statistics of several starts of so many components, as one stack for each kind
