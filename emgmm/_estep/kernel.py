@@ -122,10 +122,11 @@ class Kernel(ABC):
         )
         self.dtype, self.segments = float_format.dtype, mixture.segments
         n_features = mixture.means.shape[1]
-        peaks = np.log(mixture.weights) - 0.5 * mixture.covariances.log_det
-        typical = self.segments.max(peaks) - min(n_features / 2, float_format.span)
-        self.constants = peaks - self.segments.spread(typical)
-        self.reference = typical - 0.5 * n_features * LOG_2_PI
+        halves = 0.5 * (n_features * LOG_2_PI + mixture.covariances.log_det)
+        log_peaks = np.log(mixture.weights) - halves
+        peaks = self.segments.max(log_peaks)
+        self.reference = peaks - min(n_features / 2, float_format.span)
+        self.constants = log_peaks - self.segments.spread(self.reference)
         self.reference_rows = self.reference[:, None].astype(self.dtype, copy=False)
 
     @property
