@@ -328,7 +328,7 @@ class EMState:
     def _below(self, bounds: NDArray, others: NDArray, margin: float = 1.0) -> NDArray:
         """Which bounds (B,) are less than others by more than rounding, or are NaN.
 
-        Where a bound is near zero, it is the sum of a term for each feature that is not.
+        Near zero a bound is still a sum of terms, of each feature one.
         """
         rounding = ROUNDING_OF_BOUND_FLOAT32 if self._single else ROUNDING_OF_BOUND
         sizes = np.maximum(np.abs(others), self._mixture.means.shape[1])
