@@ -71,8 +71,8 @@ def test_a_batch_that_replaces_all_is_one_iteration_of_em(name, blobs):
     with pytest.warns(sklearn.exceptions.ConvergenceWarning):
         one.set_params(max_iter=1).fit(blobs)
     stepped = copy.deepcopy(start).set_params(step=1.0).partial_fit(blobs)
-    # With a common orientation, steps of EM find it only nearly.
-    rtol = 1e-3 if MODELS[name].estimate_inexact else 1e-9
+    # With a common orientation, steps of EM find it only nearly; and volumes nearly.
+    rtol = {"EVE": 1e-3, "VVE": 1e-3, "VEE": 1e-6}.get(name, 1e-9)
     assert_same_mixture(stepped, one, rtol, rtol / 10)
     assert_allclose(stepped.lower_bound_, start.score(blobs), rtol=1e-12)
 

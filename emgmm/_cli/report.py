@@ -209,7 +209,12 @@ def _of_each(covariances: Covariances, names: list[str]) -> Iterator[CovarianceT
 
 def _of_all(covariances: Covariances, names: list[str]) -> Iterator[CovarianceTable]:
     """The table that all components share."""
-    yield "covariances of every component", "", names, covariances.as_published(covariances.values)
+    yield (
+        "covariances of every component",
+        "",
+        names,
+        covariances.as_published(covariances.values),
+    )
 
 
 def _variances(covariances: Covariances, names: list[str]) -> Iterator[CovarianceTable]:

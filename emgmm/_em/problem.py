@@ -33,7 +33,7 @@ SINGULAR = (
 )
 Failure = np.linalg.LinAlgError
 TOGETHER = 2**14  # coordinates of mixtures that are run together
-EQUAL_BOUNDS = 1e-10  # relative difference of mean log-likelihoods that are equal
+EQUAL_BOUNDS = 1e-10  # difference of equal mean log-likelihoods, for each feature
 
 
 class RaceOfStarts:
@@ -257,7 +257,7 @@ class EMProblem:
             return results[0]
         keys = [self.ranking_key(result) for result in results]
         sound, greatest = max(keys)
-        least = greatest - EQUAL_BOUNDS * max(abs(greatest), 1.0)
+        least = greatest - EQUAL_BOUNDS * len(self.units)
         equal = (key[0] == sound and key[1] >= least for key in keys)
         return next(compress(results, equal))
 

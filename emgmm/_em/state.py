@@ -326,18 +326,24 @@ class EMState:
         return np.maximum(ratios / (16 * self._mixture.means.shape[1]), least)
 
     def _below(self, bounds: NDArray, others: NDArray, margin: float = 1.0) -> NDArray:
-        """Which bounds (B,) are less than others by more than rounding, or are NaN."""
+        """Which bounds (B,) are less than others by more than rounding, or are NaN.
+
+        Near zero a bound is still a sum of terms, of each feature one.
+        """
         rounding = ROUNDING_OF_BOUND_FLOAT32 if self._single else ROUNDING_OF_BOUND
-        tolerance = margin * rounding * np.maximum(np.abs(others), 1.0)
+        sizes = np.maximum(np.abs(others), self._mixture.means.shape[1])
+        tolerance = margin * rounding * sizes
         return ~(bounds >= others - tolerance)
 
     def _rests(self, reached: NDArray) -> NDArray | bool:
         """Which runs (B,) end because their own step has lowered the likelihood to
         this.
 
-        Only rounding, or what is added to a collapsed component, can do that.
+        Only rounding, or what is added to a collapsed component, can do that. A step
+        within the noise is taken whatever the likelihood: rounding would decide.
         """
-        ends = ~np.isfinite(reached) | (self._options.tol > 0)
+        ends = (self._options.tol > 0) & (self._anderson.gain > 0)
+        ends = ends | ~np.isfinite(reached)
         return ends & self._mstep.raises_likelihood
 
     def _move(

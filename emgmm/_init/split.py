@@ -185,7 +185,7 @@ def _run_together(
 def _best_split(trial: Trial, results: EMResults) -> Split | None:
     """The best of the splits of a component, if there is one without defects."""
     best, weight = None, trial.part.rows.summary.weight
-    alone = results.result(0).lower_bound
+    alone = results.result(0).lower_bounds[0]
     for run in (np.flatnonzero(~results.failed[1:]) + 1).tolist():
         gain = weight * (results.lower_bound[run] - alone)
         gains = [best.gain if best else -np.inf, gain]

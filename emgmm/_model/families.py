@@ -201,9 +201,8 @@ def _equal_matrix_of_any_volume(
 ) -> NDArray:
     """VEE: lambda_k C, by Newton's method on log lambda."""
     segments, counts = estimation.segments, estimation.counts
-    point = np.log(np.einsum("kii->k", estimation.scatter) / counts)
     function = CommonMatrix.of(segments, counts, estimation.scatter)
-    common = newton(function, point, estimation.log_volumes, enough)
+    common = newton(function, estimation.log_volumes, enough)
     factors = inverse_cholesky(common)
     volumes = np.exp(-2 * np.log(np.einsum("bii->bi", factors)).mean(axis=1))
     axes = segments.spread(factors * np.sqrt(volumes)[:, None, None])

@@ -149,16 +149,14 @@ class CommonMatrix(Common):
         return whitened.reshape(len(whitened), -1), traces
 
 
-def newton(
-    function: Common, point: NDArray, start: NDArray | None, enough: float = ENOUGH
-) -> NDArray:
+def newton(function: Common, start: NDArray | None, enough: float = ENOUGH) -> NDArray:
     """sum_k W_k / lambda_k (B, ...) where the objectives are least, by damped Newton
-    steps from a point (M,), or from the start where that is better.
+    steps after an alternation from the start (M,), or from equal volumes.
 
     Each mixture ends by itself, after a step whose squared decrement is ``enough``.
     """
     segments = function.segments
-    point, at = _best_start(function, point, start)
+    point, at = _alternated(function, start)
     left, idle, sums = np.arange(len(segments)), np.zeros(len(segments)), at.sums.copy()
     for _ in range(MAX_ITER):
         gradient, hessian = function.derivatives(at)
@@ -180,21 +178,14 @@ def newton(
     return sums
 
 
-def _best_start(
-    function: Common, point: NDArray, start: NDArray | None
-) -> tuple[NDArray, At]:
-    """Of two points (M,), if there are two, the better for each mixture."""
+def _alternated(function: Common, start: NDArray | None) -> tuple[NDArray, At]:
+    """The best log lambda (M,) for the best C at the start, and what is known there:
+    near enough from wherever, and the same in all units of the features."""
+    point = np.zeros(len(function.shares)) if start is None else start
     at = function.at(point)
-    if start is None:
-        return point, at
-    there = function.at(start)
-    better = there.values < at.values
-    if better.all():
-        return start, there
-    if better.any():
-        point = np.where(function.segments.spread(better), start, point)
-        at = function.at(point)
-    return point, at
+    _, traces = function.whiten(at.scaled, function.segments.spread(at.whiteners))
+    point = point + np.log(traces / (function.n_features * function.shares))
+    return point, function.at(point)
 
 
 def _newton_steps(segments: Segments, gradient: NDArray, hessian: NDArray) -> NDArray:

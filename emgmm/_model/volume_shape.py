@@ -58,8 +58,7 @@ def equal_shape(
 ) -> NDArray:
     """VE: lambda_k A, by Newton's method on log lambda."""
     function = CommonShape.of(segments, counts, diagonals)
-    point = np.log(spheres(segments, counts, diagonals))
-    log_shape = np.log(newton(function, point, start, enough))
+    log_shape = np.log(newton(function, start, enough))
     shape = np.exp(log_shape - log_shape.mean(axis=1, keepdims=True))
     shape = segments.spread(shape)
     return spheres(segments, counts, diagonals / shape)[:, None] * shape
