@@ -26,6 +26,7 @@ WORSE = 10.0  # factor of the rounding from which a mixture is worse than the be
 NOISE_OF_FLOAT32 = 4e-5  # rounding in a step of EM
 SAME_COUNTS = 1e-9  # share of the rows by which counts of the same rows may differ
 NEGLIGIBLE = 1e-3  # greatest share of a variance that is added to accelerated steps
+MAX_IDLE = 10  # iterations in a row that gain no more than rounding
 MOST_ENDED = 0.25  # share of the components that may be of runs that have ended
 
 
@@ -76,6 +77,7 @@ class EMState:
         self._n_running = n_runs
         self._none = np.zeros(n_runs, dtype=bool)
         self._at_rest = self._failed = self._none
+        self._idle = np.zeros(n_runs, dtype=np.intp)
         self._n_iter = 0  # with those of the runs that these continue
         self._n_left = options.max_iter
         self._ended: list[tuple[NDArray, EMResults]] = []
@@ -218,6 +220,7 @@ class EMState:
             stays = rejected | rests
             self._anderson.rejected(step.vectors, rejected)
             self._longer = self._own
+        self._count_idle(reached)
         taken, is_best = ~stays, self._bounds is self._reached
         if step.vectors.size:
             self._anderson.accepted(step.vectors, taken, step.longer)
@@ -252,6 +255,7 @@ class EMState:
             "bound": float(self._bounds[0]),
             "n_iter": self._n_iter,
             "at_rest": self._at_rest,
+            "idle": self._idle,
             "added": self._mstep.added,
             "acceleration": self._anderson.to_values(),
         }
@@ -269,6 +273,7 @@ class EMState:
         state._bounds, state._n_iter = np.array([values["bound"]]), values["n_iter"]
         state._histories = [[values["bound"]]]
         state._at_rest = values["at_rest"] & (options.tol > 0)
+        state._idle = values["idle"]
         state._anderson = AndersonAcceleration.from_values(values["acceleration"])
         return state
 
@@ -299,7 +304,7 @@ class EMState:
         self._n_running = len(runs)
         length = int(n_coordinates(self._mixture).max())
         self._anderson = self._anderson.take(runs, length)
-        for name in "runs running _none _reached _bounds _at_rest _failed".split():
+        for name in "runs running _none _reached _bounds _at_rest _failed _idle".split():
             setattr(self, name, getattr(self, name)[runs])
         self._histories = [self._histories[run] for run in runs]
         self.shares = None if self.shares is None else self.shares[:, runs]
@@ -339,6 +344,17 @@ class EMState:
         """
         ends = ~np.isfinite(reached) | (self._options.tol > 0)
         return ends & self._mstep.raises_likelihood
+
+    def _count_idle(self, reached: NDArray) -> None:
+        """Let runs rest that gain no more than rounding, iteration after iteration.
+
+        Steps need not become short then: where few rows leave directions without any
+        scatter, rounding turns them in every iteration.
+        """
+        if self._options.tol > 0:
+            gains = self._below(self._reached, reached)
+            self._idle = np.where(gains, 0, self._idle + 1)
+            self._at_rest = self._at_rest | (self._idle >= MAX_IDLE)
 
     def _move(
         self,
