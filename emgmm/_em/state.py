@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
-from emgmm._model.covariances import Covariances
-from emgmm._model.parameters import Parameters
-from emgmm._model.segments import Segments
+from emgmm._model.parameters import Parameters, from_arrays, to_arrays
 
 from .acceleration import EPS, AndersonAcceleration
 from .coordinates import coordinates, n_coordinates
@@ -245,10 +243,10 @@ class EMState:
 
     def to_values(self) -> dict[str, Any]:
         """The state of a single run as plain values, without the statistics."""
-        best = None if self._best is self._mixture else _to_values(self._best)
+        best = None if self._best is self._mixture else to_arrays(self._best)
         counts = self._counts if self._statistics is None else self._statistics.counts
         return {
-            "mixture": _to_values(self._mixture),
+            "mixture": to_arrays(self._mixture),
             "best": best,
             "counts": counts,
             "reached": self._reached,
@@ -266,9 +264,9 @@ class EMState:
     ) -> Self:
         """The state with such values; ``resumes`` adds the statistics."""
         storage, best = mstep.families.storage, values["best"]
-        mixture = _from_values(values["mixture"], storage)
+        mixture = from_arrays(values["mixture"], storage)
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
-        state._best = mixture if best is None else _from_values(best, storage)
+        state._best = mixture if best is None else from_arrays(best, storage)
         state._counts, state._reached = values["counts"], values["reached"]
         state._bounds, state._n_iter = np.array([values["bound"]]), values["n_iter"]
         state._histories = [[values["bound"]]]
@@ -304,7 +302,8 @@ class EMState:
         self._n_running = len(runs)
         length = int(n_coordinates(self._mixture).max())
         self._anderson = self._anderson.take(runs, length)
-        for name in "runs running _none _reached _bounds _at_rest _failed _idle".split():
+        names = "runs running _none _reached _bounds _at_rest _failed _idle"
+        for name in names.split():
             setattr(self, name, getattr(self, name)[runs])
         self._histories = [self._histories[run] for run in runs]
         self.shares = None if self.shares is None else self.shares[:, runs]
@@ -397,19 +396,3 @@ class EMState:
             self._bounds = np.where(worse, self._bounds, self._reached)
         for history, bound in zip(self._histories, self._bounds.tolist(), strict=True):
             history.append(bound)
-
-
-def _to_values(mixture: Parameters) -> tuple[NDArray, ...]:
-    """The arrays of a mixture: weights, means, covariances and their factors."""
-    covariances = mixture.covariances
-    factors = covariances.precisions_cholesky
-    return mixture.weights, mixture.means, covariances.values, factors
-
-
-def _from_values(values: tuple[NDArray, ...], storage: type[Covariances]) -> Parameters:
-    """The mixture of such arrays."""
-    weights, means, covariances, factors = values
-    segments = Segments.one(len(weights))
-    return Parameters(
-        weights, means, storage(covariances, factors, segments, means.shape[1])
-    )

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-
 from .covariances import Covariances
 from .moment_kinds import MomentKind
 from .segments import Segments
