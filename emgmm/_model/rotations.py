@@ -1,7 +1,8 @@
 """Rotations of the axes that all components of a mixture have in common.
 
-The objective of the M-step, with the best variances, is sum_kj n_k log v_kj for the
-variances v of the scatter along the axes: a function of the orientation alone, which is
+The objective of the M-step, with the best variances, is, up to a constant, sum_kj n_k
+log v_kj for the variances v of the scatter along the axes, unless they are bounded: a
+function of the orientation alone, which is
 not convex. Two methods lower it: rotations of one pair of axes after the other, which
 leave saddle points and cross hills; and conjugate gradients for all pairs at once,
 which cost less and are quick where the axes are nearly right.
@@ -38,7 +39,7 @@ class Along(NamedTuple):
     variances: NDArray
     """Along the axes (M, d), by the rules."""
     objectives: NDArray
-    """sum_kj n_k log v_kj (B,)."""
+    """sum_kj n_k log v_kj + w_kj / v_kj (B,), of diagonals w."""
 
     @classmethod
     def of(cls, estimation: Estimation, orientations: NDArray) -> Along:
@@ -47,14 +48,23 @@ class Along(NamedTuple):
         rotated = axes.mT @ estimation.scatter @ axes
         diagonals = np.einsum("kii->ki", rotated)
         variances = estimation.variances(diagonals)
-        logs = estimation.counts * np.log(variances).sum(axis=1)
-        return cls(rotated, diagonals, variances, estimation.segments.sum(logs))
+        return cls(
+            rotated, diagonals, variances, objectives(estimation, diagonals, variances)
+        )
 
     def take(self, mixtures: NDArray, segments: Segments) -> Along:
         """The part of some mixtures, by a mask (B,)."""
         own = segments.components(mixtures)
         rotated, diagonals = self.rotated[own], self.diagonals[own]
         return Along(rotated, diagonals, self.variances[own], self.objectives[mixtures])
+
+
+def objectives(
+    estimation: Estimation, diagonals: NDArray, variances: NDArray
+) -> NDArray:
+    """sum_kj n_k log v_kj + w_kj / v_kj (B,), of diagonals w and variances v."""
+    logs = estimation.counts * np.log(variances).sum(axis=1)
+    return estimation.segments.sum(logs + (diagonals / variances).sum(axis=1))
 
 
 def settle(
