@@ -19,6 +19,7 @@ from .orientation import (
     unrotated,
 )
 from .segments import Segments
+from .volume_shape import Rules
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
@@ -40,7 +41,7 @@ AT_ONCE = Limits(1, 2, True)  # the bound is met nearly
 
 
 def meeting(
-    solver: Solver, rules: VarianceRules, least: NDArray, limits: Limits
+    solver: Solver, rules: Rules, least: NDArray, limits: Limits
 ) -> tuple[Solver, VarianceRules]:
     """The solver and the rules subject to least variances (d,).
 
@@ -82,7 +83,7 @@ def bounded(
 class BoundedRules:
     """Rules of volume and shape, subject to least variances (d,) along the axes."""
 
-    rules: VarianceRules
+    rules: Rules
     least: NDArray
     limits: Limits
 
@@ -98,11 +99,14 @@ class BoundedRules:
         start: NDArray | None = None,
     ) -> NDArray:
         """Variances, each mixture's by its rule."""
-        values = self.rules(segments, counts, diagonals, start)
-        reach = segments.min(values.min(axis=1)) >= (1 - BOUND_TOL) * self.least[0]
+        values, least = self.rules(segments, counts, diagonals, start), self.least[0]
+        reach = segments.min(values.min(axis=1)) >= least
         if np.count_nonzero(reach) == len(reach):
             return values
-        below = np.flatnonzero(~reach)
+        values = np.maximum(values, least)
+        below = np.flatnonzero(~(reach | self.rules.are_separable))
+        if not below.size:
+            return values
         along = Estimation(segments, counts, diagonals, None, self.rules, Diagonal)
         values[segments.components(below)] = _with_additions(
             unrotated, self.least, self.limits, along.take(below)

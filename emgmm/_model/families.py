@@ -373,7 +373,7 @@ def _groups(families: Families, segments: Segments) -> list[_Group]:
         of_own = rules if own.all() else rules.take(mixtures)
         bounding: tuple[Solver, VarianceRules] = solver, of_own
         if least is not None:
-            bounding = meeting(*bounding, least, limits)
+            bounding = meeting(solver, of_own, least, limits)
         if own.all():
             return [_Group(*bounding, segments, storage)]
         groups.append(
