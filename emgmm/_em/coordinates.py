@@ -37,14 +37,16 @@ def coordinates(
     """
     segments, covariances = at.segments, at.covariances
     weights = np.maximum(at.weights, TINY)
-    logs = np.sqrt(weights) * np.log(np.maximum(to.weights, TINY) / weights)
+    roots = np.sqrt(weights)
+    logs = roots * np.log(np.maximum(to.weights, TINY) / weights)
     if included is not None:
-        weights = weights * included
-    means = covariances.whiten(to.means - at.means) * np.sqrt(weights)[:, None]
-    shapes = np.zeros_like(covariances.values)
+        weights, roots = weights * included, roots * included
+    means = covariances.whiten(to.means - at.means) * roots[:, None]
     if included is None or included.any():  # the expensive part
         shapes = covariances.to_tangent(to.covariances)
         shapes *= np.sqrt(covariances.information(weights))
+    else:
+        shapes = np.zeros_like(covariances.values)
     if included is not None:
         entries = segments.any(included) if covariances.of_mixtures else included
         shapes[~entries] = 0.0

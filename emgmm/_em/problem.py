@@ -140,12 +140,13 @@ class EMProblem:
             return self.begin(statistics)
 
     def starts(
-        self, assignments: Sequence[NDArray], n_components: int
+        self, assignments: Sequence[NDArray], n_components: int | Sequence[int]
     ) -> list[Parameters | Failure]:
-        """The mixtures of starting labels or responsibilities, or how they fail."""
+        """The mixtures of starting labels or responsibilities, or how they fail; all of
+        as many components, or each of its own number."""
         kind = self.family.storage.moment_kind
         with BLAS.single_threaded(), np.errstate(all="ignore"):
-            sizes = [n_components] * len(assignments)
+            sizes = np.broadcast_to(n_components, len(assignments))
             (statistics,) = statistics_of_starts(self.rows, assignments, sizes, [kind])
             mixtures, failed = self.mstep.estimate(statistics)
         return [

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
-from emgmm._model.covariances import Covariances
-from emgmm._model.parameters import Parameters
-from emgmm._model.segments import Segments
+from emgmm._model.parameters import Parameters, from_arrays, to_arrays
 
 from .acceleration import EPS, AndersonAcceleration
 from .coordinates import coordinates, n_coordinates
@@ -26,6 +24,7 @@ WORSE = 10.0  # factor of the rounding from which a mixture is worse than the be
 NOISE_OF_FLOAT32 = 4e-5  # rounding in a step of EM
 SAME_COUNTS = 1e-9  # share of the rows by which counts of the same rows may differ
 NEGLIGIBLE = 1e-3  # greatest share of a variance that is added to accelerated steps
+MAX_IDLE = 10  # iterations in a row that gain no more than rounding
 MOST_ENDED = 0.25  # share of the components that may be of runs that have ended
 
 
@@ -76,6 +75,7 @@ class EMState:
         self._n_running = n_runs
         self._none = np.zeros(n_runs, dtype=bool)
         self._at_rest = self._failed = self._none
+        self._idle = np.zeros(n_runs, dtype=np.intp)
         self._n_iter = 0  # with those of the runs that these continue
         self._n_left = options.max_iter
         self._ended: list[tuple[NDArray, EMResults]] = []
@@ -218,6 +218,7 @@ class EMState:
             stays = rejected | rests
             self._anderson.rejected(step.vectors, rejected)
             self._longer = self._own
+        self._count_idle(reached)
         taken, is_best = ~stays, self._bounds is self._reached
         if step.vectors.size:
             self._anderson.accepted(step.vectors, taken, step.longer)
@@ -242,16 +243,17 @@ class EMState:
 
     def to_values(self) -> dict[str, Any]:
         """The state of a single run as plain values, without the statistics."""
-        best = None if self._best is self._mixture else _to_values(self._best)
+        best = None if self._best is self._mixture else to_arrays(self._best)
         counts = self._counts if self._statistics is None else self._statistics.counts
         return {
-            "mixture": _to_values(self._mixture),
+            "mixture": to_arrays(self._mixture),
             "best": best,
             "counts": counts,
             "reached": self._reached,
             "bound": float(self._bounds[0]),
             "n_iter": self._n_iter,
             "at_rest": self._at_rest,
+            "idle": self._idle,
             "added": self._mstep.added,
             "acceleration": self._anderson.to_values(),
         }
@@ -262,13 +264,14 @@ class EMState:
     ) -> Self:
         """The state with such values; ``resumes`` adds the statistics."""
         storage, best = mstep.families.storage, values["best"]
-        mixture = _from_values(values["mixture"], storage)
+        mixture = from_arrays(values["mixture"], storage)
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
-        state._best = mixture if best is None else _from_values(best, storage)
+        state._best = mixture if best is None else from_arrays(best, storage)
         state._counts, state._reached = values["counts"], values["reached"]
         state._bounds, state._n_iter = np.array([values["bound"]]), values["n_iter"]
         state._histories = [[values["bound"]]]
         state._at_rest = values["at_rest"] & (options.tol > 0)
+        state._idle = values["idle"]
         state._anderson = AndersonAcceleration.from_values(values["acceleration"])
         return state
 
@@ -299,7 +302,8 @@ class EMState:
         self._n_running = len(runs)
         length = int(n_coordinates(self._mixture).max())
         self._anderson = self._anderson.take(runs, length)
-        for name in "runs running _none _reached _bounds _at_rest _failed".split():
+        names = "runs running _none _reached _bounds _at_rest _failed _idle"
+        for name in names.split():
             setattr(self, name, getattr(self, name)[runs])
         self._histories = [self._histories[run] for run in runs]
         self.shares = None if self.shares is None else self.shares[:, runs]
@@ -346,6 +350,17 @@ class EMState:
         ends = ends | ~np.isfinite(reached)
         return ends & self._mstep.raises_likelihood
 
+    def _count_idle(self, reached: NDArray) -> None:
+        """Let runs rest that gain no more than rounding, iteration after iteration.
+
+        Steps need not become short then: where few rows leave directions without any
+        scatter, rounding turns them in every iteration.
+        """
+        if self._options.tol > 0:
+            gains = self._below(self._reached, reached)
+            self._idle = np.where(gains, 0, self._idle + 1)
+            self._at_rest = self._at_rest | (self._idle >= MAX_IDLE)
+
     def _move(
         self,
         taken: NDArray,
@@ -387,19 +402,3 @@ class EMState:
             self._bounds = np.where(worse, self._bounds, self._reached)
         for history, bound in zip(self._histories, self._bounds.tolist(), strict=True):
             history.append(bound)
-
-
-def _to_values(mixture: Parameters) -> tuple[NDArray, ...]:
-    """The arrays of a mixture: weights, means, covariances and their factors."""
-    covariances = mixture.covariances
-    factors = covariances.precisions_cholesky
-    return mixture.weights, mixture.means, covariances.values, factors
-
-
-def _from_values(values: tuple[NDArray, ...], storage: type[Covariances]) -> Parameters:
-    """The mixture of such arrays."""
-    weights, means, covariances, factors = values
-    segments = Segments.one(len(weights))
-    return Parameters(
-        weights, means, storage(covariances, factors, segments, means.shape[1])
-    )

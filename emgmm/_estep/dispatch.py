@@ -38,10 +38,6 @@ class Part(NamedTuple):
     final: bool = False
     """Whether its sums are about means that were found for these very rows."""
 
-    def among(self, own: NDArray) -> Part:
-        """Some of the mixtures (B,), by a mask; their kernel has all."""
-        return self._replace(mixtures=self.mixtures[own])
-
     def fallback(
         self, own: NDArray, origin: NDArray | None = None, final: bool = False
     ) -> Part:

@@ -60,29 +60,25 @@ def expectation(
         again: list[Part] = []
         for part, own in zip(parts, sums, strict=True):
             stats = part.kernel.statistics(own, rows)
-            good, others = _checked(part, stats)
-            found += good
-            again += others
+            found.append((part, stats))
+            again += _again(part, stats)
         parts = again  # rare
     return [_of_stack(number, found) for number in range(len(stacks))]
 
 
-def _checked(
-    part: Part, stats: Statistics
-) -> tuple[list[tuple[Part, Statistics]], list[Part]]:
-    """Mixtures with their statistics, and those that need another kernel: because rows
-    are too far away, or a mean moved by many standard deviations of its component."""
+def _again(part: Part, stats: Statistics) -> list[Part]:
+    """Mixtures that need another kernel: because rows are too far away, or a mean moved
+    by many standard deviations of its component."""
     kernel = part.kernel
     if stats.are_near(kernel.max_cancellation):
-        return [(part, stats)], []
+        return []
     moved = stats.cancels(kernel.max_cancellation)
     lost = np.isnan(kernel.segments.sum(stats.counts)) & (not kernel.unlimited)
     moved &= ~lost & (not part.final)
-    again = lost | moved
     parts = [part.fallback(lost)] if lost.any() else []
     if moved.any():
         parts.append(part.fallback(moved, stats.means, final=True))
-    return [(part.among(~again), stats.take(~again))], parts
+    return parts
 
 
 def _sums_of(
@@ -109,7 +105,8 @@ def _sums_of_block(
 
 
 def _of_stack(number: int, found: Sequence[tuple[Part, Statistics]]) -> Statistics:
-    """The statistics of a stack, in its order, from those of its parts."""
+    """The statistics of a stack, in its order, from those of its parts; of mixtures in
+    several parts the last count."""
     own = [(part.mixtures, stats) for part, stats in found if part.stack == number]
     if len(own[0][0]) == len(own) == 1:
         return own[0][1]
@@ -117,7 +114,9 @@ def _of_stack(number: int, found: Sequence[tuple[Part, Statistics]]) -> Statisti
     joined = Statistics.joined([stats for _, stats in own])
     if (mixtures[:-1] < mixtures[1:]).all():
         return joined
-    return joined.take(np.argsort(mixtures))
+    latest = np.empty(mixtures.max() + 1, dtype=np.intp)
+    latest[mixtures] = np.arange(len(mixtures))
+    return joined.take(latest)
 
 
 def statistics_of_start(
@@ -134,7 +133,7 @@ def statistics_of_start(
 def statistics_of_starts(
     blocks: RowSource,
     starts: Sequence[NDArray],
-    sizes: Sequence[int],
+    sizes: Sequence[int] | NDArray,
     kinds: Sequence[MomentKind],
 ) -> list[Statistics]:
     """Statistics of several starts of so many components, as one stack for each kind

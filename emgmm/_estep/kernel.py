@@ -17,7 +17,7 @@ from emgmm._utils.threads import Workspace
 
 from .statistics import Statistics
 
-SAMPLED = 8  # every so many columns are searched for exponents that underflow
+SAMPLED = 2**9  # about so many exponents are searched for some that underflow
 
 
 class FloatFormat(NamedTuple):
@@ -37,8 +37,8 @@ class FloatFormat(NamedTuple):
 
     def exp(self, values: NDArray, out: NDArray) -> None:
         """Write exponentials, or zero where they underflow."""
-        # Some columns tell whether there are many.
-        some = values[..., ::SAMPLED]
+        # Some columns show whether there are many.
+        some = values[..., :: values.size // SAMPLED + 1]
         if np.minimum.reduce(some, None, initial=0.0) < self.least_exponent:
             np.maximum(values, self.least_exponent, out=out)
             np.exp(out, out=out)

@@ -24,7 +24,7 @@ from emgmm._model.parameters import Parameters
 from emgmm._utils.ties import first_of_greatest
 
 from .cuts import halves
-from .short_runs import mixtures_of, run_from
+from .short_runs import run_from
 from .subsample import completed
 
 MEMBER = 1e-2  # least responsibility of the rows that a trial split uses
@@ -147,9 +147,12 @@ def _trial(problem: EMProblem, shares: NDArray, component: int) -> Trial | None:
     )
     of_squares = problem.family.storage.moment_kind.of_squares
     ways = halves(completed(part), part.mstep.scale.rounding, of_squares)
-    alone = part.start(np.zeros(len(members), dtype=np.intp), 1)
-    starts = Parameters.joined([alone, *mixtures_of(part, ways, 2)])
-    return Trial(component, members, part, starts)
+    assignments = [np.zeros(len(members), dtype=np.intp), *ways]
+    alone, *pairs = part.starts(assignments, [1] + [2] * (len(assignments) - 1))
+    if not isinstance(alone, Parameters):
+        raise alone
+    regular = [pair for pair in pairs if isinstance(pair, Parameters)]
+    return Trial(component, members, part, Parameters.joined([alone, *regular]))
 
 
 def _groups(trials: list[Trial], n_rows: int) -> list[list[Trial]]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .estimation import Estimation, Solver
-from .linalg import WIDE, matrices_reach
+from .covariances import Diagonal
+from .estimation import Estimation, Solver, VarianceRules
+from .linalg import BOUND_TOL, WIDE, matrices_reach
+from .orientation import (
+    common_orientation,
+    common_orientation_inexact,
+    own_orientations,
+    unrotated,
+)
+from .segments import Segments
+from .volume_shape import Rules
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
@@ -24,8 +35,22 @@ class Limits(NamedTuple):
     """Whether the bound itself is added to matrices that violate it."""
 
 
+ALONG_AXES = common_orientation, common_orientation_inexact, own_orientations
 EXACT = Limits(40, 20)
 AT_ONCE = Limits(1, 2, True)  # the bound is met nearly
+
+
+def meeting(
+    solver: Solver, rules: Rules, least: NDArray, limits: Limits
+) -> tuple[Solver, VarianceRules]:
+    """The solver and the rules subject to least variances (d,).
+
+    Where these are the same in all directions, they bound variances along any axes.
+    """
+    greatest = least.max()
+    if solver in ALONG_AXES and (least >= (1 - BOUND_TOL) * greatest).all():
+        return solver, BoundedRules(rules, np.full_like(least, greatest), limits)
+    return partial(bounded, solver, least, limits), rules
 
 
 def bounded(
@@ -52,6 +77,41 @@ def bounded(
         solver, least, limits, estimation.take(below)
     )
     return values
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedRules:
+    """Rules of volume and shape, subject to least variances (d,) along the axes."""
+
+    rules: Rules
+    least: NDArray
+    limits: Limits
+
+    def take(self, mixtures: NDArray) -> BoundedRules:
+        """The rules of some of the mixtures, by indices or a mask (B,)."""
+        return replace(self, rules=self.rules.take(mixtures))
+
+    def __call__(
+        self,
+        segments: Segments,
+        counts: NDArray,
+        diagonals: NDArray,
+        start: NDArray | None = None,
+    ) -> NDArray:
+        """Variances, each mixture's by its rule."""
+        values, least = self.rules(segments, counts, diagonals, start), self.least[0]
+        reach = segments.min(values.min(axis=1)) >= least
+        if np.count_nonzero(reach) == len(reach):
+            return values
+        values = np.maximum(values, least)
+        below = np.flatnonzero(~(reach | self.rules.are_separable))
+        if not below.size:
+            return values
+        along = Estimation(segments, counts, diagonals, None, self.rules, Diagonal)
+        values[segments.components(below)] = _with_additions(
+            unrotated, self.least, self.limits, along.take(below)
+        )
+        return values
 
 
 def _with_additions(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,22 @@ from numpy.typing import NDArray
 from .covariances import Covariances
 from .moment_kinds import MomentKind
 from .segments import Segments
-from .volume_shape import Rules
+
+
+class VarianceRules(Protocol):
+    """The rules of volume and shape of the mixtures of a stack."""
+
+    def take(self, mixtures: NDArray) -> Self:
+        """The rules of some of the mixtures, by indices or a mask (B,)."""
+
+    def __call__(
+        self,
+        segments: Segments,
+        counts: NDArray,
+        diagonals: NDArray,
+        start: NDArray | None,
+    ) -> NDArray:
+        """Variances (M,) or (M, d), from counts (M,) and diagonals of the scatter."""
 
 
 class Estimation(NamedTuple):
@@ -22,7 +37,7 @@ class Estimation(NamedTuple):
     counts: NDArray
     scatter: NDArray
     start: Covariances | None
-    rules: Rules
+    rules: VarianceRules
     storage: type[Covariances]
 
     @property

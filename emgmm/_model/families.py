@@ -19,9 +19,9 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from .bounded import EXACT, Limits, bounded
+from .bounded import EXACT, Limits, meeting
 from .covariances import Covariances, Diagonal, Full, Spherical, Tied
-from .estimation import Estimation, Solver
+from .estimation import Estimation, Solver, VarianceRules
 from .linalg import inverse_cholesky
 from .newton import ENOUGH, ENOUGH_INEXACT, CommonMatrix, newton
 from .orientation import (
@@ -337,7 +337,7 @@ class _Group:
     """The mixtures of a stack whose families share a solver, and differ by the rule."""
 
     solver: Solver
-    rules: Rules
+    rules: VarianceRules
     segments: Segments
     storage: type[Covariances]
     mixtures: NDArray | None = None
@@ -369,14 +369,16 @@ def _groups(families: Families, segments: Segments) -> list[_Group]:
     groups = []
     for solver, (least, limits) in least_of.items():
         own = np.array([each.solver == solver for each in distinct])[which]
-        bounding = solver if least is None else partial(bounded, solver, least, limits)
-        if own.all():
-            return [_Group(bounding, rules, segments, storage)]
         mixtures = np.flatnonzero(own)
+        of_own = rules if own.all() else rules.take(mixtures)
+        bounding: tuple[Solver, VarianceRules] = solver, of_own
+        if least is not None:
+            bounding = meeting(solver, of_own, least, limits)
+        if own.all():
+            return [_Group(*bounding, segments, storage)]
         groups.append(
             _Group(
-                bounding,
-                rules.take(mixtures),
+                *bounding,
                 segments.take(mixtures),
                 storage,
                 mixtures,

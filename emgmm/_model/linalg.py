@@ -13,7 +13,6 @@ from scipy.sparse.linalg import ArpackError, svds
 BOUND_TOL = 1e-9  # share by which a variance may be below the least
 WIDE = 256  # features beyond which decompositions cost more than passes over the rows
 SMALL = 16  # features up to which LAPACK's calls cost more than what they compute
-DOUBTFUL = 1e-12  # eigenvalues of correlations whose sign may be due to rounding
 MAX_RESTARTS = 20  # of Lanczos's method, of some twenty products each
 
 
@@ -62,25 +61,21 @@ def cholesky(matrices: NDArray) -> NDArray:
     regulars, bad = regular(matrices)
     try:
         factors = np.linalg.cholesky(regulars)
-        if regulars is matrices:
-            return factors
     except np.linalg.LinAlgError:
-        bad = bad | _are_indefinite(regulars)
-        one = np.eye(matrices.shape[-1])
-        rest = np.where(bad[:, None, None], one, regulars)
-        factors = separately(np.linalg.cholesky, rest)
-    factors[bad] = np.nan
+        factors = np.empty(regulars.shape)
+        for k, matrix in enumerate(regulars):
+            lower, info = _lower(matrix)
+            factors[k] = np.nan if info else lower
+    if regulars is not matrices:
+        factors[bad] = np.nan
     return factors
 
 
-def _are_indefinite(matrices: NDArray) -> NDArray:
-    """Which matrices (M, d, d) have a negative eigenvalue beyond doubt."""
-    diagonals = np.einsum("kii->ki", matrices)
-    positive = (diagonals > 0).all(axis=1)
-    roots = np.sqrt(np.where(positive[:, None], diagonals, 1.0))
-    scaled = matrices / roots[:, :, None] / roots[:, None]
-    scaled = np.where(np.isfinite(scaled), scaled, 0.0)
-    return ~positive | (np.linalg.eigvalsh(scaled)[:, 0] < -DOUBTFUL)
+def _lower(matrix: NDArray) -> tuple[NDArray, int]:
+    """The lower Cholesky factor, and 0 if there is one."""
+    # The transpose of a symmetric matrix is itself, in the order of Fortran.
+    lower, info = dpotrf(matrix.T, lower=1, clean=1)
+    return lower, info
 
 
 def eigh(matrices: NDArray) -> tuple[NDArray, NDArray]:
@@ -98,8 +93,7 @@ def inverse_cholesky(matrices: NDArray) -> NDArray:
         return inverse_triangles(cholesky(flat)).mT.reshape(matrices.shape)
     inverses, finite = np.empty(flat.shape), np.isfinite(flat)
     for k, matrix in enumerate(flat):
-        # The transpose of a symmetric matrix is itself, in the order of Fortran.
-        lower, info = dpotrf(matrix.T, lower=1, clean=1)
+        lower, info = _lower(matrix)
         inverses[k] = np.nan if info else dtrtri(lower, lower=1, overwrite_c=1)[0].T
     if np.count_nonzero(finite) < finite.size:
         inverses[~finite.all(axis=(1, 2))] = np.nan

@@ -190,3 +190,19 @@ def _match(mixtures: Parameters, others: Parameters, size: int) -> NDArray:
     matched = (np.sort(nearest, axis=1) == np.arange(size)).all(axis=1)
     matched &= distances.min(axis=2).max(axis=1) < SAME_MAXIMUM
     return matched & (changes < SAME_MAXIMUM * weights).all(axis=1)
+
+
+def to_arrays(mixture: Parameters) -> tuple[NDArray, ...]:
+    """The arrays of a mixture: weights, means, covariances and their factors."""
+    covariances = mixture.covariances
+    factors = covariances.precisions_cholesky
+    return mixture.weights, mixture.means, covariances.values, factors
+
+
+def from_arrays(arrays: tuple[NDArray, ...], storage: type[Covariances]) -> Parameters:
+    """The mixture of such arrays."""
+    weights, means, covariances, factors = arrays
+    segments = Segments.one(len(weights))
+    return Parameters(
+        weights, means, storage(covariances, factors, segments, means.shape[1])
+    )

@@ -1,7 +1,8 @@
 """Rotations of the axes that all components of a mixture have in common.
 
-The objective of the M-step, with the best variances, is sum_kj n_k log v_kj for the
-variances v of the scatter along the axes: a function of the orientation alone, which is
+The objective of the M-step, with the best variances, is, up to a constant, sum_kj n_k
+log v_kj for the variances v of the scatter along the axes, unless they are bounded: a
+function of the orientation alone, which is
 not convex. Two methods lower it: rotations of one pair of axes after the other, which
 leave saddle points and cross hills; and conjugate gradients for all pairs at once,
 which cost less and are quick where the axes are nearly right.
@@ -38,7 +39,7 @@ class Along(NamedTuple):
     variances: NDArray
     """Along the axes (M, d), by the rules."""
     objectives: NDArray
-    """sum_kj n_k log v_kj (B,)."""
+    """sum_kj n_k log v_kj + w_kj / v_kj (B,), of diagonals w."""
 
     @classmethod
     def of(cls, estimation: Estimation, orientations: NDArray) -> Along:
@@ -47,14 +48,23 @@ class Along(NamedTuple):
         rotated = axes.mT @ estimation.scatter @ axes
         diagonals = np.einsum("kii->ki", rotated)
         variances = estimation.variances(diagonals)
-        logs = estimation.counts * np.log(variances).sum(axis=1)
-        return cls(rotated, diagonals, variances, estimation.segments.sum(logs))
+        return cls(
+            rotated, diagonals, variances, objectives(estimation, diagonals, variances)
+        )
 
     def take(self, mixtures: NDArray, segments: Segments) -> Along:
         """The part of some mixtures, by a mask (B,)."""
         own = segments.components(mixtures)
         rotated, diagonals = self.rotated[own], self.diagonals[own]
         return Along(rotated, diagonals, self.variances[own], self.objectives[mixtures])
+
+
+def objectives(
+    estimation: Estimation, diagonals: NDArray, variances: NDArray
+) -> NDArray:
+    """sum_kj n_k log v_kj + w_kj / v_kj (B,), of diagonals w and variances v."""
+    logs = estimation.counts * np.log(variances).sum(axis=1)
+    return estimation.segments.sum(logs + (diagonals / variances).sum(axis=1))
 
 
 def settle(
@@ -93,37 +103,69 @@ def _sweep(
     are rotated at once. For a single matrix this is Jacobi's eigenvalue method. Flury &
     Gautschi 1986 (doi:10.1137/0907013) have the variances profiled out.
     """
-    orientations, rotated = orientations.copy(), along.rotated.copy()
-    precisions = 1 / along.variances
-    largest = np.zeros(len(orientations))
-    for i, j in _rounds(rotated.shape[-1]):
-        left, right = rotated[:, i, i], rotated[:, j, j]
-        excess = precisions[:, i] - precisions[:, j]
-        b = segments.sum(excess * rotated[:, i, j])
-        a = 0.5 * segments.sum(excess * (left - right))
-        size = segments.sum(np.abs(excess) * np.sqrt(left) * np.sqrt(right))
-        settled = (np.abs(b) <= EPS * size) & (a <= 0)
-        angles = np.where(settled, 0.0, 0.5 * np.arctan2(-b, -a))
-        cosines, sines = np.cos(angles)[:, None], np.sin(angles)[:, None]
-        _rotate(orientations, i, j, cosines, sines)
-        cosines, sines = segments.spread(cosines), segments.spread(sines)
-        _rotate(rotated, i, j, cosines, sines)
-        _rotate(rotated.mT, i, j, cosines, sines)
-        largest = np.maximum(largest, np.abs(angles).max(axis=1, initial=0.0))
-    return orientations, largest
+    # Components come last here: what is read and written is contiguous.
+    axes = np.ascontiguousarray(orientations.transpose(2, 1, 0))
+    rotated = np.ascontiguousarray(along.rotated.transpose(1, 2, 0))
+    precisions = np.ascontiguousarray(1 / along.variances.T)
+    buffer, largest = np.empty_like(rotated), np.zeros(len(orientations))
+    for turn in _rounds(len(rotated)):
+        angles = _angles(segments, rotated, precisions, turn)
+        cosines = np.cos(angles)[turn.pair]
+        sines = np.sin(angles)[turn.pair] * turn.signs
+        axes = cosines[:, None] * axes + sines[:, None] * axes[turn.partner]
+        cosines, sines = segments.spread(cosines.T).T, segments.spread(sines.T).T
+        for axis in range(2):
+            around = np.expand_dims(cosines, 1 - axis), np.expand_dims(sines, 1 - axis)
+            np.take(rotated, turn.partner, axis, out=buffer, mode="clip")
+            buffer *= around[1]
+            rotated *= around[0]
+            rotated += buffer
+        largest = np.maximum(largest, np.abs(angles).max(axis=0, initial=0.0))
+    return np.ascontiguousarray(axes.transpose(2, 1, 0)), largest
 
 
-def _rotate(
-    matrices: NDArray, i: NDArray, j: NDArray, cosines: NDArray, sines: NDArray
-) -> None:
-    """Rotate columns i towards columns j, in the buffer itself."""
-    left, right = matrices[..., i], matrices[..., j]
-    matrices[..., i] = cosines * left + sines * right
-    matrices[..., j] = cosines * right - sines * left
+class _Round(NamedTuple):
+    """Disjoint pairs of axes; one axis that is left over is paired with itself."""
+
+    i: NDArray
+    j: NDArray
+    partner: NDArray
+    """The other axis of the pair of each axis (d,)."""
+    pair: NDArray
+    """The number of the pair of each axis (d,)."""
+    signs: NDArray
+    """1 for the first axis of a pair, -1 for the second (d, 1)."""
+
+    @classmethod
+    def of(cls, i: NDArray, j: NDArray) -> _Round:
+        """The round of pairs of axes."""
+        partner, pair = np.empty((2, max(i.max(), j.max()) + 1), dtype=np.intp)
+        signs = np.ones((len(partner), 1))
+        partner[i], partner[j] = j, i
+        pair[i] = pair[j] = np.arange(len(i))
+        signs[j] = -1.0
+        return cls(i, j, partner, pair, signs)
+
+
+def _angles(
+    segments: Segments, rotated: NDArray, precisions: NDArray, turn: _Round
+) -> NDArray:
+    """The best rotations (h, B) of pairs of axes."""
+    i, j, _, _, _ = turn
+    left, right = rotated[i, i], rotated[j, j]
+    excess = precisions[i] - precisions[j]
+    roots = np.sqrt(left) * np.sqrt(right)
+    terms = np.stack([rotated[i, j], 0.5 * (left - right), roots])
+    terms *= excess
+    np.abs(terms[2], out=terms[2])
+    sums = segments.sum(terms.reshape(-1, terms.shape[-1]).T).T
+    b, a, sizes = sums.reshape(3, len(i), -1)
+    settled = (np.abs(b) <= EPS * sizes) & (a <= 0)
+    return np.where(settled, 0.0, 0.5 * np.arctan2(-b, -a))
 
 
 @lru_cache(maxsize=8)
-def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
+def _rounds(n_features: int) -> tuple[_Round, ...]:
     """All pairs of axes in rounds of disjoint pairs, as in a round-robin tournament."""
     players = n_features + n_features % 2
     circle = np.arange(1, players)
@@ -131,8 +173,8 @@ def _rounds(n_features: int) -> tuple[tuple[NDArray, NDArray], ...]:
     for turn in range(players - 1):
         table = np.append(0, np.roll(circle, turn))
         i, j = table[: players // 2], table[: players // 2 - 1 : -1]
-        playing = (i < n_features) & (j < n_features)
-        rounds.append((i[playing], j[playing]))
+        i, j = np.where(i < n_features, i, j), np.where(j < n_features, j, i)
+        rounds.append(_Round.of(i, j))
     return tuple(rounds)
 
 

@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._utils.cached import cached_property
+
 from .newton import ENOUGH, CommonShape, newton
 from .segments import Segments
 
@@ -86,6 +88,10 @@ def free(
     return diagonals / counts[:, None]
 
 
+SEPARABLE = equal_spheres, spheres, equal, free
+"""Rules of which a variance that is bounded does not change the others."""
+
+
 def geometric_mean(values: NDArray) -> NDArray:
     """Geometric mean along the last axis."""
     return np.exp(np.log(values).mean(axis=-1))
@@ -104,6 +110,12 @@ class Rules:
     def take(self, mixtures: NDArray) -> Rules:
         """The rules of some of the mixtures, by indices or a mask (B,)."""
         return self if self.which is None else replace(self, which=self.which[mixtures])
+
+    @cached_property
+    def are_separable(self) -> NDArray:
+        """Whether each mixture's rule is (B,), or that of all mixtures (1,)."""
+        separable = np.array([rule in SEPARABLE for rule in self.distinct])
+        return separable[:1] if self.which is None else separable[self.which]
 
     def __call__(
         self,

@@ -9,14 +9,15 @@ rows, and the best run of each candidate goes on with all rows until it has conv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
-from emgmm._init.subsample import subsample
+from emgmm._init.default import VERY_MANY
+from emgmm._init.subsample import SUBSAMPLE_NUMBERS, subsample
 from emgmm._model.bounded import AT_ONCE
 from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import WIDE
@@ -58,7 +59,7 @@ class ModelSearch:
         steps = sorted({*numbers, min(max(numbers) + BEYOND, weighted)})
         with BLAS.single_threaded(), np.errstate(all="ignore"):
             with self.stage("starts", 1 / (ROUNDS + 2)):
-                sample = self._on_a_sample(steps[-1])
+                sample = self._on_a_sample(steps[-1], SEARCH_ROWS)
                 pool = sample.common_starts(steps)
             offered: dict[int, float] = {}
             for number in range(1, ROUNDS + 1):
@@ -69,34 +70,52 @@ class ModelSearch:
             with self.stage("all rows", 1.0):
                 best = pool.take(pool.best(1, SAME_FIT))
                 best = best.take(np.isin(best.n_components, numbers))
+                for few in self._before_all_rows(sample, steps[-1]):
+                    best = best.of_groups(groups_of(few.problems)).run()
                 return best.of_groups(self._groups).run()
+
+    def _before_all_rows(self, sample: Sample, n_components: int) -> Iterator[Sample]:
+        """Samples on which runs go on until they converge, so that few passes over all
+        rows are left: that on which they were compared, and of very many rows a larger
+        one."""
+        rows = self.reference_model.rows
+        if sample.reference_model.rows is not rows:
+            yield sample
+        if rows.summary.n_weighted * rows.summary.n_features > VERY_MANY:
+            yield self._on_a_sample(n_components, SUBSAMPLE_NUMBERS)
 
     @cached_property
     def _groups(self) -> list[Group]:
         """The models, divided by storage and rows."""
         return groups_of(self.problems)
 
-    def _on_a_sample(self, n_components: int) -> Sample:
-        """The models on a subsample of the rows."""
+    def _on_a_sample(self, n_components: int, n_rows: int) -> Sample:
+        """The models on a subsample of the rows, of at least so many if it may be."""
         samples: dict[int, RowBlocks] = {}
 
         def of_sample(problem: EMProblem) -> EMProblem:
             """The problem on the subsample of its rows."""
             rows = problem.rows
             if id(rows) not in samples:
-                samples[id(rows)] = subsample(rows, n_components, SEARCH_ROWS)
+                samples[id(rows)] = subsample(rows, n_components, n_rows)
             return problem.with_rows(samples[id(rows)])
 
         problems = [of_sample(problem) for problem in self.problems]
-        return Sample(groups_of(problems, AT_ONCE), of_sample(self.reference_model))
+        return Sample(problems, of_sample(self.reference_model))
 
 
 @dataclass(frozen=True)
 class Sample:
     """The models on a subsample of the rows, where their runs are compared."""
 
-    groups: list[Group]
+    problems: Sequence[EMProblem]
     reference_model: EMProblem
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """The models with M-steps that meet bounds nearly, divided by storage and
+        rows."""
+        return groups_of(self.problems, AT_ONCE)
 
     @cached_property
     def views(self) -> list[View]:
