@@ -234,11 +234,15 @@ def test_further_starts_differ_and_repeat_with_their_seed(init_params, monkeypat
     assert len({means.tobytes() for means in first}) >= 4
 
 
+@unfinished
+@pytest.mark.parametrize("max_iter", [1, 100])
 @pytest.mark.parametrize("name", ["EII", "VVI", "EEE", "VVV"])
-def test_more_starts_are_never_worse(name):
+def test_more_starts_are_never_worse(name, max_iter):
     X = make_blobs(4, n_samples=300, n_features=2, n_components=6)
-    one, five = (gmm_of(name, 6, n_init=n, random_state=0).fit(X) for n in (1, 5))
-    assert five.lower_bound_ >= one.lower_bound_ - 1e-10
+    settings = {"random_state": 0, "max_iter": max_iter}
+    one, five = (gmm_of(name, 6, n_init=n, **settings).fit(X) for n in (1, 5))
+    # Starts that run together round differently.
+    assert five.lower_bound_ >= one.lower_bound_ - 1e-12
     assert adjusted_rand_score(one.labels_, np.arange(300) % 6) > 0
 
 

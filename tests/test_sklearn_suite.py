@@ -37,6 +37,8 @@ EXCLUDED = {
     "test_gaussian_mixture_setting_best_params": "fits singletons with reg_covar=0, "
     "where a variance is exactly zero; scikit-learn goes on because the rounding of "
     "its sums makes it positive, ours raises the error that it raises elsewhere",
+    "test_init": "compares the likelihoods of one start and of ten to the last bit; "
+    "starts that run together round differently (see test_more_starts_are_never_worse)",
     "test_gaussian_mixture_array_api_compliance": ARRAY_API,
     "test_gaussian_mixture_raises_where_array_api_not_implemented": ARRAY_API,
 }

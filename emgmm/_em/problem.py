@@ -53,7 +53,8 @@ class RaceOfStarts:
         self._progress.iterated(states)
         (state,) = states
         bounds = np.where(state.running, state.lower_bounds, -np.inf)
-        lead, hopes = bounds.max(), bounds + state.gains
+        lead, hopes = bounds.max(), np.full(len(bounds), np.inf)
+        np.add(bounds, state.gains, out=hopes, where=np.isfinite(bounds))
         ends_some = (state.running & (hopes < max(lead, self._lead))).any()
         if ends_some and lead > self._lead and self._problem.sound(state.leading)[0]:
             self._lead = lead

@@ -206,7 +206,8 @@ def _line_search(
     sizes, spread = np.ones(len(limits)), function.segments.spread
     while True:
         at = function.at(point + spread(sizes) * steps)
-        failing = at.values > limits - 0.1 * sizes * decrements
+        # Values of nearly singular matrices are rounding, even where nothing moves.
+        failing = (sizes > 0) & (at.values > limits - 0.1 * sizes * decrements)
         if not failing.any():
             return sizes, at
         sizes[failing] /= 2
