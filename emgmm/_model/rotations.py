@@ -114,10 +114,11 @@ def _sweep(
         sines = np.sin(angles)[turn.pair] * turn.signs
         axes = cosines[:, None] * axes + sines[:, None] * axes[turn.partner]
         cosines, sines = segments.spread(cosines.T).T, segments.spread(sines.T).T
-        for axis, around in enumerate([np.s_[:, None], np.s_[:]]):
+        both = (cosines[:, None], sines[:, None]), (cosines, sines)
+        for axis, (own, other) in enumerate(both):
             np.take(rotated, turn.partner, axis, out=buffer, mode="clip")
-            buffer *= sines[around]
-            rotated *= cosines[around]
+            buffer *= other
+            rotated *= own
             rotated += buffer
         largest = np.maximum(largest, np.abs(angles).max(axis=0, initial=0.0))
     return np.ascontiguousarray(axes.transpose(2, 1, 0)), largest
