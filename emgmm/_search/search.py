@@ -32,7 +32,7 @@ from .sources import View
 
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
 BEYOND = 1  # components more than the greatest number, from which others begin
-FIRST_ITER, FIRST_KEPT = 2, 2  # iterations of all common starts, and how many go on
+FIRST_ITER, FIRST_KEPT = 2, 4  # iterations of all common starts, and how many go on
 ROUNDS = 6  # at most
 ROUND_ITER, ROUND_TOL = 6, 1e-3  # iterations of a run in a round; gain at which it ends
 ROUND_KEPT = 3  # runs of a candidate that go on to the next round
