@@ -22,6 +22,8 @@ from .segments import Segments
 from .volume_shape import Rules
 
 LEAST_SHARE = 1e-9  # of a least variance that is added before the bound is applied
+MAX_STRETCH = 20.0  # of the change of what is added, by extrapolation
+SHRINKING = 0.9  # factor of squared steps that can be extrapolated
 ENOUGH = 1e-6  # relative change of a variance at which the iteration ends
 
 
@@ -127,13 +129,17 @@ def _with_additions(
         own += _bound_of_narrow(own, least)
         return solver(estimation.with_scatter(sizes * own))
     added, left, out = np.zeros_like(own), np.arange(len(estimation.segments)), own[:0]
+    last: tuple[NDArray, NDArray] | None = None
     for kept in [0.0] * limits.n_additions + [1.0] * limits.n_growth:
         values = solver(estimation.with_scatter(sizes * (own + added)))
         if not out.size:
             out = np.array(values)
         out[whole.entries(left)] = values
         each = storage.along_rows(values, least)
-        added, changes = storage.algebra.addition(*each, own, added, kept)
+        wanted, changes = storage.algebra.addition(*each, own, added, kept)
+        step, added = wanted - added, wanted
+        if last is not None and not kept:
+            added = _extrapolated(estimation, own, wanted, step, *last)
         going = estimation.any(changes > ENOUGH)
         if kept:
             going &= estimation.any(~_reach(estimation, values, least))
@@ -142,8 +148,38 @@ def _with_additions(
         if not going.all():
             entries, left = estimation.entries(going), left[going]
             sizes, own, added = sizes[entries], own[entries], added[entries]
+            wanted, step = wanted[entries], step[entries]
             estimation = estimation.take(going)
+        last = wanted, step
     return out
+
+
+def _extrapolated(
+    estimation: Estimation,
+    own: NDArray,
+    wanted: NDArray,
+    step: NDArray,
+    before: NDArray,
+    step_before: NDArray,
+) -> NDArray:
+    """What is to be added by Anderson's method from the last two steps of a fixed-point
+    iteration; where that is not valid, what these want."""
+    scales = estimation.storage.algebra.scale_of(own + wanted)
+    now, then = step / scales, step_before / scales
+    pairs = [(now - then, now - then), (now - then, now), (now, now), (then, then)]
+    dots = np.stack([(a * b).reshape(len(a), -1).sum(axis=1) for a, b in pairs], axis=1)
+    squares, along, size, size_before = estimation.per_mixture(dots).T
+    shrinking = (squares > 0) & (size < SHRINKING * size_before)
+    shares = np.where(shrinking, np.clip(along / squares, -MAX_STRETCH, 0.0), 0.0)
+    shares = shares.reshape(-1, *[1] * (own.ndim - 1))
+    further = wanted - shares * (wanted - before)
+    lost = np.isnan(estimation.storage.algebra.factorize(own + further))
+    lost = (
+        estimation.per_mixture(lost.reshape(len(lost), -1).any(axis=1).astype(float))
+        > 0
+    )
+    further[lost] = wanted[lost]
+    return further
 
 
 def _reach(estimation: Estimation, values: NDArray, least: NDArray) -> NDArray:

@@ -54,6 +54,12 @@ class Estimation(NamedTuple):
         """Whether some of the entries of each mixture are true (B,)."""
         return entries if self.kind.pooled else self.segments.any(entries)
 
+    def per_mixture(self, entries: NDArray) -> NDArray:
+        """The sum of the entries of its mixture, for each entry of the scatter."""
+        if self.kind.pooled:
+            return entries
+        return self.segments.spread(self.segments.sum(entries))
+
     def take(self, mixtures: NDArray) -> Estimation:
         """The estimation of some of the mixtures, by indices or a mask (B,)."""
         return Estimation(

@@ -114,11 +114,11 @@ def _sweep(
         sines = np.sin(angles)[turn.pair] * turn.signs
         axes = cosines[:, None] * axes + sines[:, None] * axes[turn.partner]
         cosines, sines = segments.spread(cosines.T).T, segments.spread(sines.T).T
-        for axis in range(2):
-            around = np.expand_dims(cosines, 1 - axis), np.expand_dims(sines, 1 - axis)
+        both = (cosines[:, None], sines[:, None]), (cosines, sines)
+        for axis, (own, other) in enumerate(both):
             np.take(rotated, turn.partner, axis, out=buffer, mode="clip")
-            buffer *= around[1]
-            rotated *= around[0]
+            buffer *= other
+            rotated *= own
             rotated += buffer
         largest = np.maximum(largest, np.abs(angles).max(axis=0, initial=0.0))
     return np.ascontiguousarray(axes.transpose(2, 1, 0)), largest

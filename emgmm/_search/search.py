@@ -34,8 +34,8 @@ SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are comp
 BEYOND = 1  # components more than the greatest number, from which others begin
 FIRST_ITER, FIRST_KEPT = 2, 2  # iterations of all common starts, and how many go on
 ROUNDS = 6  # at most
-ROUND_ITER, ROUND_TOL = 8, 1e-3  # iterations of a run in a round; gain at which it ends
-ROUND_KEPT = 2  # runs of a candidate that go on to the next round
+ROUND_ITER, ROUND_TOL = 6, 1e-3  # iterations of a run in a round; gain at which it ends
+ROUND_KEPT = 3  # runs of a candidate that go on to the next round
 NEWS = 1e-3  # gain of a candidate that others are offered
 SAME_FIT = 1e-7  # difference below which fits are at the same maximum
 
