@@ -287,6 +287,17 @@ def test_the_unit_of_a_feature_plays_no_part(name, start):
         assert_scaled(one, GaussianMixtureEM(3, **settings).fit(row * X), X, row)
 
 
+@pytest.mark.parametrize("name, seed", [("VVV", 3), ("EVV", 0), ("VEE", 1)])
+def test_no_step_is_decided_by_the_rounding_of_a_likelihood(name, seed):
+    """The start is a maximum, nearly; and the likelihood is near zero in some units."""
+    X = make_blobs(seed, 150, 3, 3)
+    one = GaussianMixtureEM(3, covariance_type=name).fit(X)
+    for power in range(-12, 13):
+        row = np.array([1.0, 2.0**power, 1.0])
+        other = GaussianMixtureEM(3, covariance_type=name).fit(row * X)
+        assert_scaled(one, other, X, row)
+
+
 @pytest.mark.parametrize("case", ["a binary feature", "a row by itself", "duplicates"])
 @each_model
 def test_units_play_no_part_where_components_are_degenerate(name, case):

@@ -354,9 +354,10 @@ class EMState:
         """Let runs rest that gain no more than rounding, iteration after iteration.
 
         Steps need not become short then: where few rows leave directions without any
-        scatter, rounding turns them in every iteration.
+        scatter, rounding turns them in every iteration. Plain EM may be as slow as that
+        and yet far from its end.
         """
-        if self._options.tol > 0:
+        if self._options.tol > 0 and self._options.accelerated:
             gains = self._below(self._reached, reached)
             self._idle = np.where(gains, 0, self._idle + 1)
             self._at_rest = self._at_rest | (self._idle >= MAX_IDLE)
