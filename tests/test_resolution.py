@@ -138,10 +138,11 @@ def loss(counts, scatter, matrices):
     return counts @ log_dets + np.trace(solved, axis1=1, axis2=2).sum()
 
 
+@pytest.mark.parametrize("least", [(0.3, 0.2, 0.1), (0.2, 0.2, 0.2)], ids=str)
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_variances_are_at_the_bound_or_above(name):
+def test_variances_are_at_the_bound_or_above(name, least):
     counts, scatter = lattice_problem(3)
-    least = np.array([0.3, 0.2, 0.1])
+    least = np.array(least)
     family = MODELS[name].bounded(least)
     values = estimate(family, counts, of_storage(family, scatter))
     if family.storage.has_variances_of_features:

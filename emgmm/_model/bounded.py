@@ -51,8 +51,22 @@ def meeting(
     """
     greatest = least.max()
     if solver in ALONG_AXES and (least >= (1 - BOUND_TOL) * greatest).all():
-        return solver, BoundedRules(rules, np.full_like(least, greatest), limits)
+        bounding = BoundedRules(rules, np.full_like(least, greatest), limits)
+        return partial(_along_axes, solver, least), bounding
     return partial(bounded, solver, least, limits), rules
+
+
+def _along_axes(solver: Solver, least: NDArray, estimation: Estimation) -> NDArray:
+    """The values of a solver with bounded rules, with a little more scatter where there
+    are none without."""
+    values = solver(estimation)
+    lost = estimation.any(np.isnan(values).any(axis=(1, 2)))
+    if lost.any():
+        rest, values = estimation.take(lost), np.array(values)
+        more = rest.counts[:, None, None] * np.diag(LEAST_SHARE * least)
+        solved = solver(rest.with_scatter(rest.scatter + more))
+        values[estimation.entries(lost)] = solved
+    return values
 
 
 def bounded(
