@@ -33,6 +33,8 @@ from .sources import View
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
 BEYOND = 1  # components more than the greatest number, from which others begin
 FIRST_ITER, FIRST_KEPT = 2, 4  # iterations of all common starts, and how many go on
+# Features beyond which fewer of them do: each takes long, and they differ more.
+MANY_FEATURES, FIRST_KEPT_OF_MANY = 16, 2
 ROUNDS = 6  # at most
 ROUND_ITER, ROUND_TOL = 6, 1e-3  # iterations of a run in a round; gain at which it ends
 ROUND_KEPT = 3  # runs of a candidate that go on to the next round
@@ -139,8 +141,14 @@ class Sample:
         for own in batches(candidates(model, sizes), n_numbers):
             pool, _ = Pool.begin(self.groups, sources, source[own], model[own])
             pool = pool.run(max_iter=FIRST_ITER, tol=0.0, accelerated=False)
-            pools.append(pool.take(pool.best(FIRST_KEPT)))
+            pools.append(pool.take(pool.best(self._kept)))
         return Pool.joined(pools)
+
+    @property
+    def _kept(self) -> int:
+        """How many of the common starts of a candidate go on."""
+        many = len(self.views[0].units) > MANY_FEATURES
+        return FIRST_KEPT_OF_MANY if many else FIRST_KEPT
 
     def _grown(self) -> list[str]:
         """Names of the models by which components are split: matrices of many features
