@@ -11,10 +11,9 @@ from .tables import case_of, done, markdown, number
 
 SEARCH_NOTE = (
     "\n\nProcessor seconds of one thread, medians (least-most) of runs in turn; of"
-    " breast cancer seconds of two threads, of which emgmm's should be below 20. mclust"
-    " selects among the same candidates as emgmm, scikit-learn among its four models."
+    " breast cancer seconds of two threads. mclust selects among the same candidates as"
+    " emgmm, scikit-learn among its four models."
 )
-LIMITS = {SKLEARN: "most_of_sklearn", "mclust": "most_of_mclust"}
 CLOCKS = {
     "cpu": "processor seconds, one thread",
     "wall": "seconds, as many threads as there are cores",
@@ -22,8 +21,8 @@ CLOCKS = {
 
 
 def search_table(report):
-    """A row to a way of selecting, under the limits of emgmm's time."""
-    header = ["rows", "n", "d", "way", "fits", "seconds", "emgmm's / its", "at most"]
+    """A row to a way of selecting."""
+    header = ["rows", "n", "d", "way", "fits", "seconds", "emgmm's / its"]
     lines = [
         [one["case"]["data"], one["n"], one["d"], *cells]
         for one in done(report)
@@ -41,7 +40,6 @@ def ways_of(one):
             found.get("fits", one["found"]["emgmm"]["fits"]),
             spread(seconds),
             number(ours / seconds["median"]),
-            number(one["case"].get(LIMITS.get(way))),
             mixture(found),
         ]
 
