@@ -18,7 +18,7 @@ from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.default import VERY_MANY
 from emgmm._init.subsample import SUBSAMPLE_NUMBERS, subsample
-from emgmm._model.bounded import AT_ONCE
+from emgmm._model.bounded import AT_ONCE, FEW
 from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import WIDE
 from emgmm._utils.cached import cached_property
@@ -33,7 +33,8 @@ from .sources import View
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
 BEYOND = 1  # components more than the greatest number, from which others begin
 FIRST_ITER, FIRST_KEPT = 2, 4  # iterations of all common starts, and how many go on
-# Features beyond which fewer of them do: each takes long, and they differ more.
+# Features beyond which fewer of them do, and bounds of variances are met nearly: each
+# estimate takes long.
 MANY_FEATURES, FIRST_KEPT_OF_MANY = 16, 2
 ROUNDS = 6  # at most
 ROUND_ITER, ROUND_TOL = 6, 1e-3  # iterations of a run in a round; gain at which it ends
@@ -89,7 +90,13 @@ class ModelSearch:
     @cached_property
     def _groups(self) -> list[Group]:
         """The models, divided by storage and rows."""
-        return groups_of(self.problems)
+        return groups_of(self.problems, FEW if self._has_many_features else None)
+
+    @property
+    def _has_many_features(self) -> bool:
+        """Whether what is iterated for each component takes long."""
+        n_features: int = self.reference_model.rows.summary.n_features
+        return n_features > MANY_FEATURES
 
     def _on_a_sample(self, n_components: int, n_rows: int) -> Sample:
         """The models on a subsample of the rows, of at least so many if it may be."""
