@@ -150,7 +150,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Highest mean log-likelihood up to each iteration. If `reg_covar` is a number,
         the one after each iteration.
     lower_bounds_of_starts_ : list of ndarray
-        The same for each start that did not fail.
+        The same for each start that did not fail. A start ends early if it can no
+        longer be the best.
     n_samples_seen_ : float
         Number of rows, or the sum of their weights, in `fit` and in all calls of
         `partial_fit` after it.

@@ -519,3 +519,13 @@ def test_missing_values_are_searched_over(iris):
     assert search.best_params_["covariance_type"] == "VVV"
     gmm = GaussianMixtureEM(**search.best_params_).fit(X)
     assert search.best_estimator_.lower_bound_ >= gmm.lower_bound_ - gmm.tol
+
+
+def test_hardly_more_rows_than_components_are_searched(rng):
+    # Pooled scatter is nearly singular: its determinants are rounding.
+    X = rng.normal(size=(5, 3))
+    search = GaussianMixtureIC([1, 2, 3, 4], covariance_type=["VEE"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(X)
+    assert np.isfinite(search.results_["log_likelihood"]).all()
