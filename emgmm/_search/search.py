@@ -81,10 +81,10 @@ class ModelSearch:
         """Samples on which runs go on until they converge, so that few passes over all
         rows are left: that on which they were compared, and of very many rows a larger
         one."""
-        rows = self.reference_model.rows
-        if sample.reference_model.rows is not rows:
+        rows = self.reference_model.rows.summary
+        if sample.reference_model.rows.summary.n_weighted < rows.n_weighted:
             yield sample
-        if rows.summary.n_weighted * rows.summary.n_features > VERY_MANY:
+        if rows.n_weighted * rows.n_features > VERY_MANY:
             yield self._on_a_sample(n_components, SUBSAMPLE_NUMBERS)
 
     @cached_property
