@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
+from emgmm._model.families import Families
 from emgmm._model.parameters import Parameters, from_arrays, to_arrays
 
 from .acceleration import EPS, AndersonAcceleration
@@ -89,6 +90,11 @@ class EMState:
     def lower_bounds(self) -> NDArray:
         """Mean log-likelihoods (B,) of the best mixtures so far."""
         return self._bounds
+
+    @property
+    def families(self) -> Families:
+        """The covariance models of the runs of the stack."""
+        return self._mstep.families
 
     @property
     def mixtures(self) -> Parameters:

@@ -17,7 +17,7 @@ from emgmm._model.bounded import Limits
 from emgmm._model.families import Families
 from emgmm._utils.cached import cached_property
 
-from .race import Race
+from .race import Patience, Race
 from .sources import Sources
 
 SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same
@@ -226,7 +226,7 @@ class Pool:
         """The pool after EM with such options, without the runs that failed.
 
         If ``racing``, runs end early that have fallen behind another of the same model
-        and number of components.
+        and number of components; else those in which a component has collapsed.
         """
         pools = []
         for own in batches(self.candidate, self.n_numbers):
@@ -285,8 +285,10 @@ def _run(parts: Sequence[Part], racing: bool, options: dict[str, Any]) -> list[P
     """The parts of the same rows after EM, without the runs that failed."""
     problems = [part.problem.with_options(**options) for part in parts]
     stacks = [part.results.mixtures for part in parts]
-    race = Race([part.candidates for part in parts]) if racing else None
-    found = run_in_lockstep(problems, stacks, watch=race)
+    watch: Race | Patience = Race([part.candidates for part in parts])
+    if not racing:
+        watch = Patience(problems)
+    found = run_in_lockstep(problems, stacks, watch=watch)
     return [
         Part(part.group, part.models, results).take(np.flatnonzero(~results.failed))
         for part, results in zip(parts, found, strict=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._em.problem import EMProblem
 from emgmm._em.state import EMState
 
+COLLAPSED_ITER = 50  # of runs in which a component has collapsed
 HOPE = 5.0  # factor of its last gain that a run may still be expected to gain
 
 
@@ -36,3 +39,25 @@ class Race:
             leading = np.full(lanes.max() + 1, -np.inf)
             np.maximum.at(leading, lanes, bounds)
             state.end(reached + HOPE * gains < leading[lanes[runs]])
+
+
+class Patience:
+    """Ends runs in which a component has collapsed, after some iterations: what they
+    may still gain is due to chance."""
+
+    def __init__(self, problems: Sequence[EMProblem]) -> None:
+        """The runs of each problem that are not to go on for ever."""
+        self._problems, self._n_iter = problems, 0
+
+    def iterating(self) -> None:
+        """An iteration begins."""
+
+    def iterated(self, states: Sequence[EMState]) -> None:
+        """An iteration of these states ends."""
+        self._n_iter += 1
+        if self._n_iter % COLLAPSED_ITER:
+            return
+        for state in states:
+            problem = self._problems[state.number]
+            mstep = replace(problem.mstep, families=state.families)
+            state.end(~replace(problem, mstep=mstep).sound(state.mixtures))
