@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
-from emgmm._model.families import Families
 from emgmm._model.parameters import Parameters, from_arrays, to_arrays
 
 from .acceleration import EPS, AndersonAcceleration
@@ -60,16 +59,16 @@ class EMState:
         self.shares: NDArray | None = None
         """Shares (n, B) of the weights of the rows that the runs see."""
         self._options, self._single = options, single
-        self._mstep = mstep.inexact if options.accelerated else mstep
+        self.mstep = mstep.inexact if options.accelerated else mstep
         self._mixture = self._best = start
         self._statistics: Statistics | None = None
         self._counts = np.zeros(0)
-        self._reached = self._bounds = np.full(n_runs, -np.inf)
+        self._reached = self.lower_bounds = np.full(n_runs, -np.inf)
         self._histories: list[list[float]] = [[] for _ in range(n_runs)]
         self._anderson = AndersonAcceleration(n_coordinates(start))
         self._own: Proposal | None = None
         self._longer: Proposal | None = None
-        self._following = self._mstep
+        self._following = self.mstep
         self._proposed: Proposal | None = None
         self.running = np.ones(n_runs, dtype=bool)
         """Which runs of the stack (B,) have not ended."""
@@ -85,16 +84,6 @@ class EMState:
     def is_scored(self) -> bool:
         """Whether the statistics under the current mixtures are known."""
         return self._statistics is not None
-
-    @property
-    def lower_bounds(self) -> NDArray:
-        """Mean log-likelihoods (B,) of the best mixtures so far."""
-        return self._bounds
-
-    @property
-    def families(self) -> Families:
-        """The covariance models of the runs of the stack."""
-        return self._mstep.families
 
     @property
     def mixtures(self) -> Parameters:
@@ -117,7 +106,7 @@ class EMState:
     @property
     def leading(self) -> Parameters:
         """The best mixture so far of all runs that have not ended."""
-        bounds = np.where(self.running, self._bounds, -np.inf)
+        bounds = np.where(self.running, self.lower_bounds, -np.inf)
         return self._best.mixture(int(bounds.argmax()))
 
     @property
@@ -171,7 +160,7 @@ class EMState:
         """Find EM's steps and estimate the gains to come."""
         if self._own or self._statistics is None:
             return
-        before, options, mstep = self._mixture, self._options, self._mstep
+        before, options, mstep = self._mixture, self._options, self.mstep
         mixture, self._failed, self._following = mstep.step(self._statistics, before)
         if np.count_nonzero(self._failed):  # placeholders, while those before are valid
             failed = np.flatnonzero(self._failed)
@@ -212,7 +201,7 @@ class EMState:
         reached, step = statistics.mean_log_likelihood, self._proposed
         if step is None:
             self._statistics, self._reached = statistics, reached
-            self._bounds = reached
+            self.lower_bounds = reached
             self._histories = [[bound] for bound in reached.tolist()]
             return
         stays = falls = self._below(reached, self._reached)
@@ -225,7 +214,7 @@ class EMState:
             self._anderson.rejected(step.vectors, rejected)
             self._longer = self._own
         self._count_idle(reached)
-        taken, is_best = ~stays, self._bounds is self._reached
+        taken, is_best = ~stays, self.lower_bounds is self._reached
         if step.vectors.size:
             self._anderson.accepted(step.vectors, taken, step.longer)
         self._move(taken, step.mixture, statistics, reached)
@@ -256,11 +245,11 @@ class EMState:
             "best": best,
             "counts": counts,
             "reached": self._reached,
-            "bound": float(self._bounds[0]),
+            "bound": float(self.lower_bounds[0]),
             "n_iter": self._n_iter,
             "at_rest": self._at_rest,
             "idle": self._idle,
-            "added": self._mstep.added,
+            "added": self.mstep.added,
             "acceleration": self._anderson.to_values(),
         }
 
@@ -274,7 +263,10 @@ class EMState:
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
         state._best = mixture if best is None else from_arrays(best, storage)
         state._counts, state._reached = values["counts"], values["reached"]
-        state._bounds, state._n_iter = np.array([values["bound"]]), values["n_iter"]
+        state.lower_bounds, state._n_iter = (
+            np.array([values["bound"]]),
+            values["n_iter"],
+        )
         state._histories = [[values["bound"]]]
         state._at_rest = values["at_rest"] & (options.tol > 0)
         state._idle = values["idle"]
@@ -300,7 +292,7 @@ class EMState:
     def _keep(self, runs: NDArray) -> None:
         """Remove all other runs from the stack: EM's steps will be found again."""
         segments, is_best = self._mixture.segments, self._best is self._mixture
-        self._mstep = self._following = self._mstep.take(segments, runs)
+        self.mstep = self._following = self.mstep.take(segments, runs)
         self._mixture = self._mixture.take(runs)
         self._best = self._mixture if is_best else self._best.take(runs)
         self._statistics = self._statistics and self._statistics.take(runs)
@@ -308,7 +300,7 @@ class EMState:
         self._n_running = len(runs)
         length = int(n_coordinates(self._mixture).max())
         self._anderson = self._anderson.take(runs, length)
-        names = "runs running _none _reached _bounds _at_rest _failed _idle"
+        names = "runs running _none _reached lower_bounds _at_rest _failed _idle"
         for name in names.split():
             setattr(self, name, getattr(self, name)[runs])
         self._histories = [self._histories[run] for run in runs]
@@ -317,7 +309,7 @@ class EMState:
     def _lengthened(self, own: Proposal, further: Proposal) -> Proposal:
         """Steps longer than EM's, where they end at valid mixtures; else EM's."""
         vectors = further.vectors
-        far, failed = self._mstep.retract(self._mixture, vectors)
+        far, failed = self.mstep.retract(self._mixture, vectors)
         longer = further.longer & ~failed
         number = np.count_nonzero(longer)
         if number == len(longer):
@@ -354,7 +346,7 @@ class EMState:
         """
         ends = (self._options.tol > 0) & (self._anderson.gain > 0)
         ends = ends | ~np.isfinite(reached)
-        return ends & self._mstep.raises_likelihood
+        return ends & self.mstep.raises_likelihood
 
     def _count_idle(self, reached: NDArray) -> None:
         """Let runs rest that gain no more than rounding, iteration after iteration.
@@ -379,7 +371,7 @@ class EMState:
         number, before = np.count_nonzero(taken), self._statistics
         if number == len(taken) or before is None:
             self._mixture, self._statistics = mixture, statistics
-            self._reached, self._mstep = reached, self._following
+            self._reached, self.mstep = reached, self._following
         elif not number:
             return
         else:
@@ -388,7 +380,7 @@ class EMState:
             self._statistics = before.replaced(which, statistics.take(which))
             self._reached = np.where(taken, reached, self._reached)
             segments, following = mixture.segments, self._following
-            self._mstep = self._mstep.followed_by(following, segments, which)
+            self.mstep = self.mstep.followed_by(following, segments, which)
         self._own = None
 
     def _keep_best(self, rises: bool) -> None:
@@ -399,13 +391,15 @@ class EMState:
         """
         self._n_iter, self._n_left = self._n_iter + 1, self._n_left - 1
         worse = self._none
-        if not rises and self._mstep.raises_likelihood:
-            worse = self._below(self._reached, self._bounds, WORSE)
+        if not rises and self.mstep.raises_likelihood:
+            worse = self._below(self._reached, self.lower_bounds, WORSE)
         if not np.count_nonzero(worse):
-            self._best, self._bounds = self._mixture, self._reached
+            self._best, self.lower_bounds = self._mixture, self._reached
         elif not worse.all():
             better = np.flatnonzero(~worse)
             self._best = self._best.replaced(better, self._mixture.take(better))
-            self._bounds = np.where(worse, self._bounds, self._reached)
-        for history, bound in zip(self._histories, self._bounds.tolist(), strict=True):
+            self.lower_bounds = np.where(worse, self.lower_bounds, self._reached)
+        for history, bound in zip(
+            self._histories, self.lower_bounds.tolist(), strict=True
+        ):
             history.append(bound)

@@ -58,6 +58,5 @@ class Patience:
         if self._n_iter % COLLAPSED_ITER:
             return
         for state in states:
-            problem = self._problems[state.number]
-            mstep = replace(problem.mstep, families=state.families)
-            state.end(~replace(problem, mstep=mstep).sound(state.mixtures))
+            problem = replace(self._problems[state.number], mstep=state.mstep)
+            state.end(~problem.sound(state.mixtures))
