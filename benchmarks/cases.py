@@ -100,9 +100,9 @@ SEARCH = [
         "threads": 1,
         "clock": "cpu",
         "mclust": True,
-        "repeats": 3,
+        "repeats": repeats,
     }
-    for data in ("iris", "wine", "1000 x 3", "10000 x 3")
+    for data, repeats in (("iris", 3), ("wine", 2), ("1000 x 3", 3), ("10000 x 3", 1))
 ] + [
     {
         "group": "search",
@@ -110,7 +110,7 @@ SEARCH = [
         "threads": 2,
         "clock": "wall",
         "mclust": False,  # some minutes
-        "repeats": 3,
+        "repeats": 1,
     }
 ]
 SEARCHMAP = [case("searchmap", 1_000_000, 4, 5, "all", floor=OUTOFCORE_MEGABYTES)]
