@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._estep.estep import statistics_of_start, statistics_of_starts
-from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
@@ -137,7 +136,7 @@ class EMProblem:
         kind = self.family.storage.moment_kind
         with BLAS.single_threaded(), np.errstate(all="ignore"):
             statistics = statistics_of_start(self.rows, assignment, n_components, kind)
-            return self.begin(statistics)
+            return self.mstep.estimate_one(statistics)
 
     def starts(
         self, assignments: Sequence[NDArray], n_components: int | Sequence[int]
@@ -153,13 +152,6 @@ class EMProblem:
             Failure(SINGULAR) if failed[b] else mixtures.mixture(b)
             for b in range(len(failed))
         ]
-
-    def begin(
-        self, statistics: Statistics, near: Parameters | None = None
-    ) -> Parameters:
-        """The mixture of statistics, by an inexact M-step if another is ``near``."""
-        mstep = self.mstep.inexact if near else self.mstep
-        return mstep.estimate_one(statistics, near)
 
     def run(self, start: Parameters | EMState, progress: Progress) -> EMResult:
         """The result of EM from a mixture, or from the state of an earlier run.

@@ -263,13 +263,8 @@ class Pool:
 
     def of_groups(self, groups: Sequence[Group]) -> Pool:
         """The runs as those of the same groups on other rows."""
-        same = {int(group.models[0]): group for group in groups}
-        return Pool(
-            [
-                replace(each, group=same[int(each.group.models[0])])
-                for each in self.parts
-            ]
-        )
+        same = {group.key: group for group in groups}
+        return Pool([replace(each, group=same[each.group.key]) for each in self.parts])
 
 
 def batches(candidates: NDArray, n_numbers: NDArray) -> list[NDArray]:
@@ -285,8 +280,10 @@ def _run(parts: Sequence[Part], racing: bool, options: dict[str, Any]) -> list[P
     """The parts of the same rows after EM, without the runs that failed."""
     problems = [part.problem.with_options(**options) for part in parts]
     stacks = [part.results.mixtures for part in parts]
-    watch: Race | Patience = Race([part.candidates for part in parts])
-    if not racing:
+    watch: Race | Patience
+    if racing:
+        watch = Race([part.candidates for part in parts])
+    else:
         watch = Patience(problems)
     found = run_in_lockstep(problems, stacks, watch=watch)
     return [
