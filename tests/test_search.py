@@ -155,9 +155,9 @@ def test_factors_are_missing_of_indefinite_matrices_alone():
 
 def test_batches_divide_between_candidates_and_change_nothing(pool, monkeypatch):
     candidates = np.array([3, 1, 3, 2, 1])
+    found = batches(candidates, np.array([20, 30, 40, 30, 30]), 100)
+    assert [each.tolist() for each in found] == [[0, 1, 2, 4], [3]]
     monkeypatch.setattr("emgmm._search.pool.MOST_NUMBERS", 100)
-    found = batches(candidates, np.array([20, 30, 40, 30, 30]))
-    assert [each.tolist() for each in found] == [[1, 3, 4], [0, 2]]
     divided = starts_from(pool, pool, GROUPS, [VIEW])
     monkeypatch.undo()
     whole = starts_from(pool, pool, GROUPS, [VIEW])

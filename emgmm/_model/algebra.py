@@ -23,6 +23,7 @@ from .linalg import (
     inverse_triangles,
     lower_cholesky,
     matrices_reach,
+    regular,
     upper_triangles,
 )
 
@@ -127,7 +128,10 @@ def _greatest_of_matrices(factors: NDArray) -> NDArray:
     """Greatest eigenvalues (K,) of U U'; of large matrices without all the others."""
     size = factors.shape[-1]
     if size <= WIDE or not np.isfinite(factors).all():
-        return np.linalg.norm(factors, 2, axis=(1, 2)) ** 2
+        precisions, bad = regular(factors.mT @ factors)
+        greatest: NDArray = np.linalg.eigvalsh(precisions)[:, -1]
+        greatest[bad] = np.nan
+        return greatest
     last = (size - 1, size - 1)
     return np.array([eigvalsh(u.T @ u, subset_by_index=last)[0] for u in factors])
 

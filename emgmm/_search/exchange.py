@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emgmm._em.result import EMResults
 from emgmm._model.parameters import Parameters, are_near
 
-from .pool import SAME_START, Group, Part, Pool, batches
+from .pool import SAME_START, Group, Part, Pool, of_batches
 from .race import HOPE
 from .sources import Sources, View, stored_as
 
@@ -48,15 +48,18 @@ def _of_other_models(
     same_size = best.n_components[:, None] == donors.n_components
     wanted = same_size & (best.candidate[:, None] != donors.candidate)
     target, source = np.nonzero(wanted)
-    pools = []
     n_numbers = best.n_components[target] * views[0].n_numbers_of_component
-    for own in batches(best.candidate[target], n_numbers):
+
+    def of_batch(own: NDArray) -> Pool:
+        """The most promising of some of the starts."""
         model = best.model[target[own]]
         starts, pairs = Pool.begin(groups, sources, source[own], model)
         ahead = starts.bound - best.bound[target[own][pairs]]
         starts = starts.take((ahead > SAME_START) | ~near_to_best(starts, best))
-        pools.append(starts.take(starts.best(OF_OTHERS)))
-    return Pool.joined(pools)
+        return starts.take(starts.best(OF_OTHERS))
+
+    rows = [view.rows for view in views]
+    return of_batches(of_batch, best.candidate[target], n_numbers, rows)
 
 
 def _in_view(pool: Pool, view: View) -> Parameters:
@@ -72,12 +75,16 @@ def _less_one(donors: Pool, best: Pool) -> Pool:
     """The best starts from mixtures without one of their components, whose rows go to
     the others; of candidates that are searched."""
     larger = donors.take(np.isin(donors.candidate - 1, best.candidate))
-    pools, n_numbers = [], larger.n_numbers * (larger.n_components - 1)
-    for own in batches(larger.candidate, n_numbers):
+
+    def of_batch(own: NDArray) -> Pool:
+        """The best starts from some of the mixtures."""
         less = Pool([_without_each(part) for part in larger.take(own).parts])
         scored = less.run(max_iter=0, tol=0.0)
-        pools.append(scored.take(scored.best(LESS_ONE)))
-    return Pool.joined(pools)
+        return scored.take(scored.best(LESS_ONE))
+
+    n_numbers = larger.n_numbers * (larger.n_components - 1)
+    rows = [part.group.problem.rows for part in larger.parts]
+    return of_batches(of_batch, larger.candidate, n_numbers, rows)
 
 
 def _without_each(part: Part) -> Part:

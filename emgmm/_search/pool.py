@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._data.arrays import RowBlocks
+from emgmm._data.base import RowSource
 from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
 from emgmm._em.result import EMResults
 from emgmm._model.bounded import Limits
 from emgmm._model.families import Families
 from emgmm._utils.cached import cached_property
+from emgmm._utils.threads import run_all
 
 from .race import Patience, Race
 from .sources import Sources
@@ -23,7 +27,10 @@ from .sources import Sources
 SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same
 BEYOND_ANY = 2**32  # more components than any mixture has
 LAST_ITER = 3  # iterations whose gain says what may still be gained
-MOST_NUMBERS = 2**24  # in the covariances of runs that share passes
+# Numbers in the covariances of runs that share passes: beyond so many a pass takes so
+# long that threads share the runs. Where rows are read anew for every pass, as many
+# runs as fit into memory share it.
+MOST_NUMBERS, MOST_OF_MEMORY = 2**19, 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,12 +235,16 @@ class Pool:
         If ``racing``, runs end early that have fallen behind another of the same model
         and number of components; else those in which a component has collapsed.
         """
-        pools = []
-        for own in batches(self.candidate, self.n_numbers):
-            batch = self.take(own).parts
+
+        def of_batch(own: NDArray) -> Pool:
+            """The runs of a batch, those of the same rows together."""
+            pools, batch = [], self.take(own).parts
             for _, each in groupby(batch, key=lambda part: part.group.view):
                 pools.append(Pool(_run(list(each), racing, options)))
-        return Pool.joined(pools)
+            return Pool.joined(pools)
+
+        rows = [part.group.problem.rows for part in self.parts]
+        return of_batches(of_batch, self.candidate, self.n_numbers, rows)
 
     def best(self, kept: int, least: float = SAME_START) -> NDArray:
         """Indices of the best runs of each candidate, at most ``kept`` that differ by
@@ -267,12 +278,26 @@ class Pool:
         return Pool([replace(each, group=same[each.group.key]) for each in self.parts])
 
 
-def batches(candidates: NDArray, n_numbers: NDArray) -> list[NDArray]:
-    """Indices of runs (N,) whose covariances have so many numbers (N,), in batches that
-    fit into memory; those of a candidate are in the same."""
+def of_batches(
+    function: Callable[[NDArray], Pool],
+    candidates: NDArray,
+    n_numbers: NDArray,
+    rows: Sequence[RowSource],
+) -> Pool:
+    """All runs that the function has for indices of some, batch by batch. Threads
+    share the batches; the division does not depend on their number."""
+    in_memory = all(isinstance(each, RowBlocks) for each in rows)
+    most = MOST_NUMBERS if in_memory else MOST_OF_MEMORY
+    parts = batches(candidates, n_numbers, most)
+    return Pool.joined(run_all([partial(function, part) for part in parts]))
+
+
+def batches(candidates: NDArray, n_numbers: NDArray, most: int) -> list[NDArray]:
+    """Indices of runs (N,) whose covariances have so many numbers (N,), in batches of
+    about ``most`` that have much of each model; those of a candidate are in the same.
+    """
     _, which = np.unique(candidates, return_inverse=True)
-    totals = np.cumsum(np.bincount(which, n_numbers)) // MOST_NUMBERS
-    batch = totals[which]
+    batch = which % max(-(-int(n_numbers.sum()) // most), 1)
     return [np.flatnonzero(batch == number) for number in np.unique(batch)]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
@@ -27,7 +28,7 @@ from emgmm._utils.threads import BLAS
 
 from .common_starts import common_starts
 from .exchange import hopeful, starts_from
-from .pool import Group, Pool, batches, candidates, groups_of
+from .pool import Group, Pool, candidates, groups_of, of_batches
 from .sources import View
 
 SEARCH_ROWS = 2**14  # least number of rows of the sample on which fits are compared
@@ -144,12 +145,16 @@ class Sample:
         source = np.repeat(np.arange(len(assignments)), len(models))
         model = np.tile(models, len(assignments))
         sizes = np.array([number for number, _ in assignments])[source]
-        pools, n_numbers = [], sizes * self.views[0].n_numbers_of_component
-        for own in batches(candidates(model, sizes), n_numbers):
+        n_numbers = sizes * self.views[0].n_numbers_of_component
+
+        def of_batch(own: NDArray) -> Pool:
+            """The best of some of the starts, which go on for some iterations."""
             pool, _ = Pool.begin(self.groups, sources, source[own], model[own])
             pool = pool.run(max_iter=FIRST_ITER, tol=0.0, accelerated=False)
-            pools.append(pool.take(pool.best(self._kept)))
-        return Pool.joined(pools)
+            return pool.take(pool.best(self._kept))
+
+        rows = [view.rows for view in self.views]
+        return of_batches(of_batch, candidates(model, sizes), n_numbers, rows)
 
     @property
     def _kept(self) -> int:
