@@ -84,7 +84,7 @@ class GaussianMixtureIC(MixtureMethods):
         Seed of `sample`. The search draws no random numbers.
     n_jobs : int or None, default=None
         Has no effect: all candidates share every pass over the rows, in threads if
-        there are many rows.
+        there are many rows, and threads share the candidates if matrices are large.
     verbose : int, default=0
         1 prints a line when the starts are found, and for each round of the search.
 
