@@ -13,13 +13,12 @@ from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._model.parameters import Parameters
 from emgmm._utils.exceptions import Defects
 
-from .problem import EMProblem
+from .problem import HALF_A_ROW, EMProblem
 from .regularization import ENOUGH_EQUAL, VANISHED, VARIANCE_OF_ROUNDING
 
 ALL_ADDED = 1 - 1e-6  # share of ``reg_covar`` in a variance that has no other part
 NARROW = 2.0  # factor of the variance of rounding: a component on few values
 MOST_NAMED = 3  # features in a warning
-HALF_A_ROW = 0.5  # what components may lack because they share rows with others
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,7 @@ SINGULAR = (
 )
 Failure = np.linalg.LinAlgError
 TOGETHER = 2**14  # coordinates of mixtures that are run together
+HALF_A_ROW = 0.5  # what components may lack because they share rows with others
 EQUAL_BOUNDS = 1e-10  # difference of equal mean log-likelihoods, for each feature
 
 
@@ -264,11 +265,26 @@ class EMProblem:
 
     def degenerate(self, mixtures: Parameters) -> NDArray:
         """Which components (M,) of a stack have collapsed onto few rows."""
-        needed = self.families.rows_needed(len(self.units), len(mixtures.segments))
-        # Weights are repetitions, or have any unit: the greater of both numbers.
+        needed = self._rows_needed(mixtures)
+        return self.mstep.scale.degenerate(mixtures, self._n_rows, needed)
+
+    def supported(self, mixtures: Parameters) -> NDArray:
+        """Which mixtures of a stack (B,) are sound, and have as many rows in every
+        component as its covariance needs, two at least."""
+        needed = mixtures.segments.spread(np.maximum(self._rows_needed(mixtures), 2))
+        few = mixtures.weights * self._n_rows < needed - HALF_A_ROW
+        return ~mixtures.segments.any(few | self.degenerate(mixtures))
+
+    def _rows_needed(self, mixtures: Parameters) -> NDArray:
+        """Numbers of rows (B,) that components of a stack need."""
+        return self.families.rows_needed(len(self.units), len(mixtures.segments))
+
+    @property
+    def _n_rows(self) -> float:
+        """The number of rows; as weights are repetitions, or have any unit, it is the
+        greater of both numbers."""
         rows = self.rows.summary
-        n_rows = max(rows.weight, rows.n_weighted)
-        return self.mstep.scale.degenerate(mixtures, n_rows, needed)
+        return max(rows.weight, float(rows.n_weighted))
 
     def numbered(self, mixture: Parameters) -> Parameters:
         """The mixture with its components in the order in which they are published."""

@@ -60,6 +60,16 @@ class Progress:
             )
         self.tasks.end(lambda: self.published(result))
 
+    def improved(self, result: EMResult) -> None:
+        """A start has become better."""
+        if self._grown is None:
+            self.tasks.begin("start", None)
+        self._grown = result
+        self.tasks.begin("move")
+        if self.verbose:
+            print(f"  Start: lower bound {result.lower_bound:.5f}")
+        self.tasks.end(lambda: self.published(result))
+
     def started(self) -> None:
         """The start of a run has been found."""
         if (grown := self._grown) is not None:

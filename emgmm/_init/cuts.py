@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +38,16 @@ def standardized(blocks: ArrayBlocks, rounding: NDArray) -> ArrayBlocks:
     return ArrayBlocks(X, blocks.sample_weight)
 
 
-def halves(
-    blocks: ArrayBlocks, rounding: NDArray, of_squares: bool
-) -> Iterator[NDArray]:
-    """Labels of the two halves of the rows, for several cuts.
+class Cut(NamedTuple):
+    """Labels (n,) of the two halves of rows, and the log-likelihood per row of two
+    Gaussians, each of its half, less that of one."""
+
+    labels: NDArray
+    gain: float
+
+
+def halves(blocks: ArrayBlocks, rounding: NDArray, of_squares: bool) -> Iterator[Cut]:
+    """The most promising cuts of the rows in two, the best first.
 
     ``rounding`` (d,) are the least variances of halves. Of many features products are
     not computed if the model does not use them (``of_squares``).
@@ -50,8 +57,8 @@ def halves(
     return ways(blocks, rounding)
 
 
-def _halves_of_matrices(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDArray]:
-    """Labels of the halves of the most promising cuts.
+def _halves_of_matrices(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[Cut]:
+    """The most promising cuts.
 
     Cuts are across the principal axis; across the directions of least and of greatest
     kurtosis (eigenvectors of fourth moments: Cardoso 1989,
@@ -80,8 +87,8 @@ def _extremes(matrix: NDArray) -> NDArray:
     return np.column_stack([end[:, -1] for end in ends])
 
 
-def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[NDArray]:
-    """Labels of the halves of the most promising cuts, for models of variances.
+def _halves_of_variances(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[Cut]:
+    """The most promising cuts, for models of variances.
 
     Cuts are across the principal axis; across the features of least and of greatest
     kurtosis; the inner from the outer half; and equal rows from others. Time and memory
@@ -127,13 +134,13 @@ def _inner(radii: NDArray, weights: NDArray) -> NDArray:
 
 def _most_promising(
     halves: list[NDArray], gain: Callable[[NDArray], float]
-) -> Iterator[NDArray]:
-    """Labels of the halves with the greatest gains."""
+) -> Iterator[Cut]:
+    """The cuts with the greatest gains."""
     gains = [gain(half) for half in halves]
     losses = np.array([-gain if np.isfinite(gain) else np.inf for gain in gains])
     for best in np.argsort(ranks(losses, TIE), kind="stable")[:CUTS]:
         if np.isfinite(losses[best]):
-            yield halves[best].astype(np.intp)
+            yield Cut(halves[best].astype(np.intp), gains[best])
 
 
 def _share_of(rounding: NDArray, blocks: ArrayBlocks) -> NDArray:

@@ -1,9 +1,12 @@
-"""The default start: the better of split components and of k-means.
+"""The default start: the best of several clusterings, after EM and some moves.
 
-Both use a subsample of the rows if there are many, always the same one, and no random
-numbers. If there are very many rows, EM goes on with a larger subsample before it
-visits all of them. Starts are compared by short runs of EM, as by Biernacki, Celeux &
-Govaert 2003 (doi:10.1016/S0167-9473(02)00163-9).
+k-means of standardised and of whitened rows, and small clusters that are merged, are
+run to their maxima in lockstep. Unless two have met at the best one, components are
+moved as long as that raises the likelihood. All of that uses a subsample of the rows
+if there are many, always the same one, and no random numbers. If there are very many
+rows, EM goes on with a larger subsample before it visits all of them. Starts are
+compared by runs of EM, as by Biernacki, Celeux & Govaert 2003
+(doi:10.1016/S0167-9473(02)00163-9).
 """
 
 from __future__ import annotations
@@ -16,45 +19,117 @@ from numpy.typing import NDArray
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
+from emgmm._estep.estep import statistics_of_starts
+from emgmm._estep.statistics import Statistics
+from emgmm._model.linalg import WIDE
+from emgmm._model.moment_kinds import DIAGONAL, FULL
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
+from .clusters import Clusters
 from .cuts import standardized
-from .kmeans import kmeans, kmeans_from_axes
-from .race import best_of_race
-from .short_runs import mixtures_of, short_run, short_runs
-from .split import growth
-from .subsample import SPLIT_FAMILIES, completed, with_large_subsample, with_subsample
+from .kmeans import kmeans, lloyd
+from .moves import moved
+from .principal_axes import growing_centers
+from .race import RACE_TOL, race
+from .short_runs import short_run
+from .split import part_of
+from .spread_rows import spread_rows
+from .subsample import (
+    SPLIT_FAMILIES,
+    completed,
+    rows_to_cluster,
+    with_large_subsample,
+    with_subsample,
+)
 
-LAST_ITER = 5  # iterations before the better start is chosen
+SMALLER = 4  # clusters for each component, before they are merged
+# Sets of rows that seed k-means, of standardised and, if there are any, whitened rows.
+SPREAD = {1: (2,), 2: (1, 0)}
+ROUGH_TOL = 1e-2  # of k-means, after which EM goes on
+ENOUGH_RUNS = 2  # that have met, so that no move is tried
 VERY_MANY = 2**24  # numbers in rows beyond which EM goes on with a larger sample, ...
 MORE_ITER = 100  # ... for so many iterations at most
 
 
-def best_of_split_and_kmeans(
+def best_of_clusterings(
     problem: EMProblem,
     n_components: int,
     rng: np.random.RandomState,
     progress: Progress,
 ) -> Parameters:
-    """The better of split components and of k-means, after some iterations of EM.
+    """The best of several clusterings, after EM and moves of components.
 
-    LinAlgError if both are singular.
+    LinAlgError if all are singular.
     """
     many = _not_very_many(problem, n_components)
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         sample = with_subsample(many, n_components)
         if n_components == 1:
             return sample.start(np.zeros(len(sample.sample.X), dtype=np.intp), 1)
-        labels = kmeans_from_axes(_standardized(sample), n_components, rng)
-        grown = _grown(sample, n_components, progress)
-        starts = mixtures_of(sample, [labels, *grown], n_components)
-        # A single start has no other to be compared with.
-        results = short_runs(sample, starts, LAST_ITER if grown else 0)
-        if not results:
-            raise np.linalg.LinAlgError("every start is singular")
-        best = best_of_race(sample, many, results).mixture
-    return best if many is problem else _continued(many, best)
+        outcome = race(sample, _clustered(sample, n_components), many)
+        best = outcome.best
+        progress.improved(best)
+        if outcome.number < ENOUGH_RUNS:
+            tol = max(problem.options.tol, RACE_TOL)
+            best = moved(sample, best, tol, progress)
+    start = best.mixture
+    return start if many is problem else _continued(many, start)
+
+
+def _clustered(problem: EMProblem, n_components: int) -> Parameters:
+    """The mixtures of several clusterings. LinAlgError if all are singular."""
+    storage, n_features = problem.family.storage, len(problem.units)
+    kind = DIAGONAL if storage.moment_kind.of_squares else FULL
+    rows = problem.rows.summary.n_weighted // (2 * kind.moments_shape(n_features)[0])
+    smaller = min(SMALLER * n_components, rows)
+    smaller = smaller if n_components < smaller and n_features <= WIDE else 0
+    sets = rows_to_cluster(problem, kind is FULL)
+    labels: list[NDArray] = []
+    sizes: list[int] = []
+    for number, own in enumerate(sets, start=1):
+        last = number == len(sets)
+        n_spread = SPREAD[len(sets)][number - 1]
+        found, counts = _kmeans(own, n_components, n_spread, smaller if last else 0)
+        labels, sizes = labels + found, sizes + counts
+    if n_components == 2:
+        free = problem.with_family(SPLIT_FAMILIES[storage])
+        whole = part_of(free, np.ones(len(problem.sample.X)))
+        labels += [cut.labels for cut in whole.cuts] if whole else []
+        sizes += [2] * (len(labels) - len(sizes))
+    (statistics,) = statistics_of_starts(problem.rows, labels, sizes, [kind])
+    statistics = _merged(statistics, n_components)
+    mixtures, failed = problem.mstep.estimate(statistics.of_kind(storage.moment_kind))
+    if failed.all():
+        raise np.linalg.LinAlgError("every start is singular")
+    return mixtures.take(np.flatnonzero(~failed))
+
+
+def _kmeans(
+    rows: ArrayBlocks, n_components: int, n_spread: int, smaller: int
+) -> tuple[list[NDArray], list[int]]:
+    """Labels of k-means, seeded along axes and by rows that are spread, and of smaller
+    clusters, if there are to be any; and how many each has."""
+    growing = list(growing_centers(rows, max(n_components, smaller)))
+    centers = [growing[n_components - 1]]
+    if n_spread and rows.summary.n_features <= WIDE:
+        centers += spread_rows(rows, n_components, n_spread)
+    if smaller:
+        centers.append(growing[-1])
+    return list(lloyd(rows, centers, ROUGH_TOL).T), [len(each) for each in centers]
+
+
+def _merged(statistics: Statistics, n_components: int) -> Statistics:
+    """The statistics with the clusters of each mixture merged until they are so many;
+    without those of which there are too few."""
+    sizes = statistics.segments.sizes
+    parts = [statistics.take(sizes == n_components)]
+    for number in np.flatnonzero(sizes > n_components):
+        clusters = Clusters.of(statistics.take(np.array([number])))
+        if len(clusters) >= n_components:
+            merged = clusters.agglomerated(n_components)
+            parts.append(merged.statistics([n_components]))
+    return Statistics.joined(parts)
 
 
 def kmeans_of_standardized(
@@ -95,12 +170,3 @@ def _continued(problem: EMProblem, start: Parameters) -> Parameters:
 def _standardized(problem: EMProblem) -> ArrayBlocks:
     """The rows, completed, with standardised features."""
     return standardized(completed(problem), problem.mstep.scale.rounding)
-
-
-def _grown(problem: EMProblem, n_components: int, progress: Progress) -> list[NDArray]:
-    """Responsibilities (n, K) of components that were split; none if none can be."""
-    free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
-    with suppress(np.linalg.LinAlgError):
-        *_, responsibilities = growth(free, n_components, progress)
-        return [responsibilities]
-    return []

@@ -21,7 +21,7 @@ from emgmm._utils.matmul import contract, multiply
 from .principal_axes import BLOCK_NUMBERS, centers_along_axes, growing_centers
 
 MAX_LLOYD_ITER = 300
-LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
+LLOYD_TOL = 1e-4  # squared shift at which k-means ends
 HALF_WAY = 1e-12  # share of squared distances that rounding may make
 SEED_SAMPLE = 2**20  # numbers that k-means++ chooses from, at most
 
@@ -92,11 +92,17 @@ def _random_rows(
     return X[chosen].astype(np.float64)
 
 
-def lloyd(blocks: ArrayBlocks, centers: Sequence[NDArray]) -> NDArray:
+def lloyd(
+    blocks: ArrayBlocks, centers: Sequence[NDArray], tol: float = LLOYD_TOL
+) -> NDArray:
     """Labels (n, B) of weighted k-means from each of several sets of centers (K, d), by
-    Lloyd's algorithm; one pass over the rows serves all that go on."""
+    Lloyd's algorithm; one pass over the rows serves all that go on.
+
+    They end where the squared shift of the centers, in units of the mean variance, is
+    at most ``tol``.
+    """
     labels = _no_labels(blocks, centers)
-    limit = LLOYD_TOL * blocks.summary.variances.mean()
+    limit = tol * blocks.summary.variances.mean()
     going, centers = list(range(len(centers))), list(centers)
     for _ in range(MAX_LLOYD_ITER):
         nearest = _Nearest(blocks, [centers[run] for run in going])

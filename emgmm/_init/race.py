@@ -1,45 +1,85 @@
-"""A race among starts: short runs of EM, and the best of their results."""
+"""A race among starts: EM from all of them in lockstep, and the best of the results."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+
+from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
-from emgmm._em.result import EMResult
+from emgmm._em.race import Race
+from emgmm._em.result import EMResult, EMResults
+from emgmm._model.parameters import Parameters
 
 from .short_runs import short_runs
 
+PLAIN_ITER = 8  # plain iterations of all starts
 RACE_NUMBERS = 2**22  # greatest number of densities that a start computes in a race
 RACE_ITER = 200  # greatest number of its iterations
 RACE_TOL = 1e-3  # gain to come at which it ends
 # Differences of mean log-likelihoods on a sample that may be due to chance: smaller
 # ones do not matter, and greater ones are real.
 IN_DOUBT = 1e-3, 0.05
+SAME_MAXIMUM = 1e-4  # difference of mean log-likelihoods of runs that have met
+EQUAL = 1e-6  # difference of those between which the order of the starts decides
 
 
-def best_of_race(
-    sample: EMProblem, problem: EMProblem, results: list[EMResult]
-) -> EMResult:
-    """The best of the results on a sample; if in doubt, the best on all rows."""
-    results = _gone_on(sample, results)
-    best = sample.best(results)
-    least, most = IN_DOUBT
-    close = [
-        other
-        for other in results
-        if other is best or least < abs(best.lower_bound - other.lower_bound) < most
-    ]
-    if len(close) == 1 or sample.rows is problem.rows:
-        return best
-    scored = short_runs(problem, [each.mixture for each in close], 0)
-    return problem.best(scored) if scored else best
+class Outcome(NamedTuple):
+    """The best result of a race, and how many runs have come as far."""
+
+    best: EMResult
+    number: int
 
 
-def _gone_on(problem: EMProblem, results: list[EMResult]) -> list[EMResult]:
-    """The results where EM converges, if that costs little: until then a plateau looks
-    like an end, and a result that is behind may come to be ahead."""
-    densities = problem.rows.summary.n_samples * len(results[0].mixture.weights)
+def race(sample: EMProblem, starts: Parameters, problem: EMProblem) -> Outcome:
+    """The outcome of a race on a sample; in doubt the result is best on all rows.
+
+    Results come last if a component has collapsed, and before these if one has fewer
+    rows than its covariance needs. LinAlgError if all are singular.
+    """
+    results = _run(sample, starts)
+    if not len(results):
+        raise np.linalg.LinAlgError("every start is singular")
+    bounds = results.lower_bound
+    sound = sample.sound(results.mixtures)
+    ranks = sound.astype(int) + (sound & sample.supported(results.mixtures))
+    first = np.flatnonzero(ranks == ranks.max())
+    best = first[np.argmax(bounds[first] >= bounds[first].max() - EQUAL)]
+    met = np.abs(bounds[first] - bounds[best]) < SAME_MAXIMUM
+    outcome = Outcome(results.result(int(best)), int(np.count_nonzero(met)))
+    if sample.rows is problem.rows:
+        return outcome
+    behind = np.abs(bounds - bounds[best])
+    close = (behind > IN_DOUBT[0]) & (behind < IN_DOUBT[1])
+    close[best] = True
+    if np.count_nonzero(close) == 1:
+        return outcome
+    mixtures = [results.mixtures.mixture(b) for b in np.flatnonzero(close).tolist()]
+    scored = short_runs(problem, mixtures, 0)
+    return outcome._replace(best=problem.best(scored)) if scored else outcome
+
+
+def _run(problem: EMProblem, starts: Parameters) -> EMResults:
+    """The results of EM from the starts, but for those that are singular.
+
+    Until EM converges a plateau looks like an end, and a result that is behind may come
+    to be ahead: runs go on until then, if that costs little, unless they have fallen
+    behind.
+    """
+    single = len(starts.segments) == 1  # with no other to be compared with
+    n_iter = 0 if single else PLAIN_ITER
+    plain = problem.with_options(max_iter=n_iter, tol=0.0, accelerated=False)
+    (results,) = run_in_lockstep([plain], [starts])
+    results = results.take(np.flatnonzero(~results.failed))
+    densities = problem.rows.summary.n_samples * starts.segments.longest
     n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
-    if len(results) == 1 or not n_iter:
+    if len(results) < 2 or not n_iter:
         return results
     tol = max(problem.options.tol, RACE_TOL)
-    mixtures = [result.mixture for result in results]
-    return short_runs(problem, mixtures, n_iter, tol) or results
+    long = problem.with_options(max_iter=n_iter, tol=tol)
+    lanes = [np.zeros(len(results), dtype=np.intp)]
+    watch = Race(lanes, sound=lambda state: problem.sound(state.mixtures))
+    (ended,) = run_in_lockstep([long], [results.mixtures], watch=watch)
+    ended = ended.take(np.flatnonzero(~ended.failed))
+    return ended if len(ended) else results

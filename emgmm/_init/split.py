@@ -23,7 +23,7 @@ from emgmm._estep.predict import responsibilities_of
 from emgmm._model.parameters import Parameters
 from emgmm._utils.ties import first_of_greatest
 
-from .cuts import halves
+from .cuts import Cut, halves
 from .short_runs import run_from
 from .subsample import completed
 
@@ -36,6 +36,15 @@ GROW_ITER = 3  # iterations with all components after each split
 # Densities of a pass, up to which trials that need few rows see all of them together.
 CHEAP_PASS = 2**15
 EQUAL_GAINS = 1e-6  # share of a gain within which the first split is as good
+
+
+class PartOfRows(NamedTuple):
+    """Rows by their indices; the problem of these rows, with the shares of a component
+    in them as weights; and their most promising cuts in two."""
+
+    members: NDArray
+    problem: EMProblem
+    cuts: list[Cut]
 
 
 class Trial(NamedTuple):
@@ -78,7 +87,7 @@ def growth(
     while size < n_components:
         # Only components that were split last are new; others have hardly changed.
         new = [k for k in range(size) if k not in splits]
-        splits |= _best_splits(problem, responsibilities, new)
+        splits |= best_splits(problem, responsibilities, new)
         most = max(size // SHARE_AT_ONCE, 1) if at_once else 1
         chosen = _chosen(splits, min(most, n_components - size))
         if not chosen:
@@ -121,7 +130,7 @@ def _chosen(splits: dict[int, Split | None], most: int) -> list[Split]:
     return chosen
 
 
-def _best_splits(
+def best_splits(
     problem: EMProblem, responsibilities: NDArray, components: list[int]
 ) -> dict[int, Split | None]:
     """The best split of each component, None where too few rows belong to it."""
@@ -137,22 +146,31 @@ def _best_splits(
 
 def _trial(problem: EMProblem, shares: NDArray, component: int) -> Trial | None:
     """The trial of a component with shares (n,) in the rows, if there are enough."""
+    part = part_of(problem, shares)
+    if part is None:
+        return None
+    short = part.problem.with_options(accelerated=False, max_iter=SPLIT_ITER, tol=0.0)
+    ways = [cut.labels for cut in part.cuts]
+    assignments = [np.zeros(len(part.members), dtype=np.intp), *ways]
+    alone, *pairs = short.starts(assignments, [1] + [2] * (len(assignments) - 1))
+    if not isinstance(alone, Parameters):
+        raise alone
+    regular = [pair for pair in pairs if isinstance(pair, Parameters)]
+    starts = Parameters.joined([alone, *regular])
+    return Trial(component, part.members, short, starts)
+
+
+def part_of(problem: EMProblem, shares: NDArray) -> PartOfRows | None:
+    """The rows in which a component has shares (n,), if there are enough."""
     blocks = problem.sample
     members = np.flatnonzero(shares > MEMBER)
     if len(members) < 2 * (blocks.X.shape[1] + 1):
         return None
     rows = blocks.take(members, (blocks.weights * shares)[members])
-    part = problem.with_rows(rows).with_options(
-        accelerated=False, max_iter=SPLIT_ITER, tol=0.0
-    )
+    part = problem.with_rows(rows)
     of_squares = problem.family.storage.moment_kind.of_squares
-    ways = halves(completed(part), part.mstep.scale.rounding, of_squares)
-    assignments = [np.zeros(len(members), dtype=np.intp), *ways]
-    alone, *pairs = part.starts(assignments, [1] + [2] * (len(assignments) - 1))
-    if not isinstance(alone, Parameters):
-        raise alone
-    regular = [pair for pair in pairs if isinstance(pair, Parameters)]
-    return Trial(component, members, part, Parameters.joined([alone, *regular]))
+    found = halves(completed(part), part.mstep.scale.rounding, of_squares)
+    return PartOfRows(members, part, list(found))
 
 
 def _groups(trials: list[Trial], n_rows: int) -> list[list[Trial]]:
@@ -185,9 +203,9 @@ def _run_together(
 def _best_split(trial: Trial, results: EMResults) -> Split | None:
     """The best of the splits of a component, if there is one without defects."""
     best, weight = None, trial.part.rows.summary.weight
-    alone = results.result(0).lower_bounds[0]
+    alone, bounds = results.histories[0][0], results.lower_bound
     for run in (np.flatnonzero(~results.failed[1:]) + 1).tolist():
-        gain = weight * (results.lower_bound[run] - alone)
+        gain = weight * (bounds[run] - alone)
         gains = [best.gain if best else -np.inf, gain]
         if first_of_greatest(gains, EQUAL_GAINS) == 1:
             pair = results.mixtures.mixture(run)

@@ -17,7 +17,7 @@ from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
-from .default import best_of_split_and_kmeans, kmeans_of_standardized
+from .default import best_of_clusterings, kmeans_of_standardized
 from .kmeans import (
     Clustering,
     RandomResponsibilities,
@@ -82,7 +82,7 @@ def _clustered(
 
 
 STARTS: dict[str, Starts] = {
-    "split": Starts(best_of_split_and_kmeans, kmeans_of_standardized),
+    "split": Starts(best_of_clusterings, kmeans_of_standardized),
     "kmeans": _clustered(kmeans_from_axes, kmeans),
     "k-means++": _clustered(nearest_to_plus_plus),
     "random": _clustered(random_responsibilities),

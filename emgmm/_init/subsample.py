@@ -11,6 +11,7 @@ from emgmm._estep.conditional import imputed
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
 from emgmm._model.families import MODELS
 
+from .cuts import standardized, whitened
 from .short_runs import run_from
 
 SUBSAMPLE_ROWS = 2**12  # least number of rows of a subsample
@@ -56,3 +57,16 @@ def completed(problem: EMProblem) -> ArrayBlocks:
     together = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = run_from(alone, together, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)
+
+
+def rows_to_cluster(problem: EMProblem, of_matrices: bool) -> list[ArrayBlocks]:
+    """Rows with standardised features, and whitened rows."""
+    rows, rounding = completed(problem), problem.mstep.scale.rounding
+    sets = [standardized(rows, rounding)]
+    # Few rows, whitened, are all as far from each other: rounding would choose.
+    if of_matrices and rows.X.shape[1] > 1:
+        # There all axes are principal: the first to be cut across is the rows'.
+        white = whitened(rows, rounding)[1][:, ::-1]
+        if white.shape == rows.X.shape:
+            sets.append(ArrayBlocks(white, rows.sample_weight))
+    return sets

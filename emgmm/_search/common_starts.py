@@ -7,12 +7,10 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
-from emgmm._init.cuts import standardized, whitened
 from emgmm._init.kmeans import kmeans_of_all_sizes
 from emgmm._init.split import growth
-from emgmm._init.subsample import completed
+from emgmm._init.subsample import rows_to_cluster
 from emgmm._model.families import MODELS
 
 
@@ -35,22 +33,9 @@ def common_starts(
                 if number in several:
                     starts[number].append(responsibilities.copy())
     with suppress(np.linalg.LinAlgError):
-        for rows in _rows_to_cluster(problem, "VVV" in names):
+        for rows in rows_to_cluster(problem, "VVV" in names):
             clustered = kmeans_of_all_sizes(rows, max(numbers))
             for number, labels in enumerate(clustered, start=1):
                 if number in several:
                     starts[number].append(labels)
     return starts
-
-
-def _rows_to_cluster(problem: EMProblem, of_matrices: bool) -> list[ArrayBlocks]:
-    """Rows with standardised features, and whitened rows."""
-    rows, rounding = completed(problem), problem.mstep.scale.rounding
-    sets = [standardized(rows, rounding)]
-    # Few rows, whitened, are all as far from each other: rounding would choose.
-    if of_matrices and rows.X.shape[1] > 1:
-        # There all axes are principal: the first to be cut across is the rows'.
-        white = whitened(rows, rounding)[1][:, ::-1]
-        if white.shape == rows.X.shape:
-            sets.append(ArrayBlocks(white, rows.sample_weight))
-    return sets

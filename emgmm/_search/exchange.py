@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._em.race import HOPE
 from emgmm._em.result import EMResults
 from emgmm._model.parameters import Parameters, are_near
 
 from .pool import SAME_START, Group, Part, Pool, of_batches
-from .race import HOPE
 from .sources import Sources, View, stored_as
 
 OF_OTHERS = 1  # starts of a candidate from other models

@@ -15,13 +15,14 @@ from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource
 from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
+from emgmm._em.race import Race
 from emgmm._em.result import EMResults
 from emgmm._model.bounded import Limits
 from emgmm._model.families import Families
 from emgmm._utils.cached import cached_property
 from emgmm._utils.threads import run_all
 
-from .race import Patience, Race
+from .patience import Patience
 from .sources import Sources
 
 SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same

@@ -1,0 +1,156 @@
+"""Clusters of rows by their moments: what merging two costs, and agglomeration.
+
+The cost is what the classification likelihood loses (Scott & Symons 1971,
+doi:10.2307/2529003): clusters are Gaussian, each with a covariance of its own. Merged
+one pair after the other, they are those of model-based agglomeration (Banfield &
+Raftery 1993, doi:10.2307/2532201).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._estep.statistics import Statistics
+from emgmm._model.moment_kinds import DIAGONAL, FULL, MomentKind
+from emgmm._model.segments import Segments
+from emgmm._utils.ties import TIE, ranks
+
+# What is added to variances where clusters are compared: a share of those within all
+# clusters, of a cluster of one row as much as they are.
+RIDGE = 1e-6
+ROWS_OF_RIDGE = 0.5
+
+LOG_DETERMINANTS: dict[MomentKind, Callable[[NDArray], NDArray]] = {
+    DIAGONAL: lambda variances: np.log(variances).sum(axis=1),
+    FULL: lambda matrices: np.linalg.slogdet(matrices)[1],
+}
+"""Of covariances, (M, d) or (M, d, d), by the kind of moments that they are made of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Weights (M,), means (M, d) and scatters of clusters of rows.
+
+    ``ridge``, laid out as one scatter, is the covariance that a cluster of one row has.
+    """
+
+    kind: MomentKind
+    counts: NDArray
+    means: NDArray
+    scatter: NDArray
+    ridge: NDArray
+
+    @classmethod
+    def of(cls, statistics: Statistics) -> Self:
+        """The components of mixtures; all of them, but for those without rows."""
+        kind, some = statistics.kind, statistics.counts > 0
+        scatter = statistics.scatter[some]
+        counts = statistics.counts[some]
+        within = kind.diagonals(scatter).sum(axis=0) / counts.sum()
+        means = statistics.means[some]
+        return cls(kind, counts, means, scatter, kind.from_variances(within))
+
+    def __len__(self) -> int:
+        """The number of clusters M."""
+        return len(self.counts)
+
+    def among(self, kept: NDArray) -> Clusters:
+        """Some of the clusters, by indices or a mask (M,)."""
+        return self._with(self.counts[kept], self.means[kept], self.scatter[kept])
+
+    def and_others(self, others: Clusters) -> Clusters:
+        """These clusters, and others after them."""
+        pairs = [
+            (getattr(self, name), getattr(others, name))
+            for name in ("counts", "means", "scatter")
+        ]
+        return self._with(*map(np.concatenate, pairs))
+
+    def unions(self, first: NDArray, second: NDArray) -> Clusters:
+        """The unions (P,) of pairs of clusters, by their indices."""
+        a, b = self.counts[first], self.counts[second]
+        total, gaps = a + b, self.means[second] - self.means[first]
+        segments = Segments.one(len(total))  # one component is as another
+        between = self.kind.outer(segments, a * b / total, gaps)
+        means = self.means[first] + gaps * (b / total)[:, None]
+        scatter = self.scatter[first] + self.scatter[second] + between
+        return self._with(total, means, scatter)
+
+    @property
+    def log_likelihood(self) -> NDArray:
+        """Greatest classification log-likelihoods (M,) of their rows, up to a constant
+        for each row."""
+        rows = np.maximum(self.counts, ROWS_OF_RIDGE)
+        shares = RIDGE + ROWS_OF_RIDGE / rows
+        extent = (-1,) + (1,) * (self.scatter.ndim - 1)
+        covariances = self.scatter / rows.reshape(extent)
+        covariances += shares.reshape(extent) * self.ridge
+        log_det = LOG_DETERMINANTS[self.kind](covariances)
+        return self.counts * (np.log(self.counts) - 0.5 * log_det)
+
+    def costs(self, first: NDArray, second: NDArray) -> NDArray:
+        """What pairs of clusters (P,) lose in likelihood if each is merged."""
+        own = self.log_likelihood
+        unions = self.unions(first, second).log_likelihood
+        return own[first] + own[second] - unions
+
+    def statistics(self, sizes: Sequence[int]) -> Statistics:
+        """Statistics of mixtures of so many of the clusters, one after the other."""
+        segments = Segments.of(sizes)
+        return Statistics(
+            self.kind,
+            segments,
+            self.means,
+            self.counts,
+            np.zeros_like(self.means),
+            self.scatter,
+            np.zeros(len(segments)),
+            segments.sum(self.counts),
+        )
+
+    def agglomerated(self, n_clusters: int) -> Clusters:
+        """So many clusters, after merges of the pair that loses least, time and again.
+
+        Of pairs that lose as much, but for rounding, it is the first.
+        """
+        clusters, size = self, len(self)
+        first, second = np.triu_indices(size, 1)
+        costs = np.full((size, size), np.inf)
+        costs[first, second] = self.costs(first, second)
+        while size > n_clusters:
+            a, b = least_pair(costs)
+            union = clusters.unions(np.array([a]), np.array([b]))
+            rest = np.delete(np.arange(size), [a, b])
+            clusters = clusters.among(rest).and_others(union)
+            size -= 1
+            left, new = costs[np.ix_(rest, rest)], np.full((size, size), np.inf)
+            new[: size - 1, : size - 1] = left
+            others = np.arange(size - 1)
+            new[:-1, -1] = clusters.costs(others, np.full(size - 1, size - 1))
+            costs = new
+        return clusters
+
+    def _with(self, counts: NDArray, means: NDArray, scatter: NDArray) -> Clusters:
+        """Other clusters of the same rows."""
+        return Clusters(self.kind, counts, means, scatter, self.ridge)
+
+
+def least_pair(costs: NDArray) -> tuple[int, int]:
+    """The first pair whose cost (M, M) is the least, but for rounding."""
+    least = costs.min()
+    flat = int(np.argmax(costs <= least + TIE * max(abs(least), 1.0)))
+    return flat // len(costs), flat % len(costs)
+
+
+def in_order(costs: NDArray, most: int) -> NDArray:
+    """Indices of the least costs, at most so many; of those that are equal, but for
+    rounding, the first come first."""
+    finite = np.flatnonzero(np.isfinite(costs))
+    scale = max(np.abs(costs[finite]).max(initial=0.0), 1.0)
+    order = np.argsort(ranks(costs[finite], TIE * scale), kind="stable")
+    return finite[order[:most]]

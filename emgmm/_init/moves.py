@@ -1,0 +1,196 @@
+"""Moves of a component to where it gains more: one is split, and another one goes.
+
+The split and merge EM of Ueda et al. 2000 (doi:10.1162/089976600300015088), with all
+that is tried run in lockstep; a component may also be deleted, and its rows go to the
+others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emgmm._em.lockstep import run_in_lockstep
+from emgmm._em.problem import EMProblem
+from emgmm._em.progress import Progress
+from emgmm._em.race import Race
+from emgmm._em.result import EMResult, EMResults
+from emgmm._estep.estep import statistics_of_start, statistics_of_starts
+from emgmm._estep.predict import kurtosis_of_components, responsibilities_of
+from emgmm._estep.statistics import Statistics
+from emgmm._model.moment_kinds import DIAGONAL, FULL, MomentKind
+from emgmm._model.parameters import Parameters
+
+from .clusters import Clusters, in_order
+from .cuts import Cut
+from .split import PartOfRows, part_of
+from .subsample import SPLIT_FAMILIES
+
+MOST_MOVES = 4
+GAIN = 1e-4  # mean log-likelihood that a move must gain
+SPLIT, MERGED, DELETED = 6, 2, 1  # of each most promising move as many are tried
+LEAST_SPLIT = 2  # splits that are tried where a pass over the rows takes long, ...
+CHEAP_PASS = 2**24  # ... which is that of more products in its sums
+TRIED = 10  # components whose splits are tried, at most
+FIRST_ITER, FIRST_KEPT = 6, 5  # iterations of all moves, and how many go on
+MOVE_ITER = 100  # greatest number of their iterations
+NO_SHARE = 1e-10  # least share of a row that the other components have
+
+
+class Split(NamedTuple):
+    """A cut of a component, and the rows that it has."""
+
+    component: int
+    part: PartOfRows
+    cut: Cut
+
+    @property
+    def gain(self) -> float:
+        """What is gained, in log-likelihood, if the halves are two clusters."""
+        return self.part.problem.rows.summary.weight * self.cut.gain
+
+    def statistics(self, kind: MomentKind) -> Statistics:
+        """The statistics of the halves."""
+        rows, labels = self.part.problem.rows, self.cut.labels
+        return statistics_of_start(rows, labels, 2, kind)
+
+
+def moved(
+    problem: EMProblem, result: EMResult, tol: float, progress: Progress
+) -> EMResult:
+    """The result after the moves that raise its likelihood, one after the other, as
+    long as there are any; none that leaves a component without enough rows."""
+    for _ in range(MOST_MOVES):
+        try:
+            better = _best_move(problem, result, tol)
+        except np.linalg.LinAlgError:
+            break
+        if better is None:
+            break
+        result = better
+        progress.improved(result)
+    return result
+
+
+def _best_move(problem: EMProblem, result: EMResult, tol: float) -> EMResult | None:
+    """The result of EM after the best move, if that is better."""
+    tried = _moves(problem, result.mixture)
+    if not len(tried.segments):
+        return None
+    first = _run(problem, tried, FIRST_ITER, 0.0)
+    promising = in_order(-_supported_bounds(problem, first), FIRST_KEPT)
+    if not promising.size:
+        return None
+    stack = first.mixtures.take(np.sort(promising))
+    level = result.lower_bound + GAIN
+    race = Race(
+        [np.zeros(len(stack.segments), dtype=np.intp)],
+        level,
+        lambda state: problem.supported(state.mixtures),
+    )
+    found = _run(problem, stack, MOVE_ITER, tol, race)
+    bounds = _supported_bounds(problem, found)
+    best = int(in_order(-bounds, 1)[0]) if np.isfinite(bounds).any() else -1
+    return found.result(best) if best >= 0 and bounds[best] > level else None
+
+
+def _run(
+    problem: EMProblem,
+    stack: Parameters,
+    n_iter: int,
+    tol: float,
+    race: Race | None = None,
+) -> EMResults:
+    """The results of a race; without one, of plain EM."""
+    accelerated = race is not None and problem.options.accelerated
+    short = problem.with_options(max_iter=n_iter, tol=tol, accelerated=accelerated)
+    return run_in_lockstep([short], [stack], watch=race)[0]
+
+
+def _supported_bounds(problem: EMProblem, results: EMResults) -> NDArray:
+    """Mean log-likelihoods (B,); minus infinity of those whose components have not
+    enough rows."""
+    supported = ~results.failed & problem.supported(results.mixtures)
+    return np.where(supported, results.lower_bound, -np.inf)
+
+
+def _moves(problem: EMProblem, mixture: Parameters) -> Parameters:
+    """The most promising moves from a mixture."""
+    storage = problem.family.storage
+    kind = DIAGONAL if storage.moment_kind.of_squares else FULL
+    size = len(mixture.weights)
+    responsibilities = np.asfortranarray(responsibilities_of(problem.sample, mixture))
+    (statistics,) = statistics_of_starts(
+        problem.rows, [responsibilities], [size], [kind]
+    )
+    clusters = Clusters.of(statistics)
+    none = mixture.take(np.zeros(0, dtype=np.intp))
+    if len(clusters) < size:
+        return none
+    losses = _losses_without(problem, responsibilities)
+    tried: list[Clusters] = []
+    for split in _splits(problem, mixture, responsibilities):
+        tried += _after_split(clusters, split, losses)
+    if not tried:
+        return none
+    joined = tried[0]
+    for clusters in tried[1:]:
+        joined = joined.and_others(clusters)
+    statistics = joined.statistics([size] * len(tried)).of_kind(storage.moment_kind)
+    mixtures, failed = problem.mstep.estimate(statistics)
+    return mixtures.take(np.flatnonzero(~failed))
+
+
+def _splits(
+    problem: EMProblem, mixture: Parameters, responsibilities: NDArray
+) -> list[Split]:
+    """The most promising splits of components, of those that are least Gaussian."""
+    size = len(mixture.weights)
+    components = np.arange(size)
+    if size > TRIED:
+        strange = np.abs(kurtosis_of_components(problem.rows, mixture))
+        components = np.sort(in_order(-strange, TRIED))
+    free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
+    found = [
+        Split(k, part, cut)
+        for k in components.tolist()
+        if (part := part_of(free, responsibilities[:, k]))
+        for cut in part.cuts
+    ]
+    gains = np.array([each.gain for each in found])
+    products = problem.rows.summary.n_samples * size * problem.n_numbers_of_component
+    most = CHEAP_PASS // (products * (MERGED + DELETED))
+    most = min(max(most, LEAST_SPLIT), SPLIT)
+    return [found[best] for best in in_order(-gains, most)]
+
+
+def _losses_without(problem: EMProblem, responsibilities: NDArray) -> NDArray:
+    """What is lost (K,) if a component is deleted and the others stay as they are."""
+    left = np.maximum(1 - responsibilities, NO_SHARE)
+    return -(problem.sample.weights @ np.log(left))
+
+
+def _after_split(clusters: Clusters, split: Split, losses: NDArray) -> list[Clusters]:
+    """The clusters with one of them split, and two others merged or one deleted."""
+    size = len(clusters)
+    rest = np.delete(np.arange(size), split.component)
+    pair = split.statistics(clusters.kind)
+    halves = replace(Clusters.of(pair), ridge=clusters.ridge)
+    if len(halves) < 2:
+        return []
+    apart = clusters.among(rest).and_others(halves)
+    first, second = np.triu_indices(size + 1, 1)
+    some = first < size - 1  # all pairs but that of the halves
+    first, second = first[some], second[some]
+    found = []
+    for pair in in_order(apart.costs(first, second), MERGED):
+        a, b = first[pair], second[pair]
+        union = apart.unions(np.array([a]), np.array([b]))
+        others = np.delete(np.arange(size + 1), [a, b])
+        found.append(apart.among(others).and_others(union))
+    for deleted in in_order(losses[rest], DELETED):
+        found.append(apart.among(np.delete(np.arange(size + 1), deleted)))
+    return found
