@@ -18,12 +18,14 @@ from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.validation import check_batch
 from emgmm._em.progress import Progress
+from emgmm._em.result import EMResults
 from emgmm._init.kmeans import kmeans_from_axes
-from emgmm._init.race import best_of_race
+from emgmm._init.race import race
 from emgmm._init.short_runs import run_from
 from emgmm._init.starts import STARTS
 from emgmm._model.algebra import MATRICES
 from emgmm._model.linalg import WIDE, principal
+from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 
 N, D = 60, 3000
@@ -119,9 +121,9 @@ def test_halves_by_features_are_those_by_matrices_where_features_are_independent
     X = np.random.default_rng(0).uniform(-1, 1, (4096, 1))
     rounding = np.zeros(1)
     blocks = ArrayBlocks(X)
-    of_matrices = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
+    of_matrices = {tuple(cut.labels) for cut in _cuts.halves(blocks, rounding, True)}
     monkeypatch.setattr("emgmm._init.cuts.WIDE", 0)
-    of_variances = {tuple(half) for half in _cuts.halves(blocks, rounding, True)}
+    of_variances = {tuple(cut.labels) for cut in _cuts.halves(blocks, rounding, True)}
     assert of_variances == of_matrices
 
 
@@ -241,17 +243,20 @@ def test_all_rows_decide_where_a_sample_leaves_it_in_doubt(monkeypatch):
     X = make_blobs(3, n_samples=3000, n_features=2, n_components=3)
     problem, sample = problem_of(X, 3), problem_of(X[:200], 3)
     labels = kmeans_from_axes(sample.rows, 3, None)
-    right = sample.run(sample.start(labels, 3), QUIET)
-    moved = replace(right.mixture, means=right.mixture.means + 0.3)
-    monkeypatch.setattr("emgmm._init.race.RACE_ITER", 0)
-    fooled = replace(right, mixture=moved, lower_bounds=[right.lower_bound + 0.01])
-    chosen = best_of_race(sample, problem, [fooled, right])
-    assert_array_equal(chosen.mixture.means, right.mixture.means)
+    right = sample.run(sample.start(labels, 3), QUIET).mixture
+    fooled = replace(right, means=right.means + 0.3)
+    both = Parameters.joined([fooled, right])
+    no, yes = np.zeros(2, bool), np.ones(2, bool)
+    ended = EMResults(both, no, yes, [[-1.0], [-1.01]], [None] * 2)
+    monkeypatch.setattr("emgmm._init.race._run", lambda problem, starts: ended)
+    assert_array_equal(race(sample, both, sample).best.mixture.means, fooled.means)
+    assert_array_equal(race(sample, both, problem).best.mixture.means, right.means)
 
 
 def test_a_start_says_how_far_it_has_come(capsys):
     X = make_blobs(5, n_samples=500, n_features=2, n_components=5)
-    GaussianMixtureEM(5, verbose=1, max_iter=30).fit(X)
+    gmm = GaussianMixtureEM(5, verbose=1, max_iter=30).fit(X)
     said = capsys.readouterr().out
-    for size in (2, 3, 4):
-        assert f"Start: {size} of 5 components" in said
+    bounds = [float(line.split()[-1]) for line in said.splitlines() if "Start:" in line]
+    assert bounds == sorted(bounds)
+    assert -1e-5 < gmm.lower_bound_ - bounds[-1] < 1e-3

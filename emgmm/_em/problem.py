@@ -266,13 +266,13 @@ class EMProblem:
     def degenerate(self, mixtures: Parameters) -> NDArray:
         """Which components (M,) of a stack have collapsed onto few rows."""
         needed = self._rows_needed(mixtures)
-        return self.mstep.scale.degenerate(mixtures, self._n_rows, needed)
+        return self.mstep.scale.degenerate(mixtures, self.n_rows, needed)
 
     def supported(self, mixtures: Parameters) -> NDArray:
         """Which mixtures of a stack (B,) are sound, and have as many rows in every
         component as its covariance needs, two at least."""
         needed = mixtures.segments.spread(np.maximum(self._rows_needed(mixtures), 2))
-        few = mixtures.weights * self._n_rows < needed - HALF_A_ROW
+        few = mixtures.weights * self.n_rows < needed - HALF_A_ROW
         return ~mixtures.segments.any(few | self.degenerate(mixtures))
 
     def _rows_needed(self, mixtures: Parameters) -> NDArray:
@@ -280,7 +280,7 @@ class EMProblem:
         return self.families.rows_needed(len(self.units), len(mixtures.segments))
 
     @property
-    def _n_rows(self) -> float:
+    def n_rows(self) -> float:
         """The number of rows; as weights are repetitions, or have any unit, it is the
         greater of both numbers."""
         rows = self.rows.summary

@@ -46,14 +46,17 @@ class Clusters:
     ridge: NDArray
 
     @classmethod
-    def of(cls, statistics: Statistics) -> Self:
-        """The components of mixtures; all of them, but for those without rows."""
+    def of(cls, statistics: Statistics, n_rows: float) -> Self:
+        """The components of a mixture, but for those without rows; their weights are
+        numbers of rows, of ``n_rows`` in all."""
         kind, some = statistics.kind, statistics.counts > 0
-        scatter = statistics.scatter[some]
-        counts = statistics.counts[some]
-        within = kind.diagonals(scatter).sum(axis=0) / counts.sum()
-        means = statistics.means[some]
-        return cls(kind, counts, means, scatter, kind.from_variances(within))
+        factor = n_rows / statistics.counts.sum()
+        counts, scatter = statistics.counts[some], statistics.scatter[some]
+        within = kind.diagonals(scatter).sum(axis=0) * (factor / n_rows)
+        ridge = kind.from_variances(np.where(within > 0, within, 1.0))
+        return cls(
+            kind, factor * counts, statistics.means[some], factor * scatter, ridge
+        )
 
     def __len__(self) -> int:
         """The number of clusters M."""
@@ -123,7 +126,7 @@ class Clusters:
         costs = np.full((size, size), np.inf)
         costs[first, second] = self.costs(first, second)
         while size > n_clusters:
-            a, b = least_pair(costs)
+            a, b = self._least_pair(costs)
             union = clusters.unions(np.array([a]), np.array([b]))
             rest = np.delete(np.arange(size), [a, b])
             clusters = clusters.among(rest).and_others(union)
@@ -135,22 +138,24 @@ class Clusters:
             costs = new
         return clusters
 
+    def _least_pair(self, costs: NDArray) -> tuple[int, int]:
+        """The first pair whose cost (M, M) is the least, but for rounding; the first of
+        all if none is finite."""
+        first, second = np.triu_indices(len(costs), 1)
+        values = costs[first, second]
+        values = np.where(np.isfinite(values), values, np.inf)
+        pair = int(np.argmax(values <= values.min() + TIE * self.counts.sum()))
+        return int(first[pair]), int(second[pair])
+
     def _with(self, counts: NDArray, means: NDArray, scatter: NDArray) -> Clusters:
         """Other clusters of the same rows."""
         return Clusters(self.kind, counts, means, scatter, self.ridge)
-
-
-def least_pair(costs: NDArray) -> tuple[int, int]:
-    """The first pair whose cost (M, M) is the least, but for rounding."""
-    least = costs.min()
-    flat = int(np.argmax(costs <= least + TIE * max(abs(least), 1.0)))
-    return flat // len(costs), flat % len(costs)
 
 
 def in_order(costs: NDArray, most: int) -> NDArray:
     """Indices of the least costs, at most so many; of those that are equal, but for
     rounding, the first come first."""
     finite = np.flatnonzero(np.isfinite(costs))
-    scale = max(np.abs(costs[finite]).max(initial=0.0), 1.0)
+    scale = np.abs(costs[finite]).max(initial=0.0)
     order = np.argsort(ranks(costs[finite], TIE * scale), kind="stable")
     return finite[order[:most]]

@@ -98,7 +98,7 @@ def _clustered(problem: EMProblem, n_components: int) -> Parameters:
         labels += [cut.labels for cut in whole.cuts] if whole else []
         sizes += [2] * (len(labels) - len(sizes))
     (statistics,) = statistics_of_starts(problem.rows, labels, sizes, [kind])
-    statistics = _merged(statistics, n_components)
+    statistics = _merged(statistics, n_components, problem.n_rows)
     mixtures, failed = problem.mstep.estimate(statistics.of_kind(storage.moment_kind))
     if failed.all():
         raise np.linalg.LinAlgError("every start is singular")
@@ -119,13 +119,13 @@ def _kmeans(
     return list(lloyd(rows, centers, ROUGH_TOL).T), [len(each) for each in centers]
 
 
-def _merged(statistics: Statistics, n_components: int) -> Statistics:
+def _merged(statistics: Statistics, n_components: int, n_rows: float) -> Statistics:
     """The statistics with the clusters of each mixture merged until they are so many;
     without those of which there are too few."""
     sizes = statistics.segments.sizes
     parts = [statistics.take(sizes == n_components)]
     for number in np.flatnonzero(sizes > n_components):
-        clusters = Clusters.of(statistics.take(np.array([number])))
+        clusters = Clusters.of(statistics.take(np.array([number])), n_rows)
         if len(clusters) >= n_components:
             merged = clusters.agglomerated(n_components)
             parts.append(merged.statistics([n_components]))

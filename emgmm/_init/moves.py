@@ -126,7 +126,7 @@ def _moves(problem: EMProblem, mixture: Parameters) -> Parameters:
     (statistics,) = statistics_of_starts(
         problem.rows, [responsibilities], [size], [kind]
     )
-    clusters = Clusters.of(statistics)
+    clusters = Clusters.of(statistics, problem.n_rows)
     none = mixture.take(np.zeros(0, dtype=np.intp))
     if len(clusters) < size:
         return none
@@ -177,8 +177,9 @@ def _after_split(clusters: Clusters, split: Split, losses: NDArray) -> list[Clus
     """The clusters with one of them split, and two others merged or one deleted."""
     size = len(clusters)
     rest = np.delete(np.arange(size), split.component)
-    pair = split.statistics(clusters.kind)
-    halves = replace(Clusters.of(pair), ridge=clusters.ridge)
+    n_rows = clusters.counts[split.component]
+    halves = Clusters.of(split.statistics(clusters.kind), n_rows)
+    halves = replace(halves, ridge=clusters.ridge)
     if len(halves) < 2:
         return []
     apart = clusters.among(rest).and_others(halves)

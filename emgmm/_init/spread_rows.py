@@ -1,5 +1,4 @@
-"""Rows that are far from one another, chosen without random numbers: centers of
-k-means.
+"""Rows that are far from one another, as centers of k-means.
 
 Greedy k-means++ (Arthur & Vassilvitskii 2007; Grunau et al. 2023,
 doi:10.1137/1.9781611977554.ch53) draws rows with probabilities proportional to their
@@ -74,4 +73,5 @@ def _along_principal_axis(blocks: ArrayBlocks) -> NDArray:
     axis = settled(eigenvalues[widest], axes[:, widest])[:, -1]
     places = (blocks.X - rows.center) @ axis
     width = np.sqrt(max(eigenvalues[-1], 0.0) / rows.weight)
-    return np.lexsort((*blocks.X.T[::-1], ranks(places, TIE * width)))
+    keys = [*blocks.X.T[::-1], places]
+    return np.lexsort([ranks(each, TIE * width) for each in keys])
