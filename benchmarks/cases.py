@@ -145,6 +145,14 @@ SMALLFITS = [
         "clock": "cpu",
     },
 ]
+SUITES = ("first", "second")
+DEFAULTS = [
+    {"group": "defaults", "what": "fits", "suite": suite, "seeds": 2, "repeats": 3}
+    for suite in SUITES
+] + [
+    {"group": "defaults", "what": "holdout", "suite": suite, "splits": 5}
+    for suite in SUITES
+]
 ACCELERATION = [{"group": "acceleration", "seeds": 3, "repeats": 3}]
 
 ATOMS = [
@@ -273,6 +281,7 @@ GROUPS = {
     "searchmap": SEARCHMAP,
     "restarts": RESTARTS,
     "smallfits": SMALLFITS,
+    "defaults": DEFAULTS,
     "atoms": ATOMS,
     "anchors": ANCHORS,
     "missing": MISSING,
@@ -304,6 +313,10 @@ QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
 QUICK_DATA = {"iris", "acidity"}  # of the groups that have data sets
+QUICK_DEFAULTS = {  # one of so many problems
+    "fits": {"seeds": 1, "every": 20},
+    "holdout": {"every": 5},
+}
 
 
 def cases_of(group, quick=False):
@@ -332,7 +345,8 @@ def shortened(one):
     most = QUICK_ROWS.get(one["group"], 10**9)
     rows = {"n": min(one["n"], most)} if "n" in one else {}
     seeds = {"seeds": min(one["seeds"], QUICK_SEEDS)} if "seeds" in one else {}
-    return {**one, **rows, **seeds, "repeats": 2, "quick": True}
+    fewer = QUICK_DEFAULTS[one["what"]] if one["group"] == "defaults" else {}
+    return {**one, **rows, **seeds, **fewer, "repeats": 2, "quick": True}
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,11 +69,22 @@ class Checkout(Program):
 class Mclust(Program):
     """R's mclust; its rows are in a file of text beside those of the others."""
 
-    def __init__(self, threads=None):
-        super().__init__(["Rscript", HERE / "mclust.R"], threads)
+    def __init__(self, threads=None, script="mclust.R"):
+        super().__init__(["Rscript", HERE / script], threads)
 
     def do(self, task):
         return self.ask(str(Path(task["rows"]).with_suffix(".csv")))
+
+
+class MclustHoldout(Mclust):
+    """mclust's full covariances, fitted to half of the rows."""
+
+    def __init__(self, threads=None):
+        super().__init__(threads, "holdout.R")
+
+    def do(self, task):
+        path = Path(task["rows"]).with_suffix(".csv")
+        return self.ask(f"{task['n_components']} {path}")
 
 
 def without_mclust():

@@ -25,7 +25,10 @@ RESULTS = Path(__file__).parent / "results"
 TIMEOUT = 1800  # seconds of a case
 OTHER_TIMEOUT = 40  # seconds of a case for a library of another kind
 OTHER_REPEATS = 2
-COMPARED = ("passes", "search", "restarts", "smallfits")  # also with another checkout
+COMPARED = (  # also with another checkout
+    *("passes", "search", "restarts", "smallfits"),
+    "defaults",
+)
 
 
 def run_case(one):

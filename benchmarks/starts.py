@@ -85,15 +85,24 @@ def run(task):
             continue
         model = estimator(library, problem.n_components, seed, settings)
         results.append({"method": method, **fitted(model, X, labels)})
-    known = np.unique(labels[labels >= 0]) if labels is not None else []
-    if len(known) == problem.n_components and not (problem.fixed and seed > 0):
-        settings = {"init_params": labels, **SETTINGS}
-        model = estimator("emgmm", problem.n_components, seed, settings)
-        results.append({"method": TRUTH, **fitted(model, X, labels)})
+    if not (problem.fixed and seed > 0):
+        results += [
+            {"method": TRUTH, **fitted(model, X, labels)}
+            for model in from_truth(problem, seed, labels)
+        ]
     return [{"problem": name, "seed": seed, "n": len(X), **one} for one in results]
 
 
-def fitted(model, X, labels):
+def from_truth(problem, seed, labels):
+    """EM from the true labels, if these have as many classes as there are components."""
+    known = np.unique(labels[labels >= 0]) if labels is not None else []
+    if len(known) != problem.n_components:
+        return []
+    settings = {"init_params": labels, **SETTINGS}
+    return [estimator("emgmm", problem.n_components, seed, settings)]
+
+
+def fitted(model, X, labels, collapsed=None):
     """What a fit reached, and in what time; or how it failed."""
     began = time.perf_counter()
     try:
@@ -104,7 +113,7 @@ def fitted(model, X, labels):
         "seconds": time.perf_counter() - began,
         "log_likelihood": float(model.score(X)),
         "ari": agreement(labels, model.predict(X)),
-        "degenerate": degenerate(model, X),
+        "degenerate": (collapsed or degenerate)(model, X),
     }
 
 
@@ -118,13 +127,17 @@ def agreement(labels, found):
 
 
 def degenerate(model, X):
-    """Whether a component has few rows, or no volume but for ``reg_covar``."""
+    """Whether a component is degenerate."""
+    return bool(degenerate_components(model, X).any())
+
+
+def degenerate_components(model, X):
+    """Which components have few rows, or no volume but for ``reg_covar``."""
     added = (0 if model.reg_covar == "scale" else model.reg_covar) * np.eye(X.shape[1])
     scales = X.std(axis=0)
     covariances = (model.covariances_ - added) / np.outer(scales, scales)
-    least = np.linalg.eigvalsh(covariances)[:, 0].min()
-    few = len(X) * model.weights_.min() < LEAST_ROWS
-    return bool(few or least < LEAST_EIGENVALUE)
+    least = np.linalg.eigvalsh(covariances)[:, 0]
+    return (len(X) * model.weights_ < LEAST_ROWS) | (least < LEAST_EIGENVALUE)
 
 
 # Comparison
@@ -139,7 +152,7 @@ def rows_of(one):
     return one["problem"], 0 if PROBLEMS[one["problem"]].fixed else one["seed"]
 
 
-def compared(results):
+def compared(results, rows_of=rows_of):
     """The results, each with its shortfall in nats per row; None if not sound."""
     best = {}
     for one in filter(sound, results):
@@ -182,7 +195,7 @@ def with_labels(results, hard_for=None):
         one
         for one in results
         if one["problem"] in labelled
-        and hard_for in (None, PROBLEMS[one["problem"]].hard_for)
+        and (hard_for is None or hard_for == PROBLEMS[one["problem"]].hard_for)
     ]
 
 

@@ -59,22 +59,38 @@ def selected(bic, model, n_components):
 
 def fits(X, library, n_components, seeds=1, **settings):
     """Mean log-likelihoods of a row, one for each seed."""
-    import sklearn.mixture
-
-    import emgmm
-
-    kinds = {
-        "emgmm": emgmm.GaussianMixtureEM,
-        "scikit-learn": sklearn.mixture.GaussianMixture,
-    }
+    kind = kind_of(library)
     models = [
-        kinds[library](n_components, random_state=seed, **settings).fit(X)
+        kind(n_components, random_state=seed, **settings).fit(X)
         for seed in range(seeds)
     ]
     return lambda: {"log_likelihoods": [float(model.score(X)) for model in models]}
 
 
-TASKS = {"search": search, "sklearn_search": sklearn_search, "fits": fits}
+def fit(X, library, n_components, **settings):
+    """A fit's mean log-likelihood of a row, its parameters and labels."""
+    model = kind_of(library)(n_components, **settings).fit(X)
+    return lambda: {
+        "log_likelihood": float(model.score(X)),
+        "weights_": model.weights_.tolist(),
+        "covariances_": model.covariances_.tolist(),
+        "reg_covar": model.reg_covar,
+        "labels": model.predict(X).tolist(),
+    }
+
+
+def kind_of(library):
+    import sklearn.mixture
+
+    import emgmm
+
+    return {
+        "emgmm": emgmm.GaussianMixtureEM,
+        "scikit-learn": sklearn.mixture.GaussianMixture,
+    }[library]
+
+
+TASKS = {"search": search, "sklearn_search": sklearn_search, "fits": fits, "fit": fit}
 
 
 def answer(task):

@@ -93,9 +93,10 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Number of starts, of which the best result is kept: the one with the highest
         likelihood among those in which no component has collapsed, if there are any.
     init_params : str, array-like or callable, default="split"
-        "split" (the better of k-means and repeated splits in two), "kmeans",
-        "k-means++", "random_from_data" or "random"; labels or responsibilities of the
-        rows; or a function `(X, n_components, sample_weight, rng)` that returns either.
+        "split" (the best of several clusterings, of which components are split and
+        merged), "kmeans", "k-means++", "random_from_data" or "random"; labels or
+        responsibilities of the rows; or a function `(X, n_components, sample_weight,
+        rng)` that returns either.
     weights_init : array-like of shape (n_components,), default=None
         Starting weights, which sum to one; from `init_params` if None.
     means_init : array-like of shape (n_components, n_features), default=None

@@ -26,7 +26,7 @@ class Progress:
     tasks: Tasks = field(default_factory=Tasks)
     published: Callable[[EMResult], dict[str, Any]] = vars
     _latest: EMState | Parameters | None = field(default=None, init=False)
-    _grown: EMResult | None = field(default=None, init=False)
+    _best_start: EMResult | None = field(default=None, init=False)
     _began: float = field(default=0.0, init=False)
     _last: float = field(default=0.0, init=False)
 
@@ -48,23 +48,11 @@ class Progress:
         if self.verbose:
             print(f"Initialization {run}")
 
-    def grown(self, result: EMResult, n_components: int) -> None:
-        """A start by splits has one component more."""
-        if self._grown is None:
-            self.tasks.begin("start", None)
-        self._grown = result
-        self.tasks.begin("growth")
-        if self.verbose:
-            print(
-                f"  Start: {len(result.mixture.weights)} of {n_components} components"
-            )
-        self.tasks.end(lambda: self.published(result))
-
     def improved(self, result: EMResult) -> None:
         """A start has become better."""
-        if self._grown is None:
+        if self._best_start is None:
             self.tasks.begin("start", None)
-        self._grown = result
+        self._best_start = result
         self.tasks.begin("move")
         if self.verbose:
             print(f"  Start: lower bound {result.lower_bound:.5f}")
@@ -72,9 +60,9 @@ class Progress:
 
     def started(self) -> None:
         """The start of a run has been found."""
-        if (grown := self._grown) is not None:
-            self.tasks.end(lambda: self.published(grown))
-        self._grown = None
+        if (best := self._best_start) is not None:
+            self.tasks.end(lambda: self.published(best))
+        self._best_start = None
 
     def iterating(self) -> None:
         """An iteration begins."""
@@ -110,7 +98,7 @@ class Progress:
 
     def failed(self) -> None:
         """A run ends with a singular covariance."""
-        self._latest = self._grown = None
+        self._latest = self._best_start = None
         if self.verbose:
             print("Initialization failed: a component became singular.")
         self.tasks.abandon()

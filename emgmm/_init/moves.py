@@ -29,10 +29,10 @@ from .cuts import Cut
 from .split import PartOfRows, part_of
 from .subsample import SPLIT_FAMILIES
 
-MOST_MOVES = 4
+MOST_MOVES = 8
 GAIN = 1e-4  # mean log-likelihood that a move must gain
-SPLIT, MERGED, DELETED = 6, 2, 1  # of each most promising move as many are tried
-LEAST_SPLIT = 2  # splits that are tried where a pass over the rows takes long, ...
+SPLIT, MERGED, DELETED = 6, 3, 1  # of each most promising move as many are tried
+LEAST_SPLIT = 3  # splits that are tried where a pass over the rows takes long, ...
 CHEAP_PASS = 2**24  # ... which is that of more products in its sums
 TRIED = 10  # components whose splits are tried, at most
 FIRST_ITER, FIRST_KEPT = 6, 5  # iterations of all moves, and how many go on

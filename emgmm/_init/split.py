@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from emgmm._em.defects import defective_components
 from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
-from emgmm._em.progress import Progress
 from emgmm._em.result import EMResults
 from emgmm._estep.predict import responsibilities_of
 from emgmm._model.parameters import Parameters
@@ -69,9 +68,7 @@ class Split(NamedTuple):
         return responsibilities_of(self.trial.part.sample, self.pair)[:, 1]
 
 
-def growth(
-    problem: EMProblem, n_components: int, progress: Progress | None = None
-) -> Iterator[NDArray]:
+def growth(problem: EMProblem, n_components: int) -> Iterator[NDArray]:
     """Responsibilities (n, K) of K = 2, 3, ... components, in a buffer that changes.
 
     LinAlgError if no component can be split. In each round one is split if that is
@@ -98,8 +95,6 @@ def growth(
             yield responsibilities[:, :size]
         if size < n_components:
             grown = run_from(problem, responsibilities[:, :size], size, GROW_ITER)
-            if progress:
-                progress.grown(grown, n_components)
             found = responsibilities_of(problem.sample, grown.mixture)
             responsibilities[:, :size] = found
 
