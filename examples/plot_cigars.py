@@ -2,9 +2,9 @@
 
 EM climbs to the maximum that its start leads to. scikit-learn's GaussianMixture starts
 from k-means, which cuts long clusters across, and EM stays there; more starts of that
-kind end in the same place. GaussianMixtureEM also begins from small clusters that it merges
-where the likelihood loses least. No labels are needed to see which fit is better: on the same
-rows, with the same model, it is the one with the higher log-likelihood.
+kind end in the same place. GaussianMixtureEM also begins from small clusters, merged
+where the likelihood loses least. No labels are needed to see which fit is better: on
+the same rows, with the same model, it is the one with the higher log-likelihood.
 """
 
 import sys
