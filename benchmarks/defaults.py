@@ -62,7 +62,7 @@ def defaults(one):
     fits += run_all(references, tasks)
     results = [result for found in fits for result in found]
     results = compared(results, lambda one: (one["problem"], one["seed"]))
-    methods = [name for name in (*programs, SKLEARN)]
+    methods = [*programs, SKLEARN]
     groups = by(results, "method")
     return {
         "summary": {name: figures(groups[name], groups) for name in methods},

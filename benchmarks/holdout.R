@@ -8,8 +8,9 @@ held_out <- function(size, path) {
   found <- Mclust(X[first, , drop = FALSE], G = size, modelNames = model, verbose = FALSE)
   if (is.null(found)) stop("no fit")
   rows <- X[-first, , drop = FALSE]
-  density <- dens(rows, model, found$parameters, logarithm = TRUE)
-  sprintf('{"log_likelihood": %.17g}', mean(density))
+  mean <- mean(dens(rows, model, found$parameters, logarithm = TRUE))
+  if (!is.finite(mean)) stop("no density")
+  sprintf('{"log_likelihood": %.17g}', mean)
 }
 lines <- file("stdin", open = "r")
 while (length(line <- readLines(lines, n = 1)) > 0) {

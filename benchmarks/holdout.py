@@ -25,7 +25,7 @@ def holdout(one, problems):
         for problem in problems[:: one.get("every", 1)]
         for split in range(one["splits"])
     ]
-    found = [scores for scores in run_all(libraries, tasks)]
+    found = run_all(libraries, tasks)
     without = without_mclust()
     theirs = [None] * len(tasks) if without else mclust(tasks)
     sets = {}

@@ -94,7 +94,7 @@ def run(task):
 
 
 def from_truth(problem, seed, labels):
-    """EM from the true labels, if these have as many classes as there are components."""
+    """EM from the true labels, if these have as many classes as components."""
     known = np.unique(labels[labels >= 0]) if labels is not None else []
     if len(known) != problem.n_components:
         return []
@@ -103,7 +103,10 @@ def from_truth(problem, seed, labels):
 
 
 def fitted(model, X, labels, collapsed=None):
-    """What a fit reached, and in what time; or how it failed."""
+    """What a fit reached, and in what time; or how it failed.
+
+    Another function than `degenerate` may say what has collapsed.
+    """
     began = time.perf_counter()
     try:
         model.fit(X)
