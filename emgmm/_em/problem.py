@@ -271,9 +271,26 @@ class EMProblem:
     def supported(self, mixtures: Parameters) -> NDArray:
         """Which mixtures of a stack (B,) are sound, and have as many rows in every
         component as its covariance needs, two at least."""
+        few = self._have_few_rows(mixtures) | self.degenerate(mixtures)
+        return ~mixtures.segments.any(few)
+
+    def penalties(self, mixtures: Parameters) -> NDArray:
+        """What the mean log-likelihoods (B,) of mixtures should have gained, by BIC,
+        from their components with fewer rows than these need."""
+        n_features, segments = len(self.units), mixtures.segments
+        few = segments.sum(self._have_few_rows(mixtures).astype(float))
+        of_one = [
+            each.n_parameters_of_mixture(2, n_features)
+            - each.n_parameters_of_mixture(1, n_features)
+            for each in self.families.distinct
+        ]
+        own = self.families.of_each(of_one, len(segments))
+        return few * own * (0.5 * np.log(self.n_rows) / self.n_rows)
+
+    def _have_few_rows(self, mixtures: Parameters) -> NDArray:
+        """Which components (M,) of a stack have fewer rows than they need, or one."""
         needed = mixtures.segments.spread(np.maximum(self._rows_needed(mixtures), 2))
-        few = mixtures.weights * self.n_rows < needed - HALF_A_ROW
-        return ~mixtures.segments.any(few | self.degenerate(mixtures))
+        return mixtures.weights * self.n_rows < needed - HALF_A_ROW
 
     def _rows_needed(self, mixtures: Parameters) -> NDArray:
         """Numbers of rows (B,) that components of a stack need."""

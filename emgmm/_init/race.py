@@ -35,17 +35,17 @@ class Outcome(NamedTuple):
 def race(sample: EMProblem, starts: Parameters, problem: EMProblem) -> Outcome:
     """The outcome of a race on a sample; in doubt the result is best on all rows.
 
-    Results come last if a component has collapsed, and before these if one has fewer
-    rows than its covariance needs. LinAlgError if all are singular.
+    Results come last if a component has collapsed. Where one has fewer rows than its
+    covariance needs, it must gain what BIC asks. LinAlgError if all are singular.
     """
     results = _run(sample, starts)
     if not len(results):
         raise np.linalg.LinAlgError("every start is singular")
     bounds = results.lower_bound
     sound = sample.sound(results.mixtures)
-    ranks = sound.astype(int) + (sound & sample.supported(results.mixtures))
-    first = np.flatnonzero(ranks == ranks.max())
-    best = first[np.argmax(bounds[first] >= bounds[first].max() - EQUAL)]
+    first = np.flatnonzero(sound == sound.max())
+    keys = bounds[first] - sample.penalties(results.mixtures)[first]
+    best = first[np.argmax(keys >= keys.max() - EQUAL)]
     met = np.abs(bounds[first] - bounds[best]) < SAME_MAXIMUM
     outcome = Outcome(results.result(int(best)), int(np.count_nonzero(met)))
     if sample.rows is problem.rows:
@@ -78,8 +78,17 @@ def _run(problem: EMProblem, starts: Parameters) -> EMResults:
         return results
     tol = max(problem.options.tol, RACE_TOL)
     long = problem.with_options(max_iter=n_iter, tol=tol)
-    lanes = [np.zeros(len(results), dtype=np.intp)]
-    watch = Race(lanes, sound=lambda state: problem.sound(state.mixtures))
-    (ended,) = run_in_lockstep([long], [results.mixtures], watch=watch)
-    ended = ended.take(np.flatnonzero(~ended.failed))
+    ended = _raced(long, results.mixtures)
     return ended if len(ended) else results
+
+
+def _raced(problem: EMProblem, stack: Parameters) -> EMResults:
+    """The results of a race, but for those that are singular. Where a mixture has won
+    in which a component has collapsed, the sound ones go on without it."""
+    watch = Race([np.zeros(len(stack.segments), dtype=np.intp)])
+    (ended,) = run_in_lockstep([problem], [stack], watch=watch)
+    ended = ended.take(np.flatnonzero(~ended.failed))
+    sound = problem.sound(ended.mixtures) if len(ended) else np.zeros(0, dtype=bool)
+    if not sound.any() or sound[ended.lower_bound.argmax()]:
+        return ended
+    return _raced(problem, ended.mixtures.take(np.flatnonzero(sound)))

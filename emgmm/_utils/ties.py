@@ -39,10 +39,11 @@ def settled(eigenvalues: NDArray, axes: NDArray) -> NDArray:
     Of each the first of the greatest coordinates is positive. Those of equal
     eigenvalues are as near to axes of coordinates as can be, the last to the first.
     """
-    distinct = np.diff(eigenvalues) > TIE * np.abs(eigenvalues).max(initial=0.0)
-    if not distinct.all():
-        groups = np.split(axes, np.flatnonzero(distinct) + 1, axis=1)
-        axes = np.hstack([_near_coordinates(group) for group in groups])
+    if len(eigenvalues) > 1:
+        distinct = np.diff(eigenvalues) > TIE * np.abs(eigenvalues).max()
+        if not distinct.all():
+            groups = np.split(axes, np.flatnonzero(distinct) + 1, axis=1)
+            axes = np.hstack([_near_coordinates(group) for group in groups])
     sizes = np.abs(axes)
     first = (sizes >= (1 - PREFERENCE) * sizes.max(axis=0)).argmax(axis=0)
     return axes * np.sign(np.take_along_axis(axes, first[None], axis=0))
