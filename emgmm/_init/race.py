@@ -14,7 +14,7 @@ from emgmm._model.parameters import Parameters
 
 from .short_runs import short_runs
 
-PLAIN_ITER = 8  # plain iterations of all starts
+PLAIN_ITER = 5  # plain iterations of all starts
 RACE_NUMBERS = 2**22  # greatest number of densities that a start computes in a race
 RACE_ITER = 200  # greatest number of its iterations
 RACE_TOL = 1e-3  # gain to come at which it ends
