@@ -66,13 +66,13 @@ class Clusters:
         """Some of the clusters, by indices or a mask (M,)."""
         return self._with(self.counts[kept], self.means[kept], self.scatter[kept])
 
-    def and_others(self, others: Clusters) -> Clusters:
-        """These clusters, and others after them."""
-        pairs = [
-            (getattr(self, name), getattr(others, name))
-            for name in ("counts", "means", "scatter")
-        ]
-        return self._with(*map(np.concatenate, pairs))
+    @staticmethod
+    def joined(parts: Sequence[Clusters]) -> Clusters:
+        """The clusters of several, one after the other."""
+        counts = np.concatenate([part.counts for part in parts])
+        means = np.concatenate([part.means for part in parts])
+        scatter = np.concatenate([part.scatter for part in parts])
+        return parts[0]._with(counts, means, scatter)
 
     def unions(self, first: NDArray, second: NDArray) -> Clusters:
         """The unions (P,) of pairs of clusters, by their indices."""
@@ -129,7 +129,7 @@ class Clusters:
             a, b = self._least_pair(costs)
             union = clusters.unions(np.array([a]), np.array([b]))
             rest = np.delete(np.arange(size), [a, b])
-            clusters = clusters.among(rest).and_others(union)
+            clusters = Clusters.joined([clusters.among(rest), union])
             size -= 1
             left, new = costs[np.ix_(rest, rest)], np.full((size, size), np.inf)
             new[: size - 1, : size - 1] = left

@@ -22,7 +22,7 @@ from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_starts
 from emgmm._estep.statistics import Statistics
 from emgmm._model.linalg import WIDE
-from emgmm._model.moment_kinds import DIAGONAL, FULL
+from emgmm._model.moment_kinds import of_components
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
@@ -80,11 +80,11 @@ def best_of_clusterings(
 def _clustered(problem: EMProblem, n_components: int) -> Parameters:
     """The mixtures of several clusterings. LinAlgError if all are singular."""
     storage, n_features = problem.family.storage, len(problem.units)
-    kind = DIAGONAL if storage.moment_kind.of_squares else FULL
+    kind = of_components(storage.moment_kind)
     rows = problem.rows.summary.n_weighted // (2 * kind.moments_shape(n_features)[0])
     smaller = min(SMALLER * n_components, rows)
     smaller = smaller if n_components < smaller and n_features <= WIDE else 0
-    sets = rows_to_cluster(problem, kind is FULL)
+    sets = rows_to_cluster(problem, not kind.of_squares)
     labels: list[NDArray] = []
     sizes: list[int] = []
     for number, own in enumerate(sets, start=1):

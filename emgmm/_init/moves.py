@@ -21,7 +21,7 @@ from emgmm._em.result import EMResult, EMResults
 from emgmm._estep.estep import statistics_of_start, statistics_of_starts
 from emgmm._estep.predict import kurtosis_of_components, responsibilities_of
 from emgmm._estep.statistics import Statistics
-from emgmm._model.moment_kinds import DIAGONAL, FULL, MomentKind
+from emgmm._model.moment_kinds import MomentKind, of_components
 from emgmm._model.parameters import Parameters
 
 from .clusters import Clusters, in_order
@@ -120,7 +120,7 @@ def _supported_bounds(problem: EMProblem, results: EMResults) -> NDArray:
 def _moves(problem: EMProblem, mixture: Parameters) -> Parameters:
     """The most promising moves from a mixture."""
     storage = problem.family.storage
-    kind = DIAGONAL if storage.moment_kind.of_squares else FULL
+    kind = of_components(storage.moment_kind)
     size = len(mixture.weights)
     responsibilities = np.asfortranarray(responsibilities_of(problem.sample, mixture))
     (statistics,) = statistics_of_starts(
@@ -136,11 +136,8 @@ def _moves(problem: EMProblem, mixture: Parameters) -> Parameters:
         tried += _after_split(clusters, split, losses)
     if not tried:
         return none
-    joined = tried[0]
-    for clusters in tried[1:]:
-        joined = joined.and_others(clusters)
-    statistics = joined.statistics([size] * len(tried)).of_kind(storage.moment_kind)
-    mixtures, failed = problem.mstep.estimate(statistics)
+    statistics = Clusters.joined(tried).statistics([size] * len(tried))
+    mixtures, failed = problem.mstep.estimate(statistics.of_kind(storage.moment_kind))
     return mixtures.take(np.flatnonzero(~failed))
 
 
@@ -182,7 +179,7 @@ def _after_split(clusters: Clusters, split: Split, losses: NDArray) -> list[Clus
     halves = replace(halves, ridge=clusters.ridge)
     if len(halves) < 2:
         return []
-    apart = clusters.among(rest).and_others(halves)
+    apart = Clusters.joined([clusters.among(rest), halves])
     first, second = np.triu_indices(size + 1, 1)
     some = first < size - 1  # all pairs but that of the halves
     first, second = first[some], second[some]
@@ -191,7 +188,7 @@ def _after_split(clusters: Clusters, split: Split, losses: NDArray) -> list[Clus
         a, b = first[pair], second[pair]
         union = apart.unions(np.array([a]), np.array([b]))
         others = np.delete(np.arange(size + 1), [a, b])
-        found.append(apart.among(others).and_others(union))
+        found.append(Clusters.joined([apart.among(others), union]))
     for deleted in in_order(losses[rest], DELETED):
         found.append(apart.among(np.delete(np.arange(size + 1), deleted)))
     return found

@@ -174,3 +174,8 @@ POOLED = replace(
     pooled=True,
 )
 MOMENT_KINDS = (DIAGONAL, FULL, POOLED)
+
+
+def of_components(kind: MomentKind) -> MomentKind:
+    """The kind of the same moments that are not pooled."""
+    return DIAGONAL if kind.of_squares else FULL
