@@ -18,10 +18,11 @@ from emgmm._em.progress import Progress
 from emgmm._em.race import Race
 from emgmm._estep.estep import statistics_of_start
 from emgmm._estep.predict import kurtosis_of_components, responsibilities_of
-from emgmm._init.clusters import Clusters, in_order
+from emgmm._init.clusters import Clusters
 from emgmm._init.moves import moved
 from emgmm._init.spread_rows import spread_rows
 from emgmm._model.moment_kinds import DIAGONAL, FULL
+from emgmm._utils.ties import in_order
 
 KINDS = [DIAGONAL, FULL]
 QUIET = Progress(0, 1)
@@ -223,11 +224,16 @@ class Ended:
         self.ended = which.tolist()
 
 
+def step(race, states):
+    race.iterating()
+    race.iterated(states)
+
+
 def test_runs_end_that_are_behind_by_more_than_they_may_gain():
     race = Race([np.array([0, 0, 0, 1])])
-    race.iterated([Ended([-9.0, -5.0, -5.5, -9.0])])
+    step(race, [Ended([-9.0, -5.0, -5.5, -9.0])])
     later = Ended([-8.9, -4.5, -4.9, -8.9])
-    race.iterated([later])
+    step(race, [later])
     # -8.9 + 5 * 0.1 is less than -4.5; -4.9 + 5 * 0.6 is not; the last is alone.
     assert later.ended == [True, False, False, False]
 
@@ -238,15 +244,15 @@ def test_what_has_collapsed_does_not_lead():
         ([True, False], [False] * 2),
     ]:
         race = Race([np.zeros(2, int)], sound=lambda state, own=sound: np.array(own))
-        race.iterated([Ended([-3.0, 50.0])])
+        step(race, [Ended([-3.0, 50.0])])
         later = Ended([-2.9, 60.0])
-        race.iterated([later])
+        step(race, [later])
         assert later.ended == expected
 
 
 def test_all_runs_end_that_will_not_reach_the_least_bound():
     race = Race([np.zeros(2, int)], least=-1.0)
-    race.iterated([Ended([-3.0, -2.0])])
+    step(race, [Ended([-3.0, -2.0])])
     later = Ended([-2.9, -1.5])
-    race.iterated([later])
+    step(race, [later])
     assert later.ended == [True, False]

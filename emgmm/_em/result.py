@@ -21,6 +21,9 @@ class EMOptions:
     accelerated: bool = True
     resumable: bool = False
     """Whether results contain the state that another run can continue from."""
+    n_plain: int = 0
+    """The number of iterations at the beginning that are not accelerated, and after
+    which runs do not stop."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,7 +165,8 @@ class EMState:
         if np.count_nonzero(self._failed):  # placeholders, while those before are valid
             failed = np.flatnonzero(self._failed)
             mixture = mixture.replaced(failed, before.take(failed))
-        if not (options.accelerated or options.tol > 0):
+        plain = self._n_iter < options.n_plain
+        if plain or not (options.accelerated or options.tol > 0):
             vectors = np.zeros((len(self.runs), 0))
             self._own = self._longer = Proposal(mixture, vectors, self._none)
             return
@@ -263,10 +264,8 @@ class EMState:
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
         state._best = mixture if best is None else from_arrays(best, storage)
         state._counts, state._reached = values["counts"], values["reached"]
-        state.lower_bounds, state._n_iter = (
-            np.array([values["bound"]]),
-            values["n_iter"],
-        )
+        state.lower_bounds = np.array([values["bound"]])
+        state._n_iter = values["n_iter"]
         state._histories = [[values["bound"]]]
         state._at_rest = values["at_rest"] & (options.tol > 0)
         state._idle = values["idle"]

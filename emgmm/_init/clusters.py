@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from emgmm._estep.statistics import Statistics
 from emgmm._model.moment_kinds import DIAGONAL, FULL, MomentKind
 from emgmm._model.segments import Segments
-from emgmm._utils.ties import TIE, ranks
+from emgmm._utils.ties import TIE
 
 # What is added to variances where clusters are compared: a share of those within all
 # clusters, of a cluster of one row as much as they are.
 RIDGE = 1e-6
 ROWS_OF_RIDGE = 0.5
+GREAT = 1e300  # loss of clusters that have no likelihood
 
 LOG_DETERMINANTS: dict[MomentKind, Callable[[NDArray], NDArray]] = {
     DIAGONAL: lambda variances: np.log(variances).sum(axis=1),
@@ -121,41 +122,33 @@ class Clusters:
 
         Of pairs that lose as much, but for rounding, it is the first.
         """
-        clusters, size = self, len(self)
+        size, tol = len(self), TIE * self.counts.sum()
+        clusters = self.among(np.arange(size))  # written over: a union is the first
         first, second = np.triu_indices(size, 1)
-        costs = np.full((size, size), np.inf)
-        costs[first, second] = self.costs(first, second)
-        while size > n_clusters:
-            a, b = self._least_pair(costs)
-            union = clusters.unions(np.array([a]), np.array([b]))
-            rest = np.delete(np.arange(size), [a, b])
-            clusters = Clusters.joined([clusters.among(rest), union])
-            size -= 1
-            left, new = costs[np.ix_(rest, rest)], np.full((size, size), np.inf)
-            new[: size - 1, : size - 1] = left
-            others = np.arange(size - 1)
-            new[:-1, -1] = clusters.costs(others, np.full(size - 1, size - 1))
-            costs = new
-        return clusters
-
-    def _least_pair(self, costs: NDArray) -> tuple[int, int]:
-        """The first pair whose cost (M, M) is the least, but for rounding; the first of
-        all if none is finite."""
-        first, second = np.triu_indices(len(costs), 1)
-        values = costs[first, second]
-        values = np.where(np.isfinite(values), values, np.inf)
-        pair = int(np.argmax(values <= values.min() + TIE * self.counts.sum()))
-        return int(first[pair]), int(second[pair])
+        own, left = self.log_likelihood, np.ones(size, dtype=bool)
+        losses = _finite(self.costs(first, second))
+        for _ in range(size - n_clusters):
+            least = int(np.argmax(losses <= losses.min() + tol))
+            pair = slice(least, least + 1)
+            union = clusters.unions(first[pair], second[pair])
+            a, b = first[least], second[least]
+            clusters.counts[a], clusters.means[a] = union.counts[0], union.means[0]
+            clusters.scatter[a], own[a] = union.scatter[0], union.log_likelihood[0]
+            left[b] = False
+            losses[(first == b) | (second == b)] = np.inf
+            new = np.flatnonzero(
+                (first == a) & left[second] | (second == a) & left[first]
+            )
+            apart = own[first[new]] + own[second[new]]
+            unions = clusters.unions(first[new], second[new]).log_likelihood
+            losses[new] = _finite(apart - unions)
+        return clusters.among(left)
 
     def _with(self, counts: NDArray, means: NDArray, scatter: NDArray) -> Clusters:
         """Other clusters of the same rows."""
         return Clusters(self.kind, counts, means, scatter, self.ridge)
 
 
-def in_order(costs: NDArray, most: int) -> NDArray:
-    """Indices of the least costs, at most so many; of those that are equal, but for
-    rounding, the first come first."""
-    finite = np.flatnonzero(np.isfinite(costs))
-    scale = np.abs(costs[finite]).max(initial=0.0)
-    order = np.argsort(ranks(costs[finite], TIE * scale), kind="stable")
-    return finite[order[:most]]
+def _finite(losses: NDArray) -> NDArray:
+    """The losses, with a great number for those that are not finite."""
+    return np.where(np.isfinite(losses), losses, GREAT)

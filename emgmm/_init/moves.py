@@ -23,8 +23,9 @@ from emgmm._estep.predict import kurtosis_of_components, responsibilities_of
 from emgmm._estep.statistics import Statistics
 from emgmm._model.moment_kinds import MomentKind, of_components
 from emgmm._model.parameters import Parameters
+from emgmm._utils.ties import in_order
 
-from .clusters import Clusters, in_order
+from .clusters import Clusters
 from .cuts import Cut
 from .split import PartOfRows, part_of
 from .subsample import SPLIT_FAMILIES
@@ -35,7 +36,8 @@ SPLIT, MERGED, DELETED = 6, 3, 1  # of each most promising move as many are trie
 LEAST_SPLIT = 3  # splits that are tried where a pass over the rows takes long, ...
 CHEAP_PASS = 2**24  # ... which is that of more products in its sums
 TRIED = 10  # components whose splits are tried, at most
-FIRST_ITER, FIRST_KEPT = 6, 5  # iterations of all moves, and how many go on
+PLAIN_ITER = 6  # iterations before moves race
+KEPT = {1: 12, 3: 6, PLAIN_ITER: 4}  # how many go on after so many iterations
 MOVE_ITER = 100  # greatest number of their iterations
 NO_SHARE = 1e-10  # least share of a row that the other components have
 
@@ -80,34 +82,22 @@ def _best_move(problem: EMProblem, result: EMResult, tol: float) -> EMResult | N
     tried = _moves(problem, result.mixture)
     if not len(tried.segments):
         return None
-    first = _run(problem, tried, FIRST_ITER, 0.0)
-    promising = in_order(-_supported_bounds(problem, first), FIRST_KEPT)
-    if not promising.size:
-        return None
-    stack = first.mixtures.take(np.sort(promising))
     level = result.lower_bound + GAIN
+    lanes = [np.zeros(len(tried.segments), dtype=np.intp)]
     race = Race(
-        [np.zeros(len(stack.segments), dtype=np.intp)],
+        lanes,
         level,
         lambda state: problem.supported(state.mixtures),
+        PLAIN_ITER,
+        KEPT,
     )
-    found = _run(problem, stack, MOVE_ITER, tol, race)
+    long = problem.with_options(max_iter=MOVE_ITER, tol=tol, n_plain=PLAIN_ITER)
+    (found,) = run_in_lockstep([long], [tried], watch=race)
     bounds = _supported_bounds(problem, found)
-    best = int(in_order(-bounds, 1)[0]) if np.isfinite(bounds).any() else -1
-    return found.result(best) if best >= 0 and bounds[best] > level else None
-
-
-def _run(
-    problem: EMProblem,
-    stack: Parameters,
-    n_iter: int,
-    tol: float,
-    race: Race | None = None,
-) -> EMResults:
-    """The results of a race; without one, of plain EM."""
-    accelerated = race is not None and problem.options.accelerated
-    short = problem.with_options(max_iter=n_iter, tol=tol, accelerated=accelerated)
-    return run_in_lockstep([short], [stack], watch=race)[0]
+    best = in_order(-bounds, 1)
+    if not best.size or not bounds[best[0]] > level:
+        return None
+    return found.result(int(best[0]))
 
 
 def _supported_bounds(problem: EMProblem, results: EMResults) -> NDArray:

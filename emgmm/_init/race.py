@@ -68,27 +68,20 @@ def _run(problem: EMProblem, starts: Parameters) -> EMResults:
     behind.
     """
     single = len(starts.segments) == 1  # with no other to be compared with
-    n_iter = 0 if single else PLAIN_ITER
-    plain = problem.with_options(max_iter=n_iter, tol=0.0, accelerated=False)
-    (results,) = run_in_lockstep([plain], [starts])
-    results = results.take(np.flatnonzero(~results.failed))
     densities = problem.rows.summary.n_samples * starts.segments.longest
     n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
-    if len(results) < 2 or not n_iter:
-        return results
-    tol = max(problem.options.tol, RACE_TOL)
-    long = problem.with_options(max_iter=n_iter, tol=tol)
-    ended = _raced(long, results.mixtures)
-    return ended if len(ended) else results
+    return _raced(problem, starts, 0 if single else max(n_iter, PLAIN_ITER))
 
 
-def _raced(problem: EMProblem, stack: Parameters) -> EMResults:
+def _raced(problem: EMProblem, stack: Parameters, n_iter: int) -> EMResults:
     """The results of a race, but for those that are singular. Where a mixture has won
     in which a component has collapsed, the sound ones go on without it."""
-    watch = Race([np.zeros(len(stack.segments), dtype=np.intp)])
-    (ended,) = run_in_lockstep([problem], [stack], watch=watch)
+    tol = max(problem.options.tol, RACE_TOL)
+    long = problem.with_options(max_iter=n_iter, tol=tol, n_plain=PLAIN_ITER)
+    watch = Race([np.zeros(len(stack.segments), dtype=np.intp)], n_free=PLAIN_ITER)
+    (ended,) = run_in_lockstep([long], [stack], watch=watch)
     ended = ended.take(np.flatnonzero(~ended.failed))
     sound = problem.sound(ended.mixtures) if len(ended) else np.zeros(0, dtype=bool)
     if not sound.any() or sound[ended.lower_bound.argmax()]:
         return ended
-    return _raced(problem, ended.mixtures.take(np.flatnonzero(sound)))
+    return _raced(problem, ended.mixtures.take(np.flatnonzero(sound)), n_iter)

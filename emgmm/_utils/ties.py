@@ -33,6 +33,15 @@ def ranks(keys: NDArray, tol: float) -> NDArray:
     return ranks
 
 
+def in_order(costs: NDArray, most: int) -> NDArray:
+    """Indices of the least costs, at most so many; of those that are equal, but for
+    rounding, the first come first."""
+    finite = np.flatnonzero(np.isfinite(costs))
+    scale = np.abs(costs[finite]).max(initial=0.0)
+    order = np.argsort(ranks(costs[finite], TIE * scale), kind="stable")
+    return finite[order[:most]]
+
+
 def settled(eigenvalues: NDArray, axes: NDArray) -> NDArray:
     """Eigenvectors (d, m), independent of rounding, of ascending eigenvalues (m,).
 
