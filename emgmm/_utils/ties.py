@@ -55,7 +55,7 @@ def settled(eigenvalues: NDArray, axes: NDArray) -> NDArray:
             axes = np.hstack([_near_coordinates(group) for group in groups])
     sizes = np.abs(axes)
     first = (sizes >= (1 - PREFERENCE) * sizes.max(axis=0)).argmax(axis=0)
-    return axes * np.sign(np.take_along_axis(axes, first[None], axis=0))
+    return axes * np.sign(axes[first, np.arange(axes.shape[1])])
 
 
 def _near_coordinates(axes: NDArray) -> NDArray:
