@@ -24,6 +24,7 @@ from emgmm._utils.ties import TIE
 # clusters, of a cluster of one row as much as they are.
 RIDGE = 1e-6
 ROWS_OF_RIDGE = 0.5
+PAIRS_NUMBERS = 2**20  # in the scatters of pairs that are compared at once
 GREAT = 1e300  # loss of clusters that have no likelihood
 
 LOG_DETERMINANTS: dict[MomentKind, Callable[[NDArray], NDArray]] = {
@@ -99,9 +100,13 @@ class Clusters:
 
     def costs(self, first: NDArray, second: NDArray) -> NDArray:
         """What pairs of clusters (P,) lose in likelihood if each is merged."""
-        own = self.log_likelihood
-        unions = self.unions(first, second).log_likelihood
-        return own[first] + own[second] - unions
+        own, found = self.log_likelihood, np.empty(len(first))
+        most = max(PAIRS_NUMBERS // self.scatter[0].size, 1)
+        for begin in range(0, len(first), most):
+            part = slice(begin, begin + most)
+            unions = self.unions(first[part], second[part]).log_likelihood
+            found[part] = own[first[part]] + own[second[part]] - unions
+        return found
 
     def statistics(self, sizes: Sequence[int]) -> Statistics:
         """Statistics of mixtures of so many of the clusters, one after the other."""

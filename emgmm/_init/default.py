@@ -22,7 +22,7 @@ from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_starts
 from emgmm._estep.statistics import Statistics
 from emgmm._model.linalg import WIDE
-from emgmm._model.moment_kinds import of_components
+from emgmm._model.moment_kinds import MomentKind, of_components
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
@@ -43,7 +43,8 @@ from .subsample import (
     with_subsample,
 )
 
-SMALLER = 4  # clusters for each component, before they are merged
+SMALLER = 4  # clusters for each component, before they are merged, ...
+MOST_SMALLER, PAIRS_NUMBERS = 512, 2**24  # ... at most; and numbers in all their pairs
 # Sets of rows that seed k-means, of standardised and, if there are any, whitened rows.
 SPREAD = {1: (2,), 2: (1, 0)}
 ROUGH_TOL = 1e-2  # of k-means, after which EM goes on
@@ -79,11 +80,9 @@ def best_of_clusterings(
 
 def _clustered(problem: EMProblem, n_components: int) -> Parameters:
     """The mixtures of several clusterings. LinAlgError if all are singular."""
-    storage, n_features = problem.family.storage, len(problem.units)
+    storage = problem.family.storage
     kind = of_components(storage.moment_kind)
-    rows = problem.rows.summary.n_weighted // (2 * kind.moments_shape(n_features)[0])
-    smaller = min(SMALLER * n_components, rows)
-    smaller = smaller if n_components < smaller and n_features <= WIDE else 0
+    smaller = _number_of_smaller(problem, n_components, kind)
     sets = rows_to_cluster(problem, not kind.of_squares)
     labels: list[NDArray] = []
     sizes: list[int] = []
@@ -103,6 +102,17 @@ def _clustered(problem: EMProblem, n_components: int) -> Parameters:
     if failed.all():
         raise np.linalg.LinAlgError("every start is singular")
     return mixtures.take(np.flatnonzero(~failed))
+
+
+def _number_of_smaller(problem: EMProblem, n_components: int, kind: MomentKind) -> int:
+    """How many clusters are to be merged; zero if there are to be none, because rows
+    are too few or pairs of clusters too many."""
+    n_features = len(problem.units)
+    extent = kind.moments_shape(n_features)
+    rows = problem.rows.summary.n_weighted // (2 * extent[0])
+    pairs = int((2 * PAIRS_NUMBERS / (extent[0] * extent[1])) ** 0.5)
+    number = min(SMALLER * n_components, MOST_SMALLER, rows, pairs)
+    return number if n_components < number and n_features <= WIDE else 0
 
 
 def _kmeans(

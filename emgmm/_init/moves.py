@@ -27,6 +27,7 @@ from emgmm._utils.ties import in_order
 
 from .clusters import Clusters
 from .cuts import Cut
+from .race import affordable
 from .split import PartOfRows, part_of
 from .subsample import SPLIT_FAMILIES
 
@@ -38,7 +39,7 @@ CHEAP_PASS = 2**24  # ... which is that of more products in its sums
 TRIED = 10  # components whose splits are tried, at most
 PLAIN_ITER = 6  # iterations before moves race
 KEPT = {1: 12, 3: 6, PLAIN_ITER: 4}  # how many go on after so many iterations
-MOVE_ITER = 100  # greatest number of their iterations
+LEAST_ITER = 12  # of moves; where so many cost too much, nothing is moved
 NO_SHARE = 1e-10  # least share of a row that the other components have
 
 
@@ -65,6 +66,8 @@ def moved(
 ) -> EMResult:
     """The result after the moves that raise its likelihood, one after the other, as
     long as there are any; none that leaves a component without enough rows."""
+    if affordable(problem, len(result.mixture.weights)) < LEAST_ITER:
+        return result
     for _ in range(MOST_MOVES):
         try:
             better = _best_move(problem, result, tol)
@@ -91,7 +94,8 @@ def _best_move(problem: EMProblem, result: EMResult, tol: float) -> EMResult | N
         PLAIN_ITER,
         KEPT,
     )
-    long = problem.with_options(max_iter=MOVE_ITER, tol=tol, n_plain=PLAIN_ITER)
+    n_iter = affordable(problem, len(result.mixture.weights))
+    long = problem.with_options(max_iter=n_iter, tol=tol, n_plain=PLAIN_ITER)
     (found,) = run_in_lockstep([long], [tried], watch=race)
     bounds = _supported_bounds(problem, found)
     best = in_order(-bounds, 1)

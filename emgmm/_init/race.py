@@ -15,7 +15,7 @@ from emgmm._model.parameters import Parameters
 from .short_runs import short_runs
 
 PLAIN_ITER = 5  # plain iterations of all starts
-RACE_NUMBERS = 2**22  # greatest number of densities that a start computes in a race
+RACE_NUMBERS = 2**24  # greatest number of densities that a start computes in a race
 RACE_ITER = 200  # greatest number of its iterations
 RACE_TOL = 1e-3  # gain to come at which it ends
 # Differences of mean log-likelihoods on a sample that may be due to chance: smaller
@@ -68,9 +68,14 @@ def _run(problem: EMProblem, starts: Parameters) -> EMResults:
     behind.
     """
     single = len(starts.segments) == 1  # with no other to be compared with
-    densities = problem.rows.summary.n_samples * starts.segments.longest
-    n_iter = min(RACE_NUMBERS // densities, RACE_ITER)
+    n_iter = affordable(problem, starts.segments.longest)
     return _raced(problem, starts, 0 if single else max(n_iter, PLAIN_ITER))
+
+
+def affordable(problem: EMProblem, n_components: int) -> int:
+    """The number of iterations with so many components that cost little."""
+    densities = problem.rows.summary.n_samples * n_components
+    return min(RACE_NUMBERS // densities, RACE_ITER)
 
 
 def _raced(problem: EMProblem, stack: Parameters, n_iter: int) -> EMResults:
