@@ -248,9 +248,12 @@ def test_all_rows_decide_where_a_sample_leaves_it_in_doubt(monkeypatch):
     both = Parameters.joined([fooled, right])
     no, yes = np.zeros(2, bool), np.ones(2, bool)
     ended = EMResults(both, no, yes, [[-1.0], [-1.01]], [None] * 2)
-    monkeypatch.setattr("emgmm._init.race._run", lambda problem, starts: ended)
+    monkeypatch.setattr("emgmm._init.race._raced", lambda *arguments: ended)
     assert_array_equal(race(sample, both, sample).best.mixture.means, fooled.means)
-    assert_array_equal(race(sample, both, problem).best.mixture.means, right.means)
+    outcome = race(sample, both, problem)
+    assert_array_equal(outcome.best.mixture.means, right.means)
+    assert outcome.best.lower_bound == -1.01  # on the sample, on which moves are judged
+    assert outcome.number == 1
 
 
 def test_a_start_says_how_far_it_has_come(capsys):

@@ -22,6 +22,8 @@ from emgmm._init.clusters import Clusters
 from emgmm._init.moves import moved
 from emgmm._init.spread_rows import spread_rows
 from emgmm._model.moment_kinds import DIAGONAL, FULL
+from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 from emgmm._utils.ties import in_order
 
 KINDS = [DIAGONAL, FULL]
@@ -200,7 +202,7 @@ def test_kurtosis_is_that_of_the_rows():
     weights = rng.integers(1, 3, 10_000).astype(float)
     problem = problem_of(X, 2, sample_weight=weights)
     mixture = problem.start(np.arange(10_000) // 5000, 2)
-    found = kurtosis_of_components(problem.rows, mixture)
+    found = kurtosis_of_components(problem.rows, mixture, problem.n_rows)
     for k, own in enumerate([slice(0, 5000), slice(5000, None)]):
         rows, w = X[own], weights[own]
         mean = w @ rows / w.sum()
@@ -256,3 +258,47 @@ def test_all_runs_end_that_will_not_reach_the_least_bound():
     later = Ended([-2.9, -1.5])
     step(race, [later])
     assert later.ended == [True, False]
+
+
+# ---- default fits
+
+
+def several_clusters(seed, n=400, K=12):
+    rng = np.random.default_rng(seed)
+    means = 3.0 * rng.standard_normal((K, 2))
+    return means[rng.integers(K, size=n)] + rng.standard_normal((n, 2))
+
+
+@pytest.mark.parametrize("unit", [2.0**-600, 0.3, 1e-3])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_unit_of_equal_weights_changes_no_fit(seed, unit):
+    X = several_clusters(seed)
+    expected = GaussianMixtureEM(12).fit(X, sample_weight=np.ones(400)).lower_bound_
+    found = GaussianMixtureEM(12).fit(X, sample_weight=np.full(400, unit)).lower_bound_
+    assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_reflection_changes_no_fit(seed):
+    X = several_clusters(seed, 300, 8)
+    fits = [GaussianMixtureEM(8).fit(sign * X) for sign in (1, -1)]
+    assert_allclose(fits[0].lower_bound_, fits[1].lower_bound_, rtol=1e-6)
+
+
+def test_a_component_without_rows_gets_some():
+    """One of the clusters is split instead, and none has to go."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 100)
+    X = rng.standard_normal((300, 2)) + 9.0 * np.array([0, 0, 1])[labels, None]
+    X[labels == 1, 1] += 9.0
+    problem = problem_of(X, 3)
+    two = problem.run(problem.start(labels // 2, 2), QUIET).mixture
+    weights = np.append(two.weights, 1e-300)
+    means = np.vstack([two.means, [[1e3, 1e3]]])
+    values = np.concatenate([two.covariances.values, np.eye(2)[None]])
+    covariances = type(two.covariances).from_values(values, Segments.one(3), 2)
+    empty = Parameters(weights, means, covariances)
+    result = problem.with_options(max_iter=1).run(empty, QUIET)
+    found = moved(problem, result, 1e-6, QUIET)
+    assert found.lower_bound > result.lower_bound + 0.1
+    assert found.mixture.weights.min() > 0.2

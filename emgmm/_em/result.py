@@ -22,8 +22,8 @@ class EMOptions:
     resumable: bool = False
     """Whether results contain the state that another run can continue from."""
     n_plain: int = 0
-    """The number of iterations at the beginning that are not accelerated, and after
-    which runs do not stop."""
+    """The number of the first iterations, which are plain EM, and in which no run
+    converges."""
 
 
 @dataclass(frozen=True, eq=False)

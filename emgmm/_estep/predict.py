@@ -134,9 +134,11 @@ def _shares(blocks: RowSource, stack: Parameters) -> NDArray:
     return blocks.accumulate(of_part).values[0]
 
 
-def kurtosis_of_components(blocks: RowSource, mixture: Parameters) -> NDArray:
+def kurtosis_of_components(
+    blocks: RowSource, mixture: Parameters, n_rows: float
+) -> NDArray:
     """Mardia's kurtosis (K,) of the rows of each component, less that of a Gaussian, in
-    standard deviations of a sample of as many rows.
+    standard deviations of a sample of as many rows, of ``n_rows`` in all.
 
     Of missing values it takes no account. Mardia 1970 (doi:10.1093/biomet/57.3.519).
     """
@@ -151,8 +153,9 @@ def kurtosis_of_components(blocks: RowSource, mixture: Parameters) -> NDArray:
     of_part = partial(_sums_with_any, [mixture], of_block, True)
     counts, sums = blocks.accumulate(of_part).values[0].T
     expected = n_features * (n_features + 2)
-    variances = 8 * expected / np.maximum(counts, 1.0)
-    return (sums / np.maximum(counts, 1.0) - expected) / np.sqrt(variances)
+    mean = sums / np.where(counts > 0, counts, 1.0)
+    of_each = counts * (n_rows / blocks.summary.weight)
+    return (mean - expected) * np.sqrt(of_each / (8 * expected))
 
 
 def scores_of_stacks(

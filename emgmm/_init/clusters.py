@@ -24,6 +24,7 @@ from emgmm._utils.ties import TIE
 # clusters, of a cluster of one row as much as they are.
 RIDGE = 1e-6
 ROWS_OF_RIDGE = 0.5
+LEAST_SHARE = 1e-6  # of the rows, below which a cluster has none
 PAIRS_NUMBERS = 2**20  # in the scatters of pairs that are compared at once
 GREAT = 1e300  # loss of clusters that have no likelihood
 
@@ -51,7 +52,7 @@ class Clusters:
     def of(cls, statistics: Statistics, n_rows: float) -> Self:
         """The components of a mixture, but for those without rows; their weights are
         numbers of rows, of ``n_rows`` in all."""
-        kind, some = statistics.kind, statistics.counts > 0
+        kind, some = statistics.kind, have_rows(statistics)
         factor = n_rows / statistics.counts.sum()
         counts, scatter = statistics.counts[some], statistics.scatter[some]
         within = kind.diagonals(scatter).sum(axis=0) * (factor / n_rows)
@@ -152,6 +153,13 @@ class Clusters:
     def _with(self, counts: NDArray, means: NDArray, scatter: NDArray) -> Clusters:
         """Other clusters of the same rows."""
         return Clusters(self.kind, counts, means, scatter, self.ridge)
+
+
+def have_rows(statistics: Statistics) -> NDArray:
+    """Which components (M,) of a mixture have a share of the rows."""
+    least = LEAST_SHARE * statistics.counts.sum()
+    some: NDArray = statistics.counts > least
+    return some
 
 
 def _finite(losses: NDArray) -> NDArray:

@@ -109,7 +109,7 @@ def _number_of_smaller(problem: EMProblem, n_components: int, kind: MomentKind) 
     are too few or pairs of clusters too many."""
     n_features = len(problem.units)
     extent = kind.moments_shape(n_features)
-    rows = problem.rows.summary.n_weighted // (2 * extent[0])
+    rows = int(min(problem.n_rows, 2**31)) // (2 * extent[0])
     pairs = int((2 * PAIRS_NUMBERS / (extent[0] * extent[1])) ** 0.5)
     number = min(SMALLER * n_components, MOST_SMALLER, rows, pairs)
     return number if n_components < number and n_features <= WIDE else 0

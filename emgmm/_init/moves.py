@@ -20,12 +20,11 @@ from emgmm._em.race import Race
 from emgmm._em.result import EMResult, EMResults
 from emgmm._estep.estep import statistics_of_start, statistics_of_starts
 from emgmm._estep.predict import kurtosis_of_components, responsibilities_of
-from emgmm._estep.statistics import Statistics
-from emgmm._model.moment_kinds import MomentKind, of_components
+from emgmm._model.moment_kinds import of_components
 from emgmm._model.parameters import Parameters
 from emgmm._utils.ties import in_order
 
-from .clusters import Clusters
+from .clusters import Clusters, have_rows
 from .cuts import Cut
 from .race import affordable
 from .split import PartOfRows, part_of
@@ -55,10 +54,12 @@ class Split(NamedTuple):
         """What is gained, in log-likelihood, if the halves are two clusters."""
         return self.part.problem.rows.summary.weight * self.cut.gain
 
-    def statistics(self, kind: MomentKind) -> Statistics:
-        """The statistics of the halves."""
+    def halves(self, clusters: Clusters) -> Clusters:
+        """The halves, of one of the clusters; or one, if the other has no rows."""
         rows, labels = self.part.problem.rows, self.cut.labels
-        return statistics_of_start(rows, labels, 2, kind)
+        statistics = statistics_of_start(rows, labels, 2, clusters.kind)
+        found = Clusters.of(statistics, clusters.counts[self.component])
+        return replace(found, ridge=clusters.ridge)
 
 
 def moved(
@@ -113,49 +114,49 @@ def _supported_bounds(problem: EMProblem, results: EMResults) -> NDArray:
 
 def _moves(problem: EMProblem, mixture: Parameters) -> Parameters:
     """The most promising moves from a mixture."""
-    storage = problem.family.storage
+    storage, size = problem.family.storage, len(mixture.weights)
     kind = of_components(storage.moment_kind)
-    size = len(mixture.weights)
     responsibilities = np.asfortranarray(responsibilities_of(problem.sample, mixture))
-    (statistics,) = statistics_of_starts(
-        problem.rows, [responsibilities], [size], [kind]
-    )
+    assignments = [responsibilities]
+    (statistics,) = statistics_of_starts(problem.rows, assignments, [size], [kind])
+    occupied = have_rows(statistics)
     clusters = Clusters.of(statistics, problem.n_rows)
-    none = mixture.take(np.zeros(0, dtype=np.intp))
-    if len(clusters) < size:
-        return none
-    losses = _losses_without(problem, responsibilities)
-    tried: list[Clusters] = []
-    for split in _splits(problem, mixture, responsibilities):
-        tried += _after_split(clusters, split, losses)
+    shares = responsibilities[:, occupied]
+    splits = _splits(problem, mixture, shares, occupied)
+    if len(clusters) == size:
+        losses = _losses_without(problem, shares)
+        tried = [c for each in splits for c in _after_split(clusters, each, losses)]
+    else:
+        tried = _in_place_of_empty(clusters, splits, size)
     if not tried:
-        return none
+        return mixture.take(np.zeros(0, dtype=np.intp))
     statistics = Clusters.joined(tried).statistics([size] * len(tried))
     mixtures, failed = problem.mstep.estimate(statistics.of_kind(storage.moment_kind))
     return mixtures.take(np.flatnonzero(~failed))
 
 
 def _splits(
-    problem: EMProblem, mixture: Parameters, responsibilities: NDArray
+    problem: EMProblem, mixture: Parameters, shares: NDArray, occupied: NDArray
 ) -> list[Split]:
-    """The most promising splits of components, of those that are least Gaussian."""
-    size = len(mixture.weights)
+    """The most promising splits of the components that have rows, with such shares in
+    these (n, K), of those that are least Gaussian."""
+    size = shares.shape[1]
     components = np.arange(size)
     if size > TRIED:
-        strange = np.abs(kurtosis_of_components(problem.rows, mixture))
-        components = np.sort(in_order(-strange, TRIED))
+        found = kurtosis_of_components(problem.rows, mixture, problem.n_rows)
+        components = np.sort(in_order(-np.abs(found[occupied]), TRIED))
     free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
-    found = [
+    splits = [
         Split(k, part, cut)
         for k in components.tolist()
-        if (part := part_of(free, responsibilities[:, k]))
+        if (part := part_of(free, shares[:, k]))
         for cut in part.cuts
     ]
-    gains = np.array([each.gain for each in found])
+    gains = np.array([each.gain for each in splits])
     products = problem.rows.summary.n_samples * size * problem.n_numbers_of_component
     most = CHEAP_PASS // (products * (MERGED + DELETED))
     most = min(max(most, LEAST_SPLIT), SPLIT)
-    return [found[best] for best in in_order(-gains, most)]
+    return [splits[best] for best in in_order(-gains, most)]
 
 
 def _losses_without(problem: EMProblem, responsibilities: NDArray) -> NDArray:
@@ -164,16 +165,32 @@ def _losses_without(problem: EMProblem, responsibilities: NDArray) -> NDArray:
     return -(problem.sample.weights @ np.log(left))
 
 
+def _in_place_of_empty(
+    clusters: Clusters, splits: list[Split], size: int
+) -> list[Clusters]:
+    """The clusters with as many of them split as are lacking, beginning with each of
+    the splits in turn."""
+    found = []
+    for first in range(len(splits)):
+        by_component: dict[int, Split] = {}
+        for split in [*splits[first:], *splits[:first]]:
+            by_component.setdefault(split.component, split)
+        chosen = list(by_component.values())[: size - len(clusters)]
+        rest = np.setdiff1d(np.arange(len(clusters)), [s.component for s in chosen])
+        halves = [each.halves(clusters) for each in chosen]
+        full = Clusters.joined([clusters.among(rest), *halves])
+        if len(full) == size:
+            found.append(full)
+    return found
+
+
 def _after_split(clusters: Clusters, split: Split, losses: NDArray) -> list[Clusters]:
     """The clusters with one of them split, and two others merged or one deleted."""
     size = len(clusters)
     rest = np.delete(np.arange(size), split.component)
-    n_rows = clusters.counts[split.component]
-    halves = Clusters.of(split.statistics(clusters.kind), n_rows)
-    halves = replace(halves, ridge=clusters.ridge)
-    if len(halves) < 2:
+    apart = Clusters.joined([clusters.among(rest), split.halves(clusters)])
+    if len(apart) == size:
         return []
-    apart = Clusters.joined([clusters.among(rest), halves])
     first, second = np.triu_indices(size + 1, 1)
     some = first < size - 1  # all pairs but that of the halves
     first, second = first[some], second[some]

@@ -12,8 +12,6 @@ from emgmm._em.race import Race
 from emgmm._em.result import EMResult, EMResults
 from emgmm._model.parameters import Parameters
 
-from .short_runs import short_runs
-
 PLAIN_ITER = 5  # plain iterations of all starts
 RACE_NUMBERS = 2**24  # greatest number of densities that a start computes in a race
 RACE_ITER = 200  # greatest number of its iterations
@@ -38,38 +36,38 @@ def race(sample: EMProblem, starts: Parameters, problem: EMProblem) -> Outcome:
     Results come last if a component has collapsed. Where one has fewer rows than its
     covariance needs, it must gain what BIC asks. LinAlgError if all are singular.
     """
-    results = _run(sample, starts)
+    n_iter = max(affordable(sample, starts.segments.longest), PLAIN_ITER)
+    results = _raced(sample, starts, n_iter)
     if not len(results):
         raise np.linalg.LinAlgError("every start is singular")
-    bounds = results.lower_bound
-    sound = sample.sound(results.mixtures)
-    first = np.flatnonzero(sound == sound.max())
-    keys = bounds[first] - sample.penalties(results.mixtures)[first]
-    best = first[np.argmax(keys >= keys.max() - EQUAL)]
-    met = np.abs(bounds[first] - bounds[best]) < SAME_MAXIMUM
-    outcome = Outcome(results.result(int(best)), int(np.count_nonzero(met)))
-    if sample.rows is problem.rows:
-        return outcome
-    behind = np.abs(bounds - bounds[best])
+    sound, bounds = sample.sound(results.mixtures), results.lower_bound
+    keys = np.where(sound == sound.max(), bounds, -np.inf)
+    keys -= sample.penalties(results.mixtures)
+    best = int(np.argmax(keys >= keys.max() - EQUAL))
+    if sample.rows is not problem.rows:
+        best = _best_on_all_rows(problem, results, best)
+    met = np.abs(keys - keys[best]) < SAME_MAXIMUM
+    return Outcome(results.result(best), int(np.count_nonzero(met)))
+
+
+def _best_on_all_rows(problem: EMProblem, results: EMResults, best: int) -> int:
+    """The number of the result that is best on all rows, among those of which the best
+    on a sample leaves it in doubt."""
+    behind = np.abs(results.lower_bound - results.lower_bound[best])
     close = (behind > IN_DOUBT[0]) & (behind < IN_DOUBT[1])
     close[best] = True
-    if np.count_nonzero(close) == 1:
-        return outcome
-    mixtures = [results.mixtures.mixture(b) for b in np.flatnonzero(close).tolist()]
-    scored = short_runs(problem, mixtures, 0)
-    return outcome._replace(best=problem.best(scored)) if scored else outcome
-
-
-def _run(problem: EMProblem, starts: Parameters) -> EMResults:
-    """The results of EM from the starts, but for those that are singular.
-
-    Until EM converges a plateau looks like an end, and a result that is behind may come
-    to be ahead: runs go on until then, if that costs little, unless they have fallen
-    behind.
-    """
-    single = len(starts.segments) == 1  # with no other to be compared with
-    n_iter = affordable(problem, starts.segments.longest)
-    return _raced(problem, starts, 0 if single else max(n_iter, PLAIN_ITER))
+    numbers = np.flatnonzero(close)
+    if len(numbers) == 1:
+        return best
+    short = problem.with_options(max_iter=0, tol=0.0)
+    (scored,) = run_in_lockstep([short], [results.mixtures.take(numbers)])
+    usable = np.flatnonzero(~scored.failed)
+    found = [scored.result(run) for run in usable.tolist()]
+    if not found:
+        return best
+    chosen = problem.best(found)
+    index = next(i for i, each in enumerate(found) if each is chosen)
+    return int(numbers[usable[index]])
 
 
 def affordable(problem: EMProblem, n_components: int) -> int:
@@ -79,8 +77,12 @@ def affordable(problem: EMProblem, n_components: int) -> int:
 
 
 def _raced(problem: EMProblem, stack: Parameters, n_iter: int) -> EMResults:
-    """The results of a race, but for those that are singular. Where a mixture has won
-    in which a component has collapsed, the sound ones go on without it."""
+    """The results of EM from the starts, but for those that are singular.
+
+    Until EM converges a plateau looks like an end, and a result that is behind may come
+    to be ahead: runs go on until then, unless they have fallen behind. Where a mixture
+    has won in which a component has collapsed, the sound ones go on without it.
+    """
     tol = max(problem.options.tol, RACE_TOL)
     long = problem.with_options(max_iter=n_iter, tol=tol, n_plain=PLAIN_ITER)
     watch = Race([np.zeros(len(stack.segments), dtype=np.intp)], n_free=PLAIN_ITER)
@@ -89,4 +91,5 @@ def _raced(problem: EMProblem, stack: Parameters, n_iter: int) -> EMResults:
     sound = problem.sound(ended.mixtures) if len(ended) else np.zeros(0, dtype=bool)
     if not sound.any() or sound[ended.lower_bound.argmax()]:
         return ended
-    return _raced(problem, ended.mixtures.take(np.flatnonzero(sound)), n_iter)
+    again = _raced(problem, ended.mixtures.take(np.flatnonzero(sound)), n_iter)
+    return again if len(again) else ended

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._utils.ties import TIE, ranks, settled
+from emgmm._utils.ties import PREFERENCE, TIE, ranks, settled
 
 GOLDEN = 0.5 * (5**0.5 - 1)  # irrational, and far from all simple fractions
+SMALLEST = np.finfo(np.float64).tiny
 AWAY = 2**0.5  # what the sequences of several starts are apart
 
 
@@ -33,7 +34,7 @@ def spread_rows(blocks: ArrayBlocks, n_components: int, number: int) -> list[NDA
     def drawn(chances: NDArray) -> NDArray:
         """Indices of a row for each set, by chances (number, n)."""
         totals = np.cumsum(chances, axis=1)
-        shares = np.modf(0.5 + next(steps) * GOLDEN + starts * AWAY)[0]
+        shares = np.modf((0.5 + next(steps)) * GOLDEN + starts * AWAY)[0]
         found = [
             np.searchsorted(total, share * total[-1])
             for total, share in zip(totals, shares, strict=True)
@@ -73,5 +74,9 @@ def _along_principal_axis(blocks: ArrayBlocks) -> NDArray:
     axis = settled(eigenvalues[widest], axes[:, widest])[:, -1]
     places = (blocks.X - rows.center) @ axis
     width = np.sqrt(max(eigenvalues[-1], 0.0) / rows.weight)
+    # From the end with the shorter tail, so that a reflection changes nothing.
+    skewness = blocks.weights @ (places / max(width, SMALLEST)) ** 3 / rows.weight
+    if skewness < -PREFERENCE:
+        places = -places
     keys = [*blocks.X.T[::-1], places]
     return np.lexsort([ranks(each, TIE * width) for each in keys])
