@@ -22,7 +22,8 @@ class Race:
     not None, it says which mixtures (B,) of a state have no component that has
     collapsed, and the others do not lead. In the first ``n_free`` iterations no run
     ends for being behind; but after as many as ``kept`` names, only so many of each
-    stack go on: of those that are sound the best.
+    stack go on: of those that are sound the best. Runs that are behind by less than
+    ``margin`` are as good as those that lead.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Race:
         sound: Callable[[EMState], NDArray] | None = None,
         n_free: int = 0,
         kept: Mapping[int, int] | None = None,
+        margin: float = 0.0,
     ) -> None:
         """A race that has not begun."""
         self._lanes = [np.unique(each, return_inverse=True)[1] for each in candidates]
@@ -40,7 +42,7 @@ class Race:
             np.full(lanes.max(initial=-1) + 1, least) for lanes in self._lanes
         ]
         self._sound, self._n_free, self._kept = sound, n_free, kept or {}
-        self._n_iter = 0
+        self._margin, self._n_iter = margin, 0
 
     def iterating(self) -> None:
         """An iteration begins."""
@@ -68,7 +70,7 @@ class Race:
         if self._sound and ahead.any():
             ahead &= self._sound(state)
         np.maximum.at(leading, lanes[ahead], reached[ahead])
-        state.end(hopes < leading[lanes])
+        state.end(hopes < leading[lanes] - self._margin)
 
     def _end_all_but(self, state: EMState, kept: int) -> None:
         """End all runs of a state but the best, and those that are not sound."""

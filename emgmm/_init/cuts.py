@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._data.resolution import as_keys
+from emgmm._em.problem import HALF_A_ROW
 from emgmm._em.regularization import ENOUGH_EQUAL
 from emgmm._model.linalg import WIDE, principal
 from emgmm._utils.matmul import diagonal_squares, squares
@@ -74,7 +75,9 @@ def _halves_of_matrices(blocks: ArrayBlocks, rounding: NDArray) -> Iterator[Cut]
     fourth = white.T @ (white * (weights * radii)[:, None])
     directions = np.column_stack([white[:, -1], white @ _extremes(fourth)])
     ways = [*(directions > TIE).T, _inner(radii, weights), *_atoms(blocks)]
-    yield from _most_promising(ways, partial(_gain_of_halves, white, weights, ridge))
+    n_rows = blocks.summary.weight
+    gain = partial(_gain_of_halves, white, weights, n_rows, ridge)
+    yield from _most_promising(ways, gain)
 
 
 def _extremes(matrix: NDArray) -> NDArray:
@@ -164,11 +167,12 @@ def whitened(
 
 
 def _gain_of_halves(
-    white: NDArray, weights: NDArray, ridge: NDArray, half: NDArray
+    white: NDArray, weights: NDArray, n_rows: float, ridge: NDArray, half: NDArray
 ) -> float:
     """Log-likelihood per row of two Gaussians, one for each half, less that of one;
-    minus infinity if a half has too few rows for a covariance."""
-    if not white.shape[1] < np.count_nonzero(half) < len(half) - white.shape[1]:
+    minus infinity if a half has too few of the rows for a covariance."""
+    least = (white.shape[1] + HALF_A_ROW) / n_rows
+    if not least < weights[half].sum() < 1 - least:
         return -np.inf
     whole = squares(white, weights)
     first = squares(white[half], weights[half])

@@ -153,8 +153,8 @@ def _splits(
         for cut in part.cuts
     ]
     gains = np.array([each.gain for each in splits])
-    products = problem.rows.summary.n_samples * size * problem.n_numbers_of_component
-    most = CHEAP_PASS // (products * (MERGED + DELETED))
+    products = problem.n_rows * size * problem.n_numbers_of_component
+    most = int(CHEAP_PASS / (products * (MERGED + DELETED)))
     most = min(max(most, LEAST_SPLIT), SPLIT)
     return [splits[best] for best in in_order(-gains, most)]
 

@@ -85,7 +85,8 @@ def _raced(problem: EMProblem, stack: Parameters, n_iter: int) -> EMResults:
     """
     tol = max(problem.options.tol, RACE_TOL)
     long = problem.with_options(max_iter=n_iter, tol=tol, n_plain=PLAIN_ITER)
-    watch = Race([np.zeros(len(stack.segments), dtype=np.intp)], n_free=PLAIN_ITER)
+    lanes = [np.zeros(len(stack.segments), dtype=np.intp)]
+    watch = Race(lanes, n_free=PLAIN_ITER, margin=EQUAL)
     (ended,) = run_in_lockstep([long], [stack], watch=watch)
     ended = ended.take(np.flatnonzero(~ended.failed))
     sound = problem.sound(ended.mixtures) if len(ended) else np.zeros(0, dtype=bool)

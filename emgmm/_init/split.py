@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emgmm._em.defects import defective_components
 from emgmm._em.lockstep import run_in_lockstep
-from emgmm._em.problem import EMProblem
+from emgmm._em.problem import HALF_A_ROW, EMProblem
 from emgmm._em.result import EMResults
 from emgmm._estep.predict import responsibilities_of
 from emgmm._model.parameters import Parameters
@@ -156,12 +156,13 @@ def _trial(problem: EMProblem, shares: NDArray, component: int) -> Trial | None:
 
 
 def part_of(problem: EMProblem, shares: NDArray) -> PartOfRows | None:
-    """The rows in which a component has shares (n,), if there are enough."""
-    blocks = problem.sample
-    members = np.flatnonzero(shares > MEMBER)
-    if len(members) < 2 * (blocks.X.shape[1] + 1):
+    """The rows in which a component has shares (n,), if there are enough; their weights
+    are numbers of rows."""
+    blocks, members = problem.sample, np.flatnonzero(shares > MEMBER)
+    counts = blocks.weights[members] * (problem.n_rows / blocks.summary.weight)
+    if counts.sum() < 2 * (blocks.X.shape[1] + 1) - HALF_A_ROW:
         return None
-    rows = blocks.take(members, (blocks.weights * shares)[members])
+    rows = blocks.take(members, counts * shares[members])
     part = problem.with_rows(rows)
     of_squares = problem.family.storage.moment_kind.of_squares
     found = halves(completed(part), part.mstep.scale.rounding, of_squares)
