@@ -10,7 +10,8 @@ from conftest import MODEL_NAMES
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 
-from emgmm import GaussianMixtureEM
+from benchmarks.atoms import mixture
+from emgmm import GaussianMixtureEM, GaussianMixtureIC
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.result import EMResults
 from emgmm._estep.estep import expectation, statistics_of_start
@@ -164,3 +165,12 @@ def test_batches_divide_between_candidates_and_change_nothing(pool, monkeypatch)
     order, other = divided.candidate.argsort(), whole.candidate.argsort()
     assert_array_equal(divided.candidate[order], whole.candidate[other])
     assert_allclose(np.sort(divided.bound), np.sort(whole.bound), rtol=1e-9)
+
+
+def test_no_selected_variance_is_below_that_of_the_rounding():
+    """Components on the lines of a lattice would be likelier than clusters."""
+    exact, classes = mixture(0)
+    search = GaussianMixtureIC().fit(np.round(exact))
+    variances = np.linalg.eigvalsh(search.best_estimator_.covariances_)
+    assert variances.min() > 0.99 / (2 * np.pi)
+    assert search.best_params_["n_components"] == len(set(classes))

@@ -17,6 +17,7 @@ from emgmm._em.lockstep import run_in_lockstep
 from emgmm._em.problem import EMProblem
 from emgmm._em.race import Race
 from emgmm._em.result import EMResults
+from emgmm._estep.estep import expectation
 from emgmm._model.bounded import Limits
 from emgmm._model.families import Families
 from emgmm._utils.cached import cached_property
@@ -27,6 +28,7 @@ from .sources import Sources
 
 SAME_START = 1e-5  # difference of mean log-likelihoods, below which starts are the same
 BEYOND_ANY = 2**32  # more components than any mixture has
+MET = 1e-6  # share by which a variance may be below its bound
 LAST_ITER = 3  # iterations whose gain says what may still be gained
 # Numbers in the covariances of runs that share passes: beyond so many a pass takes so
 # long that threads share the runs. Where rows are read anew for every pass, as many
@@ -247,6 +249,12 @@ class Pool:
         rows = [part.group.problem.rows for part in self.parts]
         return of_batches(of_batch, self.candidate, self.n_numbers, rows)
 
+    def within_bounds(self) -> Pool:
+        """The pool after a step of EM for the mixtures with variances below the bounds
+        that rounding sets: these were met nearly, and steps that meet them lower the
+        likelihood, so that no run would take them."""
+        return Pool([_within_bounds(part) for part in self.parts])
+
     def best(self, kept: int, least: float = SAME_START) -> NDArray:
         """Indices of the best runs of each candidate, at most ``kept`` that differ by
         ``least``, in ascending order; of runs that are the same it is the first."""
@@ -277,6 +285,23 @@ class Pool:
         """The runs as those of the same groups on other rows."""
         same = {group.key: group for group in groups}
         return Pool([replace(each, group=same[each.group.key]) for each in self.parts])
+
+
+def _within_bounds(part: Part) -> Part:
+    """The runs of a part, with a step for those that do not meet the bounds."""
+    problem, results = part.problem, part.results
+    least, stack = problem.families.distinct[0].least, results.mixtures
+    if least is None:
+        return part
+    ratios = stack.covariances.regularization_ratio(least)
+    runs = np.flatnonzero(stack.segments.any(ratios > 1 + MET))
+    if not runs.size:
+        return part
+    own = part.group.problem_of(part.models[runs])
+    (statistics,) = expectation(own.rows, [stack.take(runs)])
+    found, failed = own.mstep.estimate(statistics, stack.take(runs))
+    stack = stack.replaced(runs[~failed], found.take(np.flatnonzero(~failed)))
+    return replace(part, results=replace(results, mixtures=stack))
 
 
 def of_batches(

@@ -76,7 +76,7 @@ class ModelSearch:
                 best = best.take(np.isin(best.n_components, numbers))
                 for few in self._before_all_rows(sample, steps[-1]):
                     best = best.of_groups(groups_of(few.problems)).run()
-                return best.of_groups(self._groups).run()
+                return best.of_groups(self._groups).within_bounds().run()
 
     def _before_all_rows(self, sample: Sample, n_components: int) -> Iterator[Sample]:
         """Samples on which runs go on until they converge, so that few passes over all
