@@ -55,7 +55,7 @@ class Clusters:
         kind, some = statistics.kind, have_rows(statistics)
         factor = n_rows / statistics.counts.sum()
         counts, scatter = statistics.counts[some], statistics.scatter[some]
-        within = kind.diagonals(scatter).sum(axis=0) * (factor / n_rows)
+        within = kind.diagonals(scatter).sum(axis=0) / statistics.counts.sum()
         ridge = kind.from_variances(np.where(within > 0, within, 1.0))
         return cls(
             kind, factor * counts, statistics.means[some], factor * scatter, ridge
@@ -101,13 +101,7 @@ class Clusters:
 
     def costs(self, first: NDArray, second: NDArray) -> NDArray:
         """What pairs of clusters (P,) lose in likelihood if each is merged."""
-        own, found = self.log_likelihood, np.empty(len(first))
-        most = max(PAIRS_NUMBERS // self.scatter[0].size, 1)
-        for begin in range(0, len(first), most):
-            part = slice(begin, begin + most)
-            unions = self.unions(first[part], second[part]).log_likelihood
-            found[part] = own[first[part]] + own[second[part]] - unions
-        return found
+        return self._costs(first, second, self.log_likelihood)
 
     def statistics(self, sizes: Sequence[int]) -> Statistics:
         """Statistics of mixtures of so many of the clusters, one after the other."""
@@ -145,10 +139,19 @@ class Clusters:
             new = np.flatnonzero(
                 (first == a) & left[second] | (second == a) & left[first]
             )
-            apart = own[first[new]] + own[second[new]]
-            unions = clusters.unions(first[new], second[new]).log_likelihood
-            losses[new] = _finite(apart - unions)
+            losses[new] = _finite(clusters._costs(first[new], second[new], own))
         return clusters.among(left)
+
+    def _costs(self, first: NDArray, second: NDArray, own: NDArray) -> NDArray:
+        """The costs of pairs (P,), where the clusters' log-likelihoods (M,) are known;
+        not of all at once, if their scatters would fill the memory."""
+        found = np.empty(len(first))
+        most = max(PAIRS_NUMBERS // self.scatter[0].size, 1)
+        for begin in range(0, len(first), most):
+            part = slice(begin, begin + most)
+            unions = self.unions(first[part], second[part]).log_likelihood
+            found[part] = own[first[part]] + own[second[part]] - unions
+        return found
 
     def _with(self, counts: NDArray, means: NDArray, scatter: NDArray) -> Clusters:
         """Other clusters of the same rows."""

@@ -27,7 +27,6 @@ from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
 from .clusters import Clusters
-from .cuts import standardized
 from .kmeans import kmeans, lloyd
 from .moves import moved
 from .principal_axes import growing_centers
@@ -37,7 +36,6 @@ from .split import part_of
 from .spread_rows import spread_rows
 from .subsample import (
     SPLIT_FAMILIES,
-    completed,
     rows_to_cluster,
     with_large_subsample,
     with_subsample,
@@ -149,7 +147,7 @@ def kmeans_of_standardized(
     many = _not_very_many(problem, n_components)
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         sample = with_subsample(many, n_components)
-        rows = _standardized(sample)
+        (rows,) = rows_to_cluster(sample, of_matrices=False)
         found = kmeans.several(rows, n_components, rng, number)
         starts = sample.starts(found, n_components)
     if many is problem:
@@ -175,8 +173,3 @@ def _continued(problem: EMProblem, start: Parameters) -> Parameters:
         if not problem.degenerate(reached).any():
             return reached
     return start
-
-
-def _standardized(problem: EMProblem) -> ArrayBlocks:
-    """The rows, completed, with standardised features."""
-    return standardized(completed(problem), problem.mstep.scale.rounding)

@@ -21,7 +21,7 @@ from emgmm._utils.matmul import contract, multiply
 from .principal_axes import BLOCK_NUMBERS, centers_along_axes, growing_centers
 
 MAX_LLOYD_ITER = 300
-LLOYD_TOL = 1e-4  # squared shift at which k-means ends
+LLOYD_TOL = 1e-4  # squared shift of the centers, in units of the mean variance
 HALF_WAY = 1e-12  # share of squared distances that rounding may make
 SEED_SAMPLE = 2**20  # numbers that k-means++ chooses from, at most
 

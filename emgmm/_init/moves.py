@@ -42,7 +42,7 @@ LEAST_ITER = 12  # of moves; where so many cost too much, nothing is moved
 NO_SHARE = 1e-10  # least share of a row that the other components have
 
 
-class Split(NamedTuple):
+class ComponentCut(NamedTuple):
     """A cut of a component, and the rows that it has."""
 
     component: int
@@ -137,7 +137,7 @@ def _moves(problem: EMProblem, mixture: Parameters) -> Parameters:
 
 def _splits(
     problem: EMProblem, mixture: Parameters, shares: NDArray, occupied: NDArray
-) -> list[Split]:
+) -> list[ComponentCut]:
     """The most promising splits of the components that have rows, with such shares in
     these (n, K), of those that are least Gaussian."""
     size = shares.shape[1]
@@ -147,7 +147,7 @@ def _splits(
         components = np.sort(in_order(-np.abs(found[occupied]), TRIED))
     free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
     splits = [
-        Split(k, part, cut)
+        ComponentCut(k, part, cut)
         for k in components.tolist()
         if (part := part_of(free, shares[:, k]))
         for cut in part.cuts
@@ -166,13 +166,13 @@ def _losses_without(problem: EMProblem, responsibilities: NDArray) -> NDArray:
 
 
 def _in_place_of_empty(
-    clusters: Clusters, splits: list[Split], size: int
+    clusters: Clusters, splits: list[ComponentCut], size: int
 ) -> list[Clusters]:
     """The clusters with as many of them split as are lacking, beginning with each of
     the splits in turn."""
     found = []
     for first in range(len(splits)):
-        by_component: dict[int, Split] = {}
+        by_component: dict[int, ComponentCut] = {}
         for split in [*splits[first:], *splits[:first]]:
             by_component.setdefault(split.component, split)
         chosen = list(by_component.values())[: size - len(clusters)]
@@ -184,7 +184,9 @@ def _in_place_of_empty(
     return found
 
 
-def _after_split(clusters: Clusters, split: Split, losses: NDArray) -> list[Clusters]:
+def _after_split(
+    clusters: Clusters, split: ComponentCut, losses: NDArray
+) -> list[Clusters]:
     """The clusters with one of them split, and two others merged or one deleted."""
     size = len(clusters)
     rest = np.delete(np.arange(size), split.component)

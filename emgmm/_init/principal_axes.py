@@ -53,7 +53,7 @@ def _clusters(blocks: ArrayBlocks, n_components: int) -> Iterator[list[Moments]]
     while len(clusters) < n_components:
         widths = [cluster.scatter.trace() for cluster in clusters]
         widest = first_of_greatest(widths)
-        cluster, plane = clusters[widest], _middle(clusters[widest])
+        cluster, plane = clusters[widest], middle(clusters[widest])
         divide = partial(_divide, plane=plane, names=(widest, len(clusters)))
         beyond = blocks.sum(divide, labels, block_length=length)
         whole = np.zeros_like(beyond)
@@ -118,7 +118,7 @@ class Plane(NamedTuple):
     margin: float
 
 
-def _middle(cluster: Moments) -> Plane:
+def middle(cluster: Moments) -> Plane:
     """The plane through the mean, across the principal axis."""
     eigenvalues, axes = np.linalg.eigh(cluster.scatter)
     widest = eigenvalues >= (1 - TIE) * eigenvalues[-1]

@@ -65,9 +65,7 @@ def _best_on_all_rows(problem: EMProblem, results: EMResults, best: int) -> int:
     found = [scored.result(run) for run in usable.tolist()]
     if not found:
         return best
-    chosen = problem.best(found)
-    index = next(i for i, each in enumerate(found) if each is chosen)
-    return int(numbers[usable[index]])
+    return int(numbers[usable[found.index(problem.best(found))]])
 
 
 def affordable(problem: EMProblem, n_components: int) -> int:

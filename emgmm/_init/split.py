@@ -84,7 +84,7 @@ def growth(problem: EMProblem, n_components: int) -> Iterator[NDArray]:
     while size < n_components:
         # Only components that were split last are new; others have hardly changed.
         new = [k for k in range(size) if k not in splits]
-        splits |= best_splits(problem, responsibilities, new)
+        splits |= _best_splits(problem, responsibilities, new)
         most = max(size // SHARE_AT_ONCE, 1) if at_once else 1
         chosen = _chosen(splits, min(most, n_components - size))
         if not chosen:
@@ -125,7 +125,7 @@ def _chosen(splits: dict[int, Split | None], most: int) -> list[Split]:
     return chosen
 
 
-def best_splits(
+def _best_splits(
     problem: EMProblem, responsibilities: NDArray, components: list[int]
 ) -> dict[int, Split | None]:
     """The best split of each component, None where too few rows belong to it."""

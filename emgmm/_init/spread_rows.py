@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._utils.ties import PREFERENCE, TIE, ranks, settled
+from emgmm._utils.ties import PREFERENCE, TIE, ranks
+
+from .principal_axes import Moments, middle
 
 GOLDEN = 0.5 * (5**0.5 - 1)  # irrational, and far from all simple fractions
 SMALLEST = np.finfo(np.float64).tiny
@@ -69,14 +71,11 @@ def _along_principal_axis(blocks: ArrayBlocks) -> NDArray:
     """Indices of the rows (n,) in the order of their places along the principal axis;
     rows at the same place, but for rounding, by their features."""
     rows = blocks.summary
-    eigenvalues, axes = np.linalg.eigh(rows.scatter)
-    widest = eigenvalues >= (1 - TIE) * eigenvalues[-1]
-    axis = settled(eigenvalues[widest], axes[:, widest])[:, -1]
-    places = (blocks.X - rows.center) @ axis
-    width = np.sqrt(max(eigenvalues[-1], 0.0) / rows.weight)
+    plane = middle(Moments(rows.weight, rows.center, rows.scatter))
+    places, width = (blocks.X - plane.point) @ plane.normal, plane.margin / TIE
     # From the end with the shorter tail, so that a reflection changes nothing.
     skewness = blocks.weights @ (places / max(width, SMALLEST)) ** 3 / rows.weight
     if skewness < -PREFERENCE:
         places = -places
     keys = [*blocks.X.T[::-1], places]
-    return np.lexsort([ranks(each, TIE * width) for each in keys])
+    return np.lexsort([ranks(each, plane.margin) for each in keys])
