@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "_estep": ROWS_AND_MODELS,
     "_em": ROWS_AND_MODELS | {"_estep"},
     "_init": ROWS_AND_MODELS | {"_estep", "_em"},
-    "_search": ESTIMATION,
+    "_search": ESTIMATION | {"typing"},
     "_mixture": ROWS_AND_MODELS | {"_estep"},
     "_plotting": ROWS_AND_MODELS,
     "_persistence": {"_em", "_model", "_utils", "_version"},
