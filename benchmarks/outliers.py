@@ -16,19 +16,14 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
 
-from emgmm import (
-    GaussianMixtureEM,
-    GaussianMixtureIC,
-    GaussianMixtureOutlierDetector,
-)
+from emgmm import GaussianMixtureEM, GaussianMixtureOutlierDetector
 
 from .more_problems import exported
 from .problems import breast_cancer, digits, draw, wine
 
 SHARE = 0.05  # outliers among the rows to fit, if there are any
-SIZE = 3  # components where the number is not selected
+SIZE = 3  # components, the same for scikit-lego
 LEAST = 5  # outliers
-MODELS = ("VII", "VVI", "EEE", "VVV")  # of which BIC selects
 
 
 def of_classes(problem, usual):
@@ -82,17 +77,16 @@ def of_size(n_components):
     return lambda seed: GaussianMixtureOutlierDetector(gmm)
 
 
-def of_search(**settings):
-    search = GaussianMixtureIC(range(1, 6), covariance_type=MODELS)
-    return lambda seed: GaussianMixtureOutlierDetector(search, **settings)
+def of_default(**settings):
+    return lambda seed: GaussianMixtureOutlierDetector(**settings)
 
 
 WAYS = {
-    "emgmm": of_size(SIZE),
-    "K = 1": of_size(1),
-    "by BIC": of_search(),
-    "by BIC, mahalanobis": of_search(method="mahalanobis"),
-    "scikit-lego": of_lego,
+    "emgmm": of_default(),
+    "emgmm, `mahalanobis`": of_default(method="mahalanobis"),
+    "emgmm, K = 1": of_size(1),
+    "emgmm, K = 3": of_size(SIZE),
+    "scikit-lego, K = 3": of_lego,
     "IsolationForest": lambda seed: IsolationForest(random_state=seed),
     "LocalOutlierFactor": lambda seed: LocalOutlierFactor(novelty=True),
     "EllipticEnvelope": lambda seed: EllipticEnvelope(random_state=seed),

@@ -46,10 +46,11 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
         wrapped in `sklearn.frozen.FrozenEstimator`, is used as it is: `fit` then only
         finds the threshold.
     contamination : "auto" or float, default="auto"
-        Where the threshold lies. "auto": p-values below 0.01 are outliers, however many
-        rows of the training data have them. A float in (0, 0.5]: the share of the
-        training data, by weight, that are outliers; where weights or ties do not allow
-        it exactly, the least share above.
+        Where the threshold lies. "auto": p-values below 0.01 are outliers, whatever
+        share of the training data that is; for training data without outliers, or with
+        very few. A float in (0, 0.5]: the share of the training data, by weight, that
+        are outliers; where weights or ties do not allow it exactly, the least share
+        above.
     method : {"density", "mahalanobis"}, default="density"
         What makes a row unusual.
 
@@ -87,10 +88,11 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
     the mixture to some rows, and the threshold to others, with `FrozenEstimator`, if
     rows are few for the number of parameters.
 
-    A mixture adapts to outliers that are in its training data. With more components
-    than the usual rows have groups, one may fit outliers: if it is wide, their density
-    is low all the same, but their Mahalanobis distances are not; if they lie close
-    together, neither method finds them.
+    A mixture adapts to outliers in its training data, of which a component of its own
+    may take care. If that is wide, "density" still ranks them last, but their p-values
+    are up to their share, which is why `contamination` should then be that share;
+    "mahalanobis" finds them usual. Outliers that lie close together are a cluster like
+    any other, which neither method finds: use `IsolationForest`, or fit to other rows.
 
     For a row x with density f(x), the bound is the sum over the components k of w_k
     P(chi2 > 2 log(w_k N_k(mean_k) / f(x))): f is at least w_k N_k, so rows of the

@@ -290,7 +290,7 @@ def test_a_frozen_mixture_is_not_fitted_again(iris):
     [
         # The default, with fewer numbers of components.
         GaussianMixtureOutlierDetector(
-            GaussianMixtureIC((1, 2, 3), covariance_type=SCIKIT_LEARN_TYPES)
+            GaussianMixtureIC((1, 3), covariance_type=SCIKIT_LEARN_TYPES)
         ),
         # One check fits 30 features to 15 rows: without the addition to variances,
         # rows outside of their span have scores of -1e14, with as large a rounding.
