@@ -83,10 +83,11 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
 
     Notes
     -----
-    P-values are computed as if the mixture were the true distribution, and therefore
-    are too high for the rows it was fitted to: they lie closer to it than others. Fit
-    the mixture to some rows, and the threshold to others, with `FrozenEstimator`, if
-    rows are few for the number of parameters.
+    P-values are computed as if the mixture were the true distribution. As it has been
+    adapted to its training data, theirs are too high, and those of new rows too low,
+    the more so the fewer rows there are for each of its parameters. To flag a known
+    share of usual rows that are new, find the threshold on rows that were left out of
+    the mixture's fit, with `FrozenEstimator` and a number as `contamination`.
 
     A mixture adapts to outliers in its training data, of which a component of its own
     may take care. If that is wide, "density" still ranks them last, but their p-values
@@ -361,8 +362,9 @@ def threshold(scores: NDArray, weights: NDArray, share: float) -> float:
     last = np.searchsorted(below, (share - ROUNDING) * below[-1])
     if last + 1 >= len(distinct):
         return float(distinct[0])
-    lower, upper = distinct[last : last + 2]
-    return float((lower + upper) / 2 if lower > -np.inf else upper)
+    lower, upper = distinct[last : last + 2].tolist()
+    middle = lower + (upper - lower) / 2
+    return middle if middle > lower else upper  # NaN from minus infinity
 
 
 def _finished(

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from conftest import SCIKIT_LEARN_TYPES
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chi2, kstest, multivariate_normal, norm
@@ -29,6 +30,7 @@ from emgmm import (
 )
 from emgmm._estep.p_values import MEASURES, log_chi2_sf
 from emgmm._model.families import FAMILIES
+from emgmm._outliers import threshold
 
 METHODS = tuple(MEASURES)
 each_method = pytest.mark.parametrize("method", METHODS)
@@ -245,7 +247,7 @@ def test_the_share_of_outliers_is_as_asked(iris, contamination, method):
 
 def test_weights_are_repetition(iris):
     weight = np.arange(150) % 4
-    gmm = GaussianMixtureEM(2, init_params="random_from_data", random_state=0).fit(iris)
+    gmm = GaussianMixtureEM(2).fit(iris)
     for contamination in (0.03, 0.2, 0.37):
         weighted = GaussianMixtureOutlierDetector(
             FrozenEstimator(gmm), contamination=contamination
@@ -271,6 +273,13 @@ def test_a_threshold_between_equal_rows_keeps_them():
     X = np.ones((20, 1))
     gmm = GaussianMixtureEM.from_parameters([1.0], [[0.0]], [[[1.0]]])
     assert np.all(detector_of(gmm, X, contamination=0.1).predict(X) == 1)
+
+
+def test_thresholds_of_scores_that_are_infinite_or_neighbours():
+    scores = np.array([-np.inf, -np.inf, -3.0, np.nextafter(-3.0, 0), -1.0])
+    found = [threshold(scores, np.ones(5), share) for share in (0.4, 0.6, 0.8)]
+    assert [np.sum(scores < offset) for offset in found] == [2, 3, 4]
+    assert threshold(scores, np.array([0, 0, 1, 3, 0]), 0.25) == scores[3]
 
 
 def test_a_frozen_mixture_is_not_fitted_again(iris):
@@ -343,13 +352,15 @@ def test_pipelines_searches_copies_and_pickles(simulated):
 
 def test_sample_weight_is_routed_through_a_pipeline(iris):
     weight = np.arange(150) % 3 + 0.5
-    name = "gaussianmixtureoutlierdetector"
-    detector = GaussianMixtureOutlierDetector(contamination=0.1)
-    pipeline = make_pipeline(StandardScaler(), detector)
-    pipeline.fit(iris, **{f"{name}__sample_weight": weight})
+    with sklearn.config_context(enable_metadata_routing=True):
+        detector = GaussianMixtureOutlierDetector(
+            GaussianMixtureEM(2), contamination=0.1
+        ).set_fit_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        pipeline = make_pipeline(scaler, detector).fit(iris, sample_weight=weight)
     scaled = pipeline[0].transform(iris)
     alone = clone(detector).fit(scaled, sample_weight=weight)
-    assert pipeline[-1].offset_ == alone.offset_
+    assert pipeline[-1].offset_ == alone.offset_ != clone(detector).fit(scaled).offset_
 
 
 def test_frames_keep_their_names(iris):
