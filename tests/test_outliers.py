@@ -395,7 +395,7 @@ def test_blocks_and_dask_arrays_have_the_same_predictions(simulated, share):
     assert_allclose(scores, detector.score_samples(X), rtol=1e-9)
 
 
-def test_a_subclass_of_the_search_or_mixture_keeps_its_parameters(iris):
+def test_the_mixture_is_cloned_and_keeps_its_parameters(iris):
     gmm = GaussianMixtureEM(2, covariance_type="VVI", tol=1e-5)
     detector = GaussianMixtureOutlierDetector(gmm).fit(iris)
     assert detector.estimator_.get_params() == gmm.get_params()
