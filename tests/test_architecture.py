@@ -44,11 +44,12 @@ ALLOWED: dict[str, set[str]] = {
     | {"_sklearn_names", "typing"},
     "_model_selection": ESTIMATION
     | {"_gaussian_mixture", "_mixture_methods", "_search", "typing"},
+    "_outliers": ROWS_AND_MODELS | {"_estep", "_model_selection", "typing"},
     "_cli": {"_data", "_model", "_utils", "_plotting", "_version"}
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},
-    "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_plotting"}
-    | {"_utils", "_version", "datasets", "typing"},
+    "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_outliers"}
+    | {"_plotting", "_utils", "_version", "datasets", "typing"},
 }
 
 

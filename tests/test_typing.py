@@ -22,7 +22,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm import (
+    GaussianMixtureEM,
+    GaussianMixtureIC,
+    GaussianMixtureOutlierDetector,
+)
 from emgmm.typing import CovarianceType, RowsLike, SelectedParams
 
 X = np.zeros((9, 2))
@@ -54,12 +58,16 @@ labels: NDArray[np.int64] = search.predict(X)
 value: float = search.score(X, sample_weight=np.ones(9)) + search.bic(X)
 drawn, components = search.sample(5, random_state=0)
 
+detector = GaussianMixtureOutlierDetector(gmm, contamination=0.1).fit(X)
+flagged: NDArray[np.int64] = detector.predict(X)
+GaussianMixtureOutlierDetector(method="mahalanobis").fit(rows).p_values(rows)
+
 def wrapped(X: RowsLike, model: CovarianceType = "full") -> SelectedParams:
     GaussianMixtureEM(covariance_type=model).fit(X)
     return {"n_components": 1, "covariance_type": model}
 """
 WRONG = """
-from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm import GaussianMixtureEM, GaussianMixtureIC, GaussianMixtureOutlierDetector
 
 GaussianMixtureEM(covariance_type="ful")
 GaussianMixtureEM(reg_covar="scal")
@@ -67,6 +75,8 @@ GaussianMixtureIC(covariance_type=["VVX"])
 GaussianMixtureIC(criterion="dic")
 GaussianMixtureEM().fit(lambda one: [one])
 GaussianMixtureIC().bic()
+GaussianMixtureOutlierDetector(method="distance")
+GaussianMixtureOutlierDetector(contamination="automatic")
 """
 
 
@@ -104,4 +114,4 @@ def test_what_users_write_passes_mypy(tmp_path):
 def test_mypy_finds_what_is_wrong(tmp_path):
     errors = [line for line in checked(WRONG, tmp_path) if ": error: " in line]
     numbers = {int(re.search(r"code\.py:(\d+): ", line)[1]) for line in errors}
-    assert numbers == set(range(4, 10))
+    assert numbers == set(range(4, 12))
