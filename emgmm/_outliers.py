@@ -345,9 +345,11 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
         return threshold(self._scores()(rows), weights, float(self.contamination))
 
     def _scores(self) -> LogPValues:
-        """A function of rows that returns their scores."""
+        """A function of rows that returns their scores: under the components alone, as
+        rows of noise are outliers."""
         check_is_fitted(self)
-        return LogPValues(self.estimator_._mixture(), MEASURES[self.method])
+        mixture = self.estimator_._mixture().without_noise
+        return LogPValues(mixture, MEASURES[self.method])
 
     def _predicted(self, X: RowsLike, finish: Callable[[NDArray], NDArray]) -> NDArray:
         """What `finish` makes of the scores of the rows."""

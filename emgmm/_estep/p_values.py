@@ -13,10 +13,10 @@ from emgmm._data.arrays import ArrayBlocks, RowBlocks
 from emgmm._data.patterns import each_pattern
 from emgmm._model.parameters import Parameters
 
-from .kernel import Kernel
+from .kernel import Joint, Kernel
 from .predict import for_each_row, log_density
 
-Measure = Callable[[Kernel, NDArray], NDArray]
+Measure = Callable[[Kernel, Joint], NDArray]
 LEAST_LOG = -600.0  # logarithms of probabilities below are taken from an expansion
 N_FRACTIONS = 60  # with which the expansion is accurate to rounding
 
@@ -40,7 +40,7 @@ def _log_upper_gamma(x: NDArray, a: float) -> NDArray:
     return a * np.log(x) - x - gammaln(a) - np.log(fraction)
 
 
-def log_p_of_density(kernel: Kernel, log_joint: NDArray) -> NDArray:
+def log_p_of_density(kernel: Kernel, joint: Joint) -> NDArray:
     """Logarithms of bounds (n,) on the probability, under the mixture, of rows whose
     density is at most that of the row.
 
@@ -49,7 +49,7 @@ def log_p_of_density(kernel: Kernel, log_joint: NDArray) -> NDArray:
     those beyond a Mahalanobis distance.
     """
     mixture = kernel.mixture
-    log_f = log_density(kernel, log_joint)
+    log_f = log_density(kernel, joint)
     peaks, weights = kernel.constants + kernel.reference, mixture.weights
     shares = np.log(weights / weights.sum())
     out = np.full(len(log_f), -np.inf)
@@ -59,11 +59,11 @@ def log_p_of_density(kernel: Kernel, log_joint: NDArray) -> NDArray:
     return np.minimum(out, 0.0)  # shares may exceed one by their rounding
 
 
-def log_p_of_distance(kernel: Kernel, log_joint: NDArray) -> NDArray:
+def log_p_of_distance(kernel: Kernel, joint: Joint) -> NDArray:
     """Logarithms of the probabilities (n,) of greater Mahalanobis distances from the
     mean of the most probable component, for rows of that component."""
-    peak = kernel.known(kernel.peak(log_joint)[0])
-    labels = np.equal(log_joint, peak).argmax(axis=0)
+    peak = kernel.known(kernel.peak(joint)[0])
+    labels = np.equal(joint.values, peak).argmax(axis=0)
     squares = 2 * (kernel.constants[labels] - peak)
     # Minus infinity less minus infinity, of rows beyond the largest numbers.
     squares[np.isnan(squares)] = np.inf
