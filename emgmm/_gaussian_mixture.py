@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import replace
@@ -25,10 +25,12 @@ from ._data.validation import (
 )
 from ._em.checkpoint import checkpoint_of, resumed
 from ._em.defects import defects
+from ._em.fixed import GIVEN_BY, Fixed, FixedParts
 from ._em.mstep import MStep
 from ._em.problem import Begin, EMProblem
+from ._em.prior import PRIORS, RowMoments, check_prior, prior_of
 from ._em.progress import Progress
-from ._em.regularization import RidgeRegularization, ScaleRegularization
+from ._em.regularization import Regularization, RidgeRegularization, ScaleRegularization
 from ._em.result import EMOptions, EMResult
 from ._em.state import EMState
 from ._em.stepwise import (
@@ -61,6 +63,9 @@ from ._utils.validation import Names, restore_on_error
 from .typing import CovarianceType, RowsLike
 
 MOST_STARTS = 2**31 - 1
+
+Fixable = str | Iterable[str] | Mapping[str, ArrayLike]
+Prior = str | Mapping[str, ArrayLike]
 
 
 class GaussianMixtureEM(SklearnNames, PartialFit):
@@ -234,6 +239,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             Interval(Real, 0.0, 1.0, closed="right"),
             callable,
         ],
+        "fixed": [Names(GIVEN_BY), Iterable, None],
+        "prior": [Names(PRIORS), Mapping, None],
     }
 
     def __init__(
@@ -255,6 +262,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         verbose_interval: int = 10,
         acceleration: Literal["anderson"] | None = "anderson",
         step: Step = "decreasing",
+        fixed: Fixable | None = None,
+        prior: Prior | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -272,6 +281,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         self.verbose_interval = verbose_interval
         self.acceleration = acceleration
         self.step = step
+        self.fixed = fixed
+        self.prior = prior
 
     @classmethod
     def from_parameters(
@@ -511,19 +522,35 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
         """The problem for rows that have been divided by the units (d,)."""
-        mstep = self._mstep(ScaleRegularization.to(rows), units)
+        scale = ScaleRegularization.to(rows)
+        mstep = self._mstep(scale, units, lambda: RowMoments.of(rows.summary))
         options = EMOptions(
             self.tol, self.max_iter, self.acceleration is not None, self.warm_start
         )
         return EMProblem(rows, units, mstep, options)
 
-    def _mstep(self, scale: ScaleRegularization, units: NDArray) -> MStep:
-        """The M-step of the model, for rows divided by the units (d,)."""
-        family = FAMILIES[self.covariance_type]
-        if isinstance(self.reg_covar, str):
-            return MStep.of(family, scale, scale)
-        ridge = RidgeRegularization(self.reg_covar / units / units)
-        return MStep.of(family, ridge, scale)
+    def _mstep(
+        self,
+        scale: ScaleRegularization,
+        units: NDArray,
+        moments: Callable[[], RowMoments],
+    ) -> MStep:
+        """The M-step of the model, for rows with such moments, divided by the units
+        (d,)."""
+        family, n_features = FAMILIES[self.covariance_type], len(units)
+        covar: Regularization = scale
+        if not isinstance(self.reg_covar, str):
+            covar = RidgeRegularization(self.reg_covar / units / units)
+        mstep = MStep.of(family, covar, scale)
+        parts = FixedParts.of(self.fixed, family, self.n_components)
+        if parts:
+            known, previous = self._known(family, n_features)
+            fixed = Fixed.of(parts, known, previous, family, n_features)
+            mstep = replace(mstep, fixed=fixed.in_units(units))
+        if self.prior is not None:
+            options = check_prior(self.prior, n_features)
+            mstep = replace(mstep, prior=prior_of(options, family, units, moments))
+        return mstep
 
     def _with_starts(
         self, problem: EMProblem, rows: RowSource
@@ -535,19 +562,24 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
 
     def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
         """What the parameters say about where EM starts."""
-        known = check_given(
-            (self.weights_init, self.means_init, self.precisions_init),
-            self.covariance_type,
-            (self.n_components, n_features),
-        )
         return StartOptions(
             self.n_components,
             self.init_params,
             self.n_init,
             self.random_state,
-            known,
-            self._previous_mixture(family, n_features),
+            *self._known(family, n_features),
         )
+
+    def _known(
+        self, family: CovarianceFamily, n_features: int
+    ) -> tuple[dict[str, Any], Parameters | None]:
+        """Parameters that the user passes, and the mixture that the fit continues."""
+        known = check_given(
+            (self.weights_init, self.means_init, self.precisions_init),
+            self.covariance_type,
+            (self.n_components, n_features),
+        )
+        return known, self._previous_mixture(family, n_features)
 
     def _previous_mixture(
         self, family: CovarianceFamily, n_features: int
@@ -580,9 +612,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         if isinstance(rows, RowBlocks):
             labels = np.empty(rows.summary.n_samples, dtype=np.int64)
             self.lower_bound_ = mean_of_rows(rows, mixture, log_density, labels)[0]
+            self.lower_bound_ += result.log_prior
             self.labels_ = rows.to_input_order(labels)
         elif rounded:
             self.lower_bound_ = mean_of_rows(rows, mixture, log_density)[0]
+            self.lower_bound_ += result.log_prior
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]

@@ -29,7 +29,7 @@ from ._estep.predict import (
 from ._mixture import Mixture, make_mixture
 from ._model.parameters import Parameters
 from ._model.published import Published
-from ._persistence import write_model
+from ._persistence import N_FIXED, write_model
 from ._utils.callbacks import CallbackSupportMixin
 from ._utils.features import Features, split_features
 from ._utils.inputs import validated
@@ -610,7 +610,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
     def _n_parameters(self) -> int:
         """Number of free parameters of weights, means and covariances."""
         published = self._published()
-        return published.family.n_parameters_of_mixture(*published.sizes)
+        number = published.family.n_parameters_of_mixture(*published.sizes)
+        return number - getattr(self._fitted(), N_FIXED, 0)
 
     def _sampling_stream(
         self, random_state: int | np.random.RandomState | None

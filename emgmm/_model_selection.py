@@ -23,7 +23,7 @@ from ._em.defects import ComponentRows, defects, unsupported
 from ._em.problem import SINGULAR, EMProblem
 from ._em.result import EMResult
 from ._estep.predict import scores_of_stacks
-from ._gaussian_mixture import GaussianMixtureEM
+from ._gaussian_mixture import GaussianMixtureEM, Prior
 from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES, MODELS
 from ._model.parameters import Parameters
@@ -172,6 +172,7 @@ class GaussianMixtureIC(MixtureMethods):
             name: GaussianMixtureEM._parameter_constraints[name]
             for name in ("tol", "reg_covar", "max_iter", "random_state", "verbose")
         },
+        "prior": GaussianMixtureEM._parameter_constraints["prior"],
         "n_jobs": [Integral, None],
     }
 
@@ -198,6 +199,7 @@ class GaussianMixtureIC(MixtureMethods):
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
+        prior: Prior | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -208,6 +210,7 @@ class GaussianMixtureIC(MixtureMethods):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.prior = prior
 
     def fit(
         self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -371,6 +374,7 @@ class GaussianMixtureIC(MixtureMethods):
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
             random_state=self.random_state,
+            prior=self.prior,
         )
 
     def _estimator_of(
@@ -476,7 +480,9 @@ def _table(
     fitted, weight = [c.result is not None for c in candidates], rows.summary.weight
     log_likelihoods = np.full(len(candidates), np.nan)
     log_likelihoods[fitted] = [
-        c.result.lower_bound * weight for c in candidates if c.result
+        (c.result.lower_bound - c.result.log_prior) * weight
+        for c in candidates
+        if c.result
     ]
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
     penalty = n_parameters * np.log(weight)

@@ -20,10 +20,10 @@ from ._data.validation import (
     check_enough_rows,
     check_something_observed,
 )
+from ._em.fixed import FixedParts
 from ._em.mstep import MStep
 from ._em.problem import SINGULAR, Begin, EMProblem
 from ._em.progress import Progress
-from ._em.regularization import ScaleRegularization
 from ._em.stepwise import (
     START_ITER,
     StartBuffer,
@@ -35,6 +35,7 @@ from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES
 from ._model.parameters import Parameters
 from ._model.published import published_arrays
+from ._persistence import N_FIXED
 from ._utils.threads import BLAS
 from ._utils.validation import restore_on_error
 
@@ -51,7 +52,7 @@ class PartialFit(MixtureMethods):
 
     _problem: Callable[[RowBlocks], EMProblem]
     _with_starts: Callable[[EMProblem, RowSource], tuple[EMProblem, Iterator[Begin]]]
-    _mstep: Callable[[ScaleRegularization, NDArray], MStep]
+    _mstep: Callable[..., MStep]
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -203,9 +204,9 @@ class PartialFit(MixtureMethods):
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of a stream from its statistics."""
-        mstep = self._mstep(
-            running.scale(rows.summary.resolution), running.units
-        ).inexact
+        scale = running.scale(rows.summary.resolution)
+        mstep = self._mstep(scale, running.units, running.moments).inexact
+        mstep = mstep.with_prior_times(1 / running.weight)
         near = before.in_units(running.units)
         try:
             with np.errstate(all="ignore"):
@@ -226,7 +227,11 @@ class PartialFit(MixtureMethods):
             setattr(self, name, array)
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
-        self._forget(["_reached", "_checkpoint"])
+        self._forget(["_reached", "_checkpoint", N_FIXED])
+        family = FAMILIES[self.covariance_type]
+        parts = FixedParts.of(self.fixed, family, len(mixture.weights))
+        if parts:
+            setattr(self, N_FIXED, parts.n_parameters(family, mixture.means.shape[1]))
 
     def _forget(self, names: Iterable[str]) -> None:
         """Delete attributes that no longer apply."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from operator import attrgetter
@@ -52,7 +52,8 @@ TYPES = {
 """What "about" contains, and of which types."""
 
 MEMBER_HEADER = 30  # bytes before a member of an archive, at least
-KEPT = {*MIXTURE, *HISTORY, *STREAM}
+N_FIXED = "_n_fixed"  # the number of parameters that a fit has not estimated
+KEPT = {*MIXTURE, *HISTORY, *STREAM, N_FIXED}
 
 Values = dict[str, Any]
 
@@ -88,7 +89,8 @@ def _archive(model: str, attributes: Values, parameters: Values) -> BytesIO:
     """The file, in memory: it is checked before it is written."""
     kept = {k: attributes[k] for k in sorted(KEPT) if k in attributes}
     saved = {k: value for k, value in parameters.items() if _can_be_kept(value)}
-    arrays = {k: _array(v) for k, v in (kept | saved).items() if not _is_scalar(v)}
+    saved |= {k: _plain(value) for k, value in saved.items() if _is_nested(value)}
+    arrays = {k: _array(v) for k, v in (kept | saved).items() if _is_array(v)}
     about: Values = {
         "format": FORMAT,
         "version": VERSION,
@@ -162,9 +164,25 @@ def _can_be_kept(value: Any) -> bool:
     return not callable(value) and not isinstance(value, np.random.RandomState)
 
 
-def _is_scalar(value: Any) -> bool:
-    """Whether a value is a number, a string or None."""
-    return value is None or np.isscalar(value)
+def _is_nested(value: Any) -> bool:
+    """Whether a value is a mapping, or names one after the other."""
+    if isinstance(value, Mapping):
+        return True
+    iterable = isinstance(value, Iterable) and not isinstance(value, str)
+    return iterable and bool(value) and all(isinstance(each, str) for each in value)
+
+
+def _plain(value: Any) -> Any:
+    """A mapping or several names as JSON knows them."""
+    if isinstance(value, Mapping):
+        return {str(k): np.asarray(v).tolist() for k, v in value.items()}
+    return list(value)
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is no number, string, None, mapping or names."""
+    scalar = value is None or np.isscalar(value)
+    return not scalar and not isinstance(value, dict) and not _is_nested(value)
 
 
 def _array(value: Any) -> NDArray:

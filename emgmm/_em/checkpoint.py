@@ -76,6 +76,7 @@ def _conditions(problem: EMProblem, n_components: int) -> dict[str, Any]:
         "n_components": n_components,
         "accelerated": problem.options.accelerated,
         "ridge": ridge,
+        **problem.mstep.knowledge,
         "units": problem.units,
         "n_samples": rows.n_samples,
         "weight": rows.weight,

@@ -40,6 +40,8 @@ class EMResult:
     converged: bool
     state: dict[str, Any] | None = None
     """Values for ``EMState.from_values``, if the run is resumable."""
+    log_prior: float = 0.0
+    """Share of a row in the logarithm of the prior density, part of the bounds."""
 
     @property
     def lower_bound(self) -> float:

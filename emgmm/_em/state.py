@@ -199,7 +199,9 @@ class EMState:
 
     def accept(self, statistics: Statistics) -> None:
         """End an iteration with the statistics under the proposed mixtures."""
-        reached, step = statistics.mean_log_likelihood, self._proposed
+        step = self._proposed
+        mixture = step.mixture if step else self._mixture
+        reached = self.mstep.objective(statistics, mixture)
         if step is None:
             self._statistics, self._reached = statistics, reached
             self.lower_bounds = reached
@@ -227,7 +229,7 @@ class EMState:
 
         If so they are stored; otherwise the rows are not those of that run.
         """
-        reached = statistics.mean_log_likelihood
+        reached = self.mstep.objective(statistics, self._mixture)
         is_same = not (
             self._below(reached, self._reached) | self._below(self._reached, reached)
         ).any() and np.allclose(

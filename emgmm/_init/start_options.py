@@ -18,6 +18,7 @@ from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 
 from .assignments import check_start
+from .matching import matched
 from .starts import STARTS
 from .subsample import with_large_subsample
 from .symmetry import break_symmetry
@@ -59,7 +60,7 @@ class StartOptions:
     def starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """Functions that make the mixtures EM starts from, one for each start."""
         if self.mixture is not None:
-            mixture = self.mixture.in_units(problem.units)
+            mixture = problem.mstep.imposed(self.mixture.in_units(problem.units))
 
             def begin(progress: Progress) -> Parameters:
                 """The mixture that is known."""
@@ -67,8 +68,8 @@ class StartOptions:
 
             yield _separated(problem, begin)
             return
-        for start in self._of_init_params(problem, rows):
-            completed = partial(_with_known, start, self.known, problem.units)
+        for start in self._of_init_params(problem.without_fixed, rows):
+            completed = partial(_with_known, start, self.known, problem)
             yield _separated(problem, completed) if self.order_is_fixed else completed
 
     def _of_init_params(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
@@ -154,13 +155,22 @@ def _separated(problem: EMProblem, start: Begin) -> Begin:
 
 
 def _with_known(
-    start: Begin, known: dict[str, Any], units: NDArray, progress: Progress
+    start: Begin, known: dict[str, Any], problem: EMProblem, progress: Progress
 ) -> Parameters:
     """The mixture of a start, with the parts that the user passes in their place."""
     made = start(progress)
     if not known:
         return made
-    return replace(made.in_units(1 / units), **known).in_units(units)
+    if problem.mstep.fixed:
+        made = matched(made, _replaced(made, known, problem.units), known)
+    return problem.mstep.imposed(_replaced(made, known, problem.units))
+
+
+def _replaced(
+    mixture: Parameters, known: dict[str, Any], units: NDArray
+) -> Parameters:
+    """The mixture with parts that are in the units of the user."""
+    return replace(mixture.in_units(1 / units), **known).in_units(units)
 
 
 def _read_only(array: NDArray) -> NDArray:
