@@ -27,8 +27,8 @@ from ._em.checkpoint import checkpoint_of, resumed
 from ._em.defects import defects
 from ._em.fixed import GIVEN_BY, Fixed, FixedParts
 from ._em.mstep import MStep
-from ._em.problem import Begin, EMProblem
 from ._em.prior import PRIORS, RowMoments, check_prior, prior_of
+from ._em.problem import Begin, EMProblem
 from ._em.progress import Progress
 from ._em.regularization import Regularization, RidgeRegularization, ScaleRegularization
 from ._em.result import EMOptions, EMResult
@@ -239,7 +239,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             Interval(Real, 0.0, 1.0, closed="right"),
             callable,
         ],
-        "fixed": [Names(GIVEN_BY), Iterable, None],
+        "fixed": [Names(GIVEN_BY), list, tuple, set, Mapping, None],
         "prior": [Names(PRIORS), Mapping, None],
     }
 

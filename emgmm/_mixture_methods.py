@@ -28,8 +28,8 @@ from ._estep.predict import (
 )
 from ._mixture import Mixture, make_mixture
 from ._model.parameters import Parameters
-from ._model.published import Published
-from ._persistence import N_FIXED, write_model
+from ._model.published import N_FIXED, Published
+from ._persistence import write_model
 from ._utils.callbacks import CallbackSupportMixin
 from ._utils.features import Features, split_features
 from ._utils.inputs import validated

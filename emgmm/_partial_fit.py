@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -34,8 +34,7 @@ from ._em.stepwise import (
 from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES
 from ._model.parameters import Parameters
-from ._model.published import published_arrays
-from ._persistence import N_FIXED
+from ._model.published import N_FIXED, published_arrays
 from ._utils.threads import BLAS
 from ._utils.validation import restore_on_error
 

@@ -110,7 +110,7 @@ class Fixed:
         family: CovarianceFamily,
         n_features: int,
     ) -> Self:
-        """The fixed parts with their values from ``known``, the fields of ``Parameters``
+        """The fixed parts with their values from ``known``, fields of ``Parameters``
         that the user passes, or else from the mixture before."""
         given = dict(known)
         for name, argument in GIVEN_BY.items():
@@ -121,8 +121,8 @@ class Fixed:
                     f"fixed has {name!r}, but {argument} is None: pass the values in "
                     f"{argument}, or set warm_start=True to keep those of the last fit."
                 )
-        weights = given.get("weights")
         if parts.weights.any() and not parts.weights.all():
+            weights: NDArray = given["weights"]
             rest = np.delete(weights, np.flatnonzero(parts.weights)).sum()
             if not rest > 0:
                 raise ValueError(
@@ -179,7 +179,10 @@ class Fixed:
         if not self.parts.weights.any():
             return weights
         own = self.values.weights
-        fixed, rest = self.parts.weights[segments.places], own[~self.parts.weights].sum()
+        fixed, rest = (
+            self.parts.weights[segments.places],
+            own[~self.parts.weights].sum(),
+        )
         free = np.where(fixed, 0.0, weights)
         totals = segments.spread(np.maximum(segments.sum(free), np.finfo(float).tiny))
         return np.where(fixed, own[segments.places], rest * free / totals)

@@ -1,5 +1,4 @@
-"""The M-step of a fit: the only place that knows what is added, bounded, tied, fixed
-or expected beforehand."""
+"""The M-step of a fit: what is added, bounded, tied, fixed or expected beforehand."""
 
 from __future__ import annotations
 
@@ -112,8 +111,8 @@ class MStep:
     def knowledge(self) -> dict[str, NDArray | None]:
         """What is fixed and expected beforehand, as plain values."""
         return {
-            "fixed": self.fixed and self.fixed.to_values(),
-            "prior": self.prior and self.prior.to_values(),
+            "fixed": self.fixed.to_values() if self.fixed else None,
+            "prior": self.prior.to_values() if self.prior else None,
         }
 
     def estimates_covariances(self, segments: Segments) -> NDArray:

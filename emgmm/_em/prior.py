@@ -101,7 +101,9 @@ class ConjugatePrior:
         """The scatter of the pseudo-rows about means (M, d), as products."""
         kappa = np.full(len(means), self.strength * self.shrinkage)
         about = kind.outer(segments, kappa, means - self.mean)
-        return about + self.strength * kind.pool(segments, self._scales(segments, shares))
+        return about + self.strength * kind.pool(
+            segments, self._scales(segments, shares)
+        )
 
     def log_density(self, families: Families, mixtures: Parameters) -> NDArray:
         """Logarithms (B,) of the prior density of mixtures, up to a constant that does
@@ -125,7 +127,7 @@ class ConjugatePrior:
 
 
 def _traces(factors: NDArray, scales: NDArray) -> NDArray:
-    """Traces (M,) of S^-1 times scales, each diagonals or matrices, with S^-1 = U U'."""
+    """Traces (M,) of S^-1 = U U' times scales, all diagonals or all matrices."""
     products = factors * scales if scales.ndim == 2 else scales @ factors
     return (factors * products).reshape(len(factors), -1).sum(axis=1)
 
@@ -149,7 +151,9 @@ def _of_variances(dof: float, scale: NDArray, default: bool) -> tuple[float, NDA
     return dof + 2, np.full_like(own, own.mean()) if default else own.copy()
 
 
-def _of_one_variance(dof: float, scale: NDArray, default: bool) -> tuple[float, NDArray]:
+def _of_one_variance(
+    dof: float, scale: NDArray, default: bool
+) -> tuple[float, NDArray]:
     """Inverse gamma of the variance that all features have."""
     n_features, own = len(scale), scale.diagonal()
     return (dof + 2) / n_features, np.full_like(own, own.mean() / n_features)

@@ -11,9 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from emgmm._model.parameters import Parameters
 
 
-def matched(
-    start: Parameters, known: Parameters, names: Collection[str]
-) -> Parameters:
+def matched(start: Parameters, known: Parameters, names: Collection[str]) -> Parameters:
     """The start with its components in the order of those that are known, by the
     expected log-likelihood of the rows of the one in the other.
 
@@ -26,9 +24,7 @@ def matched(
     return Parameters(start.weights[order], start.means[order], covariances)
 
 
-def _costs(
-    start: Parameters, known: Parameters, names: Collection[str]
-) -> NDArray:
+def _costs(start: Parameters, known: Parameters, names: Collection[str]) -> NDArray:
     """Minus twice the expected log-likelihoods (K, K) of the rows of each component of
     the start (columns), if it becomes a component that is known (rows)."""
     n_components, n_features = start.means.shape

@@ -166,9 +166,7 @@ def _with_known(
     return problem.mstep.imposed(_replaced(made, known, problem.units))
 
 
-def _replaced(
-    mixture: Parameters, known: dict[str, Any], units: NDArray
-) -> Parameters:
+def _replaced(mixture: Parameters, known: dict[str, Any], units: NDArray) -> Parameters:
     """The mixture with parts that are in the units of the user."""
     return replace(mixture.in_units(1 / units), **known).in_units(units)
 

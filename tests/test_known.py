@@ -1,0 +1,395 @@
+"""Fixed parameters, and the conjugate prior."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MODEL_NAMES, make_blobs
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+from scipy.optimize import minimize
+from sklearn.base import clone
+
+from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm._em.fixed import FixedParts
+from emgmm._model.families import MODELS
+
+REFERENCE = Path(__file__).parent / "data" / "mclust_prior_iris.json"
+WEIGHTS = [0.3, 0.7]
+MEANS = np.array([[-1.0, 0.5], [2.0, 1.0]])
+ROTATION = np.array([[0.8, -0.6], [0.6, 0.8]])
+START = {
+    "I": [np.eye(2), np.eye(2)],
+    "E": [ROTATION, ROTATION],
+    "V": [ROTATION, ROTATION.T],
+}
+SHAPES = {"I": [1.0, 1.0], "E": [2.0, 2.0], "V": [2.0, 1.2]}
+VOLUMES = {"E": [1.0, 1.0], "V": [0.8, 1.3]}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Two clusters that overlap, in two dimensions."""
+    rng = np.random.default_rng(3)
+    first = [-1.2, 0.0] + rng.standard_normal((60, 2)) @ [[1.0, 0.6], [0.0, 0.7]]
+    second = [1.8, 1.5] + rng.standard_normal((100, 2)) @ [[0.8, 0.0], [-0.4, 1.1]]
+    return np.concatenate([first, second])
+
+
+@pytest.fixture(scope="module")
+def incomplete(rows):
+    missing = np.random.default_rng(0).random(rows.shape) < 0.15
+    missing[missing.all(axis=1)] = False
+    return np.where(missing, np.nan, rows)
+
+
+def start_of(model):
+    """Matrices of the form of a model, by its letters: volume, shape, orientation."""
+    parts = VOLUMES[model[0]], SHAPES[model[1]], START[model[2]]
+    return np.array(
+        [v * D @ np.diag([a, 1 / a]) @ D.T for v, a, D in zip(*parts, strict=True)]
+    )
+
+
+def published(model, matrices):
+    """Matrices in the layout of the attributes of the model."""
+    storage = MODELS[model].storage.__name__
+    return {
+        "Spherical": matrices[:, 0, 0],
+        "Diagonal": np.diagonal(matrices, axis1=1, axis2=2),
+        "Tied": matrices[0],
+        "Full": matrices,
+    }[storage]
+
+
+def dense(gmm):
+    return gmm._mixture().covariances.dense()
+
+
+def arguments(model):
+    """The arguments that give all parameters of a start."""
+    inverse = published(model, np.linalg.inv(start_of(model)))
+    return {
+        "weights_init": WEIGHTS,
+        "means_init": MEANS,
+        "precisions_init": inverse,
+        "covariance_type": model,
+        "reg_covar": 0,
+        "tol": 1e-13,
+        "max_iter": 5000,
+    }
+
+
+class Coordinates:
+    """Unconstrained coordinates of two components in two dimensions: the logit of the
+    weight, the means, and by the letters of the model log-volumes, logarithms of
+    shapes and angles."""
+
+    def __init__(self, model, weights, means, matrices):
+        self.model, roots = model, []
+        axes = {"I": [np.eye(2)] * 2, "E": [np.linalg.eigh(matrices[0])[1]] * 2}
+        axes["V"] = [np.linalg.eigh(matrix)[1] for matrix in matrices]
+        for matrix, D in zip(matrices, axes[model[2]], strict=True):
+            variances = np.diag(D.T @ matrix @ D)
+            volume = np.log(variances).mean()
+            angle = np.arctan2(D[1, 0], D[0, 0])
+            roots.append([volume, np.log(variances[0]) - volume, angle])
+        self.blocks = [np.array([np.log(weights[0] / weights[1])]), np.ravel(means)]
+        for letter, values in zip(model, np.array(roots).T, strict=True):
+            self.blocks.append({"I": values[:0], "E": values[:1], "V": values}[letter])
+        self.free = np.ones(len(np.concatenate(self.blocks)), dtype=bool)
+
+    def fix(self, *blocks):
+        """Fix whole blocks, or some entries of one, by pairs."""
+        ends = np.cumsum([len(each) for each in self.blocks])
+        for block in blocks:
+            number, entries = (
+                block if isinstance(block, tuple) else (block, slice(None))
+            )
+            own = self.free[ends[number] - len(self.blocks[number]) : ends[number]]
+            own[entries] = False
+        return self
+
+    @property
+    def vector(self):
+        return np.concatenate(self.blocks)[self.free]
+
+    def mixture(self, free):
+        whole = np.concatenate(self.blocks)
+        whole[self.free] = free
+        parts = np.split(whole, np.cumsum([len(each) for each in self.blocks])[:-1])
+        weight = 1 / (1 + np.exp(-parts[0][0]))
+        volumes, shapes, angles = (
+            np.zeros(2) if not len(each) else np.broadcast_to(each, 2)
+            for each in parts[2:]
+        )
+        cos, sin = np.cos(angles), np.sin(angles)
+        axes = np.array([[cos, -sin], [sin, cos]]).transpose(2, 0, 1)
+        variances = np.exp(volumes[:, None] + np.stack([shapes, -shapes], axis=1))
+        matrices = (axes * variances[:, None]) @ axes.mT
+        return np.array([weight, 1 - weight]), parts[1].reshape(2, 2), matrices
+
+
+def log_likelihood(X, weights, means, matrices):
+    """Of the observed values of each row."""
+    total, seen = 0.0, ~np.isnan(X)
+    for pattern in np.unique(seen, axis=0):
+        own = X[(seen == pattern).all(axis=1)][:, pattern]
+        joint = [
+            np.log(w)
+            + stats.multivariate_normal(m[pattern], S[np.ix_(pattern, pattern)]).logpdf(
+                own
+            )
+            for w, m, S in zip(weights, means, matrices, strict=True)
+        ]
+        total += np.logaddexp(*np.reshape(joint, (2, -1))).sum()
+    return total
+
+
+def assert_is_maximum(objective, reached, start):
+    """Whether no point that an optimiser finds is better than what was reached, and the
+    gradient is zero there. The points are coordinates."""
+
+    def cost(vector, at):
+        return -objective(*at.mixture(vector))
+
+    best = objective(*reached.mixture(reached.vector))
+    size = max(abs(best), 1.0)
+    if not len(start.vector):
+        return
+    for at in (start, reached):
+        found = minimize(cost, at.vector, args=(at,), method="BFGS")
+        assert best >= -found.fun - 1e-6 * size
+    steps = 1e-4 * np.eye(len(reached.vector))
+    gradient = [
+        cost(reached.vector + e, reached) - cost(reached.vector - e, reached)
+        for e in steps
+    ]
+    assert np.abs(gradient).max() / 2e-4 < 1e-4 * size
+
+
+KINDS = {
+    "weights": ("weights", [0]),
+    "means": ("means", [1]),
+    "covariances": ("covariances", [2, 3, 4]),
+    "one mean": ({"means": [True, False]}, [(1, slice(0, 2))]),
+    "weights and one mean": (
+        {"weights": [False, True], "means": [False, True]},
+        [0, (1, slice(2, 4))],
+    ),
+    "means and covariances": (["means", "covariances"], [1, 2, 3, 4]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_what_is_not_fixed_maximises_the_likelihood(rows, model, kind):
+    fixed, blocks = KINDS[kind]
+    gmm = GaussianMixtureEM(2, **arguments(model), fixed=fixed).fit(rows)
+    start = Coordinates(model, WEIGHTS, MEANS, start_of(model)).fix(*blocks)
+    reached = Coordinates(model, gmm.weights_, gmm.means_, dense(gmm)).fix(*blocks)
+    assert_is_maximum(lambda *at: log_likelihood(rows, *at), reached, start)
+
+
+@pytest.mark.parametrize("model", ["VVV", "EEE", "VVI", "VEV", "EII"])
+def test_the_same_of_what_is_observed(incomplete, model):
+    fixed, blocks = KINDS["weights and one mean"]
+    gmm = GaussianMixtureEM(2, **arguments(model), fixed=fixed).fit(incomplete)
+    start = Coordinates(model, WEIGHTS, MEANS, start_of(model)).fix(*blocks)
+    reached = Coordinates(model, gmm.weights_, gmm.means_, dense(gmm)).fix(*blocks)
+    assert_is_maximum(lambda *at: log_likelihood(incomplete, *at), reached, start)
+
+
+@pytest.mark.parametrize("model", ["VVV", "VVI", "VII"])
+def test_the_covariances_of_some_components_may_be_fixed(rows, model):
+    fixed = {"covariances": [True, False]}
+    gmm = GaussianMixtureEM(2, **arguments(model), fixed=fixed).fit(rows)
+    blocks = [(2, 0)] + [(b, 0) for b in (3, 4) if model[b - 2] != "I"]
+    start = Coordinates(model, WEIGHTS, MEANS, start_of(model)).fix(*blocks)
+    reached = Coordinates(model, gmm.weights_, gmm.means_, dense(gmm)).fix(*blocks)
+    assert_is_maximum(lambda *at: log_likelihood(rows, *at), reached, start)
+
+
+@pytest.mark.parametrize("acceleration", ["anderson", None])
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_fixed_parameters_stay_exactly_as_they_are(rows, model, acceleration):
+    given = arguments(model) | {"tol": 1e-6, "acceleration": acceleration}
+    start = GaussianMixtureEM(2, **given | {"max_iter": 0}).fit(rows)
+    names = ["weights", "means", "covariances"]
+    for name in names:
+        gmm = GaussianMixtureEM(2, **given, fixed=[name]).fit(rows)
+        assert gmm.n_iter_ > 2
+        for other in names:
+            same = np.array_equal(
+                getattr(gmm, f"{other}_"), getattr(start, f"{other}_")
+            )
+            assert same == (other == name)
+        assert (np.diff(gmm.lower_bounds_) > -1e-12).all()
+    gmm = GaussianMixtureEM(2, **given, fixed="means").fit(rows)
+    assert_array_equal(gmm.means_, MEANS)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e90])
+def test_fixed_values_are_exact_in_any_units(rows, scale):
+    given = {
+        "means_init": MEANS * scale,
+        "precisions_init": [[2.0 / scale**2, 1.0 / scale**2]] * 2,
+        "covariance_type": "diag",
+    }
+    gmm = GaussianMixtureEM(2, **given, fixed=["means"]).fit(rows * scale)
+    assert_array_equal(gmm.means_, given["means_init"])
+    gmm = GaussianMixtureEM(2, **given, fixed=["covariances"]).fit(rows * scale)
+    start = GaussianMixtureEM(2, **given, max_iter=0).fit(rows * scale)
+    assert_array_equal(gmm.covariances_, start.covariances_)
+
+
+def test_weights_that_are_not_fixed_share_the_rest_in_proportion_to_rows(blobs):
+    given = {
+        "weights_init": [0.5, 0.25, 0.25],
+        "fixed": {"weights": [True, False, False]},
+    }
+    gmm = GaussianMixtureEM(3, **given, tol=1e-10).fit(blobs)
+    shares = gmm.predict_proba(blobs).mean(axis=0)
+    assert gmm.weights_[0] == 0.5
+    assert_allclose(gmm.weights_[1:] / 0.5, shares[1:] / shares[1:].sum(), atol=1e-4)
+
+
+@pytest.mark.parametrize("start", ["split", "kmeans", "random"])
+def test_components_of_a_start_are_matched_to_those_that_are_fixed(start):
+    rng = np.random.default_rng(0)
+    centers = np.array([[0.0, 0], [8, 0], [0, 8], [8, 8]])
+    X = np.repeat(centers, 40, axis=0) + rng.standard_normal((160, 2))
+    for order in ([2, 0, 3, 1], [3, 2, 1, 0]):
+        means = centers[order] + 0.1
+        options = {"init_params": start, "random_state": 0, "n_init": 3}
+        gmm = GaussianMixtureEM(4, **options, means_init=means, fixed="means").fit(X)
+        assert_allclose(gmm.weights_, 0.25, atol=0.01)
+        assert_allclose(dense(gmm), np.broadcast_to(np.eye(2), (4, 2, 2)), atol=0.5)
+
+
+def test_fixed_weights_are_those_of_the_clusters_that_they_suit():
+    rng = np.random.default_rng(1)
+    sizes = np.array([20, 60, 120])
+    X = np.repeat([0.0, 10.0, 20.0], sizes)[:, None] + rng.standard_normal((200, 1))
+    gmm = GaussianMixtureEM(3, weights_init=[0.3, 0.1, 0.6], fixed="weights").fit(X)
+    assert_allclose(gmm.means_.ravel(), [10, 0, 20], atol=0.7)
+
+
+def test_a_fit_continues_with_fixed_parameters_of_the_one_before(rows):
+    gmm = GaussianMixtureEM(2, warm_start=True, random_state=0).fit(rows)
+    means = gmm.means_.copy()
+    gmm.set_params(fixed="means").fit(rows[:100])
+    assert_array_equal(gmm.means_, means)
+    assert not np.array_equal(gmm.weights_, GaussianMixtureEM(2).fit(rows).weights_)
+    with pytest.raises(ValueError, match="means_init is None"):
+        gmm.set_params(warm_start=False).fit(rows)
+
+
+def test_criteria_count_what_is_free(blobs):
+    free = GaussianMixtureEM(3).fit(blobs)
+    K, d = free.means_.shape
+    for name, number in (("weights", K - 1), ("means", K * d), ("covariances", K * 6)):
+        given = {
+            "weights_init": free.weights_,
+            "means_init": free.means_,
+            "precisions_init": free.precisions_,
+        }
+        gmm = GaussianMixtureEM(K, **given, fixed=[name]).fit(blobs)
+        deviance = -2 * gmm.score(blobs) * len(blobs)
+        free_ones = free._n_parameters() - number
+        assert gmm.aic(blobs) == pytest.approx(deviance + 2 * free_ones)
+        gmm.set_params(fixed=None)
+        assert gmm.aic(blobs) == pytest.approx(deviance + 2 * free_ones)
+        assert gmm.fit(blobs)._n_parameters() == free._n_parameters()
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_everything_fixed_leaves_no_parameter(model):
+    family = MODELS[model]
+    parts = FixedParts.of(["weights", "means", "covariances"], family, 3)
+    assert parts.n_parameters(family, 4) == family.n_parameters_of_mixture(3, 4)
+
+
+def test_fixed_covariances_give_no_warning_of_few_rows():
+    X = np.concatenate([np.zeros((1, 2)), 5 + np.random.default_rng(0).random((30, 2))])
+    given = {"means_init": [[0.0, 0], [5.5, 5.5]], "precisions_init": [np.eye(2)] * 2}
+    gmm = GaussianMixtureEM(2, **given, fixed={"covariances": [True, False]}).fit(X)
+    assert gmm.weights_[0] * len(X) == pytest.approx(1, abs=0.1)
+
+
+# The prior ------------------------------------------------------------------------
+
+
+def prior_density(model, mixture, X, n_components=2):
+    """The logarithm of the default prior, by SciPy."""
+    _, means, matrices = mixture
+    d, kappa, dof = X.shape[1], 0.01, X.shape[1] + 2
+    scale = np.cov(X.T) / n_components ** (2 / d)
+    center, isotropic = X.mean(axis=0), np.diag(scale).mean()
+    total = sum(
+        stats.multivariate_normal(center, S / kappa).logpdf(m)
+        for m, S in zip(means, matrices, strict=True)
+    )
+    storage = MODELS[model].storage.__name__
+    once = MODELS[model].own(d) == 0
+    for S in matrices[:1] if once else matrices:
+        if storage in ("Full", "Tied"):
+            total += stats.invwishart(dof, scale).logpdf(S)
+            continue
+        variances = np.diag(S)[: d if storage == "Diagonal" else 1]
+        total += stats.invgamma(dof / 2, scale=isotropic / 2).logpdf(variances).sum()
+    return total
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_the_posterior_is_maximised(rows, model):
+    gmm = GaussianMixtureEM(2, **arguments(model), prior="conjugate").fit(rows)
+    start = Coordinates(model, WEIGHTS, MEANS, start_of(model))
+    reached = Coordinates(model, gmm.weights_, gmm.means_, dense(gmm))
+
+    def posterior(*at):
+        return log_likelihood(rows, *at) + prior_density(model, at, rows)
+
+    assert_is_maximum(posterior, reached, start)
+    given = arguments(model) | {"max_iter": 0}
+    first = GaussianMixtureEM(2, **given, prior="conjugate").fit(rows)
+    gain = posterior(*reached.mixture(reached.vector)) - posterior(
+        *start.mixture(start.vector)
+    )
+    assert len(rows) * (gmm.lower_bound_ - first.lower_bound_) == pytest.approx(gain)
+
+
+@pytest.mark.parametrize("model", ["VVV", "EEE", "VVI", "VEE"])
+def test_a_prior_and_fixed_means_go_together(rows, model):
+    options = {"prior": "conjugate", "fixed": {"means": [True, False]}}
+    gmm = GaussianMixtureEM(2, **arguments(model), **options).fit(rows)
+    blocks = [(1, slice(0, 2))]
+    start = Coordinates(model, WEIGHTS, MEANS, start_of(model)).fix(*blocks)
+    reached = Coordinates(model, gmm.weights_, gmm.means_, dense(gmm)).fix(*blocks)
+
+    def posterior(*at):
+        return log_likelihood(rows, *at) + prior_density(model, at, rows)
+
+    assert_is_maximum(posterior, reached, start)
+    assert_array_equal(gmm.means_[0], MEANS[0])
+
+
+@pytest.mark.parametrize("acceleration", ["anderson", None])
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_the_posterior_never_falls(model, acceleration):
+    X = make_blobs(seed=5, n_samples=40, n_features=4, n_components=3)
+    options = {"init_params": "random_from_data", "random_state": 0, "tol": 1e-7}
+    gmm = GaussianMixtureEM(
+        3,
+        covariance_type=model,
+        acceleration=acceleration,
+        prior="conjugate",
+        **options,
+    ).fit(X)
+    assert (np.diff(gmm.lower_bounds_) > -1e-12).all()
+    assert gmm.lower_bound_ > gmm.lower_bounds_[0]
+    assert gmm.converged_
