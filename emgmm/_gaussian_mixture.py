@@ -12,7 +12,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
@@ -25,13 +25,11 @@ from ._data.validation import (
 )
 from ._em.checkpoint import checkpoint_of, resumed
 from ._em.defects import defects
-from ._em.fixed import GIVEN_BY, Fixed, FixedParts
-from ._em.mstep import MStep
-from ._em.prior import PRIORS, RowMoments, check_prior, prior_of
-from ._em.problem import Begin, EMProblem
+from ._em.fixed import GIVEN_BY
+from ._em.prior import PRIORS
+from ._em.problem import EMProblem
 from ._em.progress import Progress
-from ._em.regularization import Regularization, RidgeRegularization, ScaleRegularization
-from ._em.result import EMOptions, EMResult
+from ._em.result import EMResult
 from ._em.state import EMState
 from ._em.stepwise import (
     SCHEDULES,
@@ -40,15 +38,13 @@ from ._em.stepwise import (
 from ._estep.predict import (
     log_density,
 )
-from ._init.start_options import StartOptions
 from ._init.starts import STARTS
 from ._mixture_methods import mean_of_rows
-from ._model.families import FAMILIES, CovarianceFamily
+from ._model.families import FAMILIES
 from ._model.parameters import Parameters
 from ._model.published import published_arrays
 from ._model.validation import (
     check_covariances,
-    check_given,
     check_means,
     check_weights,
     shape_of_means,
@@ -126,6 +122,22 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         For `partial_fit`, the share of the statistics that a batch replaces.
         "decreasing" approaches the result of `fit`; a number in (0, 1] follows a
         mixture that drifts; a function `step(t)` returns that of batch t = 1, 2, ...
+    fixed : str, list of str or dict, default=None
+        Parameters that are known and not estimated: "weights", "means" or "covariances"
+        of all components, or a dict from these names to True or to one boolean for each
+        component. Their values are those of `weights_init`, `means_init` and
+        `precisions_init`, or else those of the previous fit (`warm_start`); what else
+        these have are starting values. Components keep their numbers, and criteria
+        count only what is free. Covariances of some components can be fixed only in
+        "full", "diag" and "spherical" models, where they share nothing.
+    prior : {"conjugate"} or dict, default=None
+        "conjugate": the fit maximises the posterior under a weak prior of means and
+        covariances [4]_, for a few rows, or where something is known. A dict overrides
+        what that takes from the rows: "mean" (n_features,), by default theirs;
+        "shrinkage", the number of rows that this mean counts for, 0.01; "dof", degrees
+        of freedom, at least `n_features` and by default 2 more; and "scale", a number,
+        variances or a matrix, by default the covariance of the rows divided by
+        `n_components`^(2 / `n_features`). See Notes.
 
     Attributes
     ----------
@@ -150,10 +162,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     n_iter_ : int
         Number of EM iterations, each of which is one pass over the rows.
     lower_bound_ : float
-        Mean log-likelihood of a row of the training data, in nats. After
-        `partial_fit`, a running mean.
+        Mean log-likelihood of a row of the training data, in nats; with a `prior`, the
+        log-posterior divided by the number of rows, up to a constant. After
+        `partial_fit`, a running mean of the log-likelihood.
     lower_bounds_ : ndarray of shape (n_iter_,)
-        Highest mean log-likelihood up to each iteration. If `reg_covar` is a number,
+        Highest `lower_bound_` up to each iteration. If `reg_covar` is a number,
         the one after each iteration.
     lower_bounds_of_starts_ : list of ndarray
         The same for each start that did not fail. A start ends early if it can no
@@ -188,6 +201,15 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     memory map, or a Dask array or dataframe. The number of threads, which is that of
     BLAS, does not change the result.
 
+    With a `prior` a covariance is inverse Wishart, and a mean normal about the mean of
+    the prior with the covariance divided by the shrinkage. Variances of "diag" and
+    "spherical" models are inverse gamma, by default with the mean of the variances as
+    their scale. Where all components have one covariance, the prior has it once; models
+    whose components share a part of it have the same prior for each component. Weights
+    have none. If values are missing, the scale is without correlations. `score`, `bic`,
+    `aic` and `icl` are those of the likelihood. For the rows of `partial_fit` the prior
+    is that of all rows so far, and counts less and less.
+
     Attributes can be assigned, as in scikit-learn: predictions use
     `precisions_cholesky_`, and `sample` uses `covariances_`. scikit-learn's private
     methods for reading a mixture exist as well; a subclass that overrides a step of
@@ -202,6 +224,9 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
        doi:10.1002/nla.617
     .. [3] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via
        an EM approach", NIPS 6 (1994), 120-127.
+    .. [4] C. Fraley and A. E. Raftery, "Bayesian regularization for normal mixture
+       estimation and model-based clustering", Journal of Classification 24 (2007),
+       155-181. doi:10.1007/s00357-007-0004-5
 
     Examples
     --------
@@ -214,6 +239,15 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
            [11.,  2.]])
     >>> gmm.predict([[0, 0], [12, 3]])
     array([0, 1])
+
+    One mean is known to be zero, the other one is estimated:
+
+    >>> gmm = GaussianMixtureEM(
+    ...     n_components=2, means_init=[[0, 0], [9, 0]], fixed={"means": [True, False]}
+    ... ).fit(X)
+    >>> gmm.means_
+    array([[ 0.,  0.],
+           [11.,  2.]])
     """
 
     __module__ = "emgmm"
@@ -242,6 +276,9 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         "fixed": [Names(GIVEN_BY), list, tuple, set, Mapping, None],
         "prior": [Names(PRIORS), Mapping, None],
     }
+
+    fixed: Fixable | None = None  # of models that earlier versions have pickled
+    prior: Prior | None = None
 
     def __init__(
         self,
@@ -369,11 +406,12 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Raises
         ------
         ValueError
-            If the data or a parameter are invalid, if a feature has no value at all in
-            rows of positive weight, or if `reg_covar` is a number that is too small, so
-            that a covariance becomes singular in every start. Also if `X` can be
-            iterated over only once or yields another number of rows in a later pass.
-            Errors of an iterable itself are raised with a note that names the block.
+            If the data or a parameter are invalid, if `fixed` names a parameter that is
+            not given, if a feature has no value at all in rows of positive weight, or
+            if `reg_covar` is a number that is too small, so that a covariance becomes
+            singular in every start. Also if `X` can be iterated over only once or
+            yields another number of rows in a later pass. Errors of an iterable itself
+            are raised with a note that names the block.
 
         Warns
         -----
@@ -514,88 +552,6 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
                     published_arrays(reached, problem.rows.summary.dtype)
                     self._reached = (self.covariance_type, reached)
             raise
-
-    def _problem(self, rows: RowSource) -> EMProblem:
-        """The problem of fitting the mixture to rows."""
-        family = FAMILIES[self.covariance_type]
-        return self._problem_in_units(*rows.in_units(family.scale_equivariant))
-
-    def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
-        """The problem for rows that have been divided by the units (d,)."""
-        scale = ScaleRegularization.to(rows)
-        mstep = self._mstep(scale, units, lambda: RowMoments.of(rows.summary))
-        options = EMOptions(
-            self.tol, self.max_iter, self.acceleration is not None, self.warm_start
-        )
-        return EMProblem(rows, units, mstep, options)
-
-    def _mstep(
-        self,
-        scale: ScaleRegularization,
-        units: NDArray,
-        moments: Callable[[], RowMoments],
-    ) -> MStep:
-        """The M-step of the model, for rows with such moments, divided by the units
-        (d,)."""
-        family, n_features = FAMILIES[self.covariance_type], len(units)
-        covar: Regularization = scale
-        if not isinstance(self.reg_covar, str):
-            covar = RidgeRegularization(self.reg_covar / units / units)
-        mstep = MStep.of(family, covar, scale)
-        parts = FixedParts.of(self.fixed, family, self.n_components)
-        if parts:
-            known, previous = self._known(family, n_features)
-            fixed = Fixed.of(parts, known, previous, family, n_features)
-            mstep = replace(mstep, fixed=fixed.in_units(units))
-        if self.prior is not None:
-            options = check_prior(self.prior, n_features)
-            mstep = replace(mstep, prior=prior_of(options, family, units, moments))
-        return mstep
-
-    def _with_starts(
-        self, problem: EMProblem, rows: RowSource
-    ) -> tuple[EMProblem, Iterator[Begin]]:
-        """The problem, and functions that make the mixtures EM starts from."""
-        options = self._start_options(problem.family, rows.summary.n_features)
-        problem = replace(problem, order_is_fixed=options.order_is_fixed)
-        return problem, options.starts(problem, rows)
-
-    def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
-        """What the parameters say about where EM starts."""
-        return StartOptions(
-            self.n_components,
-            self.init_params,
-            self.n_init,
-            self.random_state,
-            *self._known(family, n_features),
-        )
-
-    def _known(
-        self, family: CovarianceFamily, n_features: int
-    ) -> tuple[dict[str, Any], Parameters | None]:
-        """Parameters that the user passes, and the mixture that the fit continues."""
-        known = check_given(
-            (self.weights_init, self.means_init, self.precisions_init),
-            self.covariance_type,
-            (self.n_components, n_features),
-        )
-        return known, self._previous_mixture(family, n_features)
-
-    def _previous_mixture(
-        self, family: CovarianceFamily, n_features: int
-    ) -> Parameters | None:
-        """The mixture that `warm_start` continues from, or None."""
-        if not self.warm_start:
-            return None
-        shape = (self.n_components, n_features)
-        model, reached = getattr(self, "_reached", ("", None))
-        if reached is not None:
-            fits = reached.means.shape == shape and FAMILIES[model].name == family.name
-            return reached if fits else None
-        if not hasattr(self, "weights_") or np.shape(self.means_) != shape:
-            return None
-        fits = self._published().family.name == family.name
-        return self._mixture() if fits else None
 
     def _publish(self, result: EMResult, rows: RowSource) -> None:
         """Set the attributes of a finished fit."""

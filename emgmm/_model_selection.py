@@ -87,6 +87,9 @@ class GaussianMixtureIC(MixtureMethods):
         there are many rows, and threads share the candidates if matrices are large.
     verbose : int, default=0
         1 prints a line when the starts are found, and for each round of the search.
+    prior : {"conjugate"} or dict, default=None
+        As in `GaussianMixtureEM`: candidates maximise the posterior, and are compared
+        by the criterion of their likelihood, as in R's mclust.
 
     Attributes
     ----------
@@ -170,11 +173,12 @@ class GaussianMixtureIC(MixtureMethods):
         "criterion": [Names(CRITERIA), callable],
         **{
             name: GaussianMixtureEM._parameter_constraints[name]
-            for name in ("tol", "reg_covar", "max_iter", "random_state", "verbose")
+            for name in "tol reg_covar max_iter random_state verbose prior".split()
         },
-        "prior": GaussianMixtureEM._parameter_constraints["prior"],
         "n_jobs": [Integral, None],
     }
+
+    prior: Prior | None = None  # of searches that earlier versions have pickled
 
     weights_ = _of_best("weights_")
     means_ = _of_best("means_")
@@ -480,9 +484,7 @@ def _table(
     fitted, weight = [c.result is not None for c in candidates], rows.summary.weight
     log_likelihoods = np.full(len(candidates), np.nan)
     log_likelihoods[fitted] = [
-        (c.result.lower_bound - c.result.log_prior) * weight
-        for c in candidates
-        if c.result
+        c.result.mean_log_likelihood * weight for c in candidates if c.result
     ]
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
     penalty = n_parameters * np.log(weight)

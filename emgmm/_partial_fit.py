@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, Self
 
@@ -13,7 +13,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
-from ._data.base import RowSource
 from ._data.sources import refuse_blocks
 from ._data.validation import (
     check_batch,
@@ -21,8 +20,7 @@ from ._data.validation import (
     check_something_observed,
 )
 from ._em.fixed import FixedParts
-from ._em.mstep import MStep
-from ._em.problem import SINGULAR, Begin, EMProblem
+from ._em.problem import SINGULAR
 from ._em.progress import Progress
 from ._em.stepwise import (
     START_ITER,
@@ -31,7 +29,7 @@ from ._em.stepwise import (
     rows_to_start,
     share_of,
 )
-from ._mixture_methods import MixtureMethods
+from ._fit_parameters import FitParameters
 from ._model.families import FAMILIES
 from ._model.parameters import Parameters
 from ._model.published import N_FIXED, published_arrays
@@ -43,15 +41,8 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 """What a fit publishes that `partial_fit` does not, and the reverse."""
 
 
-class PartialFit(MixtureMethods):
-    """The part of GaussianMixtureEM that takes rows in batches.
-
-    `_problem`, `_with_starts` and `_mstep` are what a fit is made of, too.
-    """
-
-    _problem: Callable[[RowBlocks], EMProblem]
-    _with_starts: Callable[[EMProblem, RowSource], tuple[EMProblem, Iterator[Begin]]]
-    _mstep: Callable[..., MStep]
+class PartialFit(FitParameters):
+    """The part of GaussianMixtureEM that takes rows in batches."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(

@@ -177,7 +177,7 @@ def _is_plain(value: Any) -> bool:
 
 def _has_names(value: Any) -> bool:
     """Whether a value is a collection of strings."""
-    names = isinstance(value, (list, tuple, set, frozenset))
+    names = isinstance(value, (list, tuple, set))
     return names and all(isinstance(each, str) for each in value)
 
 

@@ -38,7 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "_sklearn_names": ROWS_AND_MODELS | {"_estep"},
     "_mixture_methods": ROWS_AND_MODELS
     | {"_estep", "_mixture", "_persistence", "_version", "typing"},
-    "_partial_fit": ROWS_AND_MODELS | {"_estep", "_em", "_mixture_methods", "typing"},
+    "_fit_parameters": ESTIMATION | {"_mixture_methods"},
+    "_partial_fit": ROWS_AND_MODELS | {"_estep", "_em", "_fit_parameters"},
     "_gaussian_mixture": ESTIMATION
     | {"_mixture", "_mixture_methods", "_partial_fit", "_persistence"}
     | {"_sklearn_names", "typing"},

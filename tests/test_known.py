@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,15 @@ from scipy import stats
 from scipy.optimize import minimize
 from sklearn.base import clone
 
-from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm import (
+    DegenerateComponentWarning,
+    GaussianMixtureEM,
+    GaussianMixtureIC,
+)
 from emgmm._em.fixed import FixedParts
 from emgmm._model.families import MODELS
 
-REFERENCE = Path(__file__).parent / "data" / "mclust_prior_iris.json"
+DATA = Path(__file__).parent / "data"
 WEIGHTS = [0.3, 0.7]
 MEANS = np.array([[-1.0, 0.5], [2.0, 1.0]])
 ROTATION = np.array([[0.8, -0.6], [0.6, 0.8]])
@@ -393,3 +397,327 @@ def test_the_posterior_never_falls(model, acceleration):
     assert (np.diff(gmm.lower_bounds_) > -1e-12).all()
     assert gmm.lower_bound_ > gmm.lower_bounds_[0]
     assert gmm.converged_
+
+
+@cache
+def load(name):
+    return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def records(kind):
+    return [
+        pytest.param(record, id=f"{record['model']}-{record['G']}")
+        for record in load("prior_iris")[kind]
+    ]
+
+
+def with_r(record, start, **options):
+    """A fit of R's data with R's default prior, from R's start."""
+    gmm = GaussianMixtureEM(
+        record["G"],
+        covariance_type=record["model"],
+        init_params=start,
+        reg_covar=0,
+        prior="conjugate",
+        **options,
+    )
+    return gmm.fit(load("me_iris")["data"])
+
+
+@pytest.mark.parametrize("record", records("mstep_prior"))
+def test_m_steps_with_a_prior_are_those_of_mclust(record):
+    gmm = with_r(record, load("mstep_iris")["z"], max_iter=0)
+    for name, found in (
+        ("weights", gmm.weights_),
+        ("means", gmm.means_),
+        ("covariances", dense(gmm)),
+    ):
+        assert_allclose(found, record[name], rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("record", records("me_prior"))
+def test_fits_with_a_prior_are_those_of_mclust(record):
+    labels = load("me_iris")["labels"][str(record["G"])]
+    gmm = with_r(record, labels, tol=1e-14, max_iter=5000)
+    X = load("me_iris")["data"]
+    assert gmm.score(X) * len(X) == pytest.approx(record["loglik"], rel=1e-8)
+    assert gmm.bic(X) == pytest.approx(-record["bic"], rel=1e-8)
+    assert_allclose(gmm.means_, record["means"], atol=1e-6)
+    assert_allclose(dense(gmm), record["covariances"], atol=1e-6)
+
+
+@pytest.mark.parametrize("model", load("prior_iris")["bic_of_one_component"])
+def test_a_search_with_a_prior_has_the_criterion_of_mclust(model, iris):
+    search = GaussianMixtureIC(
+        [1, 2], covariance_type=model, prior="conjugate", reg_covar=0
+    ).fit(iris)
+    expected = load("prior_iris")["bic_of_one_component"][model]
+    assert search.criterion_[0] == pytest.approx(-expected, rel=1e-10)
+    assert_allclose(search.bic(iris), search.results_["bic"].min(), rtol=1e-12)
+    best = search.best_estimator_
+    assert best.prior == "conjugate"
+    alone = GaussianMixtureEM(
+        best.n_components, covariance_type=model, prior="conjugate", reg_covar=0
+    ).fit(iris)
+    assert best.lower_bound_ == pytest.approx(alone.lower_bound_, abs=1e-3)
+    assert best.lower_bound_ != pytest.approx(best.score(iris), abs=1e-4)
+
+
+def test_options_of_the_prior_that_are_its_defaults_change_nothing(iris):
+    d, n_components = 4, 3
+    scale = np.cov(iris.T) / n_components ** (2 / d)
+    own = {"mean": iris.mean(axis=0), "shrinkage": 0.01, "dof": d + 2, "scale": scale}
+    labels = np.arange(150) // 50
+    options = {"init_params": labels, "tol": 1e-8}
+    default = GaussianMixtureEM(3, prior="conjugate", **options).fit(iris)
+    for prior in (own, {}, {"dof": d + 2}, {"scale": scale, "mean": None}):
+        gmm = GaussianMixtureEM(3, prior=prior, **options).fit(iris)
+        assert_allclose(gmm.covariances_, default.covariances_, rtol=1e-9)
+        assert gmm.lower_bound_ - gmm.lower_bounds_[0] == pytest.approx(
+            default.lower_bound_ - default.lower_bounds_[0]
+        )
+
+
+@pytest.mark.parametrize(
+    ("scale", "same"), [(2.0, [2.0, 2.0]), ([1.0, 3.0], [[1.0, 0.0], [0.0, 3.0]])]
+)
+@pytest.mark.parametrize("model", ["VVV", "VVI", "VII", "EEE"])
+def test_a_scale_may_be_a_number_or_variances(rows, model, scale, same):
+    one, other = (
+        GaussianMixtureEM(2, covariance_type=model, prior={"scale": each}).fit(rows)
+        for each in (scale, same)
+    )
+    assert_array_equal(one.covariances_, other.covariances_)
+
+
+def test_a_strong_prior_has_its_way(rows):
+    prior = {"mean": [7.0, -7.0], "shrinkage": 1e9, "dof": 1e9, "scale": 5e9}
+    gmm = GaussianMixtureEM(1, prior=prior).fit(rows)
+    assert_allclose(gmm.means_, [[7, -7]], atol=1e-5)
+    assert_allclose(gmm.covariances_, [5 * np.eye(2)], atol=1e-4)
+
+
+def test_with_a_prior_few_rows_are_enough():
+    X = make_blobs(seed=1, n_samples=9, n_features=5, n_components=3)
+    gmm = GaussianMixtureEM(3, prior="conjugate").fit(X)
+    assert np.linalg.eigvalsh(gmm.covariances_).min() > 1e-3
+    gmm = GaussianMixtureEM(2, prior={"scale": 1.0}).fit(np.repeat(X[:2], 4, axis=0))
+    assert np.linalg.eigvalsh(gmm.covariances_).min() > 0.05
+    with pytest.warns(DegenerateComponentWarning, match="no variance in some direct"):
+        GaussianMixtureEM(2, prior="conjugate").fit(np.repeat(X[:2], 4, axis=0))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_prior_is_the_same_in_any_units(rows, incomplete, missing):
+    X = incomplete if missing else rows
+    options = {"prior": "conjugate", "init_params": np.arange(len(X)) // 60 > 0}
+    options["init_params"] = options["init_params"].astype(int)
+    plain = GaussianMixtureEM(2, **options, tol=1e-9).fit(X)
+    scale = 2.0**-400
+    scaled = GaussianMixtureEM(2, **options, tol=1e-9).fit(X * scale)
+    assert_allclose(scaled.means_, plain.means_ * scale, rtol=1e-9)
+    assert_allclose(scaled.covariances_, plain.covariances_ * scale**2, rtol=1e-9)
+    gains = [np.diff(gmm.lower_bounds_) for gmm in (plain, scaled)]
+    assert_allclose(*gains, atol=1e-9)
+    assert scaled.lower_bound_ == pytest.approx(scaled.lower_bounds_[-2], abs=1e-6)
+
+
+# Both, with all kinds of rows ---------------------------------------------------------
+
+
+KNOWLEDGE = {
+    "fixed means": {"fixed": "means", "means_init": MEANS},
+    "prior": {"prior": "conjugate"},
+    "both": {
+        "fixed": {"means": [True, False]},
+        "means_init": MEANS,
+        "prior": {"shrinkage": 2, "dof": 9},
+    },
+}
+MODELS_OF_STORAGES = ["VVV", "EEE", "VVI", "VII", "VEV"]
+
+
+def fitted(X, model, knowledge, sample_weight=None, **options):
+    options = {"tol": 1e-10, "covariance_type": model} | options
+    gmm = GaussianMixtureEM(2, **KNOWLEDGE[knowledge], **options)
+    return gmm.fit(X, sample_weight=sample_weight)
+
+
+def assert_alike(gmm, expected, rtol=1e-7):
+    for name in ("weights_", "means_", "covariances_", "lower_bound_"):
+        one, other = getattr(gmm, name), getattr(expected, name)
+        assert_allclose(one, other, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+@pytest.mark.parametrize("model", MODELS_OF_STORAGES)
+def test_weights_are_repetitions(rows, model, knowledge):
+    weights = np.random.default_rng(0).integers(0, 4, len(rows))
+    weighted = fitted(rows, model, knowledge, weights)
+    assert_alike(weighted, fitted(np.repeat(rows, weights, axis=0), model, knowledge))
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+@pytest.mark.parametrize("model", MODELS_OF_STORAGES)
+def test_blocks_and_maps_are_fitted_as_arrays(incomplete, model, knowledge, tmp_path):
+    start = {"init_params": "random_from_data", "random_state": 0}
+    for X in (incomplete, incomplete[~np.isnan(incomplete).any(axis=1)]):
+        whole = fitted(X, model, knowledge, **start)
+        assert_alike(fitted([X[:50], X[50:]], model, knowledge, **start), whole)
+        np.save(tmp_path / "rows.npy", X)
+        mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+        assert_alike(fitted(mapped, model, knowledge, **start), whole)
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+def test_dask_arrays_are_fitted_as_arrays(rows, knowledge):
+    array = pytest.importorskip("dask.array")
+    whole = fitted(rows, "VVV", knowledge)
+    chunks = array.from_array(rows, chunks=(40, 2))
+    assert_alike(fitted(chunks, "VVV", knowledge), whole)
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+def test_float32_rows_give_nearly_the_same(rows, knowledge):
+    single = fitted(rows.astype(np.float32), "VVV", knowledge, tol=1e-6)
+    assert single.means_.dtype == np.float32
+    assert_alike(single, fitted(rows, "VVV", knowledge, tol=1e-6), rtol=2e-3)
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+@pytest.mark.parametrize("model", MODELS_OF_STORAGES)
+def test_streams_approach_the_fit(rows, model, knowledge):
+    rng = np.random.default_rng(0)
+    X = np.repeat(rows, 20, axis=0) + 0.1 * rng.standard_normal((20 * len(rows), 2))
+    rng.shuffle(X)
+    options = {"covariance_type": model, "init_params": "kmeans", "random_state": 0}
+    stream = GaussianMixtureEM(2, **KNOWLEDGE[knowledge], **options)
+    for batch in np.array_split(X, 10):
+        stream.partial_fit(batch)
+    whole = clone(stream).fit(X)
+    assert stream.score(X) == pytest.approx(whole.score(X), abs=0.01)
+    fixed = FixedParts.of(stream.fixed, MODELS[model], 2)
+    if fixed:
+        assert_array_equal(stream.means_[fixed.means], MEANS[fixed.means])
+    assert stream._n_parameters() == whole._n_parameters()
+
+
+def test_a_prior_fades_as_a_stream_goes_on(rows):
+    prior = {"mean": [50.0, 50.0], "shrinkage": 20.0}
+    gmm = GaussianMixtureEM(1, prior=prior)
+    for number in range(1, 4):
+        gmm.partial_fit(rows)
+        n = number * len(rows)
+        expected = (rows.mean(axis=0) * n + 20 * 50) / (n + 20)
+        assert_allclose(gmm.means_[0], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("knowledge", KNOWLEDGE)
+def test_files_and_clones_keep_what_is_known(rows, knowledge, tmp_path):
+    gmm = fitted(rows, "VVV", knowledge)
+    gmm.save(tmp_path / "model.npz")
+    loaded = GaussianMixtureEM.load(tmp_path / "model.npz")
+    assert loaded.bic(rows) == gmm.bic(rows)
+    assert loaded.lower_bound_ == gmm.lower_bound_
+    for again in (loaded, clone(gmm)):
+        assert_array_equal(again.fit(rows).means_, gmm.means_)
+        assert again.bic(rows) == gmm.bic(rows)
+    with_set = GaussianMixtureEM(2, fixed={"means"}, means_init=MEANS).fit(rows)
+    with_set.save(tmp_path / "set.npz")
+    assert GaussianMixtureEM.load(tmp_path / "set.npz").fixed == ["means"]
+    arrays = {
+        "prior": {"scale": np.eye(2)},
+        "fixed": {"means": np.array([True, False])},
+    }
+    gmm.set_params(**arrays, means_init=MEANS).fit(rows).save(tmp_path / "arrays.npz")
+    loaded = GaussianMixtureEM.load(tmp_path / "arrays.npz")
+    assert loaded.fit(rows).lower_bound_ == gmm.lower_bound_
+
+
+@pytest.mark.parametrize("change", [{"prior": None}, {"prior": {"dof": 20}}])
+def test_a_fit_with_another_prior_is_not_the_last_one_continued(rows, change):
+    options = {"warm_start": True, "max_iter": 3, "tol": 0, "acceleration": None}
+    options |= {"init_params": "random", "random_state": 0}
+    gmm = GaussianMixtureEM(2, prior="conjugate", **options)
+    with pytest.warns(match="did not converge"):
+        gmm.fit(rows)
+        before = gmm._mixture()
+        gmm.set_params(**change).fit(rows)
+    means = gmm.means_.copy()
+    afresh = GaussianMixtureEM(
+        2,
+        weights_init=before.weights,
+        means_init=before.means,
+        precisions_init=np.linalg.inv(before.covariances.values),
+        **options | change,
+    )
+    with pytest.warns(match="did not converge"):
+        afresh.fit(rows)
+    assert_allclose(means, afresh.means_, rtol=1e-9)
+
+
+def test_a_fit_that_is_continued_is_one_fit(rows):
+    options = {"acceleration": "anderson", "tol": 0, **KNOWLEDGE["both"]}
+    start = {"init_params": "random", "random_state": 0}
+    whole = GaussianMixtureEM(2, max_iter=8, **options, **start)
+    parts = GaussianMixtureEM(2, max_iter=4, warm_start=True, **options, **start)
+    with pytest.warns(match="did not converge"):
+        whole.fit(rows)
+        parts.fit(rows).fit(rows)
+    assert_array_equal(parts.means_, whole.means_)
+    assert parts.lower_bound_ == whole.lower_bound_
+
+
+def test_several_starts_are_ranked_by_the_posterior(rows):
+    prior = {"mean": [3.0, 3.0], "shrinkage": 5.0}
+    options = {"init_params": "random_from_data", "random_state": 0, "prior": prior}
+    gmm = GaussianMixtureEM(2, n_init=8, **options).fit(rows)
+    ends = [bounds[-1] for bounds in gmm.lower_bounds_of_starts_]
+    assert gmm.lower_bound_ == pytest.approx(max(ends), abs=1e-9)
+
+
+# Bad input --------------------------------------------------------------------------
+
+
+BAD = {
+    "unknown name": ({"fixed": ["meens"]}, "fixed has 'meens'.* Did you mean 'means'"),
+    "not given": (
+        {"fixed": "weights"},
+        "weights_init is None: pass .* or set warm_star",
+    ),
+    "no precisions": ({"fixed": ["covariances"]}, "precisions_init is None"),
+    "shape": ({"fixed": {"means": [True]}}, r"fixed\['means'\] is \[True\]: pass True"),
+    "numbers": ({"fixed": {"means": [1, 0]}}, "one boolean for each of the 2"),
+    "tied": (
+        {
+            "fixed": {"covariances": [True, False]},
+            "covariance_type": "tied",
+            "precisions_init": np.eye(2),
+        },
+        "model EEE have parameters in common: fix all",
+    ),
+    "no weight left": (
+        {"fixed": {"weights": [True, False]}, "weights_init": [1.0, 0.0]},
+        "nothing is left",
+    ),
+    "shape of means": ({"fixed": "means", "means_init": [[1.0]]}, "shape of"),
+    "option": ({"prior": {"doff": 5}}, "prior has 'doff'.* Did you mean 'dof'"),
+    "few degrees": ({"prior": {"dof": 1}}, "dof=1: give a finite number of 2 "),
+    "no degrees": ({"prior": {"dof": "many"}}, "dof='many'"),
+    "negative": ({"prior": {"shrinkage": -0.1}}, "shrinkage=-0.1: give .* 0"),
+    "indefinite": ({"prior": {"scale": [[1, 2], [2, 1]]}}, "positive definite"),
+    "no variance": ({"prior": {"scale": 0}}, "positive definite"),
+    "variances": ({"prior": {"scale": [1, 2, 3]}}, "shape of"),
+    "mean": ({"prior": {"mean": [1, np.nan]}}, "contains nan"),
+    "name of prior": ({"prior": "conjugated"}, "Did you mean 'conjugate'"),
+}
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_bad_input_is_refused_and_changes_nothing(rows, problem):
+    options, message = BAD[problem]
+    gmm = GaussianMixtureEM(2).fit(rows).set_params(**options)
+    before = vars(gmm).copy()
+    with pytest.raises(ValueError, match=message):
+        gmm.fit(rows)
+    assert vars(gmm) == before

@@ -21,7 +21,7 @@ from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
-from emgmm._utils.validation import did_you_mean, shaped
+from emgmm._utils.validation import as_numbers, did_you_mean, shaped
 
 PRIORS: dict[str, dict[str, Any]] = {"conjugate": {}}
 """Names of ``prior``, and the options that differ from the defaults."""
@@ -227,9 +227,11 @@ def _check_number(options: Mapping[str, Any], name: str, least: float) -> None:
 
 def _matrix(scale: Any, n_features: int) -> NDArray:
     """The scale matrix (d, d), of a number, variances (d,) or a matrix."""
-    numbers = np.asarray(scale, dtype=np.float64)
-    if numbers.ndim < 2:
-        numbers = np.diag(np.broadcast_to(numbers, (n_features,)))
+    numbers = as_numbers(scale, "prior['scale']")
+    if not numbers.ndim:
+        numbers = np.full(n_features, numbers)
+    if numbers.ndim == 1:
+        numbers = np.diag(numbers)
     numbers = shaped(numbers, "prior['scale']", "scale", (n_features, n_features))
     try:
         if not np.allclose(numbers, numbers.T, 1e-5, 0):

@@ -322,7 +322,8 @@ class EMProblem:
     def to_be_published(self, result: EMResult) -> EMResult:
         """The result in the units of the user, with its components in order."""
         mixture = self.mixture_of_the_user(result.mixture)
-        log_prior = self.mstep.log_prior(result.mixture)[0] / self.rows.summary.weight
+        prior = float(self.mstep.log_prior(result.mixture)[0])
+        log_prior = prior / self.rows.summary.weight
         if (self.units == 1).all():
             return replace(result, mixture=mixture, log_prior=log_prior)
         bounds = self.bounds_of_the_user(result.lower_bounds).tolist()

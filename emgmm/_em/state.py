@@ -400,7 +400,6 @@ class EMState:
             better = np.flatnonzero(~worse)
             self._best = self._best.replaced(better, self._mixture.take(better))
             self.lower_bounds = np.where(worse, self.lower_bounds, self._reached)
-        for history, bound in zip(
-            self._histories, self.lower_bounds.tolist(), strict=True
-        ):
+        bounds = self.lower_bounds.tolist()
+        for history, bound in zip(self._histories, bounds, strict=True):
             history.append(bound)

@@ -69,8 +69,21 @@ class StartOptions:
             yield _separated(problem, begin)
             return
         for start in self._of_init_params(problem.without_fixed, rows):
-            completed = partial(_with_known, start, self.known, problem)
+            completed = partial(self._with_known, start, problem)
             yield _separated(problem, completed) if self.order_is_fixed else completed
+
+    def _with_known(
+        self, start: Begin, problem: EMProblem, progress: Progress
+    ) -> Parameters:
+        """The mixture of a start, with the parts that the user passes in their place;
+        where some are fixed, components of starts by name are matched to them."""
+        made = start(progress)
+        if not self.known:
+            return made
+        if problem.mstep.fixed and isinstance(self.init_params, str):
+            known = _replaced(made, self.known, problem.units)
+            made = matched(made, known, self.known)
+        return problem.mstep.imposed(_replaced(made, self.known, problem.units))
 
     def _of_init_params(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """The starts of `init_params`: `n_init`, or one if it is an array."""
@@ -152,18 +165,6 @@ def _separated(problem: EMProblem, start: Begin) -> Begin:
     return (
         partial(break_symmetry, problem, start) if problem.options.max_iter else start
     )
-
-
-def _with_known(
-    start: Begin, known: dict[str, Any], problem: EMProblem, progress: Progress
-) -> Parameters:
-    """The mixture of a start, with the parts that the user passes in their place."""
-    made = start(progress)
-    if not known:
-        return made
-    if problem.mstep.fixed:
-        made = matched(made, _replaced(made, known, problem.units), known)
-    return problem.mstep.imposed(_replaced(made, known, problem.units))
 
 
 def _replaced(mixture: Parameters, known: dict[str, Any], units: NDArray) -> Parameters:
