@@ -347,12 +347,10 @@ class GaussianMixtureIC(MixtureMethods):
             for part in best.parts
             for candidate in _candidates_of(part, problems, names)
         }
-        singular = dict.fromkeys(numbers, SINGULAR)
+        failures = dict.fromkeys(numbers, SINGULAR) | refused
         return [
             fitted.get((name, size))
-            or _Candidate.without_fit(
-                name, size, n_features, (singular | refused)[size]
-            )
+            or _Candidate.without_fit(name, size, n_features, failures[size])
             for size in numbers
             for name in names
         ]
