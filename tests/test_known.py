@@ -23,6 +23,7 @@ from emgmm._em.fixed import FixedParts
 from emgmm._model.families import MODELS
 
 DATA = Path(__file__).parent / "data"
+MODELS_OF_STORAGES = ["VVV", "EEE", "VVI", "VII", "VEV"]
 WEIGHTS = [0.3, 0.7]
 MEANS = np.array([[-1.0, 0.5], [2.0, 1.0]])
 ROTATION = np.array([[0.8, -0.6], [0.6, 0.8]])
@@ -235,6 +236,35 @@ def test_fixed_parameters_stay_exactly_as_they_are(rows, model, acceleration):
         assert (np.diff(gmm.lower_bounds_) > -1e-12).all()
     gmm = GaussianMixtureEM(2, **given, fixed="means").fit(rows)
     assert_array_equal(gmm.means_, MEANS)
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_where_everything_is_fixed_nothing_is_estimated(rows, model):
+    start = GaussianMixtureEM(2, **arguments(model) | {"max_iter": 0}).fit(rows)
+    fixed = ["weights", "means", "covariances"]
+    gmm = GaussianMixtureEM(2, **arguments(model), fixed=fixed).fit(rows)
+    assert gmm.converged_ and gmm.n_iter_ <= 2
+    for name in fixed:
+        assert_array_equal(getattr(gmm, f"{name}_"), getattr(start, f"{name}_"))
+    assert gmm.lower_bound_ == pytest.approx(start.lower_bound_, rel=1e-13)
+    assert gmm.bic(rows) == pytest.approx(-2 * len(rows) * gmm.score(rows))
+
+
+@pytest.mark.parametrize("model", MODELS_OF_STORAGES)
+def test_fixed_parameters_are_those_of_every_start(rows, model):
+    given = {"precisions_init": arguments(model)["precisions_init"]}
+    given |= {"covariance_type": model, "means_init": MEANS}
+    start = GaussianMixtureEM(2, **given, max_iter=0).fit(rows)
+    options = {"init_params": "random", "random_state": 0, "n_init": 5, "tol": 1e-9}
+    for name in ("means", "covariances"):
+        gmm = GaussianMixtureEM(2, **given, **options, fixed=name).fit(rows)
+        for other in ("means", "covariances"):
+            same = np.array_equal(
+                getattr(gmm, f"{other}_"), getattr(start, f"{other}_")
+            )
+            assert same == (other == name)
+        ends = [bounds[-1] for bounds in gmm.lower_bounds_of_starts_]
+        assert gmm.lower_bound_ == pytest.approx(max(ends), abs=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e90])
@@ -534,7 +564,6 @@ KNOWLEDGE = {
         "prior": {"shrinkage": 2, "dof": 9},
     },
 }
-MODELS_OF_STORAGES = ["VVV", "EEE", "VVI", "VII", "VEV"]
 
 
 def fitted(X, model, knowledge, sample_weight=None, **options):

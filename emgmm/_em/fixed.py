@@ -33,6 +33,8 @@ class FixedParts(NamedTuple):
     @classmethod
     def of(cls, fixed: Any, family: CovarianceFamily, n_components: int) -> Self | None:
         """Those that the argument ``fixed`` names, checked; None if it names none."""
+        if fixed is None:
+            return None
         flags = {name: np.zeros(n_components, dtype=bool) for name in GIVEN_BY}
         for name, value in _items(fixed):
             if name not in flags:
@@ -66,8 +68,6 @@ class FixedParts(NamedTuple):
 
 def _items(fixed: Any) -> Iterable[tuple[Any, Any]]:
     """Pairs of names and values of the argument ``fixed``."""
-    if fixed is None:
-        return []
     if isinstance(fixed, Mapping):
         return fixed.items()
     names = [fixed] if isinstance(fixed, str) else fixed
