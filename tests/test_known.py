@@ -641,6 +641,20 @@ def test_a_prior_fades_as_a_stream_goes_on(rows):
         assert_allclose(gmm.means_[0], expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_stream_after_a_fit_applies_the_prior_once(rows, model):
+    prior = {"mean": [1.0, 2.0], "shrinkage": 5.0, "dof": 30.0, "scale": 20.0}
+    options = {"covariance_type": model, "tol": 1e-12, "reg_covar": 0}
+    gmm = GaussianMixtureEM(2, prior=prior, **options).fit(rows)
+    before = gmm._mixture()
+    gmm.partial_fit(rows, sample_weight=np.full(len(rows), 1e-9))
+    assert_allclose(gmm.means_, before.means, rtol=1e-5)
+    assert_allclose(dense(gmm), before.covariances.dense(), rtol=1e-4, atol=1e-6)
+    known = GaussianMixtureEM.from_parameters([1.0], [[0.0, 0.0]], [1e-3 * np.eye(2)])
+    known.set_params(prior="conjugate").partial_fit(rows)
+    assert np.linalg.eigvalsh(known.covariances_).min() > 0
+
+
 @pytest.mark.parametrize("knowledge", KNOWLEDGE)
 def test_files_and_clones_keep_what_is_known(rows, knowledge, tmp_path):
     gmm = fitted(rows, "VVV", knowledge)
