@@ -191,8 +191,8 @@ def prior_of(
     units: NDArray,
     moments: Callable[[], RowMoments],
 ) -> ConjugatePrior:
-    """The prior with such options, checked, for rows that are divided by units (d,) and have
-    these moments."""
+    """The prior with such options, checked, for rows that are divided by units (d,)
+    and have these moments."""
     n_features, default = len(units), "scale" not in options
     with np.errstate(all="ignore"):
         if default:  # variances have their mean, in the units of the user
