@@ -19,7 +19,7 @@ from emgmm import (
     GaussianMixtureEM,
     GaussianMixtureIC,
 )
-from emgmm._em.fixed import FixedParts
+from emgmm._em.fixed import GIVEN_BY, FixedParts
 from emgmm._model.families import MODELS
 
 DATA = Path(__file__).parent / "data"
@@ -265,6 +265,17 @@ def test_fixed_parameters_are_those_of_every_start(rows, model):
             assert same == (other == name)
         ends = [bounds[-1] for bounds in gmm.lower_bounds_of_starts_]
         assert gmm.lower_bound_ == pytest.approx(max(ends), abs=1e-9)
+
+
+def test_fixed_means_that_are_equal_stay_so(rows):
+    given = {"means_init": [[0.5, 0.5]] * 2, "weights_init": [0.5, 0.5]}
+    given["precisions_init"] = [np.eye(2)] * 2
+    gmm = GaussianMixtureEM(2, **given, fixed=list(GIVEN_BY)).fit(rows)
+    assert_array_equal(gmm.means_, given["means_init"])
+    one = {"means": [True, False]}
+    gmm = GaussianMixtureEM(2, **given, fixed=one).fit(rows)
+    assert_array_equal(gmm.means_[0], [0.5, 0.5])
+    assert not np.array_equal(gmm.means_[1], [0.5, 0.5])
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e90])
