@@ -43,9 +43,9 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
         The mixture to fit: a `GaussianMixtureEM`, or a `GaussianMixtureIC` to select
         its size and model. It is cloned. None means a `GaussianMixtureIC` of the models
         "full", "tied", "diag" and "spherical" with uniform noise, which keeps outliers
-        among the training data out of the components. A mixture that has been fitted before,
-        wrapped in `sklearn.frozen.FrozenEstimator`, is used as it is: `fit` then only
-        finds the threshold.
+        among the training data out of the components. A mixture that has been fitted
+        before, wrapped in `sklearn.frozen.FrozenEstimator`, is used as it is: `fit`
+        then only finds the threshold.
     contamination : "auto" or float, default="auto"
         Where the threshold lies. "auto": p-values below 0.01 are outliers, whatever
         share of the training data that is; for training data without outliers, or with
