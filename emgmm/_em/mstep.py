@@ -11,7 +11,7 @@ from emgmm._estep.statistics import Statistics
 from emgmm._model.bounded import Limits
 from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.noise import Noise
-from emgmm._model.parameters import Parameters
+from emgmm._model.parameters import Parameters, from_arrays
 from emgmm._model.segments import Segments
 from emgmm._utils.cached import cached_property
 
@@ -148,6 +148,10 @@ class MStep:
             components = segments.components(mixtures)
             added[components] = following.added[components]
         return replace(self, added=added)
+
+    def mixture_of(self, arrays: tuple[NDArray, ...]) -> Parameters:
+        """The mixture of arrays as ``to_arrays`` returns them."""
+        return from_arrays(arrays, self.families.storage, self.noise)
 
     def estimate(
         self, statistics: Statistics, previous: Parameters | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._estep.statistics import Statistics
-from emgmm._model.parameters import Parameters, from_arrays, to_arrays
+from emgmm._model.parameters import Parameters, to_arrays
 
 from .acceleration import EPS, AndersonAcceleration
 from .coordinates import coordinates, n_coordinates
@@ -261,12 +261,9 @@ class EMState:
         cls, values: dict[str, Any], mstep: MStep, options: EMOptions, single: bool
     ) -> Self:
         """The state with such values; ``resumes`` adds the statistics."""
-        storage, best = mstep.families.storage, values["best"]
-        mixture = from_arrays(values["mixture"], storage, mstep.noise)
+        mixture, best = mstep.mixture_of(values["mixture"]), values["best"]
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
-        state._best = (
-            mixture if best is None else from_arrays(best, storage, mstep.noise)
-        )
+        state._best = mixture if best is None else mstep.mixture_of(best)
         state._counts, state._reached = values["counts"], values["reached"]
         state.lower_bounds = np.array([values["bound"]])
         state._n_iter = values["n_iter"]
