@@ -44,11 +44,15 @@ ALLOWED: dict[str, set[str]] = {
     | {"_sklearn_names", "typing"},
     "_model_selection": ESTIMATION
     | {"_gaussian_mixture", "_mixture_methods", "_search", "typing"},
+    "_class_mixtures": {"_data", "_estep", "_gaussian_mixture", "_model"}
+    | {"_model_selection", "_utils"},
+    "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}
+    | {"_model_selection", "_utils"},
     "_cli": {"_data", "_model", "_utils", "_plotting", "_version"}
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},
     "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_plotting"}
-    | {"_utils", "_version", "datasets", "typing"},
+    | {"_classifier", "_utils", "_version", "datasets", "typing"},
 }
 
 
