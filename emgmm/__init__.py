@@ -1,15 +1,16 @@
 """Gaussian mixtures by expectation-maximisation, for people who use scikit-learn.
 
-GaussianMixtureEM           fits a mixture to rows, by EM
-GaussianMixtureIC           selects the covariance model and the number of components
-GaussianMixtureClassifier   a mixture for each class, and Bayes' rule
-Mixture                     a mixture as a distribution, fitted or from parameters
-MixtureDisplay              plots of a mixture
-ConvergenceDisplay          plots of the iterations of EM
-CriterionDisplay            plots of the criterion of a search
-DegenerateComponentWarning  the warning of components that may be due to chance
-emgmm.datasets              data for examples
-emgmm.typing                types for annotations
+GaussianMixtureEM               fits a mixture to rows, by EM
+GaussianMixtureIC               selects the model and the number of components
+GaussianMixtureClassifier       a mixture for each class, and Bayes' rule
+GaussianMixtureOutlierDetector  finds rows that are improbable under a mixture
+Mixture                         a mixture as a distribution, fitted or from parameters
+MixtureDisplay                  plots of a mixture
+ConvergenceDisplay              plots of the iterations of EM
+CriterionDisplay                plots of the criterion of a search
+DegenerateComponentWarning      the warning of components that may be due to chance
+emgmm.datasets                  data for examples
+emgmm.typing                    types for annotations
 
 Both estimators have the methods of `sklearn.mixture.GaussianMixture`, and more;
 `help(emgmm.GaussianMixtureEM)` describes them. There is a command for CSV files:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ._gaussian_mixture import GaussianMixtureEM
     from ._mixture import Mixture
     from ._model_selection import GaussianMixtureIC
+    from ._outliers import GaussianMixtureOutlierDetector
     from ._plotting.fit_displays import ConvergenceDisplay, CriterionDisplay
     from ._plotting.mixture_display import MixtureDisplay
     from ._utils.exceptions import DegenerateComponentWarning
@@ -51,6 +53,7 @@ __all__ = [
     "GaussianMixtureClassifier",
     "GaussianMixtureEM",
     "GaussianMixtureIC",
+    "GaussianMixtureOutlierDetector",
     "Mixture",
     "MixtureDisplay",
 ]
@@ -64,6 +67,7 @@ _LATER = {
     "GaussianMixtureClassifier": "._classifier",
     "GaussianMixtureEM": "._gaussian_mixture",
     "GaussianMixtureIC": "._model_selection",
+    "GaussianMixtureOutlierDetector": "._outliers",
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
 }

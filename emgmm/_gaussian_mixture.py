@@ -25,7 +25,9 @@ from ._data.validation import (
 )
 from ._em.checkpoint import checkpoint_of, resumed
 from ._em.defects import defects
+from ._em.known_labels import memberships_of
 from ._em.mstep import MStep
+from ._em.noise import noise_of
 from ._em.problem import Begin, EMProblem
 from ._em.progress import Progress
 from ._em.regularization import RidgeRegularization, ScaleRegularization
@@ -35,13 +37,14 @@ from ._em.stepwise import (
     SCHEDULES,
     Step,
 )
-from ._estep.predict import (
-    log_density,
-)
+from ._estep.memberships import Memberships
+from ._estep.predict import log_density
 from ._init.start_options import StartOptions
 from ._init.starts import STARTS
 from ._mixture_methods import mean_of_rows
+from ._model.agreement import NOISE_WEIGHT
 from ._model.families import FAMILIES, CovarianceFamily
+from ._model.noise import Noise
 from ._model.parameters import Parameters
 from ._model.published import published_arrays
 from ._model.validation import (
@@ -121,6 +124,10 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         For `partial_fit`, the share of the statistics that a batch replaces.
         "decreasing" approaches the result of `fit`; a number in (0, 1] follows a
         mixture that drifts; a function `step(t)` returns that of batch t = 1, 2, ...
+    noise : {"uniform"}, float or None, default=None
+        "uniform" adds rows that belong to no component, of constant density in the box
+        that the rows fill: along the features or along the principal axes, whichever is
+        smaller [4]_. A number is the volume of the box.
 
     Attributes
     ----------
@@ -138,8 +145,14 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     precisions_cholesky_ : ndarray
         Upper triangular factors U of the precisions, U U', in the same shape.
     labels_ : ndarray of shape (n_samples,)
-        Most probable component of each row of the training data, if that was an array
-        in memory.
+        Most probable component of each row of the training data, -1 for noise, if that
+        was an array in memory. They agree with `known_labels`.
+    noise_weight_ : float
+        Weight of the noise; with those of the components it sums to one. Exists only
+        with `noise`, as `noise_box_` does.
+    noise_box_ : ndarray of shape (2, n_features)
+        Center and lengths of the box in which the noise is uniform. If the box along
+        principal axes is smaller, that along the features is scaled to its volume.
     converged_ : bool
         Whether the fit stopped by `tol`.
     n_iter_ : int
@@ -197,6 +210,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
        doi:10.1002/nla.617
     .. [3] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via
        an EM approach", NIPS 6 (1994), 120-127.
+    .. [4] J. D. Banfield and A. E. Raftery, "Model-based Gaussian and non-Gaussian
+       clustering", Biometrics 49 (1993), 803-821. doi:10.2307/2532201
 
     Examples
     --------
@@ -234,6 +249,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             Interval(Real, 0.0, 1.0, closed="right"),
             callable,
         ],
+        "noise": [
+            Names(["uniform"]),
+            Interval(Real, 0.0, None, closed="neither"),
+            None,
+        ],
     }
 
     def __init__(
@@ -255,6 +275,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         verbose_interval: int = 10,
         acceleration: Literal["anderson"] | None = "anderson",
         step: Step = "decreasing",
+        noise: float | Literal["uniform"] | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -272,6 +293,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         self.verbose_interval = verbose_interval
         self.acceleration = acceleration
         self.step = step
+        self.noise = noise
 
     @classmethod
     def from_parameters(
@@ -332,7 +354,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         return gmm
 
     def fit(
-        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: RowsLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        known_labels: ArrayLike | None = None,
     ) -> Self:
         """Estimate the parameters by EM.
 
@@ -349,6 +375,14 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice. Must be
             None if `X` is an iterable of blocks.
+        known_labels : array-like of shape (n_samples,) or (n_samples, n_components), \
+                default=None
+            What is known of the components of rows (semi-supervised fit [1]_): labels,
+            -1 where none is known; or which components each row may belong to, as
+            booleans or as prior probabilities, by which the densities of the components
+            are multiplied. Rows of which something is known are not noise. The
+            likelihood is that of the rows with what is known. An array in memory, for
+            all kinds of `X`.
 
         Returns
         -------
@@ -373,6 +407,12 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             covariances need, or have none; or if covariance matrices are fitted and `X`
             has no variance in some direction. The warning says what to do.
 
+        References
+        ----------
+        .. [1] K. Nigam, A. K. McCallum, S. Thrun and T. Mitchell, "Text classification
+           from labeled and unlabeled documents using EM", Machine Learning 39 (2000),
+           103-134. doi:10.1023/A:1007692713085
+
         Examples
         --------
         >>> from emgmm import GaussianMixtureEM
@@ -380,8 +420,15 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         >>> GaussianMixtureEM(n_components=2).fit(X).means_
         array([[1.],
                [9.]])
+
+        With two rows of known components, and the others unknown:
+
+        >>> labels = [1, -1, -1, -1, -1, 0]
+        >>> GaussianMixtureEM(n_components=2).fit(X, known_labels=labels).means_
+        array([[9.],
+               [1.]])
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, known_labels)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -426,18 +473,26 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         return gmm
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def _fit(self, X: RowsLike, y: Any, sample_weight: ArrayLike | None) -> Self:
+    def _fit(
+        self,
+        X: RowsLike,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        known_labels: ArrayLike | None = None,
+    ) -> Self:
         """The estimator, with the best of the fits from all starts published."""
-        weights = None if sample_weight is None else {"sample_weight": sample_weight}
-        tasks = Tasks(self, X=X, y=y, metadata=weights)
+        passed = {"sample_weight": sample_weight, "known_labels": known_labels}
+        metadata = {name: value for name, value in passed.items() if value is not None}
+        tasks = Tasks(self, X=X, y=y, metadata=metadata or None)
         tasks.begin("fit", self.n_init)
         with restore_on_error(self, but="_reached"):
             rows = check_blocks(self, X, sample_weight, reset=True)
             check_enough_rows(rows, self.n_components)
+            known = memberships_of(known_labels, rows, self.n_components)
             # To limit BLAS once for a fit is cheaper; a user's function is not limited.
             is_function = callable(self.init_params)
             with nullcontext() if is_function else BLAS.single_threaded():
-                found = self._fit_rows(rows, tasks)
+                found = self._fit_rows(rows, known, tasks)
             tasks.end(dict)
         warn_of_defects(found, not isinstance(self.reg_covar, str))
         if not self.converged_ and self.n_iter_ == self.max_iter > 0:
@@ -449,15 +504,18 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             )
         return self
 
-    def _fit_rows(self, rows: RowSource, tasks: Tasks) -> Defects:
+    def _fit_rows(
+        self, rows: RowSource, known: Memberships | None, tasks: Tasks
+    ) -> Defects:
         """Reasons to doubt the best fit of all starts, which is published."""
         with BLAS.single_threaded():
-            problem, starts = self._problem_and_starts(rows)
+            problem = replace(self._problem(rows), memberships=known)
+            problem, starts = self._starts_or_state(problem, rows)
 
         def published(result: EMResult) -> dict[str, Any]:
             """The attributes that a fit would have if it ended here."""
             ended = copy(self)
-            ended._publish(problem.to_be_published(result), rows)
+            ended._publish(problem.to_be_published(result), rows, known)
             return ended.__dict__
 
         progress = Progress(self.verbose, self.verbose_interval, tasks, published)
@@ -466,7 +524,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             with BLAS.single_threaded():
                 best = problem.best(results.kept)
                 progress.ended(best.mixture)
-                self._publish(problem.to_be_published(best), rows)
+                self._publish(problem.to_be_published(best), rows, known)
                 if self.warm_start:
                     self._checkpoint = checkpoint_of(problem, best)
                 self.lower_bounds_of_starts_ = [
@@ -477,11 +535,10 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
                 ]
                 return defects(problem, problem.numbered(best.mixture))
 
-    def _problem_and_starts(
-        self, rows: RowSource
+    def _starts_or_state(
+        self, problem: EMProblem, rows: RowSource
     ) -> tuple[EMProblem, Iterable[Callable[[Progress], Parameters | EMState]]]:
         """The problem, and its starts or the state in which the last fit ended."""
-        problem = self._problem(rows)
         checkpoint = getattr(self, "_checkpoint", None)
         if self.warm_start and checkpoint and not hasattr(self, "_reached"):
             last = resumed(problem, self.n_components, checkpoint, vars(self))
@@ -507,11 +564,15 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     def _problem(self, rows: RowSource) -> EMProblem:
         """The problem of fitting the mixture to rows."""
         family = FAMILIES[self.covariance_type]
-        return self._problem_in_units(*rows.in_units(family.scale_equivariant))
+        rows, units = rows.in_units(family.scale_equivariant)
+        return self._problem_in_units(rows, units, noise_of(rows, self.noise, units))
 
-    def _problem_in_units(self, rows: RowSource, units: NDArray) -> EMProblem:
+    def _problem_in_units(
+        self, rows: RowSource, units: NDArray, noise: Noise | None
+    ) -> EMProblem:
         """The problem for rows that have been divided by the units (d,)."""
         mstep = self._mstep(ScaleRegularization.to(rows), units)
+        mstep = replace(mstep, noise=noise)
         options = EMOptions(
             self.tol, self.max_iter, self.acceleration is not None, self.warm_start
         )
@@ -530,7 +591,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     ) -> tuple[EMProblem, Iterator[Begin]]:
         """The problem, and functions that make the mixtures EM starts from."""
         options = self._start_options(problem.family, rows.summary.n_features)
-        problem = replace(problem, order_is_fixed=options.order_is_fixed)
+        fixed = options.order_is_fixed or problem.memberships is not None
+        problem = replace(problem, order_is_fixed=fixed)
         return problem, options.starts(problem, rows)
 
     def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
@@ -565,8 +627,10 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         fits = self._published().family.name == family.name
         return self._mixture() if fits else None
 
-    def _publish(self, result: EMResult, rows: RowSource) -> None:
-        """Set the attributes of a finished fit."""
+    def _publish(
+        self, result: EMResult, rows: RowSource, known: Memberships | None = None
+    ) -> None:
+        """Set the attributes of a finished fit, to rows of which something is known."""
         self._publish_mixture(result.mixture, rows.summary.dtype)
         self.converged_ = result.converged
         self.n_iter_ = len(result.lower_bounds) - 1
@@ -574,15 +638,19 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         self.lower_bound_ = result.lower_bound
         # Of the parameters as published: float32 rounds them, their order a sum.
         rounded = rows.summary.dtype != np.float64
-        weights = self.weights_ / self.weights_.sum()
+        weights = self.weights_ / (self.weights_.sum() + getattr(self, NOISE_WEIGHT, 0))
         same = replace(result.mixture, weights=weights)
         mixture = self._mixture() if rounded else same
         if isinstance(rows, RowBlocks):
             labels = np.empty(rows.summary.n_samples, dtype=np.int64)
-            self.lower_bound_ = mean_of_rows(rows, mixture, log_density, labels)[0]
+            self.lower_bound_, _ = mean_of_rows(
+                rows, mixture, log_density, labels, memberships=known
+            )
             self.labels_ = rows.to_input_order(labels)
         elif rounded:
-            self.lower_bound_ = mean_of_rows(rows, mixture, log_density)[0]
+            self.lower_bound_, _ = mean_of_rows(
+                rows, mixture, log_density, memberships=known
+            )
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]

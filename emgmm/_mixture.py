@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -502,7 +502,7 @@ class Mixture:
 def make_mixture(parameters: Parameters, names: Iterable[str] | None) -> Mixture:
     """The mixture with these parameters, its weights normalised, and these names."""
     mixture, own = Mixture.__new__(Mixture), deepcopy(parameters)
-    own = replace(own, weights=own.weights / own.weights.sum())
+    own = Parameters(own.weights / own.weights.sum(), own.means, own.covariances)
     _fill(mixture, own, None if names is None else tuple(map(str, names)))
     return mixture
 

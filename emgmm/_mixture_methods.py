@@ -19,14 +19,17 @@ from ._data.sources import check_blocks, for_rows, refuse_blocks
 from ._data.validation import check_map, check_X
 from ._estep.conditional import Regression, conditional_moments, imputed
 from ._estep.kernel import Kernel
+from ._estep.memberships import Memberships
 from ._estep.predict import (
     RowwisePredictor,
     classification_score,
     log_density,
+    noise_probability,
     responsibilities,
     sum_over_rows,
 )
 from ._mixture import Mixture, make_mixture
+from ._model.agreement import NOISE_WEIGHT
 from ._model.parameters import Parameters
 from ._model.published import Published
 from ._persistence import write_model
@@ -43,7 +46,11 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
     labels_: NDArray
 
     def fit_predict(
-        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: RowsLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        known_labels: ArrayLike | None = None,
     ) -> NDArray:
         """Estimate the parameters and return the labels of the rows.
 
@@ -55,11 +62,15 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row.
+        known_labels : array-like of shape (n_samples,) or (n_samples, n_components), \
+                default=None
+            What is known of the components of rows, as in `fit`.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            Most probable component of each row, as `predict` gives it.
+            Most probable component of each row: as `predict` gives it, but for rows of
+            which something is known.
 
         Raises
         ------
@@ -73,7 +84,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         >>> GaussianMixtureEM(n_components=2).fit_predict(X)
         array([0, 0, 0, 1, 1, 1])
         """
-        self._fit(X, y, sample_weight)
+        self._fit(X, y, sample_weight, known_labels)
         return self.labels_ if hasattr(self, "labels_") else self.predict(X)
 
     def predict(self, X: RowsLike) -> NDArray:
@@ -88,8 +99,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples,), or iterator of such
-            Components, from 0 to n_components - 1. For blocks of rows, one array for
-            each; for a Dask array, a Dask array.
+            Components, from 0 to n_components - 1, or -1 for noise. For blocks of rows,
+            one array for each; for a Dask array, a Dask array.
 
         Raises
         ------
@@ -121,8 +132,9 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         Returns
         -------
         ndarray of shape (n_samples, n_components), or iterator of such
-            Probabilities, which sum to one in each row. For blocks of rows, one array
-            for each; for a Dask array, a Dask array.
+            Probabilities, which sum to one in each row, or with noise to one less
+            `noise_proba`. For blocks of rows, one array for each; for a Dask array, a
+            Dask array.
 
         Raises
         ------
@@ -144,6 +156,37 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         shape = mixture.weights.shape
         predictor = RowwisePredictor(mixture, responsibilities, None, shape)
         return for_rows(self, X, predictor)
+
+    def noise_proba(self, X: RowsLike) -> NDArray:
+        """Probability that a row is noise, and belongs to no component.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or iterable of such
+            The rows, as in `fit`; NaN is a missing value.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or iterator of such
+            Probabilities; zeros of a mixture that was fitted without `noise`. For
+            blocks of rows, one array for each; for a Dask array, a Dask array.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` is invalid, or has another number of features than in `fit`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[-9.0], [0.0], [1.0], [2.0], [1.5], [0.5], [1.1], [0.9], [9.0]]
+        >>> gmm = GaussianMixtureEM(n_components=1, noise="uniform").fit(X)
+        >>> gmm.noise_proba(X).round()
+        array([1., 0., 0., 0., 0., 0., 0., 0., 1.])
+        """
+        return for_rows(self, X, RowwisePredictor(self._mixture(), noise_probability))
 
     def score_samples(self, X: RowsLike) -> NDArray:
         """Log-density of each row.
@@ -575,7 +618,9 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         tags.input_tags.allow_nan = True
         return tags
 
-    def _fit(self, X: Any, y: Any, sample_weight: ArrayLike | None) -> Self:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, known_labels: Any = None
+    ) -> Self:
         """The estimator, fitted; its warnings point at who calls the public method."""
         raise NotImplementedError
 
@@ -608,9 +653,11 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         return mean_of_rows(rows, mixture, score)
 
     def _n_parameters(self) -> int:
-        """Number of free parameters of weights, means and covariances."""
+        """Number of free parameters of weights, means and covariances; with noise, its
+        weight is one more."""
         published = self._published()
-        return published.family.n_parameters_of_mixture(*published.sizes)
+        number = published.family.n_parameters_of_mixture(*published.sizes)
+        return number + (NOISE_WEIGHT in published.arrays)
 
     def _sampling_stream(
         self, random_state: int | np.random.RandomState | None
@@ -633,9 +680,12 @@ def mean_of_rows(
     mixture: Parameters,
     score: Callable[..., NDArray],
     *aligned: NDArray,
+    memberships: Memberships | None = None,
 ) -> tuple[float, float]:
     """Mean score of a row, and the weight of all rows."""
-    total, weight = sum_over_rows(rows, mixture, score, *aligned)
+    total, weight = sum_over_rows(
+        rows, mixture, score, *aligned, memberships=memberships
+    )
     if not weight > 0:
         raise ValueError(NO_ROWS)
     return float(total / weight), float(weight)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from numbers import Integral
 from time import perf_counter
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,16 +20,21 @@ from ._data.arrays import RowBlocks
 from ._data.base import RowSource
 from ._data.sources import check_blocks, refuse_blocks
 from ._data.validation import check_numbers, check_rows, numbers_refused
-from ._em.defects import ComponentRows, defects, unsupported
+from ._em.known_labels import memberships_of
+from ._em.noise import noise_of
 from ._em.problem import SINGULAR, EMProblem
-from ._em.result import EMResult
-from ._estep.predict import scores_of_stacks
+from ._estep.memberships import Memberships
 from ._gaussian_mixture import GaussianMixtureEM
 from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES, MODELS
-from ._model.parameters import Parameters
 from ._model.validation import check_models
-from ._search.pool import Part
+from ._search.candidates import (
+    Candidate,
+    candidates_of,
+    eligible_among,
+    table_of,
+    too_few,
+)
 from ._search.search import ModelSearch
 from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.exceptions import warn_of_search
@@ -97,6 +103,9 @@ class GaussianMixtureIC(MixtureMethods):
         there are many rows, and threads share the candidates if matrices are large.
     verbose : int, default=0
         1 prints a line when the starts are found, and for each round of the search.
+    noise : {"uniform"}, float or None, default=None
+        Rows of constant density that belong to no component, as in
+        `GaussianMixtureEM`; the same in all candidates.
 
     Attributes
     ----------
@@ -120,7 +129,8 @@ class GaussianMixtureIC(MixtureMethods):
         The selected mixture as a distribution.
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
         Parameters of the selected mixture, as in `GaussianMixtureEM`.
-    converged_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, n_samples_seen_
+    converged_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, n_samples_seen_,
+    noise_weight_, noise_box_
         Of the selected mixture, as in `GaussianMixtureEM`.
     n_features_in_ : int
         Number of features.
@@ -180,7 +190,7 @@ class GaussianMixtureIC(MixtureMethods):
         "criterion": [Names(CRITERIA), callable],
         **{
             name: GaussianMixtureEM._parameter_constraints[name]
-            for name in ("tol", "reg_covar", "max_iter", "random_state", "verbose")
+            for name in "tol reg_covar max_iter random_state verbose noise".split()
         },
         "n_jobs": [Integral, None],
     }
@@ -195,6 +205,8 @@ class GaussianMixtureIC(MixtureMethods):
     lower_bounds_ = _of_best("lower_bounds_")
     lower_bounds_of_starts_ = _of_best("lower_bounds_of_starts_")
     n_samples_seen_ = _of_best("n_samples_seen_")
+    noise_weight_ = _of_best("noise_weight_")
+    noise_box_ = _of_best("noise_box_")
 
     def __init__(
         self,
@@ -208,6 +220,7 @@ class GaussianMixtureIC(MixtureMethods):
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
+        noise: float | Literal["uniform"] | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -218,9 +231,14 @@ class GaussianMixtureIC(MixtureMethods):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.noise = noise
 
     def fit(
-        self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: RowsLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        known_labels: ArrayLike | None = None,
     ) -> Self:
         """Fit every candidate, and keep the one with the lowest criterion.
 
@@ -237,6 +255,11 @@ class GaussianMixtureIC(MixtureMethods):
             Weight of each row; a weight of 2 means that the row occurs twice. Criteria
             take the sum of the weights as the number of rows. Must be None if `X` is an
             iterable of blocks.
+        known_labels : array-like of shape (n_samples,) or (n_samples, n_known), \
+                default=None
+            What is known of the components of rows, as in `GaussianMixtureEM.fit`. Of
+            candidates with more components than are named, rows of which something is
+            known do not belong to the others. Candidates with fewer are not fitted.
 
         Returns
         -------
@@ -265,7 +288,7 @@ class GaussianMixtureIC(MixtureMethods):
         >>> GaussianMixtureIC(n_components=[1, 2]).fit(X).labels_
         array([0, 0, 0, 1, 1, 1])
         """
-        return self._fit(X, y, sample_weight)
+        return self._fit(X, y, sample_weight, known_labels)
 
     def _fitted(self) -> GaussianMixtureEM:
         """The selected estimator; NotFittedError if there is none."""
@@ -278,23 +301,26 @@ class GaussianMixtureIC(MixtureMethods):
         X: RowsLike,
         y: Any,
         sample_weight: ArrayLike | None,
+        known_labels: ArrayLike | None = None,
         report: Callable[[float], None] = lambda share: None,
     ) -> Self:
         """The search, fitted; `report` is called with the share that is done."""
-        weights = None if sample_weight is None else {"sample_weight": sample_weight}
-        tasks = Tasks(self, X=X, y=y, metadata=weights)
+        passed = {"sample_weight": sample_weight, "known_labels": known_labels}
+        metadata = {name: value for name, value in passed.items() if value is not None}
+        tasks = Tasks(self, X=X, y=y, metadata=metadata or None)
         tasks.begin("fit", None)
         with restore_on_error(self):
             rows = self._rows(X, sample_weight)
-            began = perf_counter()
-            candidates = self._candidates(rows, Stages(self.verbose, tasks, report))
-            self.results_ = _table(candidates, rows, perf_counter() - began)
-            self.criterion_ = self._criterion(candidates, rows, sample_weight)
-            eligible = _eligible(self.criterion_, candidates)
+            known = memberships_of(known_labels, rows, None)
+            began, stages = perf_counter(), Stages(self.verbose, tasks, report)
+            candidates = self._candidates(rows, known, stages)
+            self.results_ = table_of(candidates, rows, known, perf_counter() - began)
+            self.criterion_ = self._criterion(candidates, rows, sample_weight, known)
+            eligible = eligible_among(self.criterion_, candidates)
             self.results_["eligible"] = eligible
             self.best_index_ = _least(self.criterion_, eligible)
             best = candidates[self.best_index_]
-            self._publish(best, rows)
+            self._publish(best, rows, known)
             tasks.end(dict)
         ineligible = f"{np.sum(~eligible)} of {len(eligible)} candidates"
         flat = any(each.flat for each in candidates)
@@ -316,9 +342,11 @@ class GaussianMixtureIC(MixtureMethods):
         refuse_blocks(X, f"criterion={self.criterion!r:.60}", "a sample of the rows")
         return check_rows(self, cast(ArrayLike, X), sample_weight, reset=True)
 
-    def _publish(self, best: _Candidate, rows: RowSource) -> None:
+    def _publish(
+        self, best: Candidate, rows: RowSource, known: Memberships | None
+    ) -> None:
         """Set the attributes of the selected mixture."""
-        self.best_estimator_ = self._estimator_of(best, rows)
+        self.best_estimator_ = self._estimator_of(best, rows, known)
         self.best_params_ = SelectedParams(
             n_components=best.n_components, covariance_type=best.name
         )
@@ -326,39 +354,56 @@ class GaussianMixtureIC(MixtureMethods):
             self.labels_ = self.best_estimator_.labels_
         self.n_iter_ = self.best_estimator_.n_iter_
 
-    def _candidates(self, rows: RowSource, stage: Stage) -> list[_Candidate]:
+    def _candidates(
+        self, rows: RowSource, known: Memberships | None, stage: Stage
+    ) -> list[Candidate]:
         """Every model with every number of components, fitted if rows allow it."""
         numbers = check_numbers(self.n_components)
-        refused = numbers_refused(numbers, rows)
+        refused = too_few(numbers, known) | numbers_refused(numbers, rows)
         possible = [
             n_components for n_components in numbers if n_components not in refused
         ]
         if not possible:
             raise ValueError(refused[min(numbers)])
-        views = {flag: rows.in_units(flag) for flag in (True, False)}
-
-        def problem(name: CovarianceType) -> EMProblem:
-            view = views[FAMILIES[name].scale_equivariant]
-            return self._unfitted(name)._problem_in_units(*view)
-
         n_features = rows.summary.n_features
         names = names_of_models(self.covariance_type, n_features)
-        problems = [problem(name) for name in names]
-        best = ModelSearch(problems, problem(REFERENCE_MODEL), stage).best(possible)
+        *problems, reference = self._problems([*names, REFERENCE_MODEL], rows, known)
+        best = ModelSearch(problems, reference, stage).best(possible)
         fitted = {
             (candidate.name, candidate.n_components): candidate
             for part in best.parts
-            for candidate in _candidates_of(part, problems, names)
+            for candidate in candidates_of(part, problems, names)
         }
         singular = dict.fromkeys(numbers, SINGULAR)
         return [
             fitted.get((name, size))
-            or _Candidate.without_fit(
-                name, size, n_features, (singular | refused)[size]
+            or Candidate(
+                name,
+                size,
+                each.n_parameters(size),
+                doubts=((singular | refused)[size],),
             )
             for size in numbers
-            for name in names
+            for name, each in zip(names, problems, strict=True)
         ]
+
+    def _problems(
+        self, names: list[CovarianceType], rows: RowSource, known: Memberships | None
+    ) -> list[EMProblem]:
+        """The problems of models of such names."""
+        views = {flag: rows.in_units(flag) for flag in (True, False)}
+        noise = {
+            flag: noise_of(view, self.noise, units)
+            for flag, (view, units) in views.items()
+        }
+
+        def problem(name: CovarianceType) -> EMProblem:
+            flag = FAMILIES[name].scale_equivariant
+            made = self._unfitted(name)._problem_in_units(*views[flag], noise[flag])
+            fixed = known is not None
+            return replace(made, memberships=known, order_is_fixed=fixed)
+
+        return [problem(name) for name in names]
 
     def _unfitted(
         self, name: CovarianceType, n_components: int = 1
@@ -371,10 +416,14 @@ class GaussianMixtureIC(MixtureMethods):
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
             random_state=self.random_state,
+            noise=self.noise,
         )
 
     def _estimator_of(
-        self, candidate: _Candidate, rows: RowSource
+        self,
+        candidate: Candidate,
+        rows: RowSource,
+        known: Memberships | None,
     ) -> GaussianMixtureEM:
         """A fitted estimator of the candidate."""
         gmm = self._unfitted(candidate.name, candidate.n_components)
@@ -382,14 +431,15 @@ class GaussianMixtureIC(MixtureMethods):
         if hasattr(self, "feature_names_in_"):
             gmm.feature_names_in_ = self.feature_names_in_
         if candidate.result is not None:
-            gmm._publish(candidate.result, rows)
+            gmm._publish(candidate.result, rows, known)
         return gmm
 
     def _criterion(
         self,
-        candidates: list[_Candidate],
+        candidates: list[Candidate],
         rows: RowSource,
         sample_weight: ArrayLike | None,
+        known: Memberships | None,
     ) -> NDArray:
         """The criterion of every candidate; NaN if it could not be fitted."""
         if isinstance(self.criterion, str):
@@ -398,7 +448,7 @@ class GaussianMixtureIC(MixtureMethods):
         rows = cast(RowBlocks, rows)
         for i, candidate in enumerate(candidates):
             if candidate.result is not None:
-                gmm = self._estimator_of(candidate, rows)
+                gmm = self._estimator_of(candidate, rows, known)
                 try:
                     X = rows.to_input_order(rows.X)
                     values[i] = self.criterion(gmm, X, sample_weight)
@@ -407,123 +457,6 @@ class GaussianMixtureIC(MixtureMethods):
                     failure = error
         check_criterion(self.criterion, values, failure)
         return values
-
-
-class _Candidate(NamedTuple):
-    """A model with a number of components, and its result, if it could be fitted.
-
-    `doubts` are reasons not to select it, in words; it is `regular` if no component is
-    degenerate; `flat` if the rows have no variance in some direction that it needs.
-    """
-
-    name: CovarianceType
-    n_components: int
-    n_parameters: int
-    result: EMResult | None = None
-    regular: bool = False
-    doubts: tuple[str, ...] = ()
-    flat: bool = False
-
-    @classmethod
-    def without_fit(
-        cls, name: CovarianceType, n_components: int, n_features: int, failure: str
-    ) -> Self:
-        """A candidate that could not be fitted."""
-        count = FAMILIES[name].n_parameters_of_mixture
-        n_parameters = count(n_components, n_features)
-        return cls(name, n_components, n_parameters, doubts=(failure,))
-
-    @property
-    def converged(self) -> bool:
-        """Whether there is a fit that stopped by `tol`."""
-        return self.result is not None and self.result.converged
-
-    @property
-    def work(self) -> int:
-        """Number of components times iterations."""
-        return self.n_components * self.result.n_iter if self.result else 0
-
-
-def _candidates_of(
-    part: Part, problems: list[EMProblem], names: list[CovarianceType]
-) -> Iterator[_Candidate]:
-    """The candidates of some fits, with what speaks against them."""
-    results, rows = part.results, part.group.problem.rows
-    mixtures = [results.result(run).mixture for run in range(len(results))]
-    mixtures = [problems[0].numbered(mixture) for mixture in mixtures]
-    stack = Parameters.joined(mixtures)
-    own, sound = ComponentRows.of(rows, stack), part.problem.sound(stack)
-    for run, components in enumerate(stack.segments.slices()):
-        model, mixture = part.models[run], mixtures[run]
-        problem = problems[model]
-        found = defects(problem, mixture, own.within(components))
-        few = unsupported(problem, own.weight[components])
-        yield _Candidate(
-            names[model],
-            len(mixture.weights),
-            problem.family.n_parameters_of_mixture(*mixture.means.shape),
-            problem.to_be_published(results.result(run)),
-            bool(sound[run]) and not found.flat,
-            (*found.texts, *few),
-            found.flat,
-        )
-
-
-def _table(
-    candidates: list[_Candidate], rows: RowSource, seconds: float
-) -> dict[str, NDArray]:
-    """The columns of `results_`, but for "eligible". The search took some seconds."""
-    fitted, weight = [c.result is not None for c in candidates], rows.summary.weight
-    log_likelihoods = np.full(len(candidates), np.nan)
-    log_likelihoods[fitted] = [
-        c.result.lower_bound * weight for c in candidates if c.result
-    ]
-    n_parameters = np.array([candidate.n_parameters for candidate in candidates])
-    penalty = n_parameters * np.log(weight)
-    work = np.array([candidate.work for candidate in candidates])
-    return {
-        "covariance_type": np.array([c.name for c in candidates], dtype=object),
-        "n_components": np.array([c.n_components for c in candidates]),
-        "log_likelihood": log_likelihoods,
-        "n_parameters": n_parameters,
-        "bic": penalty - 2 * log_likelihoods,
-        "icl": penalty - 2 * _classified(candidates, rows),
-        "aic": 2 * n_parameters - 2 * log_likelihoods,
-        "converged": np.array([c.converged for c in candidates]),
-        "n_iter": np.array([c.result.n_iter if c.result else 0 for c in candidates]),
-        "time": seconds * work / max(work.sum(), 1),
-        "failure": np.array(["; ".join(c.doubts) for c in candidates], dtype=object),
-    }
-
-
-def _classified(candidates: list[_Candidate], rows: RowSource) -> NDArray:
-    """Log-likelihoods of the rows with their most probable components, in one pass."""
-    found = np.full(len(candidates), np.nan)
-    stored: dict[type, list[tuple[int, Parameters]]] = {}
-    for i, candidate in enumerate(candidates):
-        if candidate.result:
-            mixture = candidate.result.mixture
-            stored.setdefault(type(mixture.covariances), []).append((i, mixture))
-    stacks = [Parameters.joined([each for _, each in own]) for own in stored.values()]
-    scores = scores_of_stacks(rows, stacks)
-    for own, (_, classified) in zip(stored.values(), scores, strict=True):
-        found[[i for i, _ in own]] = classified
-    return found
-
-
-def _eligible(values: NDArray, candidates: list[_Candidate]) -> NDArray:
-    """Which candidates are not in doubt; if none, not degenerate; if none, fitted."""
-    finite = np.isfinite(values)
-    undoubted = finite & [not candidate.doubts for candidate in candidates]
-    regular = finite & [candidate.regular for candidate in candidates]
-    for eligible in (undoubted, regular, finite):
-        if eligible.any():
-            return eligible
-    reasons = {reason for candidate in candidates for reason in candidate.doubts}
-    raise ValueError(
-        "No candidate has a finite criterion. "
-        + (" ".join(sorted(reasons)) or "Let the function criterion return numbers.")
-    )
 
 
 def _least(values: NDArray, eligible: NDArray) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from ._data.validation import (
     check_enough_rows,
     check_something_observed,
 )
+from ._em.known_labels import memberships_of
 from ._em.mstep import MStep
 from ._em.problem import SINGULAR, Begin, EMProblem
 from ._em.progress import Progress
@@ -31,7 +33,9 @@ from ._em.stepwise import (
     rows_to_start,
     share_of,
 )
+from ._estep.memberships import Memberships
 from ._mixture_methods import MixtureMethods
+from ._model.agreement import OF_NOISE
 from ._model.families import FAMILIES
 from ._model.parameters import Parameters
 from ._model.published import published_arrays
@@ -55,7 +59,11 @@ class PartialFit(MixtureMethods):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        known_labels: ArrayLike | None = None,
     ) -> Self:
         """Update the mixture with a batch of rows, by stepwise EM.
 
@@ -86,6 +94,9 @@ class PartialFit(MixtureMethods):
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row; a weight of 2 means that the row occurs twice. A batch
             of weight zero changes nothing.
+        known_labels : array-like of shape (n_samples,) or (n_samples, n_components), \
+                default=None
+            What is known of the components of rows, as in `fit`.
 
         Returns
         -------
@@ -127,13 +138,14 @@ class PartialFit(MixtureMethods):
             rows = check_batch(self, X, sample_weight)
             if rows is None:
                 return self
+            known = memberships_of(known_labels, rows, self.n_components, whole=False)
             if self.__sklearn_is_fitted__():
-                self._blend(rows)
+                self._blend(rows, known)
             else:
-                self._gather(rows)
+                self._gather(rows, known)
         return self
 
-    def _gather(self, rows: RowBlocks) -> None:
+    def _gather(self, rows: RowBlocks, known: Memberships | None) -> None:
         """Add rows to those gathered for the start, and start when they are enough."""
         start, needed = self.init_params, self._rows_to_start()
         all_count = not isinstance(start, str) and not callable(start)
@@ -141,21 +153,26 @@ class PartialFit(MixtureMethods):
         seen = rows.summary
         enough = (seen.n_samples if all_count else seen.n_weighted) >= needed
         if gathered.batches or not enough:
-            self._gathered = gathered = gathered.with_batch(rows, all_count)
+            prior = np.ones((seen.n_samples, self.n_components))
+            if known is not None:
+                prior = rows.to_input_order(known.weights(self.n_components))
+            self._gathered = gathered = gathered.with_batch(rows, prior, all_count)
             if gathered.n_rows < needed:
                 return
             rows = gathered.rows
+            known = memberships_of(gathered.prior, rows, self.n_components)
         check_something_observed(self, rows)
         check_enough_rows(rows, self.n_components)
         with nullcontext() if callable(start) else BLAS.single_threaded():
             n_iter = min(self.max_iter, START_ITER)
             problem = self._problem(rows).with_options(max_iter=n_iter)
+            problem = replace(problem, memberships=known)
             problem, starts = self._with_starts(problem, rows)
             progress = Progress(self.verbose, self.verbose_interval)
             results = problem.runs(starts, progress)
         with BLAS.single_threaded():
             best = problem.numbered(problem.best(results.kept).mixture)
-            running = StreamState.from_rows(problem.sample, best, problem.units)
+            running = StreamState.from_problem(problem, best)
             self._publish_running(running, best.in_units(1 / problem.units), rows)
 
     def _rows_to_start(self) -> int:
@@ -163,14 +180,15 @@ class PartialFit(MixtureMethods):
         family, start = FAMILIES[self.covariance_type], self.init_params
         return rows_to_start(family, self.n_components, self.n_features_in_, start)
 
-    def _blend(self, rows: RowBlocks) -> None:
+    def _blend(self, rows: RowBlocks, known: Memberships | None) -> None:
         """Blend rows into the statistics, and publish the mixture that follows."""
         self._check_same_model()
         with BLAS.single_threaded():
             mixture, running = self._published().agreed, self._stream_state()
             number = running.n_steps + 1
             share = share_of(self.step, running.weight, rows.summary.weight, number)
-            self._publish_running(running.blended(rows, mixture, share), mixture, rows)
+            running = running.blended(rows, mixture, share, known)
+            self._publish_running(running, mixture, rows)
 
     def _check_same_model(self) -> None:
         """ValueError if the parameters no longer ask for the published mixture."""
@@ -203,10 +221,12 @@ class PartialFit(MixtureMethods):
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of a stream from its statistics."""
-        mstep = self._mstep(
-            running.scale(rows.summary.resolution), running.units
-        ).inexact
-        near = before.in_units(running.units)
+        scale, near = (
+            running.scale(rows.summary.resolution),
+            before.in_units(running.units),
+        )
+        mstep = self._mstep(scale, running.units).inexact
+        mstep = replace(mstep, noise=near.noise)
         try:
             with np.errstate(all="ignore"):
                 mixture = mstep.estimate_one(running.statistics, near)
@@ -222,6 +242,7 @@ class PartialFit(MixtureMethods):
 
     def _publish_mixture(self, mixture: Parameters, dtype: np.dtype) -> None:
         """Set the attributes that are parameters, and restart the random draws."""
+        self._forget(OF_NOISE)
         for name, array in published_arrays(mixture, dtype).items():
             setattr(self, name, array)
         self._fitted_type = self.covariance_type

@@ -22,7 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ._em.stepwise import OF_VALUES, PREFIX, StreamState
-from ._model.agreement import MIXTURE, check_mixture
+from ._model.agreement import MIXTURE, OF_NOISE, check_mixture
 from ._model.families import FAMILIES
 from ._model.published import Published
 from ._utils.files import Path_, replacing
@@ -52,7 +52,7 @@ TYPES = {
 """What "about" contains, and of which types."""
 
 MEMBER_HEADER = 30  # bytes before a member of an archive, at least
-KEPT = {*MIXTURE, *HISTORY, *STREAM}
+KEPT = {*MIXTURE, *OF_NOISE, *HISTORY, *STREAM}
 
 Values = dict[str, Any]
 

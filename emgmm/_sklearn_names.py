@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.utils import check_array
 
 from ._data.arrays import ArrayBlocks
-from ._estep.kernel import Kernel
+from ._estep.kernel import Joint, Kernel
 from ._estep.predict import RowwisePredictor
 from ._model.parameters import Parameters
 
@@ -115,7 +115,7 @@ def _log_joint(X: ArrayLike, mixture: Parameters) -> NDArray:
     return RowwisePredictor(mixture, _rows_of_log_joint, None, shape)(ArrayBlocks(rows))
 
 
-def _rows_of_log_joint(kernel: Kernel, log_joint: NDArray) -> NDArray:
+def _rows_of_log_joint(kernel: Kernel, joint: Joint) -> NDArray:
     """Log-joint densities of a block of rows, shape (n, K)."""
-    kernel.peak(log_joint)  # raises where another kernel is needed
-    return (log_joint + kernel.reference).T
+    kernel.peak(joint)  # raises where another kernel is needed
+    return (joint.values + kernel.reference).T

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "_estep": ROWS_AND_MODELS,
     "_em": ROWS_AND_MODELS | {"_estep"},
     "_init": ROWS_AND_MODELS | {"_estep", "_em"},
-    "_search": ESTIMATION,
+    "_search": ESTIMATION | {"typing"},
     "_mixture": ROWS_AND_MODELS | {"_estep"},
     "_plotting": ROWS_AND_MODELS,
     "_persistence": {"_em", "_model", "_utils", "_version"},
@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"_sklearn_names", "typing"},
     "_model_selection": ESTIMATION
     | {"_gaussian_mixture", "_mixture_methods", "_search", "typing"},
+    "_outliers": ROWS_AND_MODELS | {"_estep", "_model_selection", "typing"},
     "_class_mixtures": {"_data", "_estep", "_gaussian_mixture", "_model"}
     | {"_model_selection", "_utils"},
     "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}
@@ -51,8 +52,8 @@ ALLOWED: dict[str, set[str]] = {
     "_cli": {"_data", "_model", "_utils", "_plotting", "_version"}
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},
-    "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_plotting"}
-    | {"_classifier", "_utils", "_version", "datasets", "typing"},
+    "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_outliers"}
+    | {"_classifier", "_plotting", "_utils", "_version", "datasets", "typing"},
 }
 
 

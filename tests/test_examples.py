@@ -26,6 +26,7 @@ FIGURES = {
     "plot_classifier": ["classifier.png"],
     "plot_density": ["density.png"],
     "plot_missing": ["missing.png"],
+    "plot_outliers": ["outliers.png"],
     "plot_overview": ["overview.png"],
     "plot_pipeline": ["pipeline.png"],
     "plot_regression": ["regression.png"],
@@ -196,6 +197,14 @@ def test_digits_never_seen_are_anomalies(outputs):
     )
     assert careless[0] > 12 and 3 < careful[0] < 8
     assert careful[1] > 70
+
+
+def test_rows_between_slanted_clusters_are_outliers_to_a_mixture(outputs):
+    printed = outputs[1]["plot_outliers"]
+    ours, theirs = (numbers(line_of(printed, f"{n}: ")) for n in ("mixture", "forest"))
+    # AUC, average precision, and how many usual rows and others are flagged.
+    assert ours[0] > theirs[0] and ours[1] > theirs[1] + 0.3
+    assert ours[2] < 15 < 30 < ours[4] and ours[2] + ours[4] == 45
 
 
 def test_a_mixture_predicts_petals_better_than_kernels(outputs):

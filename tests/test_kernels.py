@@ -105,14 +105,11 @@ def test_kernels_equal_the_densities_and_sums_written_out(storage, sizes, name):
     ]
     expected = np.transpose(densities)
     assert_allclose(log_joint(mixture, X, kernel), expected, rtol=1e-11, atol=1e-11)
-    (log_density,), responsibilities = kernel.posterior(
-        kernel.log_joint(kernel.features(X))
-    )
+    joint = kernel.joint(kernel.features(X), X)
+    (log_density,), responsibilities = kernel.posterior(joint)
     assert_allclose(log_density, logsumexp(expected, axis=1), rtol=1e-11, atol=1e-11)
     assert_allclose(responsibilities.T, softmax(expected, axis=1), atol=1e-11)
-    assert_array_equal(
-        kernel.labels(kernel.log_joint(kernel.features(X))), expected.argmax(axis=1)
-    )
+    assert_array_equal(kernel.labels(joint), expected.argmax(axis=1))
     twin = statistics_of(
         X,
         softmax(expected, axis=1) * weights[:, None],
@@ -147,7 +144,7 @@ def test_rows_that_count_for_few_components_are_summed_for_those(
     X, weights = random_rows(apart, 700), np.random.default_rng(2).uniform(size=700)
     weights[::9] = 0.0
     kernel = whitened(apart, numbers, base=X.mean(axis=0))
-    responsibilities = kernel.posterior(kernel.log_joint(kernel.features(X)))[1]
+    responsibilities = kernel.posterior(kernel.joint(kernel.features(X), X))[1]
     assert np.mean(_members(responsibilities)) < 0.3
     few = statistics_by(kernel, X, weights)
     monkeypatch.setattr("emgmm._estep.moments._members", np.ones_like)
@@ -481,9 +478,8 @@ def test_rows_far_from_all_components_belong_to_the_nearest(name):
     mixture = Parameters(np.array([0.5, 0.5]), means, covariances)
     X = np.array([[0.0, 0.0], [-1e3, 0.0], [1e3, 0.0], [1e5, 1e5], [0.5, 1e4]])
     kernel = both(mixture, means.mean(axis=0))[name]
-    (log_density,), responsibilities = kernel.posterior(
-        kernel.log_joint(kernel.features(X))
-    )
+    joint = kernel.joint(kernel.features(X), X)
+    (log_density,), responsibilities = kernel.posterior(joint)
     expected = log_joint(mixture, X)
     assert_allclose(log_density, logsumexp(expected, axis=1), rtol=1e-12)
     assert_allclose(responsibilities.T[1:4], [[1, 0], [0, 1], [0, 1]], atol=1e-12)

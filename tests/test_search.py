@@ -55,7 +55,7 @@ def test_a_start_has_a_lower_bound_of_its_likelihood(pool):
     mixtures = [
         stored_as(part.results.mixtures, Full) for part in pool.take(size).parts
     ]
-    sources = Sources.of_mixtures(ROWS, Parameters.joined(mixtures))
+    sources = Sources.of_mixtures(VIEW, Parameters.joined(mixtures))
     source, model = (each.ravel() for each in np.indices((len(size), len(PROBLEMS))))
     starts, _ = Pool.begin(GROUPS, [sources], source, model)
     assert len(starts) == len(source)
@@ -65,7 +65,7 @@ def test_a_start_has_a_lower_bound_of_its_likelihood(pool):
 def test_the_bound_is_that_of_em(pool):
     """Of a mixture's own responsibilities it is the likelihood, before EM's step."""
     for part in pool.parts:
-        sources = Sources.of_mixtures(ROWS, stored_as(part.results.mixtures, Full))
+        sources = Sources.of_mixtures(VIEW, stored_as(part.results.mixtures, Full))
         found = sources.begin(part.problem, np.arange(len(part.models)))
         before = np.array([history[-1] for history in part.results.histories])
         assert np.all(found.lower_bound >= before - 1e-9)

@@ -371,7 +371,7 @@ def test_float32_rows_give_float32_parameters(iris, searched_few):
 
 def test_the_share_that_is_done_is_reported(iris):
     shares = []
-    GaussianMixtureIC(**FEW)._fit(iris, None, None, shares.append)
+    GaussianMixtureIC(**FEW)._fit(iris, None, None, report=shares.append)
     assert shares[-1] == 1.0 and np.all(np.diff(shares) > 0) and len(shares) > 3
 
 

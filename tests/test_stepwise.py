@@ -509,7 +509,7 @@ def test_weights_are_routed_and_names_are_checked(blobs):
     with sklearn.config_context(enable_metadata_routing=True):
         gmm = GaussianMixtureEM(2).set_partial_fit_request(sample_weight=True)
         request = gmm.get_metadata_routing().partial_fit.requests
-    assert request == {"sample_weight": True}
+    assert request == {"sample_weight": True, "known_labels": None}
     gmm = GaussianMixtureEM(2).partial_fit(data, sample_weight=weight)
     assert list(gmm.feature_names_in_) == ["a", "b", "c"]
     with pytest.raises(ValueError, match="feature names"):

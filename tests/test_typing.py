@@ -22,7 +22,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm import GaussianMixtureClassifier, GaussianMixtureEM, GaussianMixtureIC
+from emgmm import (
+    GaussianMixtureClassifier,
+    GaussianMixtureEM,
+    GaussianMixtureIC,
+    GaussianMixtureOutlierDetector,
+)
 from emgmm.typing import CovarianceType, RowsLike, SelectedParams
 
 X = np.zeros((9, 2))
@@ -59,13 +64,17 @@ classifier.fit(X, y, sample_weight=np.ones(9)).fit(X.tolist(), ["a", None] * 4 +
 GaussianMixtureClassifier([1, 2], covariance_type="all", priors={0: 0.5, 1: 0.5})
 mean: float = classifier.score(X, y) + classifier.mixtures_[0].score(X)
 
+detector = GaussianMixtureOutlierDetector(gmm, contamination=0.1).fit(X)
+flagged: NDArray[np.int64] = detector.predict(X)
+GaussianMixtureOutlierDetector(method="mahalanobis").fit(rows).p_values(rows)
+
 def wrapped(X: RowsLike, model: CovarianceType = "full") -> SelectedParams:
     GaussianMixtureEM(covariance_type=model).fit(X)
     return {"n_components": 1, "covariance_type": model}
 """
 WRONG = """
-from emgmm import GaussianMixtureClassifier, GaussianMixtureEM, GaussianMixtureIC
-
+from emgmm import GaussianMixtureEM, GaussianMixtureIC, GaussianMixtureOutlierDetector
+from emgmm import GaussianMixtureClassifier
 GaussianMixtureEM(covariance_type="ful")
 GaussianMixtureEM(reg_covar="scal")
 GaussianMixtureIC(covariance_type=["VVX"])
@@ -74,6 +83,8 @@ GaussianMixtureEM().fit(lambda one: [one])
 GaussianMixtureIC().bic()
 GaussianMixtureClassifier(covariance_type="al")
 GaussianMixtureClassifier().fit([[0.0], [1.0]])
+GaussianMixtureOutlierDetector(method="distance")
+GaussianMixtureOutlierDetector(contamination="automatic")
 """
 
 
@@ -111,4 +122,4 @@ def test_what_users_write_passes_mypy(tmp_path):
 def test_mypy_finds_what_is_wrong(tmp_path):
     errors = [line for line in checked(WRONG, tmp_path) if ": error: " in line]
     numbers = {int(re.search(r"code\.py:(\d+): ", line)[1]) for line in errors}
-    assert numbers == set(range(4, 12))
+    assert numbers == set(range(4, 14))

@@ -117,7 +117,7 @@ def _fit(args: argparse.Namespace, table: Table) -> Fitted:
             criterion=args.criterion,
         )
         with _progress(args.quiet) as show:
-            search._fit(table.X, None, table.weights, show)
+            search._fit(table.X, None, table.weights, report=show)
         gmm = search.best_estimator_
     return _fitted(gmm, table, search)
 

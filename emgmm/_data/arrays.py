@@ -70,13 +70,25 @@ class RowBlocks(ABC):
         return function(self, *aligned)
 
     def sample(self, size: int) -> RowBlocks:
+        chosen = self._sampled(size)
+        return self if chosen is None else self.chosen(*chosen)
+
+    def sample_values(self, size: int, values: NDArray) -> NDArray:
+        chosen = self._sampled(size)
+        if chosen is None:
+            return values
+        return self.sample(size).to_block_order(self.to_input_order(values)[chosen[0]])
+
+    def _sampled(self, size: int) -> tuple[NDArray, NDArray] | None:
+        """Indices, in the user's order, and weights of the rows of a sample; None if it
+        has all rows."""
         summary = self.summary
         if summary.n_weighted == summary.n_samples <= size:
-            return self
+            return None
         weights = self.sample_weight
         weights = None if weights is None else self.to_input_order(weights)
         within = positions(summary, size)
-        return self.chosen(*systematic_sample(summary.n_samples, weights, within))
+        return systematic_sample(summary.n_samples, weights, within)
 
     def _with(self, X: NDArray, sample_weight: NDArray | None) -> Self:
         """Other rows, in blocks of the same size."""

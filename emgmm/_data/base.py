@@ -40,6 +40,10 @@ class RowSource(Protocol):
         """A systematic sample of about so many rows by weight, with their weights; all
         rows of positive weight if there are no more. Always the same rows."""
 
+    def sample_values(self, size: int, values: NDArray) -> NDArray:
+        """Values (n, ...) for the rows of ``sample``, from an array that is aligned
+        with the rows as ``sum`` takes it; aligned with the sample likewise."""
+
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         """The rows divided by units (d,), and these: powers of two, such that fourth
         powers neither overflow nor underflow; ones unless they are needed."""

@@ -96,16 +96,25 @@ class ChunkedRows(ABC):
 
     def _sampled(self, size: int) -> RowBlocks:
         """A sample of the rows, from another pass."""
-        chosen: list[NDArray | None] = [None] * len(self.sums.n_rows)
-        within = positions(self.summary, size)
-        if within is not None:
-            until = np.cumsum(self.sums.totals)
-            parts = np.split(within, np.searchsorted(within, until[:-1]))
-            begins = np.concatenate([[0.0], until[:-1]])
-            chosen = [part - begin for part, begin in zip(parts, begins, strict=True)]
-        taken = self._visit(_taken, chosen)
+        taken = self._visit(_taken, self._positions(size))
         X, weights = (np.concatenate(parts) for parts in zip(*taken, strict=True))
         return blocks_of(X, weights, self.sums.incomplete)
+
+    def sample_values(self, size: int, values: NDArray) -> NDArray:
+        by_chunk = self._by_chunk(values)
+        taken = self._visit(_values_taken, self._positions(size), by_chunk)
+        return self.sample(size).to_block_order(np.concatenate(taken))
+
+    def _positions(self, size: int) -> list[NDArray | None]:
+        """Positions of a sample within the cumulative weight of each chunk; None of a
+        chunk of which all rows are taken."""
+        within = positions(self.summary, size)
+        if within is None:
+            return [None] * len(self.sums.n_rows)
+        until = np.cumsum(self.sums.totals)
+        parts = np.split(within, np.searchsorted(within, until[:-1]))
+        begins = np.concatenate([[0.0], until[:-1]])
+        return [part - begin for part, begin in zip(parts, begins, strict=True)]
 
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         units = units_for(self.summary, by_feature)
@@ -155,3 +164,11 @@ def _taken(chunk: Chunk, within: NDArray | None) -> list[tuple[NDArray, NDArray]
     """Rows sampled from a chunk, and their weights."""
     rows, weights = systematic_sample(len(chunk.X), chunk.sample_weight, within)
     return [(chunk.X[rows], weights)]
+
+
+def _values_taken(
+    chunk: Chunk, within: NDArray | None, values: NDArray
+) -> list[NDArray]:
+    """Values of the rows sampled from a chunk."""
+    rows, _ = systematic_sample(len(chunk.X), chunk.sample_weight, within)
+    return [values[rows]]

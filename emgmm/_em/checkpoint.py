@@ -22,7 +22,7 @@ from .regularization import RidgeRegularization
 from .result import EMResult
 from .state import EMState
 
-CHECKPOINT_VERSION = 2  # of the contents of a checkpoint: others are ignored
+CHECKPOINT_VERSION = 3  # of the contents of a checkpoint: others are ignored
 
 Checkpoint = dict[str, Any]
 
@@ -62,7 +62,8 @@ def resumed(
     if problem.options.max_iter and equal_components(at):
         return None  # equal components are moved apart first
     with BLAS.single_threaded():
-        same = state.resumes(expectation(problem.rows, [at])[0])
+        (statistics,) = expectation(problem.rows, [at], None, problem.memberships)
+        same = state.resumes(statistics)
     return (problem, state) if same else None
 
 
@@ -76,6 +77,7 @@ def _conditions(problem: EMProblem, n_components: int) -> dict[str, Any]:
         "n_components": n_components,
         "accelerated": problem.options.accelerated,
         "ridge": ridge,
+        "noise": problem.mstep.noise and problem.mstep.noise.log_lengths,
         "units": problem.units,
         "n_samples": rows.n_samples,
         "weight": rows.weight,

@@ -2,8 +2,9 @@
 
 The Fisher information of complete data (per row) is the identity in them: logarithms of
 weights, means in standard deviations of the component, and covariances relative to its
-own. The vectors of a stack have those of components side by side, after those of a
-matrix that all components share, and end with zeros where others are longer.
+own. The vectors of a stack have those of components side by side, after that of the
+noise, if there is any, and those of a matrix that all components share; they end with
+zeros where others are longer.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ def n_coordinates(at: Parameters) -> NDArray:
     """Numbers of coordinates (B,) of the mixtures of a stack."""
     covariances, sizes = at.covariances, at.segments.sizes
     size = int(np.prod(covariances.values.shape[1:]))
+    of_noise = int(at.noise is not None)
     if covariances.of_mixtures:
-        return sizes * (1 + at.means.shape[1]) + size
-    return sizes * (1 + at.means.shape[1] + size)
+        return sizes * (1 + at.means.shape[1]) + size + of_noise
+    return sizes * (1 + at.means.shape[1] + size) + of_noise
 
 
 def coordinates(
@@ -38,7 +40,7 @@ def coordinates(
     segments, covariances = at.segments, at.covariances
     weights = np.maximum(at.weights, TINY)
     roots = np.sqrt(weights)
-    logs = roots * np.log(np.maximum(to.weights, TINY) / weights)
+    logs = _log_ratios(at.weights, to.weights)
     if included is not None:
         weights, roots = weights * included, roots * included
     means = covariances.whiten(to.means - at.means) * roots[:, None]
@@ -53,10 +55,21 @@ def coordinates(
     shapes = shapes.reshape(len(shapes), -1)
     if covariances.of_mixtures:
         blocks = segments.padded(np.concatenate([logs[:, None], means], axis=1))
-        blocks = blocks.reshape(len(segments), -1)
-        return np.concatenate([shapes, blocks], axis=1)
-    blocks = np.concatenate([logs[:, None], means, shapes], axis=1)
-    return segments.padded(blocks).reshape(len(segments), -1)
+        parts = [shapes, blocks.reshape(len(segments), -1)]
+    else:
+        blocks = np.concatenate([logs[:, None], means, shapes], axis=1)
+        parts = [segments.padded(blocks).reshape(len(segments), -1)]
+    if at.noise:
+        ratios = _log_ratios(at.noise_weights, to.noise_weights)
+        parts.insert(0, ratios[:, None])
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def _log_ratios(at: NDArray, to: NDArray) -> NDArray:
+    """Coordinates of weights in the chart at others."""
+    weights = np.maximum(at, TINY)
+    ratios = np.log(np.maximum(to, TINY) / weights)
+    return np.multiply(np.sqrt(weights), ratios, out=ratios)
 
 
 def retract(
@@ -66,6 +79,11 @@ def retract(
     and for which mixtures (B,) there is none."""
     n_features, segments, covariances = at.means.shape[1], at.segments, at.covariances
     n_shared = covariances.values[0].size if covariances.of_mixtures else 0
+    total: NDArray | float = 0.0
+    if at.noise:
+        positive = np.maximum(at.noise_weights, TINY)
+        total = positive * np.exp(vectors[:, 0] / np.sqrt(positive))
+        vectors = vectors[:, 1:]
     blocks = vectors[:, n_shared:].reshape(len(segments), segments.longest, -1)
     blocks = segments.unpadded(blocks)
     logs, means, shapes = blocks[:, 0], blocks[:, 1 : 1 + n_features], vectors
@@ -73,7 +91,7 @@ def retract(
     positive = np.maximum(at.weights, TINY)
     roots = np.sqrt(positive)
     weights = at.weights * np.exp(logs / roots)
-    weights /= segments.spread(segments.sum(weights))
+    weights /= segments.spread(segments.sum(weights) + total)
     moves = covariances.color(means / roots[:, None])
     shapes = shapes.reshape(covariances.values.shape)
     shapes = shapes / np.sqrt(covariances.information(positive))
@@ -87,7 +105,7 @@ def retract(
         scatter[entries] = own[entries]
     values = families.estimate(segments, weights, scatter, covariances)
     moved, singular = families.storage.estimated(values, segments, n_features)
-    return Parameters(weights, at.means + moves, moved), lost | singular
+    return Parameters(weights, at.means + moves, moved, at.noise), lost | singular
 
 
 def _lost(covariances: Covariances, scatter: NDArray) -> NDArray:

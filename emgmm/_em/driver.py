@@ -9,6 +9,7 @@ import numpy as np
 
 from emgmm._data.base import RowSource
 from emgmm._estep.estep import expectation
+from emgmm._estep.memberships import Memberships
 
 from .result import EMResults
 from .state import EMState
@@ -25,7 +26,10 @@ class Watch(Protocol):
 
 
 def run_em(
-    rows: RowSource, states: Sequence[EMState], watch: Watch | None = None
+    rows: RowSource,
+    states: Sequence[EMState],
+    watch: Watch | None = None,
+    memberships: Memberships | None = None,
 ) -> list[EMResults]:
     """The results of EM of all runs (Dempster, Laird & Rubin 1977).
 
@@ -33,11 +37,11 @@ def run_em(
     mixtures, and one before, unless the states have been scored already.
     """
     unscored = (state for state in states if not state.is_scored)
-    _score(rows, [state for state in unscored if len(state.runs)])
+    _score(rows, [state for state in unscored if len(state.runs)], memberships)
     while live := _going_on(states):
         if watch:
             watch.iterating()
-        _score(rows, live)
+        _score(rows, live, memberships)
         if watch:
             watch.iterated(live)
     return [state.results for state in states]
@@ -50,11 +54,14 @@ def _going_on(states: Sequence[EMState]) -> list[EMState]:
 
 
 @np.errstate(all="ignore")
-def _score(rows: RowSource, states: Sequence[EMState]) -> None:
+def _score(
+    rows: RowSource, states: Sequence[EMState], memberships: Memberships | None
+) -> None:
     """Bring the statistics of the rows to the states that have proposed mixtures."""
     if not states:
         return
     stacks = [state.propose() for state in states]
     shares = [state.shares for state in states if state.shares is not None] or None
-    for state, found in zip(states, expectation(rows, stacks, shares), strict=True):
-        state.accept(found)
+    found = expectation(rows, stacks, shares, memberships)
+    for state, statistics in zip(states, found, strict=True):
+        state.accept(statistics)

@@ -23,9 +23,9 @@ def run_in_lockstep(
 ) -> list[EMResults]:
     """The results of EM for each problem, from all the mixtures of its stack.
 
-    The problems have the same rows. Where there are ``shares``, mixture b of a problem
-    sees the rows with their weights times column b of its shares (n, B). ``watch`` may
-    end runs early.
+    The problems have the same rows and memberships. Where there are ``shares``, mixture
+    b of a problem sees the rows with their weights times column b of its shares (n, B).
+    ``watch`` may end runs early.
     """
     states = [
         EMState(start, problem.mstep, problem.options, problem.in_float32)
@@ -37,4 +37,4 @@ def run_in_lockstep(
         for state, each in zip(states, shares, strict=True):
             state.shares = each
     with BLAS.single_threaded():
-        return run_em(problems[0].rows, states, watch)
+        return run_em(problems[0].rows, states, watch, problems[0].memberships)

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from emgmm._estep.statistics import Statistics
 from emgmm._model.bounded import Limits
 from emgmm._model.families import CovarianceFamily, Families
+from emgmm._model.noise import Noise
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 
 from .coordinates import retract
+from .maximization import MIN_SHARE
 from .regularization import Regularization, ScaleRegularization
+
+NOISE_OF_START = 0.05  # share of the rows that are noise at a start, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +35,8 @@ class MStep:
     regularization: Regularization
     scale: ScaleRegularization
     added: NDArray | None = None
+    noise: Noise | None = None
+    """The noise of all mixtures, if they have any."""
 
     @classmethod
     def of(
@@ -38,11 +44,13 @@ class MStep:
         families: Families | CovarianceFamily,
         regularization: Regularization,
         scale: ScaleRegularization,
+        noise: Noise | None = None,
     ) -> MStep:
         """The M-step of families, or one family, with bounded variances."""
         if isinstance(families, CovarianceFamily):
             families = Families.one(families)
-        return cls(regularization.bounded(families), regularization, scale)
+        bounded = regularization.bounded(families)
+        return cls(bounded, regularization, scale, noise=noise)
 
     @property
     def family(self) -> CovarianceFamily:
@@ -51,7 +59,7 @@ class MStep:
 
     def with_families(self, families: Families | CovarianceFamily) -> MStep:
         """The M-step of other families, with the same regularisation."""
-        return self.of(families, self.regularization, self.scale)
+        return self.of(families, self.regularization, self.scale, self.noise)
 
     @property
     def inexact(self) -> MStep:
@@ -114,8 +122,30 @@ class MStep:
         mixtures, failed, added = self.regularization.step(
             statistics, self.families, previous, self.added
         )
+        if self.noise:
+            begins = previous is None or not previous.noise
+            mixtures = self._with_noise(mixtures, statistics, begins)
         same = added is self.added
         return mixtures, failed, self if same else replace(self, added=added)
+
+    def with_noise_of_start(self, mixture: Parameters) -> Parameters:
+        """A starting mixture with noise, if it has none and should have."""
+        if not self.noise or mixture.noise:
+            return mixture
+        weights = mixture.weights * (1.0 - NOISE_OF_START)
+        return replace(mixture, weights=weights, noise=self.noise)
+
+    def _with_noise(
+        self, mixtures: Parameters, statistics: Statistics, begins: bool
+    ) -> Parameters:
+        """The mixtures with the rest of the weight of the rows as noise, which they
+        begin with some of, lest they never have any."""
+        counts = statistics.segments.sum(statistics.counts)
+        shares = np.clip(counts / statistics.weight, MIN_SHARE, 1.0)
+        if begins:
+            shares = np.minimum(shares, 1.0 - NOISE_OF_START)
+        weights = mixtures.weights * statistics.segments.spread(shares)
+        return replace(mixtures, weights=weights, noise=self.noise)
 
     def retract(self, at: Parameters, vectors: NDArray) -> tuple[Parameters, NDArray]:
         """The mixtures with such coordinates at others, to first order, and for which

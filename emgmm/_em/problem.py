@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource, raised_by_rows
 from emgmm._estep.estep import statistics_of_start, statistics_of_starts
+from emgmm._estep.memberships import Memberships
 from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
@@ -92,6 +93,8 @@ class EMProblem:
     options: EMOptions
     order_is_fixed: bool = False
     """Whether the start says which component is which."""
+    memberships: Memberships | None = None
+    """What is known of the rows, if anything is."""
 
     @property
     def families(self) -> Families:
@@ -119,9 +122,30 @@ class EMProblem:
         """The rows, if they are in memory, as those of a subsample are."""
         return cast(RowBlocks, self.rows)
 
+    def n_parameters(self, n_components: int) -> int:
+        """The number of free parameters of a mixture of so many components."""
+        number = self.family.n_parameters_of_mixture(n_components, len(self.units))
+        return number + (self.mstep.noise is not None)
+
     def with_rows(self, rows: RowBlocks) -> EMProblem:
-        """The same problem with other rows, in memory."""
+        """The same problem with other rows, in memory, of which nothing is known."""
         return EMProblem(rows, self.units, self.mstep, self.options)
+
+    def with_sample(self, size: int) -> EMProblem:
+        """The same problem with a sample of about so many of its rows."""
+        problem = self.with_rows(self.rows.sample(size))
+        if self.memberships is None:
+            return problem
+        kinds = self.rows.sample_values(size, self.memberships.kinds)
+        return replace(problem, memberships=replace(self.memberships, kinds=kinds))
+
+    @property
+    def free(self) -> EMProblem:
+        """The same problem with nothing known of the rows, and without noise."""
+        if self.memberships is None and not self.mstep.noise:
+            return self
+        mstep = replace(self.mstep, noise=None)
+        return replace(self, mstep=mstep, memberships=None)
 
     def with_family(self, families: Families | CovarianceFamily) -> EMProblem:
         """The same problem for another family, or families, with their variances
@@ -238,7 +262,7 @@ class EMProblem:
         several = len(state.runs) > 1 and ranked
         watch = RaceOfStarts(progress, self) if several else progress
         with BLAS.single_threaded():
-            return run_em(self.rows, [state], watch)[0]
+            return run_em(self.rows, [state], watch, self.memberships)[0]
 
     def best(self, results: list[EMResult]) -> EMResult:
         """The result with the greatest likelihood.

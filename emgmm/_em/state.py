@@ -260,9 +260,10 @@ class EMState:
     ) -> Self:
         """The state with such values; ``resumes`` adds the statistics."""
         storage, best = mstep.families.storage, values["best"]
-        mixture = from_arrays(values["mixture"], storage)
+        noise = mstep.noise
+        mixture = from_arrays(values["mixture"], storage, noise)
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
-        state._best = mixture if best is None else from_arrays(best, storage)
+        state._best = mixture if best is None else from_arrays(best, storage, noise)
         state._counts, state._reached = values["counts"], values["reached"]
         state.lower_bounds = np.array([values["bound"]])
         state._n_iter = values["n_iter"]

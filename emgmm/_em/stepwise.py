@@ -20,12 +20,14 @@ from emgmm._data.arrays import RowBlocks
 from emgmm._data.chunks import Chunk, joined
 from emgmm._data.scaling import scales_of, units_of
 from emgmm._estep.estep import expectation
+from emgmm._estep.memberships import Memberships
 from emgmm._estep.statistics import Statistics
 from emgmm._model.families import CovarianceFamily
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 
+from .problem import EMProblem
 from .regularization import ScaleRegularization
 
 # Of "decreasing": a row counts in proportion to the weight of the rows up to it. So a
@@ -87,15 +89,25 @@ class StartBuffer:
     """The first rows of a stream, copied, until they are enough for a start."""
 
     batches: tuple[Chunk, ...] = ()
+    priors: tuple[NDArray, ...] = ()
+    """Prior weights (n, K) of the components of the rows of each batch."""
 
-    def with_batch(self, batch: RowBlocks, all_count: bool) -> StartBuffer:
-        """The rows with those of a batch; without weight they count only if all do."""
+    def with_batch(
+        self, batch: RowBlocks, prior: NDArray, all_count: bool
+    ) -> StartBuffer:
+        """The rows with those of a batch and prior weights (n, K) of their components;
+        without weight they count only if all do."""
         chunk = Chunk(batch.to_input_order(batch.X))
         if batch.sample_weight is not None:
             weights = batch.to_input_order(batch.sample_weight)
             kept = all_count | (weights > 0)
-            chunk = Chunk(chunk.X[kept], weights[kept])
-        return StartBuffer((*self.batches, chunk.copy()))
+            chunk, prior = Chunk(chunk.X[kept], weights[kept]), prior[kept]
+        return StartBuffer((*self.batches, chunk.copy()), (*self.priors, prior))
+
+    @property
+    def prior(self) -> NDArray:
+        """Prior weights (n, K) of the components of the rows of all batches."""
+        return np.concatenate(self.priors)
 
     @property
     def n_rows(self) -> int:
@@ -130,9 +142,10 @@ class StreamState:
     n_steps: int = 0
 
     @classmethod
-    def from_rows(cls, rows: RowBlocks, mixture: Parameters, units: NDArray) -> Self:
+    def from_problem(cls, problem: EMProblem, mixture: Parameters) -> Self:
         """The state after the first rows and their mixture, both in units."""
-        statistics = _expected(rows, mixture, units)
+        rows, units = problem.sample, problem.units
+        statistics = _expected(rows, mixture, units, problem.memberships)
         seen = rows.summary
         about = seen.weight, seen.n_complete, seen.incomplete
         return cls(statistics, units, seen.steps, *about)
@@ -167,12 +180,19 @@ class StreamState:
         statistics = replace(statistics, products=without)
         return cls(statistics, units, unknown, weight, weight)
 
-    def blended(self, rows: RowBlocks, mixture: Parameters, share: float) -> Self:
+    def blended(
+        self,
+        rows: RowBlocks,
+        mixture: Parameters,
+        share: float,
+        memberships: Memberships | None = None,
+    ) -> Self:
         """The state after a batch; it and the mixture are in the user's units."""
         blocks = rows
         if (self.units != 1).any():
             blocks = rows.divided_by(self.units)
-        new = _expected(blocks, mixture.in_units(self.units), self.units)
+        own = mixture.in_units(self.units)
+        new = _expected(blocks, own, self.units, memberships)
         old = self.statistics
         if np.isnan(old.log_likelihood).any():
             old = replace(old, log_likelihood=new.log_likelihood)
@@ -248,9 +268,14 @@ class StreamState:
         return np.where(np.isnan(self.steps) & (variances > 0), 0.0, self.steps)
 
 
-def _expected(rows: RowBlocks, mixture: Parameters, units: NDArray) -> Statistics:
+def _expected(
+    rows: RowBlocks,
+    mixture: Parameters,
+    units: NDArray,
+    memberships: Memberships | None,
+) -> Statistics:
     """Expected statistics of weight 1, with the log-likelihood in the user's units."""
-    statistics = expectation(rows, [mixture])[0]
+    (statistics,) = expectation(rows, [mixture], None, memberships)
     # Densities are those of the observed values.
     shift = float(rows.summary.counts @ np.log(units))
     shifted = replace(statistics, log_likelihood=statistics.log_likelihood - shift)

@@ -48,7 +48,8 @@ class Quadratic(Kernel):
     diagonal covariances phi = [1, z, z_j^2], with which all phi begin. For a tied one
     phi = [1, z, z'Pz / 2]: rows are whitened once and not once for each component, and
     the pooled products are those of all rows, which no pass changes, unless each
-    mixture has weights of its own; then matrices count as those of components.
+    mixture has weights of its own, or noise; then matrices count as those of
+    components.
 
     Cost per row: d (d + 1) / 2 products, and K d (d + 1) multiplications with
     additions in two matrix products (diagonal 4 K d; tied d^2 + 2 K d).
@@ -78,7 +79,8 @@ class Quadratic(Kernel):
         self.origin = origin
         self.shifts = mixture.means - origin
         kind = mixture.covariances.moment_kind
-        self.kind = FULL if kind.pooled and own_weights else kind
+        some_rows = own_weights or mixture.noise is not None
+        self.kind = FULL if kind.pooled and some_rows else kind
         second, d = self.second, len(origin)
         self.width = 1 + d + second.size(d)
         self.n_shared = self.width if second.of_rows_alone else 0

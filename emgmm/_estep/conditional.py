@@ -60,8 +60,9 @@ class Regression:
             return responsibilities_of(blocks, self.known)
         with np.errstate(all="ignore"):
             kernel = Whitened(self.known, DOUBLE, Workspace())
-            log_joint = kernel.log_joint(kernel.features(rows))
-            return responsibilities(kernel, settle(log_joint, rows, self.known))
+            joint = kernel.joint(kernel.features(rows), rows)
+            settle(joint.values, rows, self.known)
+            return responsibilities(kernel, joint)
 
     def line(self, rows: NDArray, k: int) -> NDArray:
         """Conditional means (n, others) of component k."""
@@ -143,6 +144,7 @@ def conditional_moments(
     Every row is conditioned on its values that are not NaN; the dtype is that of X.
     """
     out: list[NDArray] = []
+    mixture = mixture.without_noise
     with BLAS.single_threaded():
         for rows, has in _patterns(np.isnan(X)):
             fit = Regression.of(mixture, given[has], others)
@@ -160,6 +162,7 @@ def imputed(
     """A copy of rows (n, d) with NaN replaced by the conditional mean of the mixture,
     or with ``rng`` by a sample from the conditional distribution."""
     out, missing = np.array(X), np.isnan(X)
+    mixture = mixture.without_noise
     incomplete = np.flatnonzero(missing.any(axis=1))
     with BLAS.single_threaded():
         for index, has in _patterns(missing[incomplete]):

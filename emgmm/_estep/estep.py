@@ -20,6 +20,7 @@ from .complete import length_of_blocks
 from .dispatch import Part, parts_of
 from .features import SECOND_ORDER, unpack_products
 from .kernel import DOUBLE, Kernel, Several, Sums, weighted_sums
+from .memberships import Memberships, PriorTable, RowPrior
 from .missing_fast import observed_features, split_sums
 from .moments import Deviations
 from .statistics import Statistics
@@ -29,11 +30,14 @@ from .statistics import Statistics
 START_CANCELLATION = 100.0
 
 
-def e_step(X: NDArray, sample_weight: NDArray, kernel: Kernel) -> Sums:
-    """Sums over one block of rows, with weights (n,), or (B, n) for each mixture."""
+def e_step(
+    X: NDArray, sample_weight: NDArray, kernel: Kernel, prior: RowPrior | None = None
+) -> Sums:
+    """Sums over one block of rows, with weights (n,), or (B, n) for each mixture, and
+    what is known of the rows, if anything is."""
     features = kernel.features(X)
-    log_joint = kernel.log_joint(features)
-    log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
+    joint = kernel.joint(features, X, prior)
+    log_density, responsibilities = kernel.posterior(joint, sample_weight)
     moments = kernel.moments(features, responsibilities)
     log_likelihood = weighted_sums(sample_weight, log_density, kernel.workspace)
     weight = sample_weight.sum(axis=1) if sample_weight.ndim > 1 else None
@@ -45,18 +49,20 @@ def expectation(
     rows: RowSource,
     stacks: Sequence[Parameters],
     shares: Sequence[NDArray] | None = None,
+    memberships: Memberships | None = None,
 ) -> list[Statistics]:
     """Expected statistics of all rows under the mixtures of each stack, about an origin
     near enough to the means, in one pass over the rows.
 
     Mixture b of a stack sees the rows with their weights times ``shares[stack][:, b]``.
+    ``memberships`` say to which components rows may belong.
     Overflow and underflow are ignored, in helper threads too: results are checked.
     """
     near, dtype = rows.summary.center, rows.summary.compute_dtype
     parts = parts_of(stacks, rows, near, dtype, shares is not None)
     found: list[tuple[Part, Statistics]] = []
     while parts:
-        sums = _sums_of(parts, rows, shares or ())
+        sums = _sums_of(parts, rows, shares or (), memberships)
         again: list[Part] = []
         for part, own in zip(parts, sums, strict=True):
             stats = part.kernel.statistics(own, rows)
@@ -82,25 +88,37 @@ def _again(part: Part, stats: Statistics) -> list[Part]:
 
 
 def _sums_of(
-    parts: Sequence[Part], rows: RowSource, shares: Sequence[NDArray]
+    parts: Sequence[Part],
+    rows: RowSource,
+    shares: Sequence[NDArray],
+    memberships: Memberships | None,
 ) -> list[Sums]:
     """Sums over all rows for each part, in one pass."""
     length = min(part.kernel.block_length for part in parts)
-    function = partial(_sums_of_block, parts)
-    return rows.sum(function, *shares, block_length=length).values
+    aligned, table = list(shares), None
+    if memberships is not None:
+        aligned, table = [*aligned, memberships.kinds], memberships.table
+    function = partial(_sums_of_block, parts, table)
+    return rows.sum(function, *aligned, block_length=length).values
 
 
 def _sums_of_block(
-    parts: Sequence[Part], X: NDArray, sample_weight: NDArray, *shares: NDArray
+    parts: Sequence[Part],
+    table: PriorTable | None,
+    X: NDArray,
+    sample_weight: NDArray,
+    *aligned: NDArray,
 ) -> Several:
     """Sums over one block of rows for each part."""
-    found = []
+    found, prior, shares = [], None, aligned
+    if table is not None:
+        prior, shares = RowPrior(table, aligned[-1]), aligned[:-1]
     for part in parts:
         weights = sample_weight
         if shares:
             own = shares[part.stack].T[part.mixtures]
             weights = np.multiply(own, sample_weight, order="C")
-        found.append(e_step(X, weights, part.kernel))
+        found.append(e_step(X, weights, part.kernel, prior))
     return Several(found)
 
 

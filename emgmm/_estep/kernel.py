@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource
+from emgmm._model.noise import Noise
 from emgmm._model.parameters import LOG_2_PI, Parameters
 from emgmm._utils.threads import Workspace
 
+from .memberships import RowPrior
 from .statistics import Statistics
 
 SAMPLED = 2**9  # about so many exponents are searched for some that underflow
@@ -79,6 +81,20 @@ class Several:
         return Several(list(map(add, self.values, other.values)))
 
 
+class Joint(NamedTuple):
+    """Joint log-densities of the rows of a block, relative to ``reference``.
+
+    values   log w_k + log N(x; mean_k, covariance_k), plus what is added for the row
+             and the component, shape (M, n)
+    noise    log w_0 plus the log-density of the noise, (B, n) or (B, 1), or None
+    prior    what has been added, or None
+    """
+
+    values: NDArray
+    noise: NDArray | None = None
+    prior: RowPrior | None = None
+
+
 class Kernel(ABC):
     """A stack of mixtures, prepared for blocks of rows in one floating-point type.
 
@@ -86,8 +102,8 @@ class Kernel(ABC):
     responsibilities (M, n), and these to sums from which the statistics are made:
 
         features = kernel.features(X)
-        log_joint = kernel.log_joint(features)
-        log_density, responsibilities = kernel.posterior(log_joint, sample_weight)
+        joint = kernel.joint(features, X)
+        log_density, responsibilities = kernel.posterior(joint, sample_weight)
         moments = kernel.moments(features, responsibilities)
 
     Components lie along rows, so that maxima, exponentials and sums over them run
@@ -128,6 +144,9 @@ class Kernel(ABC):
         self.reference = peaks - min(n_features / 2, float_format.span)
         self.constants = log_peaks - self.segments.spread(self.reference)
         self.reference_rows = self.reference[:, None].astype(self.dtype, copy=False)
+        self.log_noise = np.empty(0)
+        if mixture.noise:
+            self.log_noise = np.log(mixture.noise_weights) - self.reference
 
     @property
     @abstractmethod
@@ -166,6 +185,22 @@ class Kernel(ABC):
     def log_joint(self, features: Any) -> NDArray:
         """log w_k + log N(x; mean_k, covariance_k) - ``reference``, shape (M, n)."""
 
+    def joint(self, features: Any, X: NDArray, prior: RowPrior | None = None) -> Joint:
+        """``log_joint`` of the rows X, with that of the noise, and with what is known
+        of each row added."""
+        values = self.log_joint(features)
+        noise = None
+        if self.mixture.noise:
+            noise = self._of_noise(self.mixture.noise, X)
+        if prior is not None:
+            prior.add_to(values, self.segments)
+            noise = None if noise is None else noise + prior.of_noise(self.dtype)
+        return Joint(values, noise, prior)
+
+    def _of_noise(self, noise: Noise, X: NDArray) -> NDArray:
+        """Joint log-densities of rows and the noise, (B, n) or (B, 1)."""
+        return (self.log_noise + noise.log_density)[:, None].astype(self.dtype)
+
     @abstractmethod
     def moments(self, features: Any, responsibilities: NDArray) -> NDArray:
         """Weighted sums over the rows of a block, in float64."""
@@ -181,10 +216,11 @@ class Kernel(ABC):
         return np.array([blocks.summary.weight] * len(self.segments))
 
     def posterior(
-        self, log_joint: NDArray, sample_weight: NDArray | float = 1.0
+        self, joint: Joint, sample_weight: NDArray | float = 1.0
     ) -> tuple[NDArray, NDArray]:
         """log f(x) (B, n) and responsibilities (M, n) times the weights of the rows,
         (n,) or (B, n)."""
+        log_joint = joint.values
         (n, dtype), workspace = (log_joint.shape[1], self.dtype), self.workspace
         shape = len(self.segments), n
         responsibilities = workspace.array("responsibilities", log_joint.shape, dtype)
@@ -192,6 +228,8 @@ class Kernel(ABC):
         log_density = workspace.array("log_density", shape, dtype)
         self.float_format.exp(log_joint, responsibilities)
         self.segments.reduce_rows(np.add, responsibilities, total)
+        if joint.noise is not None:
+            total += np.exp(joint.noise)
         # A weight divided by the total must not overflow.
         greatest = np.maximum.reduce(sample_weight, None)
         least = self.float_format.smallest_total * max(1.0, greatest)
@@ -200,7 +238,7 @@ class Kernel(ABC):
             np.log(total, out=log_density)
         else:
             far = ~near
-            peaks = self._shift(log_joint, responsibilities, total, far)
+            peaks = self._shift(joint, responsibilities, total, far)
             np.log(total, out=log_density)
             log_density[far] += peaks
         log_density += self.reference_rows
@@ -208,17 +246,24 @@ class Kernel(ABC):
         self.segments.combine_rows(np.multiply, responsibilities, total)
         return log_density, responsibilities
 
-    def peak(self, log_joint: NDArray) -> NDArray:
-        """Maxima over the components of each mixture, shape (B, n); NaN of rows that
-        are too far away."""
+    def peak(self, joint: Joint) -> NDArray:
+        """Maxima over the components of each mixture and its noise, shape (B, n); NaN
+        of rows that are too far away."""
+        log_joint = joint.values
         peak = np.empty((len(self.segments), log_joint.shape[1]), log_joint.dtype)
         self.segments.reduce_rows(np.maximum, log_joint, peak)
+        if joint.noise is not None:
+            np.maximum(peak, joint.noise, out=peak)
         return self._within_reach(peak)
 
-    def labels(self, log_joint: NDArray) -> NDArray:
-        """Most probable components (n,) of the rows, of one mixture."""
-        peak = self.known(self.peak(log_joint)[0])
-        return np.equal(log_joint, peak).argmax(axis=0)
+    def labels(self, joint: Joint) -> NDArray:
+        """Most probable components (n,) of the rows, of one mixture; -1 of noise."""
+        peak = self.known(self.peak(joint)[0])
+        greatest = np.equal(joint.values, peak)
+        labels = greatest.argmax(axis=0)
+        if joint.noise is not None:
+            labels[~greatest.any(axis=0)] = -1
+        return labels
 
     def known(self, values: NDArray) -> NDArray:
         """Values of rows. FloatingPointError if some are too far away."""
@@ -234,7 +279,7 @@ class Kernel(ABC):
 
     def _shift(
         self,
-        log_joint: NDArray,
+        joint: Joint,
         responsibilities: NDArray,
         total: NDArray,
         far: NDArray,
@@ -242,21 +287,25 @@ class Kernel(ABC):
         """Write the exponentials of rows that are far from a mixture (B, n) relative to
         their maxima, and their totals; return these maxima.
 
-        A row whose log-densities are all minus infinity belongs to all components
-        equally.
+        A row whose log-densities are all minus infinity belongs equally to all
+        components to which it may belong.
         """
         peaks = np.empty(total.shape, total.dtype)
+        noise = np.full((1, 1), -np.inf) if joint.noise is None else joint.noise
+        noise = np.broadcast_to(noise, total.shape)
         for run in self.segments.runs:
             b, rows = np.nonzero(far[run.mixtures])
-            columns = run.of_components(log_joint)[b, :, rows]
-            peak = self._within_reach(columns.max(axis=1))
+            columns = run.of_components(joint.values)[b, :, rows]
+            others = noise[run.mixtures][b, rows]
+            peak = self._within_reach(np.maximum(columns.max(axis=1), others))
             lost = np.isneginf(peak)
-            columns[lost] = 0.0
-            columns -= np.where(lost, 0.0, peak)[:, None]
+            columns[lost] = joint.prior.of(rows[lost], run.size) if joint.prior else 0.0
+            peaks[run.mixtures][b, rows] = peak
+            peak = np.where(lost, 0.0, peak)
+            columns -= peak[:, None]
             self.float_format.exp(columns, columns)
             run.of_components(responsibilities)[b, :, rows] = columns
-            total[run.mixtures][b, rows] = columns.sum(axis=1)
-            peaks[run.mixtures][b, rows] = peak
+            total[run.mixtures][b, rows] = columns.sum(axis=1) + np.exp(others - peak)
         return peaks[far]
 
 

@@ -19,6 +19,7 @@ from emgmm._data.base import RowSource
 from emgmm._data.patterns import bounds_of_patterns
 from emgmm._model.conditioning import Conditioned, from_factors
 from emgmm._model.covariances import Covariances
+from emgmm._model.noise import Noise
 from emgmm._model.parameters import LOG_2_PI, Parameters
 from emgmm._utils.cached import cached_property
 from emgmm._utils.threads import Workspace
@@ -51,6 +52,10 @@ class MissingKernel(Kernel):
     def precisions(self) -> NDArray:
         """Matrices (M, d, d), or (1, d, d) if all are the same."""
         return self.mixture.covariances.precisions_by_component
+
+    def _of_noise(self, noise: Noise, X: NDArray) -> NDArray:
+        """Joint log-densities (B, n) of rows and the noise, by what they observe."""
+        return self.log_noise[:, None] + noise.log_densities(X)
 
     def statistics(self, sums: Sums, blocks: RowSource) -> Statistics:
         kind = self.mixture.covariances.moment_kind

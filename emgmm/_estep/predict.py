@@ -17,7 +17,8 @@ from emgmm._model.segments import Segments
 from emgmm._utils.threads import BLAS
 
 from .dispatch import Part, parts_of
-from .kernel import DOUBLE, Kernel, Several, weighted_sums
+from .kernel import DOUBLE, Joint, Kernel, Several, weighted_sums
+from .memberships import Memberships, RowPrior
 from .underflow import settle
 
 Result = TypeVar("Result")
@@ -26,17 +27,18 @@ Result = TypeVar("Result")
 def for_each_row(
     blocks: RowBlocks,
     mixture: Parameters,
-    function: Callable[[Kernel, NDArray], NDArray],
+    function: Callable[[Kernel, Joint], NDArray],
     out: NDArray,
 ) -> NDArray:
-    """Write function(kernel, log_joint) of every row into ``out``, block by block."""
+    """Write function(kernel, joint) of every row into ``out``, block by block."""
+    noise = mixture.noise is not None  # to which rows that are far away belong
 
     def visit(kernel: Kernel) -> NDArray:
         def of_block(X: NDArray) -> NDArray:
-            log_joint = kernel.log_joint(kernel.features(X))
-            if kernel.unlimited and function in BETWEEN_COMPONENTS:
-                log_joint = settle(log_joint, X, mixture)
-            values = function(kernel, log_joint)
+            joint = kernel.joint(kernel.features(X), X)
+            if kernel.unlimited and function in BETWEEN_COMPONENTS and not noise:
+                settle(joint.values, X, mixture)
+            values = function(kernel, joint)
             return values.astype(out.dtype, copy=False)
 
         return blocks.map(of_block, out, block_length=kernel.block_length)
@@ -49,7 +51,7 @@ class RowwisePredictor:
     """A function of joint log-densities, predicted for the rows in the user's order."""
 
     mixture: Parameters
-    function: Callable[[Kernel, NDArray], NDArray]
+    function: Callable[[Kernel, Joint], NDArray]
     dtype: type | None = None
     """Type of the predictions, by default that of the rows."""
     shape: tuple[int, ...] = ()
@@ -63,19 +65,17 @@ class RowwisePredictor:
         )
 
 
-def log_density(
-    kernel: Kernel, log_joint: NDArray, labels: NDArray | None = None
-) -> NDArray:
+def log_density(kernel: Kernel, joint: Joint, labels: NDArray | None = None) -> NDArray:
     """Log-densities of a block of rows; writes the most probable components into
     ``labels``."""
     if labels is not None:
-        labels[:] = kernel.labels(log_joint)
-    return kernel.known(kernel.posterior(log_joint)[0][0])
+        labels[:] = kernel.labels(joint)
+    return kernel.known(kernel.posterior(joint)[0][0])
 
 
-def responsibilities(kernel: Kernel, log_joint: NDArray) -> NDArray:
+def responsibilities(kernel: Kernel, joint: Joint) -> NDArray:
     """Responsibilities (n, K) for a block of rows."""
-    log_density, responsibilities = kernel.posterior(log_joint)
+    log_density, responsibilities = kernel.posterior(joint)
     kernel.known(log_density)
     return responsibilities.T
 
@@ -84,9 +84,17 @@ BETWEEN_COMPONENTS = (Kernel.labels, responsibilities)
 """Functions that do not change where a number is added to a row's log-densities."""
 
 
-def classification_score(kernel: Kernel, log_joint: NDArray) -> NDArray:
-    """Joint log-densities (n,) of rows and their most probable components."""
-    return kernel.known(kernel.peak(log_joint)[0]) + kernel.reference
+def noise_probability(kernel: Kernel, joint: Joint) -> NDArray:
+    """Probabilities (n,) that rows are noise."""
+    log_density = kernel.known(kernel.posterior(joint)[0][0])
+    if joint.noise is None:
+        return np.zeros(len(log_density))
+    return np.exp(joint.noise[0] - (log_density - kernel.reference))
+
+
+def classification_score(kernel: Kernel, joint: Joint) -> NDArray:
+    """Joint log-densities (n,) of rows and their most probable components, or noise."""
+    return kernel.known(kernel.peak(joint)[0]) + kernel.reference
 
 
 def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
@@ -124,9 +132,9 @@ def _shares(blocks: RowSource, stack: Parameters) -> NDArray:
     greatest, incomplete = rows.greatest_weight, rows.incomplete
 
     def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
-        log_joint = kernel.log_joint(kernel.features(X))
+        joint = kernel.joint(kernel.features(X), X)
         relative = weights / greatest
-        shares = kernel.posterior(log_joint, relative)[1]
+        shares = kernel.posterior(joint, relative)[1]
         present = ~np.isnan(X) if incomplete else np.ones((len(X), 1))
         return np.stack([shares @ present, shares @ (relative * present.T).T], axis=1)
 
@@ -145,9 +153,9 @@ def kurtosis_of_components(
     n_features = mixture.means.shape[1]
 
     def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
-        log_joint = kernel.log_joint(kernel.features(X))
-        radii = 2 * (kernel.constants[:, None] - log_joint)
-        shares = kernel.posterior(log_joint, weights)[1]
+        joint = kernel.joint(kernel.features(X), X)
+        radii = 2 * (kernel.constants[:, None] - joint.values)
+        shares = kernel.posterior(joint, weights)[1]
         return np.stack([shares.sum(axis=1), np.vecdot(shares * radii, radii)], axis=1)
 
     of_part = partial(_sums_with_any, [mixture], of_block, True)
@@ -159,20 +167,26 @@ def kurtosis_of_components(
 
 
 def scores_of_stacks(
-    blocks: RowSource, stacks: Sequence[Parameters]
+    blocks: RowSource,
+    stacks: Sequence[Parameters],
+    memberships: Memberships | None = None,
 ) -> list[tuple[NDArray, NDArray]]:
     """For each stack the log-likelihoods (B,) of the rows, and those (B,) of the rows
     with their most probable components, in one pass."""
 
-    def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
-        log_joint = kernel.log_joint(kernel.features(X))
-        classified = kernel.peak(log_joint) + kernel.reference[:, None]
-        scores = kernel.posterior(log_joint)[0], classified
+    def of_block(
+        kernel: Kernel, X: NDArray, weights: NDArray, *kinds: NDArray
+    ) -> NDArray:
+        prior = RowPrior(memberships.table, *kinds) if memberships else None
+        joint = kernel.joint(kernel.features(X), X, prior)
+        classified = kernel.peak(joint) + kernel.reference[:, None]
+        scores = kernel.posterior(joint)[0], classified
         sums = [weighted_sums(weights, each, kernel.workspace) for each in scores]
         return np.stack(sums, axis=1)
 
     of_part = partial(_sums_with_any, stacks, of_block, False)
-    found = blocks.accumulate(of_part).values
+    aligned = [memberships.kinds] if memberships else []
+    found = blocks.accumulate(of_part, *aligned).values
     return [(sums[:, 0], sums[:, 1]) for sums in found]
 
 
@@ -181,14 +195,21 @@ def sum_over_rows(
     mixture: Parameters,
     function: Callable[..., NDArray],
     *aligned: NDArray,
+    memberships: Memberships | None = None,
 ) -> NDArray:
-    """Sum of function(kernel, log_joint, *aligned rows), times weights, and weight."""
+    """Sum of function(kernel, joint, *aligned rows), times weights, and weight."""
+    table = None
+    if memberships is not None:
+        aligned, table = (*aligned, memberships.kinds), memberships.table
 
     def of_block(
         kernel: Kernel, X: NDArray, weights: NDArray, *aligned: NDArray
     ) -> NDArray:
-        log_joint = kernel.log_joint(kernel.features(X))
-        values = function(kernel, log_joint, *aligned)
+        prior = None
+        if table is not None:
+            prior, aligned = RowPrior(table, aligned[-1]), aligned[:-1]
+        joint = kernel.joint(kernel.features(X), X, prior)
+        values = function(kernel, joint, *aligned)
         total = weighted_sums(weights, values[None], kernel.workspace)
         return np.append(total, weights.sum())
 
@@ -207,21 +228,24 @@ def _sums_with_any(
     function: Callable[..., NDArray],
     by_component: bool,
     blocks: RowBlocks,
+    *aligned: NDArray,
 ) -> Several | None:
-    """Sums of function(kernel, rows, weights) for each stack, in one pass: values of
-    its components or else of its mixtures; None without rows."""
+    """Sums of function(kernel, rows, weights, *aligned rows) for each stack, in one
+    pass: values of its components or else of its mixtures; None without rows."""
     if not len(blocks.X):
         return None
 
-    def of_block(parts: Sequence[Part], X: NDArray, weights: NDArray) -> Several:
-        return Several([function(part.kernel, X, weights) for part in parts])
+    def of_block(
+        parts: Sequence[Part], X: NDArray, weights: NDArray, *aligned: NDArray
+    ) -> Several:
+        return Several([function(part.kernel, X, weights, *aligned) for part in parts])
 
     found: list[tuple[Part, NDArray]] = []
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         parts = parts_of(stacks, blocks, _middle(stacks), DOUBLE.dtype)
         while parts:
             length = min(part.kernel.block_length for part in parts)
-            sums = blocks.sum(partial(of_block, parts), block_length=length)
+            sums = blocks.sum(partial(of_block, parts), *aligned, block_length=length)
             latest = list(zip(parts, sums.values, strict=True))
             found += latest
             lost = [_lost(part.kernel, values, by_component) for part, values in latest]
@@ -261,11 +285,17 @@ def _in_order(
 
 def _middle(stacks: Sequence[Parameters]) -> NDArray:
     """The mean (d,) of the means of all mixtures, as far as these are finite."""
-    means = np.concatenate(
-        [each.segments.sum(each.weights[:, None] * each.means) for each in stacks]
-    )
+    means = np.concatenate([_means_of_all(each) for each in stacks])
     finite = np.isfinite(means).all(axis=1)
     return np.where(finite[:, None], means, 0.0).sum(axis=0) / max(finite.sum(), 1)
+
+
+def _means_of_all(stack: Parameters) -> NDArray:
+    """Means (B, d) of the rows of all components."""
+    means = stack.segments.sum(stack.weights[:, None] * stack.means)
+    if stack.noise:
+        means = means / stack.segments.sum(stack.weights)[:, None]
+    return means
 
 
 def _visit_with_any(
@@ -277,7 +307,7 @@ def _visit_with_any(
     Rounding errors of float32 average out in sums, but not in predictions of rows.
     """
     with BLAS.single_threaded(), np.errstate(all="ignore"):
-        mean = mixture.weights @ mixture.means
+        (mean,) = _means_of_all(mixture)
         (part,) = parts_of([mixture], blocks, mean, DOUBLE.dtype)
         try:
             return visit(part.kernel)

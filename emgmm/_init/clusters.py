@@ -9,7 +9,7 @@ Raftery 1993, doi:10.2307/2532201).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -39,7 +39,8 @@ LOG_DETERMINANTS: dict[MomentKind, Callable[[NDArray], NDArray]] = {
 class Clusters:
     """Weights (M,), means (M, d) and scatters of clusters of rows.
 
-    ``ridge``, laid out as one scatter, is the covariance that a cluster of one row has.
+    ``ridge``, laid out as one scatter, is the covariance that a cluster of one row has;
+    ``n_rows`` is the number of all rows, some of which may be in no cluster.
     """
 
     kind: MomentKind
@@ -47,19 +48,19 @@ class Clusters:
     means: NDArray
     scatter: NDArray
     ridge: NDArray
+    n_rows: float
 
     @classmethod
     def of(cls, statistics: Statistics, n_rows: float) -> Self:
         """The components of a mixture, but for those without rows; their weights are
         numbers of rows, of ``n_rows`` in all."""
         kind, some = statistics.kind, have_rows(statistics)
-        factor = n_rows / statistics.counts.sum()
+        factor = n_rows / float(statistics.weight.sum())
         counts, scatter = statistics.counts[some], statistics.scatter[some]
         within = kind.diagonals(scatter).sum(axis=0) / statistics.counts.sum()
         ridge = kind.from_variances(np.where(within > 0, within, 1.0))
-        return cls(
-            kind, factor * counts, statistics.means[some], factor * scatter, ridge
-        )
+        means = statistics.means[some]
+        return cls(kind, factor * counts, means, factor * scatter, ridge, n_rows)
 
     def __len__(self) -> int:
         """The number of clusters M."""
@@ -114,7 +115,7 @@ class Clusters:
             np.zeros_like(self.means),
             self.scatter,
             np.zeros(len(segments)),
-            segments.sum(self.counts),
+            np.full(len(segments), self.n_rows),
         )
 
     def agglomerated(self, n_clusters: int) -> Clusters:
@@ -155,7 +156,7 @@ class Clusters:
 
     def _with(self, counts: NDArray, means: NDArray, scatter: NDArray) -> Clusters:
         """Other clusters of the same rows."""
-        return Clusters(self.kind, counts, means, scatter, self.ridge)
+        return replace(self, counts=counts, means=means, scatter=scatter)
 
 
 def have_rows(statistics: Statistics) -> NDArray:

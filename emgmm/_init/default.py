@@ -11,6 +11,7 @@ compared by runs of EM, as by Biernacki, Celeux & Govaert 2003
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -20,6 +21,7 @@ from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_starts
+from emgmm._estep.memberships import Memberships
 from emgmm._estep.statistics import Statistics
 from emgmm._model.linalg import WIDE
 from emgmm._model.moment_kinds import MomentKind, of_components
@@ -27,7 +29,9 @@ from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
 from .clusters import Clusters
+from .clutter import clean_rows
 from .kmeans import kmeans, lloyd
+from .known import agreeing, constrained_kmeans, of_known_rows
 from .moves import moved
 from .principal_axes import growing_centers
 from .race import RACE_TOL, race
@@ -64,7 +68,7 @@ def best_of_clusterings(
     many = _not_very_many(problem, n_components)
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         sample = with_subsample(many, n_components)
-        if n_components == 1:
+        if n_components == 1 and not problem.mstep.noise:
             return sample.start(np.zeros(len(sample.sample.X), dtype=np.intp), 1)
         outcome = race(sample, _clustered(sample, n_components), many)
         best = outcome.best
@@ -80,8 +84,38 @@ def _clustered(problem: EMProblem, n_components: int) -> Parameters:
     """The mixtures of several clusterings. LinAlgError if all are singular."""
     storage = problem.family.storage
     kind = of_components(storage.moment_kind)
-    smaller = _number_of_smaller(problem, n_components, kind)
+    known = problem.memberships
+    smaller = 0 if known else _number_of_smaller(problem, n_components, kind)
     sets = rows_to_cluster(problem, not kind.of_squares)
+    labels, sizes = _of_sets(sets, n_components, smaller)
+    if problem.mstep.noise:
+        clean = clean_rows(sets, max(2 * n_components, smaller))
+        found, counts = (
+            _of_sets(clean.sets, n_components, smaller) if clean else ([], [])
+        )
+        labels += [clean.spread(each) for each in found] if clean else []
+        sizes += counts
+    if n_components == 2:
+        free = problem.free.with_family(SPLIT_FAMILIES[storage])
+        whole = part_of(free, np.ones(len(problem.sample.X)))
+        labels += [cut.labels for cut in whole.cuts] if whole else []
+    if known:
+        needed = 2 * problem.family.rows_needed(len(problem.units))
+        labels = _agreeing(labels, known, sets[0], n_components, needed)
+    sizes += [n_components] * (len(labels) - len(sizes))
+    (statistics,) = statistics_of_starts(problem.rows, labels, sizes, [kind])
+    statistics = _merged(statistics, n_components, problem.n_rows)
+    mixtures, failed = problem.mstep.estimate(statistics.of_kind(storage.moment_kind))
+    if failed.all():
+        raise np.linalg.LinAlgError("every start is singular")
+    return mixtures.take(np.flatnonzero(~failed))
+
+
+def _of_sets(
+    sets: Sequence[ArrayBlocks], n_components: int, smaller: int
+) -> tuple[list[NDArray], list[int]]:
+    """Labels of k-means of the same rows, standardised and whitened, and of smaller
+    clusters, if there are to be any; and how many each has."""
     labels: list[NDArray] = []
     sizes: list[int] = []
     for number, own in enumerate(sets, start=1):
@@ -89,17 +123,25 @@ def _clustered(problem: EMProblem, n_components: int) -> Parameters:
         n_spread = SPREAD[len(sets)][number - 1]
         found, counts = _kmeans(own, n_components, n_spread, smaller if last else 0)
         labels, sizes = labels + found, sizes + counts
-    if n_components == 2:
-        free = problem.with_family(SPLIT_FAMILIES[storage])
-        whole = part_of(free, np.ones(len(problem.sample.X)))
-        labels += [cut.labels for cut in whole.cuts] if whole else []
-        sizes += [2] * (len(labels) - len(sizes))
-    (statistics,) = statistics_of_starts(problem.rows, labels, sizes, [kind])
-    statistics = _merged(statistics, n_components, problem.n_rows)
-    mixtures, failed = problem.mstep.estimate(statistics.of_kind(storage.moment_kind))
-    if failed.all():
-        raise np.linalg.LinAlgError("every start is singular")
-    return mixtures.take(np.flatnonzero(~failed))
+    return labels, sizes
+
+
+def _agreeing(
+    labels: Sequence[NDArray],
+    known: Memberships,
+    rows: ArrayBlocks,
+    n_components: int,
+    needed: int,
+) -> list[NDArray]:
+    """The clusterings as they agree with what is known of the rows, that of constrained
+    k-means, and the rows alone of which something is known, if every component has as
+    many as are ``needed``."""
+    found = [agreeing(each, known, rows.weights, n_components) for each in labels]
+    found.append(constrained_kmeans(rows, known, found, n_components))
+    alone = of_known_rows(known, n_components)
+    if (alone.sum(axis=0) >= needed).all():
+        found.append(np.asfortranarray(alone))
+    return found
 
 
 def _number_of_smaller(problem: EMProblem, n_components: int, kind: MomentKind) -> int:
@@ -148,7 +190,14 @@ def kmeans_of_standardized(
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         sample = with_subsample(many, n_components)
         (rows,) = rows_to_cluster(sample, of_matrices=False)
-        found = kmeans.several(rows, n_components, rng, number)
+        found, known = (
+            kmeans.several(rows, n_components, rng, number),
+            sample.memberships,
+        )
+        if known is not None:
+            found = [
+                agreeing(each, known, rows.weights, n_components) for each in found
+            ]
         starts = sample.starts(found, n_components)
     if many is problem:
         return starts

@@ -26,6 +26,7 @@ from emgmm._utils.ties import in_order
 
 from .clusters import Clusters, have_rows
 from .cuts import Cut
+from .known import in_known_order
 from .race import affordable
 from .split import PartOfRows, part_of
 from .subsample import SPLIT_FAMILIES
@@ -83,7 +84,7 @@ def moved(
 
 def _best_move(problem: EMProblem, result: EMResult, tol: float) -> EMResult | None:
     """The result of EM after the best move, if that is better."""
-    tried = _moves(problem, result.mixture)
+    tried = in_known_order(problem, _moves(problem, result.mixture))
     if not len(tried.segments):
         return None
     level = result.lower_bound + GAIN
@@ -145,7 +146,7 @@ def _splits(
     if size > TRIED:
         found = kurtosis_of_components(problem.rows, mixture, problem.n_rows)
         components = np.sort(in_order(-np.abs(found[occupied]), TRIED))
-    free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
+    free = problem.free.with_family(SPLIT_FAMILIES[problem.family.storage])
     splits = [
         ComponentCut(k, part, cut)
         for k in components.tolist()

@@ -18,6 +18,7 @@ from emgmm._em.progress import Progress
 from emgmm._model.parameters import Parameters
 
 from .assignments import check_start
+from .known import within
 from .starts import STARTS
 from .subsample import with_large_subsample
 from .symmetry import break_symmetry
@@ -60,6 +61,7 @@ class StartOptions:
         """Functions that make the mixtures EM starts from, one for each start."""
         if self.mixture is not None:
             mixture = self.mixture.in_units(problem.units)
+            mixture = problem.mstep.with_noise_of_start(mixture)
 
             def begin(progress: Progress) -> Parameters:
                 """The mixture that is known."""
@@ -68,7 +70,7 @@ class StartOptions:
             yield _separated(problem, begin)
             return
         for start in self._of_init_params(problem, rows):
-            completed = partial(_with_known, start, self.known, problem.units)
+            completed = partial(_with_known, problem, start, self.known)
             yield _separated(problem, completed) if self.order_is_fixed else completed
 
     def _of_init_params(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
@@ -96,7 +98,7 @@ class StartOptions:
         if isinstance(rows, RowBlocks):
             return self._mixture_of(start, problem, rows)
         start = check_start(start, np.ones(rows.summary.n_samples), self.n_components)
-        return problem.start(start, self.n_components)
+        return _start_within(problem, start, self.n_components)
 
     def _computed(
         self,
@@ -123,7 +125,16 @@ class StartOptions:
         """The mixture of labels or responsibilities of rows, in their input order."""
         weights = rows.to_input_order(rows.weights)
         start = check_start(start, weights, self.n_components)
-        return problem.start(rows.to_block_order(start), self.n_components)
+        return _start_within(problem, rows.to_block_order(start), self.n_components)
+
+
+def _start_within(
+    problem: EMProblem, assignment: NDArray, n_components: int
+) -> Parameters:
+    """The mixture of labels or responsibilities, as far as the rows may have them."""
+    if problem.memberships is not None:
+        assignment = within(assignment, problem.memberships)
+    return problem.start(assignment, n_components)
 
 
 def _further(
@@ -154,13 +165,17 @@ def _separated(problem: EMProblem, start: Begin) -> Begin:
 
 
 def _with_known(
-    start: Begin, known: dict[str, Any], units: NDArray, progress: Progress
+    problem: EMProblem, start: Begin, known: dict[str, Any], progress: Progress
 ) -> Parameters:
     """The mixture of a start, with the parts that the user passes in their place."""
-    made = start(progress)
+    made, units = start(progress), problem.units
     if not known:
         return made
-    return replace(made.in_units(1 / units), **known).in_units(units)
+    noise = made.noise_weights if made.noise else 0.0
+    mixture = replace(made.in_units(1 / units), **known).in_units(units)
+    if "weights" in known:
+        mixture = replace(mixture, weights=mixture.weights * (1.0 - noise))
+    return mixture
 
 
 def _read_only(array: NDArray) -> NDArray:

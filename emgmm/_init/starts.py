@@ -27,6 +27,7 @@ from .kmeans import (
     nearest_to_random_rows,
     random_responsibilities,
 )
+from .known import agreeing
 from .subsample import completed, with_large_subsample
 
 Start = Callable[[EMProblem, int, np.random.RandomState, Progress], Parameters]
@@ -55,7 +56,12 @@ def _from_clustering(
     """The mixtures of clusterings of all rows, or of a large subsample."""
     with BLAS.single_threaded(), np.errstate(all="ignore"):
         sample = with_large_subsample(problem, n_components)
-        found = clustering.several(completed(sample), n_components, rng, number)
+        rows, known = completed(sample), sample.memberships
+        found = clustering.several(rows, n_components, rng, number)
+        if known is not None:
+            found = [
+                agreeing(each, known, rows.weights, n_components) for each in found
+            ]
         return sample.starts(found, n_components)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emgmm._data.arrays import ArrayBlocks, RowBlocks
-from emgmm._data.base import RowSource
+from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._estep.conditional import imputed
 from emgmm._model.covariances import Diagonal, Full, Spherical, Tied
@@ -28,24 +27,20 @@ SPLIT_FAMILIES = {
 }
 
 
-def subsample(
-    blocks: RowSource, n_components: int, n_rows: int = SUBSAMPLE_ROWS
-) -> RowBlocks:
-    """All rows of positive weight, or a systematic sample of at least so many."""
-    n_features = blocks.summary.n_features
+def with_subsample(
+    problem: EMProblem, n_components: int, n_rows: int = SUBSAMPLE_ROWS
+) -> EMProblem:
+    """The problem with a subsample of its rows: all of positive weight, or a systematic
+    sample of at least so many."""
+    n_features = problem.rows.summary.n_features
     limit = max(n_rows, ROWS_PER_MEAN * n_components * (n_features + 1))
     limit = max(min(limit, SUBSAMPLE_NUMBERS // n_features), 4 * n_components)
-    return blocks.sample(limit)
-
-
-def with_subsample(problem: EMProblem, n_components: int) -> EMProblem:
-    """The problem with a subsample of its rows."""
-    return problem.with_rows(subsample(problem.rows, n_components))
+    return problem.with_sample(limit)
 
 
 def with_large_subsample(problem: EMProblem, n_components: int) -> EMProblem:
     """The problem with as many of its rows as a subsample may have."""
-    return problem.with_rows(subsample(problem.rows, n_components, SUBSAMPLE_NUMBERS))
+    return with_subsample(problem, n_components, SUBSAMPLE_NUMBERS)
 
 
 def completed(problem: EMProblem) -> ArrayBlocks:
@@ -53,7 +48,7 @@ def completed(problem: EMProblem) -> ArrayBlocks:
     blocks = problem.sample
     if isinstance(blocks, ArrayBlocks):
         return blocks
-    alone = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
+    alone = problem.free.with_family(SPLIT_FAMILIES[problem.family.storage])
     together = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = run_from(alone, together, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)

@@ -7,6 +7,7 @@ where a matrix is nearly singular: the others are compared with these.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from .validation import (
 )
 
 MATRIX_NAMES = ("covariances_", "precisions_", "precisions_cholesky_")
+OF_NOISE = NOISE_WEIGHT, NOISE_BOX = "noise_weight_", "noise_box_"
+"""Attributes of a mixture with noise: its weight, and the center and the lengths of the
+box in which it is uniform."""
 MIXTURE = ("weights_", "means_", *MATRIX_NAMES)
 LOST_UNITS = 16  # units in the last place, for each feature, that a product may lose
 MAX_ASYMMETRY = 0.01  # in units of the standard deviations of both features
@@ -52,14 +56,17 @@ def upper(factors: NDArray, storage: type[Covariances]) -> NDArray:
     return triangles
 
 
-def check_mixture(published: dict[str, NDArray], model: str) -> None:
+def check_mixture(published: dict[str, Any], model: str) -> None:
     """Raise ValueError unless the arrays, all float64 or all float32, are consistent
     parameters of a mixture."""
     kinds = {published[name].dtype for name in MIXTURE}
     if kinds not in ({np.dtype(np.float64)}, {np.dtype(np.float32)}):
         raise ValueError(f"its parameters are {kinds}, not all float64 or all float32")
     sizes = shape_of_means(published["means_"], "means_")
-    check_weights(published["weights_"], sizes[0], "weights_")
+    weights = published["weights_"]
+    if NOISE_BOX in published:
+        weights = np.append(weights, _checked_noise_weight(published, sizes[1]))
+    check_weights(weights, len(weights), "weights_")
     check_means(published["means_"], sizes, "means_")
     storage = FAMILIES[model].storage
     shape, layout = (
@@ -81,6 +88,18 @@ def check_mixture(published: dict[str, NDArray], model: str) -> None:
         slack = _slack_of_form(covariances, model, eps)
         if slack < 1:  # else rounding hides the form
             check_form(covariances, "covariances_", model, slack)
+
+
+def _checked_noise_weight(published: dict[str, Any], n_features: int) -> float:
+    """The weight of the noise, whose box is checked."""
+    box, weight = published[NOISE_BOX], published.get(NOISE_WEIGHT)
+    if box.shape != (2, n_features) or not (
+        np.isfinite(box).all() and (box[1] > 0).all()
+    ):
+        raise ValueError(f"{NOISE_BOX} is not a center and lengths of {n_features}")
+    if type(weight) is not float or not 0 <= weight <= 1:
+        raise ValueError(f"{NOISE_WEIGHT} is {weight!r:.60}, not a weight")
+    return weight
 
 
 def _covariances_of_factors(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emgmm._utils.ties import ranks
 
 from .covariances import Covariances, Full
+from .noise import Noise
 from .segments import Segments
 
 LOG_2_PI = float(np.log(2 * np.pi))
@@ -28,13 +29,16 @@ class Parameters:
     """Weights (M,), means (M, d) and covariances of the components of a Gaussian
     mixture, or of a stack of several mixtures with covariances of one storage.
 
-    Which components belong to which mixture say the ``segments``; what is not said to
+    The weights of a mixture sum to one, or with ``noise`` to one less its weight. Which
+    components belong to which mixture say the ``segments``; what is not said to
     be for a stack is for one mixture of K = M components.
     """
 
     weights: NDArray
     means: NDArray
     covariances: Covariances
+    noise: Noise | None = None
+    """Of all mixtures of a stack, if they have any."""
     ratios: dict[Any, NDArray] = field(default_factory=dict, init=False, repr=False)
     """Greatest ratios (M,) of what a regularisation may add to variances, by it."""
 
@@ -42,6 +46,20 @@ class Parameters:
     def segments(self) -> Segments:
         """The numbers of components of the mixtures."""
         return self.covariances.segments
+
+    @property
+    def noise_weights(self) -> NDArray:
+        """Weights of the noise (B,)."""
+        return np.maximum(1.0 - self.segments.sum(self.weights), 0.0)
+
+    @property
+    def without_noise(self) -> Parameters:
+        """The mixtures of the components alone."""
+        if not self.noise:
+            return self
+        segments = self.segments
+        weights = self.weights / segments.spread(segments.sum(self.weights))
+        return Parameters(weights, self.means, self.covariances)
 
     @staticmethod
     def joined(stacks: Sequence[Parameters]) -> Parameters:
@@ -53,13 +71,15 @@ class Parameters:
             np.concatenate([each.weights for each in stacks]),
             np.concatenate([each.means for each in stacks]),
             type(covariances[0]).joined(covariances),
+            stacks[0].noise,
         )
 
     def take(self, mixtures: NDArray) -> Parameters:
         """The stack of some of the mixtures, by indices or a mask (B,)."""
         components = self.segments.components(mixtures)
+        weights, means = self.weights[components], self.means[components]
         covariances = self.covariances.take(mixtures)
-        return Parameters(self.weights[components], self.means[components], covariances)
+        return Parameters(weights, means, covariances, self.noise)
 
     def replaced(self, mixtures: NDArray, others: Parameters) -> Parameters:
         """The stack with some mixtures, by indices, replaced by those of another."""
@@ -67,18 +87,20 @@ class Parameters:
         weights, means = self.weights.copy(), self.means.copy()
         weights[components], means[components] = others.weights, others.means
         covariances = self.covariances.replaced(mixtures, others.covariances)
-        return Parameters(weights, means, covariances)
+        return Parameters(weights, means, covariances, self.noise)
 
     def among(self, kept: NDArray) -> Parameters:
         """The mixtures of some of the components of each, one or more, by a mask (M,);
-        their weights are divided by their sum."""
+        their weights are scaled to the sum of all."""
         own, weights = self.covariances, self.weights[kept]
         segments = Segments.of(self.segments.sum(kept.astype(np.intp)))
         entries = slice(None) if own.of_mixtures else kept
         values, factors = own.values[entries], own.precisions_cholesky[entries]
         covariances = type(own)(values, factors, segments, own.n_features)
         weights = weights / segments.spread(segments.sum(weights))
-        return Parameters(weights, self.means[kept], covariances)
+        if self.noise:
+            weights *= segments.spread(self.segments.sum(self.weights))
+        return Parameters(weights, self.means[kept], covariances, self.noise)
 
     def mixture(self, index: int) -> Parameters:
         """One of the mixtures, as a stack of its own."""
@@ -90,7 +112,8 @@ class Parameters:
         if (units == 1).all():
             return self
         covariances = self.covariances.in_units(units)
-        return Parameters(self.weights, self.means / units, covariances)
+        noise = self.noise and self.noise.in_units(units)
+        return Parameters(self.weights, self.means / units, covariances, noise)
 
     def in_canonical_order(self) -> Parameters:
         """The mixture, components by descending weight; those of equal weight by the
@@ -105,12 +128,13 @@ class Parameters:
         if (order == np.arange(len(order))).all():
             return self
         covariances = self.covariances.ordered(order)
-        return Parameters(weights[order], means[order], covariances)
+        return Parameters(weights[order], means[order], covariances, self.noise)
 
     def marginal(self, features: NDArray) -> Parameters:
         """The mixture of some of the features, by their indices."""
         covariances = self.covariances.marginal(features)
-        return Parameters(self.weights, self.means[:, features], covariances)
+        noise = self.noise and self.noise.marginal(features)
+        return Parameters(self.weights, self.means[:, features], covariances, noise)
 
     def as_one(self) -> Parameters:
         """One component with the mean and the covariance of the mixture.
@@ -127,10 +151,19 @@ class Parameters:
     def sample(
         self, n_samples: int, rng: np.random.RandomState
     ) -> tuple[NDArray, NDArray]:
-        """Rows (n, d), grouped by component, and their components (n,)."""
-        counts = rng.multinomial(n_samples, self.weights / self.weights.sum())
+        """Rows (n, d), grouped by component, and their components (n,); rows of noise,
+        whose label is -1, come last."""
+        weights = self.weights
+        if self.noise:
+            weights = np.append(weights, self.noise_weights)
+        counts = rng.multinomial(n_samples, weights / weights.sum())
+        counts = counts[: len(self.weights)]
         rows = self.sample_of_components(counts, rng)
-        return rows, np.repeat(np.arange(len(counts)), counts)
+        labels = np.repeat(np.arange(len(counts)), counts)
+        if not self.noise:
+            return rows, labels
+        noise = self.noise.sample(n_samples - len(rows), rng)
+        return np.concatenate([rows, noise]), np.append(labels, np.full(len(noise), -1))
 
     def sample_of_components(
         self, counts: NDArray, rng: np.random.RandomState
@@ -199,10 +232,11 @@ def to_arrays(mixture: Parameters) -> tuple[NDArray, ...]:
     return mixture.weights, mixture.means, covariances.values, factors
 
 
-def from_arrays(arrays: tuple[NDArray, ...], storage: type[Covariances]) -> Parameters:
-    """The mixture of such arrays."""
+def from_arrays(
+    arrays: tuple[NDArray, ...], storage: type[Covariances], noise: Noise | None = None
+) -> Parameters:
+    """The mixture of such arrays, with noise if there is any."""
     weights, means, covariances, factors = arrays
     segments = Segments.one(len(weights))
-    return Parameters(
-        weights, means, storage(covariances, factors, segments, means.shape[1])
-    )
+    own = storage(covariances, factors, segments, means.shape[1])
+    return Parameters(weights, means, own, noise)

@@ -17,10 +17,20 @@ from numpy.typing import NDArray
 from emgmm._utils.threads import BLAS
 from emgmm._utils.validation import as_numbers, shaped
 
-from .agreement import MIXTURE, agree, are_inverse, eps_of, upper
+from .agreement import (
+    MIXTURE,
+    NOISE_BOX,
+    NOISE_WEIGHT,
+    OF_NOISE,
+    agree,
+    are_inverse,
+    eps_of,
+    upper,
+)
 from .algebra import MATRICES, VARIANCES
 from .covariances import Covariances
 from .families import FAMILIES, CovarianceFamily
+from .noise import Noise
 from .parameters import Parameters
 from .segments import Segments
 from .validation import shape_of_means
@@ -52,7 +62,7 @@ class Published:
     @classmethod
     def of(cls, estimator: Any, models: Iterable[str]) -> Published:
         """The parameters of an estimator, in the first of the models that fits them."""
-        has = {name: getattr(estimator, name, None) for name in MIXTURE}
+        has = {name: getattr(estimator, name, None) for name in (*MIXTURE, *OF_NOISE)}
         arrays = {k: np.asarray(v) for k, v in has.items() if v is not None}
         missing = [name for name in MIXTURE[:2] if name not in arrays]
         if missing or not any(name in arrays for name in COVARIANCE_SOURCES):
@@ -103,7 +113,7 @@ class Published:
         with BLAS.single_threaded():
             return self._with(self._covariances("covariances_"))
 
-    def to_arrays(self) -> dict[str, NDArray]:
+    def to_arrays(self) -> dict[str, Any]:
         """All arrays of the mixture in one dtype, with missing ones computed."""
         mixture, whole = self.agreed, dict(self.arrays)
         covariances = mixture.covariances
@@ -117,9 +127,14 @@ class Published:
             covariances, precisions.reshape(covariances.values.shape)
         ):
             whole["precisions_"] = own
+        of_noise: dict[str, Any] = {}
+        if NOISE_BOX in whole:
+            of_noise = {NOISE_BOX: whole.pop(NOISE_BOX)}
+            of_noise[NOISE_WEIGHT] = float(whole.pop(NOISE_WEIGHT))
         single = all(array.dtype == np.float32 for array in whole.values())
         dtype = np.float32 if single else np.float64
-        return {name: array.astype(dtype) for name, array in whole.items()}
+        arrays = {name: array.astype(dtype) for name, array in whole.items()}
+        return arrays | of_noise
 
     @property
     def _source(self) -> str:
@@ -138,6 +153,13 @@ class Published:
     def _with(self, covariances: Covariances) -> Parameters:
         """The mixture of the weights, the means and these covariances."""
         weights = shaped(self.arrays["weights_"], "weights_", "weights", self.sizes[:1])
+        rest, noise = 0.0, None
+        if NOISE_BOX in self.arrays:
+            box = shaped(self.arrays[NOISE_BOX], NOISE_BOX, "box", (2, self.sizes[1]))
+            rest, noise = (
+                float(self.arrays[NOISE_WEIGHT]),
+                Noise(box[0], np.log(box[1])),
+            )
         if (weights < 0).any() or not weights.any():
             raise ValueError(
                 f"weights_ are between {weights.min():g} and {weights.max():g}: assign "
@@ -145,7 +167,7 @@ class Published:
             )
         means = as_numbers(self.arrays["means_"], "means_", copy=False)
         # In float32 they sum to one only approximately.
-        return Parameters(weights / weights.sum(), means, covariances)
+        return Parameters(weights / (weights.sum() + rest), means, covariances, noise)
 
     def _covariances(self, name: str) -> Covariances:
         """The covariances that an attribute stands for."""
@@ -173,7 +195,7 @@ class Published:
         return Segments.one(self.sizes[0])
 
 
-def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]:
+def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, Any]:
     """The fitted attributes of a mixture, by name, in a dtype.
 
     ValueError where variances or their inverses are out of its range.
@@ -189,7 +211,11 @@ def published_arrays(mixture: Parameters, dtype: np.dtype) -> dict[str, NDArray]
         )
         arrays = [array.astype(dtype, order="C") for array in values]
         _check_range(covariances, arrays[-2], np.dtype(dtype))
-    return dict(zip(MIXTURE, arrays, strict=True))
+    of_noise = {}
+    if mixture.noise:
+        box = np.stack([mixture.noise.center, np.exp(mixture.noise.log_lengths)])
+        of_noise = {NOISE_WEIGHT: float(mixture.noise_weights[0]), NOISE_BOX: box}
+    return dict(zip(MIXTURE, arrays, strict=True)) | of_noise
 
 
 def _check_range(

@@ -44,7 +44,7 @@ def _of_other_models(
     They have a lower bound of their likelihoods, so that no pass over the rows is
     needed to compare them.
     """
-    sources = [Sources.of_mixtures(view.rows, _in_view(donors, view)) for view in views]
+    sources = [Sources.of_mixtures(view, _in_view(donors, view)) for view in views]
     same_size = best.n_components[:, None] == donors.n_components
     wanted = same_size & (best.candidate[:, None] != donors.candidate)
     target, source = np.nonzero(wanted)
@@ -88,11 +88,13 @@ def _less_one(donors: Pool, best: Pool) -> Pool:
 
 
 def _without_each(part: Part) -> Part:
-    """The mixtures without each of their components."""
-    sizes = part.sizes
-    runs = np.repeat(np.arange(len(sizes)), sizes)
+    """The mixtures without each of their components that may go."""
+    memberships = part.group.problem.memberships
+    segments = part.results.mixtures.segments
+    # Components that rows are known to belong to stay.
+    free = segments.places >= (memberships.n_known if memberships else 0)
+    runs, removed = segments.mixture[free], segments.places[free]
     mixtures = part.results.mixtures.take(runs)
-    removed = np.arange(len(runs)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     kept = np.ones(len(mixtures.weights), dtype=bool)
     kept[mixtures.segments.offsets + removed] = False
     less = EMResults.not_run(mixtures.among(kept))

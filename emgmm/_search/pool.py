@@ -298,7 +298,7 @@ def _within_bounds(part: Part) -> Part:
     if not runs.size:
         return part
     own = part.group.problem_of(part.models[runs])
-    (statistics,) = expectation(own.rows, [stack.take(runs)])
+    (statistics,) = expectation(own.rows, [stack.take(runs)], None, own.memberships)
     found, failed = own.mstep.estimate(statistics, stack.take(runs))
     stack = stack.replaced(runs[~failed], found.take(np.flatnonzero(~failed)))
     return replace(part, results=replace(results, mixtures=stack))

@@ -10,15 +10,14 @@ rows, and the best run of each candidate goes on with all rows until it has conv
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emgmm._data.arrays import RowBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.default import VERY_MANY
-from emgmm._init.subsample import SUBSAMPLE_NUMBERS, subsample
+from emgmm._init.subsample import SUBSAMPLE_NUMBERS, with_subsample
 from emgmm._model.bounded import AT_ONCE, FEW
 from emgmm._model.covariances import Diagonal, Full
 from emgmm._model.linalg import WIDE
@@ -101,14 +100,15 @@ class ModelSearch:
 
     def _on_a_sample(self, n_components: int, n_rows: int) -> Sample:
         """The models on a subsample of the rows, of at least so many if it may be."""
-        samples: dict[int, RowBlocks] = {}
+        samples: dict[int, EMProblem] = {}
 
         def of_sample(problem: EMProblem) -> EMProblem:
             """The problem on the subsample of its rows."""
             rows = problem.rows
             if id(rows) not in samples:
-                samples[id(rows)] = subsample(rows, n_components, n_rows)
-            return problem.with_rows(samples[id(rows)])
+                samples[id(rows)] = with_subsample(problem, n_components, n_rows)
+            sample = samples[id(rows)]
+            return replace(problem, rows=sample.rows, memberships=sample.memberships)
 
         problems = [of_sample(problem) for problem in self.problems]
         return Sample(problems, of_sample(self.reference_model))
@@ -134,7 +134,10 @@ class Sample:
         squares = all(storage.moment_kind.of_squares for storage in storages)
         storage = Diagonal if squares else Full
         problems = {group.view: group.problem for group in self.groups}
-        return [View(each.rows, each.units, storage) for each in problems.values()]
+        return [
+            View(each.rows, each.units, storage, each.memberships)
+            for each in problems.values()
+        ]
 
     def common_starts(self, numbers: list[int]) -> Pool:
         """The best of the starts that all candidates have in common."""

@@ -13,6 +13,7 @@ from emgmm._data.base import RowSource
 from emgmm._em.problem import EMProblem
 from emgmm._em.result import EMResults
 from emgmm._estep.estep import expectation, statistics_of_start
+from emgmm._estep.memberships import Memberships
 from emgmm._estep.statistics import Statistics
 from emgmm._model.covariances import Covariances, Full
 from emgmm._model.parameters import LOG_2_PI, Parameters
@@ -21,11 +22,13 @@ TINY = np.finfo(np.float64).tiny  # for weights of zero
 
 
 class View(NamedTuple):
-    """Rows divided by units (d,), and the storage whose statistics serve all models."""
+    """Rows divided by units (d,), the storage whose statistics serve all models, and
+    what is known of the rows."""
 
     rows: RowSource
     units: NDArray
     storage: type[Covariances]
+    memberships: Memberships | None = None
 
     @property
     def n_numbers_of_component(self) -> int:
@@ -76,9 +79,9 @@ class Sources:
         return cls(statistics, near, np.zeros(len(totals)))
 
     @classmethod
-    def of_mixtures(cls, rows: RowSource, mixtures: Parameters) -> Sources:
+    def of_mixtures(cls, view: View, mixtures: Parameters) -> Sources:
         """Those of the responsibilities of the mixtures of a stack."""
-        statistics = expectation(rows, [mixtures])[0]
+        (statistics,) = expectation(view.rows, [mixtures], None, view.memberships)
         expected = expected_log_likelihood(statistics, mixtures)
         return cls(statistics, mixtures, statistics.mean_log_likelihood - expected)
 
@@ -108,7 +111,12 @@ def expected_log_likelihood(statistics: Statistics, mixtures: Parameters) -> NDA
     total = segments.sum(statistics.counts * logs)
     total -= 0.5 * statistics.kind.sum(segments, traces)
     constant = 0.5 * LOG_2_PI * mixtures.means.shape[1]
-    return total / statistics.weight - constant
+    if not mixtures.noise:
+        return total / statistics.weight - constant
+    counts = segments.sum(statistics.counts)
+    logs = np.log(np.maximum(mixtures.noise_weights, TINY)) + mixtures.noise.log_density
+    total += np.maximum(statistics.weight - counts, 0.0) * logs - constant * counts
+    return total / statistics.weight
 
 
 def stored_as(mixtures: Parameters, storage: type[Covariances]) -> Parameters:
@@ -122,4 +130,4 @@ def stored_as(mixtures: Parameters, storage: type[Covariances]) -> Parameters:
         if factors.ndim == 2:
             factors = factors[:, :, None] * np.eye(factors.shape[1])
     wide = storage(values, factors, covariances.segments, covariances.n_features)
-    return Parameters(mixtures.weights, mixtures.means, wide)
+    return Parameters(mixtures.weights, mixtures.means, wide, mixtures.noise)
