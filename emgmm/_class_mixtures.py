@@ -23,6 +23,8 @@ from ._model_selection import GaussianMixtureIC
 from ._utils.exceptions import DegenerateComponentWarning
 from ._utils.ties import first_of_greatest
 
+TOGETHER = "The components are the classes"
+"""Begins messages of a mixture whose components are the classes."""
 Caught = list[tuple[type[Warning], str]]
 """Categories and messages of warnings."""
 
@@ -124,12 +126,20 @@ class ClassMixtures:
         return found, float(mean)
 
 
+class Estimates(NamedTuple):
+    """Mixtures of the classes, number of iterations of EM, and warnings."""
+
+    mixtures: list[GaussianMixtureEM]
+    n_iter: int
+    caught: Caught
+
+
 class ClassModel(ABC):
     """How the mixtures of the classes are estimated."""
 
     @abstractmethod
-    def fit(self, rows: ClassRows) -> tuple[list[GaussianMixtureEM], Caught]:
-        """The mixtures of rows whose classes are known, and warnings."""
+    def fit(self, rows: ClassRows) -> Estimates:
+        """The mixtures of rows whose classes are known."""
 
     @abstractmethod
     def step(
@@ -153,11 +163,14 @@ class OwnMixtures(ClassModel):
     estimators: Sequence[GaussianMixtureEM | GaussianMixtureIC]
     n_jobs: int | None = None
 
-    def fit(self, rows: ClassRows) -> tuple[list[GaussianMixtureEM], Caught]:
+    def fit(self, rows: ClassRows) -> Estimates:
         tasks = self._tasks(rows, rows.memberships, self.estimators)
         fits = Parallel(n_jobs=self.n_jobs)(delayed(_of_class)(*task) for task in tasks)
         mixtures = [getattr(each, "best_estimator_", each) for each, _ in fits]
-        return mixtures, [one for _, caught in fits for one in caught]
+        n_iter = max(mixture.n_iter_ for mixture in mixtures)
+        return Estimates(
+            mixtures, n_iter, [one for _, caught in fits for one in caught]
+        )
 
     def step(
         self,
@@ -165,7 +178,7 @@ class OwnMixtures(ClassModel):
         rows: ClassRows,
         memberships: NDArray,
     ) -> list[GaussianMixtureEM]:
-        following = [_one_iteration(each) for each in mixtures]
+        following = [_one_iteration([each], each.weights_) for each in mixtures]
         tasks = self._tasks(rows, memberships, following)
         fits = [_of_class(*task)[0] for task in tasks]
         pairs = zip(mixtures, fits, strict=True)
@@ -194,7 +207,7 @@ class CommonModel(ClassModel):
 
     estimators: Sequence[GaussianMixtureEM]
 
-    def fit(self, rows: ClassRows) -> tuple[list[GaussianMixtureEM], Caught]:
+    def fit(self, rows: ClassRows) -> Estimates:
         candidates, failure = [], None
         for estimator in self.estimators:
             try:
@@ -207,7 +220,8 @@ class CommonModel(ClassModel):
         # Likelihoods that are due to chance say nothing of the models.
         costs = [one.bic for one in sound] or [one.n_parameters for one in candidates]
         best = (sound or candidates)[first_of_greatest(-np.array(costs))]
-        return _components(best.joint, best.estimator), best.caught
+        mixtures = _components(best.joint, best.estimator)
+        return Estimates(mixtures, max(best.joint.n_iter_, 1), best.caught)
 
     def step(
         self,
@@ -215,12 +229,24 @@ class CommonModel(ClassModel):
         rows: ClassRows,
         memberships: NDArray,
     ) -> list[GaussianMixtureEM]:
-        joint, _ = _m_step(mixtures[0], rows, memberships)
+        following = _one_iteration(mixtures, rows.sums(memberships))
+        # A row of several classes is one of each, with a part of its weight.
+        own, classes = np.nonzero(memberships > 0)
+        weights = rows.weights[own] * memberships[own, classes]
+        joint, _ = _of_class(following, rows.X[own], weights, TOGETHER, classes)
         return _components(joint, mixtures[0])
 
     def _candidate(self, estimator: GaussianMixtureEM, rows: ClassRows) -> _Candidate:
         """A model, fitted, with its BIC: that of the rows and their classes."""
-        joint, caught = _m_step(estimator, rows, rows.memberships)
+        start = clone(estimator).set_params(
+            n_components=len(rows.labels), init_params=rows.classes
+        )
+        if (
+            not rows.rows.summary.incomplete
+        ):  # the M-step from the labels is the maximum
+            start.set_params(max_iter=0)
+        weights, classes = rows.weights, rows.classes
+        joint, caught = _of_class(start, rows.X, weights, TOGETHER, classes)
         components = _components(joint, estimator)
         fitted = ClassMixtures(components, np.log(joint.weights_))
         weight, mean = rows.rows.summary.weight, fitted.memberships(rows)[1]
@@ -249,28 +275,41 @@ class _Candidate(NamedTuple):
         )
 
 
-def _m_step(
-    estimator: GaussianMixtureEM, rows: ClassRows, memberships: NDArray
-) -> tuple[GaussianMixtureEM, Caught]:
-    """The mixture whose components are the classes, which rows belong to by so much
-    (n, C), and warnings."""
-    start = clone(estimator).set_params(
-        n_components=len(rows.labels), init_params=memberships, max_iter=0
-    )
-    return _of_class(start, rows.X, rows.weights, "The components are the classes")
-
-
 def _of_class(
-    estimator: Any, X: NDArray, sample_weight: NDArray, name: str
+    estimator: Any,
+    X: NDArray,
+    sample_weight: NDArray,
+    name: str,
+    known_labels: NDArray | None = None,
 ) -> tuple[Any, Caught]:
     """The estimator, fitted to the rows of a class, and warnings; errors name it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            estimator.fit(X, sample_weight=sample_weight)
+            estimator.fit(X, sample_weight=sample_weight, known_labels=known_labels)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return estimator, [(each.category, f"{name}: {each.message}") for each in caught]
+
+
+def _one_iteration(
+    mixtures: Sequence[GaussianMixtureEM], weights: NDArray
+) -> GaussianMixtureEM:
+    """An estimator that does one iteration of EM from the mixture of the components of
+    several, with such weights (K,)."""
+    first = mixtures[0]
+    if first._mixture().covariances.of_mixtures:
+        precisions = first.precisions_
+    else:
+        precisions = np.concatenate([each.precisions_ for each in mixtures])
+    return clone(first).set_params(
+        n_components=len(weights),
+        weights_init=weights / weights.sum(),
+        means_init=np.concatenate([each.means_ for each in mixtures]),
+        precisions_init=precisions,
+        max_iter=1,
+        acceleration=None,
+    )
 
 
 def _components(
@@ -291,17 +330,6 @@ def _with(
     own.n_features_in_ = fitted.n_features_in_
     own._publish_mixture(mixture, fitted.means_.dtype)
     return own
-
-
-def _one_iteration(mixture: GaussianMixtureEM) -> GaussianMixtureEM:
-    """An estimator that does one iteration of EM from a mixture."""
-    return clone(mixture).set_params(
-        weights_init=mixture.weights_ / mixture.weights_.sum(),
-        means_init=mixture.means_,
-        precisions_init=mixture.precisions_,
-        max_iter=1,
-        acceleration=None,
-    )
 
 
 class Result(NamedTuple):

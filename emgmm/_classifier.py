@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval
@@ -41,9 +41,12 @@ from ._utils.validation import (
     check_n_samples,
     restore_on_error,
 )
+from .typing import CovarianceType
 
-OF_MIXTURES = ("tol", "reg_covar", "max_iter", "n_init", "random_state")
-"""Parameters that are those of `GaussianMixtureEM`."""
+OF_SEARCHES = ("tol", "reg_covar", "max_iter", "random_state")
+OF_MIXTURES = (*OF_SEARCHES, "n_init", "init_params")
+"""Parameters that are those of `GaussianMixtureIC` and of `GaussianMixtureEM`."""
+Labels = ArrayLike | Sequence[Any]
 NOT_CONVERGED = (
     "EM over the classes did not converge within max_iter={} iterations: increase "
     "max_iter or tol, or label more rows."
@@ -166,7 +169,8 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         "priors": ["array-like", dict, None],
         "semi_supervised": ["boolean"],
         **{
-            name: GaussianMixtureEM._parameter_constraints[name] for name in OF_MIXTURES
+            name: GaussianMixtureEM._parameter_constraints[name]
+            for name in (*OF_SEARCHES, "n_init")
         },
         "init_params": [Names(STARTS), callable],
         "n_jobs": [Integral, None],
@@ -199,9 +203,8 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Estimate the mixture of each class.
 
@@ -245,16 +248,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         >>> classifier.predict([[3.0], [7.0]])
         array([0, 1])
         """
-        refuse_blocks(X, "fit of a classifier", "a sample of the rows")
-        with restore_on_error(self):
-            blocks = check_rows(self, X, sample_weight, reset=True)
-            check_consistent_length(blocks.X, y)
-            self.classes_, classes = check_labels(y, self.semi_supervised)
-            rows = ClassRows(blocks, classes, self.classes_)
-            caught = self._fit(rows)
-        for category, message in caught:
-            warnings.warn(message, category, stacklevel=3)
-        return self
+        return self._fit(X, y, sample_weight)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Most probable class of each row.
@@ -469,14 +463,27 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    def _fit(self, rows: ClassRows) -> Caught:
+    @_fit_context(prefer_skip_nested_validation=True)
+    def _fit(self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None) -> Self:
+        """The estimator, fitted; its warnings point at who calls the public method."""
+        refuse_blocks(X, "fit of a classifier", "a sample of the rows")
+        with restore_on_error(self):
+            blocks = check_rows(self, X, sample_weight, reset=True)
+            check_consistent_length(blocks.X, y)
+            self.classes_, classes = check_labels(y, self.semi_supervised)
+            caught = self._fit_rows(ClassRows(blocks, classes, self.classes_))
+        for category, message in caught:
+            warnings.warn(message, category, stacklevel=4)
+        return self
+
+    def _fit_rows(self, rows: ClassRows) -> Caught:
         """Warnings of a fit, whose results are set as attributes."""
         model, known = self._model(rows), rows.known
         priors = self._priors()
         em = ClassEM(model, priors, self.tol, self.max_iter)
-        mixtures, caught = model.fit(known)
+        mixtures, n_iter, caught = model.fit(known)
         shares = em.log_priors(known.sums(known.memberships))
-        result = Result(ClassMixtures(mixtures, shares), _iterations(mixtures), True)
+        result = Result(ClassMixtures(mixtures, shares), n_iter, True)
         if known is not rows:
             result = em.run(rows, result.fitted)
             if not result.converged:
@@ -497,25 +504,24 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         names = names_of_models(self.covariance_type, rows.rows.summary.n_features)
         numbers = self._numbers()
         rows.check_enough([min(own) for own in numbers])
-        parameters = {name: getattr(self, name) for name in OF_MIXTURES}
-        single = GaussianMixtureEM(init_params=self.init_params, **parameters)
         if all(own == [1] for own in numbers):
-            return CommonModel(
-                [clone(single).set_params(covariance_type=name) for name in names]
-            )
-        del parameters["n_init"]
-        search = GaussianMixtureIC(covariance_type=names, **parameters)
-        return OwnMixtures(
-            [
-                clone(search).set_params(n_components=own)
-                if len(own) > 1 or len(names) > 1
-                else clone(single).set_params(
-                    n_components=own[0], covariance_type=names[0]
-                )
-                for own in numbers
-            ],
-            self.n_jobs,
-        )
+            return CommonModel([self._mixture(1, name) for name in names])
+        estimators = [self._estimator(own, names) for own in numbers]
+        return OwnMixtures(estimators, self.n_jobs)
+
+    def _estimator(
+        self, numbers: list[int], names: list[CovarianceType]
+    ) -> GaussianMixtureEM | GaussianMixtureIC:
+        """The estimator of a class, which chooses if there is something to choose."""
+        if len(numbers) == len(names) == 1:
+            return self._mixture(numbers[0], names[0])
+        parameters = {name: getattr(self, name) for name in OF_SEARCHES}
+        return GaussianMixtureIC(numbers, covariance_type=names, **parameters)
+
+    def _mixture(self, n_components: int, name: CovarianceType) -> GaussianMixtureEM:
+        """An estimator of a model, with the parameters of this one."""
+        parameters = {name: getattr(self, name) for name in OF_MIXTURES}
+        return GaussianMixtureEM(n_components, covariance_type=name, **parameters)
 
     def _numbers(self) -> list[list[int]]:
         """Numbers of components to choose from, for each class."""
@@ -570,8 +576,3 @@ def _decision(fitted: ClassMixtures, log_joint: NDArray) -> NDArray:
 def _log_density(fitted: ClassMixtures, log_joint: NDArray) -> NDArray:
     """Log-densities (n,) of rows."""
     return logsumexp(log_joint, axis=1)
-
-
-def _iterations(mixtures: Sequence[GaussianMixtureEM]) -> int:
-    """The greatest number of iterations of a mixture; 1 if there were none."""
-    return max(1, *(getattr(mixture, "n_iter_", 1) for mixture in mixtures))

@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "_class_mixtures": {"_data", "_estep", "_gaussian_mixture", "_model"}
     | {"_model_selection", "_utils"},
     "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}
-    | {"_model_selection", "_utils"},
+    | {"_model_selection", "_utils", "typing"},
     "_cli": {"_data", "_model", "_utils", "_plotting", "_version"}
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},

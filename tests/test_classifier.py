@@ -316,6 +316,24 @@ def test_two_gaussians_with_few_labels_have_the_greatest_likelihood():
     assert_allclose(deviations, np.exp([first, second]), atol=1e-5)
 
 
+@pytest.mark.parametrize("share", [1.0, 0.5])
+@pytest.mark.parametrize("name", ["EEE", "VEI", "VVV"])
+def test_missing_values_have_the_greatest_likelihood(iris, gaps, name, share):
+    """EM on the mixture of the classes, from another start, ends where this does."""
+    y = some_known(share)
+    fitted = GaussianMixtureClassifier(
+        covariance_type=name, semi_supervised=True, tol=1e-9
+    ).fit(gaps, y)
+    joint = GaussianMixtureEM(
+        3, covariance_type=name, init_params=SPECIES, tol=1e-9, acceleration=None
+    ).fit(gaps, known_labels=y)
+    value = observed(fitted, gaps, y)
+    assert_allclose(value, joint.lower_bound_ * 150, atol=1e-4)
+    assert_allclose(fitted.class_prior_, joint.weights_, atol=1e-4)
+    for c, mixture in enumerate(fitted.mixtures_):
+        assert_allclose(mixture.means_[0], joint.means_[c], atol=1e-3)
+
+
 def observed(fitted, X, y):
     """Log-likelihood of rows and of the classes that are known."""
     log_joint = np.stack([each.score_samples(X) for each in fitted.mixtures_], axis=1)

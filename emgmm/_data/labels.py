@@ -6,7 +6,7 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -15,7 +15,7 @@ from emgmm._utils.inputs import MISSING_NAMES
 UNKNOWN = -1  # the class of a row that has none
 
 
-def check_labels(y: ArrayLike | None, semi_supervised: bool) -> tuple[NDArray, NDArray]:
+def check_labels(y: Any, semi_supervised: bool) -> tuple[NDArray, NDArray]:
     """The classes (C,) in ascending order, and that of each row (n,) as an index.
 
     If rows may have no label, the index of those that are -1, NaN or None is -1.
@@ -49,7 +49,7 @@ def check_labels(y: ArrayLike | None, semi_supervised: bool) -> tuple[NDArray, N
     return classes, found
 
 
-def _as_array(y: ArrayLike) -> NDArray:
+def _as_array(y: Any) -> NDArray:
     """Labels as an array: objects, where a list has strings and something else."""
     array = np.asarray(y)
     if isinstance(y, list | tuple) and array.dtype.kind in "US":
