@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._data.arrays import RowBlocks
@@ -23,6 +24,10 @@ from ._model_selection import GaussianMixtureIC
 from ._utils.exceptions import DegenerateComponentWarning
 from ._utils.ties import first_of_greatest
 
+NOT_CONVERGED = (
+    "EM over the classes did not converge within max_iter={} iterations: increase "
+    "max_iter or tol, or label more rows."
+)
 TOGETHER = "The components are the classes"
 """Begins messages of a mixture whose components are the classes."""
 Caught = list[tuple[type[Warning], str]]
@@ -81,8 +86,8 @@ class ClassRows:
             if number < least:
                 raise ValueError(
                     f"Class {label!s} has {number} rows with a label and a positive "
-                    f"weight, fewer than its number of components, {least}: lower "
-                    "n_components, or leave out the class or add rows to it."
+                    f"weight, fewer than its number of components, {least}: add rows "
+                    "to the class, leave it out, or lower n_components."
                 )
 
 
@@ -147,7 +152,7 @@ class ClassModel(ABC):
         mixtures: Sequence[GaussianMixtureEM],
         rows: ClassRows,
         memberships: NDArray,
-    ) -> list[GaussianMixtureEM]:
+    ) -> Estimates:
         """The mixtures after an M-step, from those before it and from probabilities of
         the classes (n, C)."""
 
@@ -177,12 +182,15 @@ class OwnMixtures(ClassModel):
         mixtures: Sequence[GaussianMixtureEM],
         rows: ClassRows,
         memberships: NDArray,
-    ) -> list[GaussianMixtureEM]:
+    ) -> Estimates:
         following = [_one_iteration([each], each.weights_) for each in mixtures]
         tasks = self._tasks(rows, memberships, following)
-        fits = [_of_class(*task)[0] for task in tasks]
-        pairs = zip(mixtures, fits, strict=True)
-        return [_with(before, after, after._mixture()) for before, after in pairs]
+        fits = [_of_class(*task) for task in tasks]
+        found = [
+            _with(before, after, after._mixture())
+            for before, (after, _) in zip(mixtures, fits, strict=True)
+        ]
+        return Estimates(found, 1, [one for _, caught in fits for one in caught])
 
     def _tasks(
         self, rows: ClassRows, memberships: NDArray, estimators: Sequence[Any]
@@ -228,13 +236,13 @@ class CommonModel(ClassModel):
         mixtures: Sequence[GaussianMixtureEM],
         rows: ClassRows,
         memberships: NDArray,
-    ) -> list[GaussianMixtureEM]:
+    ) -> Estimates:
         following = _one_iteration(mixtures, rows.sums(memberships))
         # A row of several classes is one of each, with a part of its weight.
         own, classes = np.nonzero(memberships > 0)
         weights = rows.weights[own] * memberships[own, classes]
-        joint, _ = _of_class(following, rows.X[own], weights, TOGETHER, classes)
-        return _components(joint, mixtures[0])
+        joint, caught = _of_class(following, rows.X[own], weights, TOGETHER, classes)
+        return Estimates(_components(joint, mixtures[0]), 1, caught)
 
     def _candidate(self, estimator: GaussianMixtureEM, rows: ClassRows) -> _Candidate:
         """A model, fitted, with its BIC: that of the rows and their classes."""
@@ -270,9 +278,7 @@ class _Candidate(NamedTuple):
     @property
     def doubted(self) -> bool:
         """Whether the likelihood may be due to chance."""
-        return any(
-            issubclass(kind, DegenerateComponentWarning) for kind, _ in self.caught
-        )
+        return bool(_of_degenerate(self.caught))
 
 
 def _of_class(
@@ -290,6 +296,11 @@ def _of_class(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     return estimator, [(each.category, f"{name}: {each.message}") for each in caught]
+
+
+def _of_degenerate(caught: Caught) -> Caught:
+    """The warnings that a likelihood may be due to chance."""
+    return [one for one in caught if issubclass(one[0], DegenerateComponentWarning)]
 
 
 def _one_iteration(
@@ -333,11 +344,11 @@ def _with(
 
 
 class Result(NamedTuple):
-    """Mixtures with priors, number of iterations, and whether EM has converged."""
+    """Mixtures with priors, number of iterations, and warnings."""
 
     fitted: ClassMixtures
     n_iter: int
-    converged: bool
+    caught: Caught
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,13 +374,16 @@ class ClassEM:
         memberships, bound = fitted.memberships(rows)
         gain = np.inf
         for n_iter in range(1, self.max_iter + 1):
-            mixtures = self.model.step(fitted.mixtures, rows, memberships)
-            fitted = ClassMixtures(mixtures, self.log_priors(rows.sums(memberships)))
+            estimates = self.model.step(fitted.mixtures, rows, memberships)
+            log_priors = self.log_priors(rows.sums(memberships))
+            fitted = ClassMixtures(estimates.mixtures, log_priors)
             memberships, reached = fitted.memberships(rows)
             before, gain, bound = gain, reached - bound, reached
+            caught = _of_degenerate(estimates.caught)
             if _gain_to_come(gain, before) < self.tol:
-                return Result(fitted, n_iter, True)
-        return Result(fitted, self.max_iter, False)
+                return Result(fitted, n_iter, caught)
+        message = NOT_CONVERGED.format(self.max_iter)
+        return Result(fitted, n_iter, [*caught, (ConvergenceWarning, message)])
 
 
 def _gain_to_come(gain: float, before: float) -> float:

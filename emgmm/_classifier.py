@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
@@ -47,10 +46,6 @@ OF_SEARCHES = ("tol", "reg_covar", "max_iter", "random_state")
 OF_MIXTURES = (*OF_SEARCHES, "n_init", "init_params")
 """Parameters that are those of `GaussianMixtureIC` and of `GaussianMixtureEM`."""
 Labels = ArrayLike | Sequence[Any]
-NOT_CONVERGED = (
-    "EM over the classes did not converge within max_iter={} iterations: increase "
-    "max_iter or tol, or label more rows."
-)
 
 
 class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
@@ -483,13 +478,11 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         em = ClassEM(model, priors, self.tol, self.max_iter)
         mixtures, n_iter, caught = model.fit(known)
         shares = em.log_priors(known.sums(known.memberships))
-        result = Result(ClassMixtures(mixtures, shares), n_iter, True)
-        if known is not rows:
+        result = Result(ClassMixtures(mixtures, shares), n_iter, caught)
+        if known is not rows and self.max_iter:
             result = em.run(rows, result.fitted)
-            if not result.converged:
-                caught.append((ConvergenceWarning, NOT_CONVERGED.format(self.max_iter)))
         self._publish(result)
-        return caught
+        return result.caught
 
     def _publish(self, result: Result) -> None:
         """Set the attributes of a finished fit."""

@@ -444,6 +444,17 @@ def test_em_over_classes_that_does_not_converge_warns(iris):
         ).fit(iris, some_known(0.2))
 
 
+def test_warnings_are_of_the_mixtures_of_all_rows():
+    """Two labelled rows of a class are too few; with those without a label, not."""
+    X, labels = make_labelled(0)
+    y = np.where(np.arange(len(X)) % 20 == 0, labels, -1)
+    classifier = GaussianMixtureClassifier(covariance_type="VVI", semi_supervised=True)
+    few = np.flatnonzero(y >= 0)[::5]
+    with pytest.warns(DegenerateComponentWarning):
+        classifier.fit(X[few], y[few])
+    classifier.fit(X[few[0] :], np.where(np.isin(np.arange(600), few), y, -1)[few[0] :])
+
+
 # Bad input -------------------------------------------------------------------------
 
 
@@ -453,7 +464,7 @@ def test_em_over_classes_that_does_not_converge_warns(iris):
         (
             {"n_components": 51},
             SPECIES,
-            r"Class 0 has 50 rows .* 51: lower n_components",
+            r"Class 0 has 50 rows .* 51: add rows",
         ),
         (
             {"n_components": {0: 1, 1: 2}},
@@ -470,6 +481,7 @@ def test_em_over_classes_that_does_not_converge_warns(iris):
         ({}, None, "requires y to be passed"),
         ({}, SPECIES[:-1], "inconsistent numbers of samples"),
         ({}, SPECIES + 0.5, "Unknown label type"),
+        ({}, ["a", 1] * 75, "no common order, int, str"),
         ({"semi_supervised": True}, np.full(150, -1), "has no label of a class"),
     ],
 )

@@ -43,10 +43,22 @@ def check_labels(y: Any, semi_supervised: bool) -> tuple[NDArray, NDArray]:
         )
     assert_all_finite(known, input_name="y")
     check_classification_targets(known)
-    classes, indices = np.unique(known, return_inverse=True)
+    classes, indices = _distinct(known)
     found = np.full(len(labels), UNKNOWN)
     found[~missing] = indices
     return classes, found
+
+
+def _distinct(labels: NDArray) -> tuple[NDArray, NDArray]:
+    """The different labels in ascending order, and the index of each (n,)."""
+    try:
+        return np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(
+            f"y has labels of types that have no common order, {kinds}: make all of "
+            "them strings, or numbers."
+        ) from error
 
 
 def _as_array(y: Any) -> NDArray:
