@@ -42,8 +42,8 @@ def check_labels(y: Any, semi_supervised: bool) -> tuple[NDArray, NDArray]:
             "are rows without one. Label some rows of each class."
         )
     assert_all_finite(known, input_name="y")
-    check_classification_targets(known)
     classes, indices = _distinct(known)
+    check_classification_targets(known)
     found = np.full(len(labels), UNKNOWN)
     found[~missing] = indices
     return classes, found
