@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import replace
@@ -12,7 +12,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
@@ -25,13 +25,12 @@ from ._data.validation import (
 )
 from ._em.checkpoint import checkpoint_of, resumed
 from ._em.defects import defects
+from ._em.fixed import GIVEN_BY
 from ._em.known_labels import memberships_of
-from ._em.mstep import MStep
-from ._em.noise import noise_of
-from ._em.problem import Begin, EMProblem
+from ._em.prior import PRIORS
+from ._em.problem import EMProblem
 from ._em.progress import Progress
-from ._em.regularization import RidgeRegularization, ScaleRegularization
-from ._em.result import EMOptions, EMResult
+from ._em.result import EMResult
 from ._em.state import EMState
 from ._em.stepwise import (
     SCHEDULES,
@@ -39,17 +38,14 @@ from ._em.stepwise import (
 )
 from ._estep.memberships import Memberships
 from ._estep.predict import log_density
-from ._init.start_options import StartOptions
 from ._init.starts import STARTS
 from ._mixture_methods import mean_of_rows
 from ._model.agreement import NOISE_WEIGHT
-from ._model.families import FAMILIES, CovarianceFamily
-from ._model.noise import Noise
+from ._model.families import FAMILIES
 from ._model.parameters import Parameters
 from ._model.published import published_arrays
 from ._model.validation import (
     check_covariances,
-    check_given,
     check_means,
     check_weights,
     shape_of_means,
@@ -64,6 +60,9 @@ from ._utils.validation import Names, restore_on_error
 from .typing import CovarianceType, RowsLike
 
 MOST_STARTS = 2**31 - 1
+
+Fixable = str | Iterable[str] | Mapping[str, ArrayLike]
+Prior = str | Mapping[str, ArrayLike]
 
 
 class GaussianMixtureEM(SklearnNames, PartialFit):
@@ -124,10 +123,26 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         For `partial_fit`, the share of the statistics that a batch replaces.
         "decreasing" approaches the result of `fit`; a number in (0, 1] follows a
         mixture that drifts; a function `step(t)` returns that of batch t = 1, 2, ...
+    fixed : str, list of str or dict, default=None
+        Parameters that are known and not estimated: "weights", "means" or "covariances"
+        of all components, or a dict from these names to True or to one boolean for each
+        component. Their values are those of `weights_init`, `means_init` and
+        `precisions_init`, or else those of the previous fit (`warm_start`); what else
+        these have are starting values. Components keep their numbers, and criteria
+        count only what is free. Covariances of some components can be fixed only in
+        "full", "diag" and "spherical" models, where they share nothing.
+    prior : {"conjugate"} or dict, default=None
+        "conjugate": the fit maximises the posterior under a weak prior of means and
+        covariances [4]_, for a few rows, or where something is known. A dict overrides
+        what that takes from the rows: "mean" (n_features,), by default theirs;
+        "shrinkage", the number of rows that this mean counts for, 0.01; "dof", degrees
+        of freedom, at least `n_features` and by default 2 more; and "scale", a number,
+        variances or a matrix, by default the covariance of the rows divided by
+        `n_components`^(2 / `n_features`). See Notes.
     noise : {"uniform"}, float or None, default=None
         "uniform" adds rows that belong to no component, of constant density in the box
         that the rows fill: along the features or along the principal axes, whichever is
-        smaller [4]_. A number is the volume of the box.
+        smaller [5]_. A number is the volume of the box.
 
     Attributes
     ----------
@@ -158,10 +173,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     n_iter_ : int
         Number of EM iterations, each of which is one pass over the rows.
     lower_bound_ : float
-        Mean log-likelihood of a row of the training data, in nats. After
-        `partial_fit`, a running mean.
+        Mean log-likelihood of a row of the training data, in nats; with a `prior`, the
+        log-posterior divided by the number of rows, up to a constant. After
+        `partial_fit`, a running mean of the log-likelihood.
     lower_bounds_ : ndarray of shape (n_iter_,)
-        Highest mean log-likelihood up to each iteration. If `reg_covar` is a number,
+        Highest `lower_bound_` up to each iteration. If `reg_covar` is a number,
         the one after each iteration.
     lower_bounds_of_starts_ : list of ndarray
         The same for each start that did not fail. A start ends early if it can no
@@ -196,6 +212,15 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     memory map, or a Dask array or dataframe. The number of threads, which is that of
     BLAS, does not change the result.
 
+    With a `prior` a covariance is inverse Wishart, and a mean normal about the mean of
+    the prior with the covariance divided by the shrinkage. Variances of "diag" and
+    "spherical" models are inverse gamma, by default with the mean of the variances as
+    their scale. Where all components have one covariance, the prior has it once; models
+    whose components share a part of it have the same prior for each component. Weights
+    have none. If values are missing, the scale is without correlations. `score`, `bic`,
+    `aic` and `icl` are those of the likelihood. For the rows of `partial_fit` the prior
+    is that of all rows so far, and counts less and less.
+
     Attributes can be assigned, as in scikit-learn: predictions use
     `precisions_cholesky_`, and `sample` uses `covariances_`. scikit-learn's private
     methods for reading a mixture exist as well; a subclass that overrides a step of
@@ -210,7 +235,10 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
        doi:10.1002/nla.617
     .. [3] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via
        an EM approach", NIPS 6 (1994), 120-127.
-    .. [4] J. D. Banfield and A. E. Raftery, "Model-based Gaussian and non-Gaussian
+    .. [4] C. Fraley and A. E. Raftery, "Bayesian regularization for normal mixture
+       estimation and model-based clustering", Journal of Classification 24 (2007),
+       155-181. doi:10.1007/s00357-007-0004-5
+    .. [5] J. D. Banfield and A. E. Raftery, "Model-based Gaussian and non-Gaussian
        clustering", Biometrics 49 (1993), 803-821. doi:10.2307/2532201
 
     Examples
@@ -224,6 +252,15 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
            [11.,  2.]])
     >>> gmm.predict([[0, 0], [12, 3]])
     array([0, 1])
+
+    One mean is known to be zero, the other one is estimated:
+
+    >>> gmm = GaussianMixtureEM(
+    ...     n_components=2, means_init=[[0, 0], [9, 0]], fixed={"means": [True, False]}
+    ... ).fit(X)
+    >>> gmm.means_
+    array([[ 0.,  0.],
+           [11.,  2.]])
     """
 
     __module__ = "emgmm"
@@ -249,12 +286,18 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             Interval(Real, 0.0, 1.0, closed="right"),
             callable,
         ],
+        "fixed": [Names(GIVEN_BY), list, tuple, set, Mapping, None],
+        "prior": [Names(PRIORS), Mapping, None],
         "noise": [
             Names(["uniform"]),
             Interval(Real, 0.0, None, closed="neither"),
             None,
         ],
     }
+
+    fixed: Fixable | None = None  # of models that earlier versions have pickled
+    prior: Prior | None = None
+    noise: float | Literal["uniform"] | None = None
 
     def __init__(
         self,
@@ -275,6 +318,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         verbose_interval: int = 10,
         acceleration: Literal["anderson"] | None = "anderson",
         step: Step = "decreasing",
+        fixed: Fixable | None = None,
+        prior: Prior | None = None,
         noise: float | Literal["uniform"] | None = None,
     ) -> None:
         self.n_components = n_components
@@ -293,6 +338,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         self.verbose_interval = verbose_interval
         self.acceleration = acceleration
         self.step = step
+        self.fixed = fixed
+        self.prior = prior
         self.noise = noise
 
     @classmethod
@@ -392,11 +439,12 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Raises
         ------
         ValueError
-            If the data or a parameter are invalid, if a feature has no value at all in
-            rows of positive weight, or if `reg_covar` is a number that is too small, so
-            that a covariance becomes singular in every start. Also if `X` can be
-            iterated over only once or yields another number of rows in a later pass.
-            Errors of an iterable itself are raised with a note that names the block.
+            If the data or a parameter are invalid, if `fixed` names a parameter that is
+            not given, if a feature has no value at all in rows of positive weight, or
+            if `reg_covar` is a number that is too small, so that a covariance becomes
+            singular in every start. Also if `X` can be iterated over only once or
+            yields another number of rows in a later pass. Errors of an iterable itself
+            are raised with a note that names the block.
 
         Warns
         -----
@@ -561,72 +609,6 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
                     self._reached = (self.covariance_type, reached)
             raise
 
-    def _problem(self, rows: RowSource) -> EMProblem:
-        """The problem of fitting the mixture to rows."""
-        family = FAMILIES[self.covariance_type]
-        rows, units = rows.in_units(family.scale_equivariant)
-        return self._problem_in_units(rows, units, noise_of(rows, self.noise, units))
-
-    def _problem_in_units(
-        self, rows: RowSource, units: NDArray, noise: Noise | None
-    ) -> EMProblem:
-        """The problem for rows that have been divided by the units (d,)."""
-        mstep = self._mstep(ScaleRegularization.to(rows), units)
-        mstep = replace(mstep, noise=noise)
-        options = EMOptions(
-            self.tol, self.max_iter, self.acceleration is not None, self.warm_start
-        )
-        return EMProblem(rows, units, mstep, options)
-
-    def _mstep(self, scale: ScaleRegularization, units: NDArray) -> MStep:
-        """The M-step of the model, for rows divided by the units (d,)."""
-        family = FAMILIES[self.covariance_type]
-        if isinstance(self.reg_covar, str):
-            return MStep.of(family, scale, scale)
-        ridge = RidgeRegularization(self.reg_covar / units / units)
-        return MStep.of(family, ridge, scale)
-
-    def _with_starts(
-        self, problem: EMProblem, rows: RowSource
-    ) -> tuple[EMProblem, Iterator[Begin]]:
-        """The problem, and functions that make the mixtures EM starts from."""
-        options = self._start_options(problem.family, rows.summary.n_features)
-        fixed = options.order_is_fixed or problem.memberships is not None
-        problem = replace(problem, order_is_fixed=fixed)
-        return problem, options.starts(problem, rows)
-
-    def _start_options(self, family: CovarianceFamily, n_features: int) -> StartOptions:
-        """What the parameters say about where EM starts."""
-        known = check_given(
-            (self.weights_init, self.means_init, self.precisions_init),
-            self.covariance_type,
-            (self.n_components, n_features),
-        )
-        return StartOptions(
-            self.n_components,
-            self.init_params,
-            self.n_init,
-            self.random_state,
-            known,
-            self._previous_mixture(family, n_features),
-        )
-
-    def _previous_mixture(
-        self, family: CovarianceFamily, n_features: int
-    ) -> Parameters | None:
-        """The mixture that `warm_start` continues from, or None."""
-        if not self.warm_start:
-            return None
-        shape = (self.n_components, n_features)
-        model, reached = getattr(self, "_reached", ("", None))
-        if reached is not None:
-            fits = reached.means.shape == shape and FAMILIES[model].name == family.name
-            return reached if fits else None
-        if not hasattr(self, "weights_") or np.shape(self.means_) != shape:
-            return None
-        fits = self._published().family.name == family.name
-        return self._mixture() if fits else None
-
     def _publish(
         self, result: EMResult, rows: RowSource, known: Memberships | None = None
     ) -> None:
@@ -646,11 +628,13 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             self.lower_bound_, _ = mean_of_rows(
                 rows, mixture, log_density, labels, memberships=known
             )
+            self.lower_bound_ += result.log_prior
             self.labels_ = rows.to_input_order(labels)
         elif rounded:
             self.lower_bound_, _ = mean_of_rows(
                 rows, mixture, log_density, memberships=known
             )
+            self.lower_bound_ += result.log_prior
         self.lower_bounds_ = np.array(result.lower_bounds[1:])
         self.lower_bounds_[-1:] = self.lower_bound_
         self.lower_bounds_of_starts_ = [self.lower_bounds_]

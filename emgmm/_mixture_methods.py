@@ -31,7 +31,7 @@ from ._estep.predict import (
 from ._mixture import Mixture, make_mixture
 from ._model.agreement import NOISE_WEIGHT
 from ._model.parameters import Parameters
-from ._model.published import Published
+from ._model.published import N_FIXED, Published
 from ._persistence import write_model
 from ._utils.callbacks import CallbackSupportMixin
 from ._utils.features import Features, split_features
@@ -657,6 +657,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         weight is one more."""
         published = self._published()
         number = published.family.n_parameters_of_mixture(*published.sizes)
+        number -= getattr(self._fitted(), N_FIXED, 0)
         return number + (NOISE_WEIGHT in published.arrays)
 
     def _sampling_stream(

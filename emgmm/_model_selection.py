@@ -24,7 +24,7 @@ from ._em.known_labels import memberships_of
 from ._em.noise import noise_of
 from ._em.problem import SINGULAR, EMProblem
 from ._estep.memberships import Memberships
-from ._gaussian_mixture import GaussianMixtureEM
+from ._gaussian_mixture import GaussianMixtureEM, Prior
 from ._mixture_methods import MixtureMethods
 from ._model.families import FAMILIES, MODELS
 from ._model.validation import check_models
@@ -46,6 +46,7 @@ ALL_IN_ONE_DIMENSION = ("EII", "VII")  # where the other letters mean nothing
 REFERENCE_MODEL: CovarianceType = "VVV"  # whose starts serve all models
 CRITERIA = ("bic", "icl", "aic")
 
+OF_MIXTURES = "tol reg_covar max_iter random_state verbose prior noise".split()
 CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
 Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
 
@@ -103,6 +104,9 @@ class GaussianMixtureIC(MixtureMethods):
         there are many rows, and threads share the candidates if matrices are large.
     verbose : int, default=0
         1 prints a line when the starts are found, and for each round of the search.
+    prior : {"conjugate"} or dict, default=None
+        As in `GaussianMixtureEM`: candidates maximise the posterior, and are compared
+        by the criterion of their likelihood, as in R's mclust.
     noise : {"uniform"}, float or None, default=None
         Rows of constant density that belong to no component, as in
         `GaussianMixtureEM`; the same in all candidates.
@@ -189,11 +193,13 @@ class GaussianMixtureIC(MixtureMethods):
         "covariance_type": [Names(["all", *FAMILIES]), "array-like"],
         "criterion": [Names(CRITERIA), callable],
         **{
-            name: GaussianMixtureEM._parameter_constraints[name]
-            for name in "tol reg_covar max_iter random_state verbose noise".split()
+            name: GaussianMixtureEM._parameter_constraints[name] for name in OF_MIXTURES
         },
         "n_jobs": [Integral, None],
     }
+
+    prior: Prior | None = None  # of searches that earlier versions have pickled
+    noise: float | Literal["uniform"] | None = None
 
     weights_ = _of_best("weights_")
     means_ = _of_best("means_")
@@ -220,6 +226,7 @@ class GaussianMixtureIC(MixtureMethods):
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
+        prior: Prior | None = None,
         noise: float | Literal["uniform"] | None = None,
     ) -> None:
         self.n_components = n_components
@@ -231,6 +238,7 @@ class GaussianMixtureIC(MixtureMethods):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.prior = prior
         self.noise = noise
 
     def fit(
@@ -374,15 +382,10 @@ class GaussianMixtureIC(MixtureMethods):
             for part in best.parts
             for candidate in candidates_of(part, problems, names)
         }
-        singular = dict.fromkeys(numbers, SINGULAR)
+        failures = dict.fromkeys(numbers, SINGULAR) | refused
         return [
             fitted.get((name, size))
-            or Candidate(
-                name,
-                size,
-                each.n_parameters(size),
-                doubts=((singular | refused)[size],),
-            )
+            or Candidate(name, size, each.n_parameters(size), doubts=(failures[size],))
             for size in numbers
             for name, each in zip(names, problems, strict=True)
         ]
@@ -416,6 +419,7 @@ class GaussianMixtureIC(MixtureMethods):
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
             random_state=self.random_state,
+            prior=self.prior,
             noise=self.noise,
         )
 

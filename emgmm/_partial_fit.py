@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
-from ._data.base import RowSource
 from ._data.sources import refuse_blocks
 from ._data.validation import (
     check_batch,
     check_enough_rows,
     check_something_observed,
 )
+from ._em.fixed import FixedParts
 from ._em.known_labels import memberships_of
-from ._em.mstep import MStep
-from ._em.problem import SINGULAR, Begin, EMProblem
+from ._em.problem import SINGULAR
 from ._em.progress import Progress
-from ._em.regularization import ScaleRegularization
 from ._em.stepwise import (
     START_ITER,
     StartBuffer,
@@ -34,11 +32,11 @@ from ._em.stepwise import (
     share_of,
 )
 from ._estep.memberships import Memberships
-from ._mixture_methods import MixtureMethods
+from ._fit_parameters import FitParameters
 from ._model.agreement import OF_NOISE
 from ._model.families import FAMILIES
 from ._model.parameters import Parameters
-from ._model.published import published_arrays
+from ._model.published import N_FIXED, published_arrays
 from ._utils.threads import BLAS
 from ._utils.validation import restore_on_error
 
@@ -47,15 +45,8 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 """What a fit publishes that `partial_fit` does not, and the reverse."""
 
 
-class PartialFit(MixtureMethods):
-    """The part of GaussianMixtureEM that takes rows in batches.
-
-    `_problem`, `_with_starts` and `_mstep` are what a fit is made of, too.
-    """
-
-    _problem: Callable[[RowBlocks], EMProblem]
-    _with_starts: Callable[[EMProblem, RowSource], tuple[EMProblem, Iterator[Begin]]]
-    _mstep: Callable[[ScaleRegularization, NDArray], MStep]
+class PartialFit(FitParameters):
+    """The part of GaussianMixtureEM that takes rows in batches."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -221,11 +212,10 @@ class PartialFit(MixtureMethods):
         self, running: StreamState, before: Parameters, rows: RowBlocks
     ) -> None:
         """Set the attributes of a stream from its statistics."""
-        scale, near = (
-            running.scale(rows.summary.resolution),
-            before.in_units(running.units),
-        )
-        mstep = self._mstep(scale, running.units).inexact
+        scale = running.scale(rows.summary.resolution)
+        mstep = self._mstep(scale, running.units, running.moments).inexact
+        mstep = mstep.with_prior_times(1 / running.weight)
+        near = before.in_units(running.units)
         mstep = replace(mstep, noise=near.noise)
         try:
             with np.errstate(all="ignore"):
@@ -247,7 +237,11 @@ class PartialFit(MixtureMethods):
             setattr(self, name, array)
         self._fitted_type = self.covariance_type
         self._stream = (None, None)
-        self._forget(["_reached", "_checkpoint"])
+        self._forget(["_reached", "_checkpoint", N_FIXED])
+        family = FAMILIES[self.covariance_type]
+        parts = FixedParts.of(self.fixed, family, len(mixture.weights))
+        if parts:
+            setattr(self, N_FIXED, parts.n_parameters(family, mixture.means.shape[1]))
 
     def _forget(self, names: Iterable[str]) -> None:
         """Delete attributes that no longer apply."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from operator import attrgetter
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ._em.stepwise import OF_VALUES, PREFIX, StreamState
 from ._model.agreement import MIXTURE, OF_NOISE, check_mixture
 from ._model.families import FAMILIES
-from ._model.published import Published
+from ._model.published import N_FIXED, Published
 from ._utils.files import Path_, replacing
 from ._version import __version__
 
@@ -52,7 +52,7 @@ TYPES = {
 """What "about" contains, and of which types."""
 
 MEMBER_HEADER = 30  # bytes before a member of an archive, at least
-KEPT = {*MIXTURE, *OF_NOISE, *HISTORY, *STREAM}
+KEPT = {*MIXTURE, *OF_NOISE, *HISTORY, *STREAM, N_FIXED}
 
 Values = dict[str, Any]
 
@@ -87,8 +87,8 @@ def write_model(
 def _archive(model: str, attributes: Values, parameters: Values) -> BytesIO:
     """The file, in memory: it is checked before it is written."""
     kept = {k: attributes[k] for k in sorted(KEPT) if k in attributes}
-    saved = {k: value for k, value in parameters.items() if _can_be_kept(value)}
-    arrays = {k: _array(v) for k, v in (kept | saved).items() if not _is_scalar(v)}
+    saved = {k: _plain(value) for k, value in parameters.items() if _can_be_kept(value)}
+    arrays = {k: _array(v) for k, v in (kept | saved).items() if not _is_plain(v)}
     about: Values = {
         "format": FORMAT,
         "version": VERSION,
@@ -162,9 +162,23 @@ def _can_be_kept(value: Any) -> bool:
     return not callable(value) and not isinstance(value, np.random.RandomState)
 
 
-def _is_scalar(value: Any) -> bool:
-    """Whether a value is a number, a string or None."""
-    return value is None or np.isscalar(value)
+def _plain(value: Any) -> Any:
+    """A parameter as JSON knows it, if it is a mapping or has names; or itself."""
+    if isinstance(value, Mapping):
+        return {str(k): np.asarray(v).tolist() for k, v in value.items()}
+    return sorted(value) if _has_names(value) else value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a number, a string, None, a mapping or has names."""
+    scalar = value is None or np.isscalar(value) or isinstance(value, Mapping)
+    return scalar or _has_names(value)
+
+
+def _has_names(value: Any) -> bool:
+    """Whether a value is a collection of strings."""
+    names = isinstance(value, (list, tuple, set))
+    return names and all(isinstance(each, str) for each in value)
 
 
 def _array(value: Any) -> NDArray:

@@ -13,10 +13,11 @@ from sklearn.datasets import load_iris
 from threadpoolctl import threadpool_limits
 
 from emgmm import Mixture
+from emgmm._em.maximization import Maximization
 from emgmm._estep.complete import Quadratic, Whitened
 from emgmm._estep.kernel import DOUBLE, FloatFormat, Kernel
 from emgmm._estep.statistics import Statistics
-from emgmm._model.families import FAMILIES, MODELS
+from emgmm._model.families import FAMILIES, MODELS, CovarianceFamily, Families
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
@@ -137,6 +138,16 @@ def statistics_of(
         np.array([log_likelihood]),
         np.array([weight]),
     )
+
+
+def m_step(
+    statistics: Statistics,
+    family: CovarianceFamily,
+    added: float,
+    previous: Parameters | None = None,
+) -> tuple[Parameters, np.ndarray]:
+    """The mixtures of a family that maximise the expected log-likelihood."""
+    return Maximization(Families.one(family))(statistics, added, previous)
 
 
 def rounding_in_float32(gmm, X: np.ndarray) -> float:

@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import MODEL_NAMES, make_blobs
+from conftest import MODEL_NAMES, m_step, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.acceleration import MEMORY, AndersonAcceleration
-from emgmm._em.maximization import m_step
 from emgmm._estep.estep import expectation, statistics_of_start
 from emgmm._model.families import MODELS
 from emgmm._utils.threads import BLAS

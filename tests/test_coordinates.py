@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import MODEL_NAMES, make_blobs
+from conftest import MODEL_NAMES, m_step, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm._data.arrays import ArrayBlocks
 from emgmm._em import coordinates as _coordinates
-from emgmm._em.maximization import m_step
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS
 from emgmm._model.parameters import Parameters

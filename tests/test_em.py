@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import MODEL_NAMES, make_blobs
+from conftest import MODEL_NAMES, m_step, make_blobs
 from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.maximization import m_step
 from emgmm._em.mstep import MStep
 from emgmm._em.problem import EMProblem
 from emgmm._em.progress import Progress

@@ -609,8 +609,8 @@ def test_inconsistent_descriptions_are_refused(altered, about, match):
 def test_a_newer_file_asks_for_a_newer_version(altered):
     message = assert_refused(altered({"version": 2, "emgmm": "9.9"}), "a newer format")
     assert "load it with emgmm 9.9" in message
-    newer = {"emgmm": "8.8", "version": 1, "parameters": {"noise": True}}
-    assert "emgmm 8.8" in assert_refused(altered(newer), "'noise'")
+    newer = {"emgmm": "8.8", "version": 1, "parameters": {"skewness": True}}
+    assert "emgmm 8.8" in assert_refused(altered(newer), "'skewness'")
 
 
 def test_a_file_without_a_parameter_that_is_newer_than_it_has_the_default(path):

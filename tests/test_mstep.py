@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import MODEL_NAMES, log_joint, make_blobs
+from conftest import MODEL_NAMES, log_joint, m_step, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.maximization import m_step
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import FAMILIES, MODELS
 

@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import log_joint
+from conftest import log_joint, m_step
 
 import emgmm._gaussian_mixture
 from emgmm import GaussianMixtureEM
 from emgmm._data.arrays import ArrayBlocks
-from emgmm._em.maximization import m_step
 from emgmm._em.progress import Progress
 from emgmm._estep.estep import statistics_of_start
 from emgmm._model.families import MODELS

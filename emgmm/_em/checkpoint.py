@@ -78,6 +78,7 @@ def _conditions(problem: EMProblem, n_components: int) -> dict[str, Any]:
         "accelerated": problem.options.accelerated,
         "ridge": ridge,
         "noise": problem.mstep.noise and problem.mstep.noise.log_lengths,
+        **problem.mstep.knowledge,
         "units": problem.units,
         "n_samples": rows.n_samples,
         "weight": rows.weight,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emgmm._data.base import RowSource
 from emgmm._estep.predict import effective_rows, weight_of_components
 from emgmm._model.parameters import Parameters
+from emgmm._model.segments import Segments
 from emgmm._utils.exceptions import Defects
 
 from .problem import HALF_A_ROW, EMProblem
@@ -60,11 +61,12 @@ def defective_components(
     rows = np.maximum(effective, weight)
     needed = problem.family.rows_regular(len(problem.units))
     vanished = effective < VANISHED
-    few = ~vanished & (rows < needed - HALF_A_ROW)
+    estimated = problem.mstep.estimates_covariances(mixture.segments)
+    few = ~vanished & (rows < needed - HALF_A_ROW) & estimated
     collapsed = problem.degenerate(mixture)
     if not problem.mstep.raises_likelihood:
         ratios = problem.mstep.regularization.regularization_ratio(mixture)
-        collapsed |= (ratios > ALL_ADDED) & (rows < ENOUGH_EQUAL)
+        collapsed |= (ratios > ALL_ADDED) & (rows < ENOUGH_EQUAL) & estimated
     return DefectiveComponents(collapsed & ~vanished & ~few, few, vanished)
 
 
@@ -95,6 +97,7 @@ def unsupported(problem: EMProblem, weights: NDArray) -> list[str]:
     needed = problem.family.rows_needed(len(problem.units))
     regular = problem.family.rows_regular(len(problem.units))
     few = (weights < needed - HALF_A_ROW) & (weights >= regular - HALF_A_ROW)
+    few &= problem.mstep.estimates_covariances(Segments.one(len(weights)))
     return _of_components({f"fewer than {needed} rows": few})
 
 

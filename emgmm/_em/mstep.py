@@ -1,4 +1,4 @@
-"""The M-step of a fit: the only place that knows what is added, bounded or tied."""
+"""The M-step of a fit: what is added, bounded, tied, fixed or expected beforehand."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.noise import Noise
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
+from emgmm._utils.cached import cached_property
 
 from .coordinates import retract
-from .maximization import MIN_SHARE
+from .fixed import Fixed
+from .maximization import MIN_SHARE, Maximization
+from .prior import ConjugatePrior
 from .regularization import Regularization, ScaleRegularization
 
 NOISE_OF_START = 0.05  # share of the rows that are noise at a start, at least
@@ -28,13 +31,16 @@ class MStep:
     ``scale`` has the least variances by which components are found to be degenerate; it
     is the regularisation itself unless ``reg_covar`` is a number. ``added`` (M, d) is
     what the M-step before has added to variances, infinite in the components of
-    mixtures to which nothing was added; None if that are all.
+    mixtures to which nothing was added; None if that are all. What is ``fixed`` is not
+    estimated; with a ``prior`` the posterior is maximised.
     """
 
     families: Families
     regularization: Regularization
     scale: ScaleRegularization
     added: NDArray | None = None
+    fixed: Fixed | None = None
+    prior: ConjugatePrior | None = None
     noise: Noise | None = None
     """The noise of all mixtures, if they have any."""
 
@@ -44,13 +50,12 @@ class MStep:
         families: Families | CovarianceFamily,
         regularization: Regularization,
         scale: ScaleRegularization,
-        noise: Noise | None = None,
     ) -> MStep:
         """The M-step of families, or one family, with bounded variances."""
         if isinstance(families, CovarianceFamily):
             families = Families.one(families)
         bounded = regularization.bounded(families)
-        return cls(bounded, regularization, scale, noise=noise)
+        return cls(bounded, regularization, scale)
 
     @property
     def family(self) -> CovarianceFamily:
@@ -58,13 +63,23 @@ class MStep:
         return self.families.distinct[0]
 
     def with_families(self, families: Families | CovarianceFamily) -> MStep:
-        """The M-step of other families, with the same regularisation."""
-        return self.of(families, self.regularization, self.scale, self.noise)
+        """The M-step of other families, with the same regularisation; there nothing is
+        fixed or expected beforehand, and there is no noise."""
+        return self.of(families, self.regularization, self.scale)
 
     @property
     def inexact(self) -> MStep:
         """The M-step of generalised EM: estimates raise the likelihood, no more."""
         return replace(self, families=self.families.inexact)
+
+    def with_prior_times(self, factor: float) -> MStep:
+        """The M-step with the rows of the prior, if any, weighted by a factor."""
+        return replace(self, prior=self.prior and self.prior.times(factor))
+
+    @property
+    def without_fixed(self) -> MStep:
+        """The M-step of all parameters."""
+        return replace(self, fixed=None)
 
     def with_limits(self, limits: Limits) -> MStep:
         """The M-step of generalised EM, with such limits of what meets the bounds."""
@@ -72,8 +87,46 @@ class MStep:
 
     @property
     def raises_likelihood(self) -> bool:
-        """Whether steps raise the likelihood itself, as nothing is added by default."""
+        """Whether steps raise the objective itself, as nothing is added by default."""
         return self.regularization is self.scale
+
+    @cached_property
+    def maximization(self) -> Maximization:
+        """What the regularisation adds to, or leaves as it is."""
+        return Maximization(self.families, self.fixed, self.prior)
+
+    def imposed(self, mixtures: Parameters) -> Parameters:
+        """The mixtures with what is fixed at its values."""
+        return self.fixed.imposed(mixtures) if self.fixed else mixtures
+
+    def objective(self, statistics: Statistics, mixtures: Parameters) -> NDArray:
+        """What EM raises (B,), of a row: the log-likelihood of the mixtures that the
+        statistics were computed with, or the log-posterior if there is a prior."""
+        reached = statistics.mean_log_likelihood
+        if self.prior is None:
+            return reached
+        return reached + self.log_prior(mixtures) / statistics.weight
+
+    def log_prior(self, mixtures: Parameters) -> NDArray:
+        """Logarithms (B,) of the prior density of mixtures; zeros without a prior."""
+        if self.prior is None:
+            return np.zeros(len(mixtures.segments))
+        return self.prior.log_density(self.families, mixtures)
+
+    @property
+    def knowledge(self) -> dict[str, NDArray | None]:
+        """What is fixed and expected beforehand, as plain values."""
+        return {
+            "fixed": self.fixed.to_values() if self.fixed else None,
+            "prior": self.prior.to_values() if self.prior else None,
+        }
+
+    def estimates_covariances(self, segments: Segments) -> NDArray:
+        """Which components (M,) have covariances that are estimated from rows alone:
+        not fixed, and without a prior."""
+        if self.fixed is None or self.prior is not None:
+            return np.full(segments.n_components, self.prior is None)
+        return ~self.fixed.covariances_are_fixed(segments)
 
     def take(self, segments: Segments, mixtures: NDArray) -> MStep:
         """The M-step of some of the mixtures, by indices or a mask (B,)."""
@@ -120,7 +173,7 @@ class MStep:
         """The mixtures of the statistics, which (B,) have a singular covariance, and
         the next M-step: it adds no more."""
         mixtures, failed, added = self.regularization.step(
-            statistics, self.families, previous, self.added
+            statistics, self.maximization, previous, self.added
         )
         if self.noise:
             begins = previous is None or not previous.noise
@@ -151,4 +204,5 @@ class MStep:
         """The mixtures with such coordinates at others, to first order, and for which
         (B,) there is none, or a component has collapsed."""
         mixtures, failed = retract(at, vectors, self.families)
+        mixtures = self.imposed(mixtures)
         return mixtures, failed | at.segments.any(self.scale.collapsed(mixtures))

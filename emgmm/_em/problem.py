@@ -139,18 +139,17 @@ class EMProblem:
         kinds = self.rows.sample_values(size, self.memberships.kinds)
         return replace(problem, memberships=replace(self.memberships, kinds=kinds))
 
-    @property
-    def free(self) -> EMProblem:
-        """The same problem with nothing known of the rows, and without noise."""
-        if self.memberships is None and not self.mstep.noise:
-            return self
-        mstep = replace(self.mstep, noise=None)
-        return replace(self, mstep=mstep, memberships=None)
-
     def with_family(self, families: Families | CovarianceFamily) -> EMProblem:
         """The same problem for another family, or families, with their variances
-        bounded likewise."""
-        return replace(self, mstep=self.mstep.with_families(families))
+        bounded likewise, but with nothing that is known of them or of rows, and without
+        noise."""
+        mstep = self.mstep.with_families(families)
+        return replace(self, mstep=mstep, memberships=None)
+
+    @property
+    def without_fixed(self) -> EMProblem:
+        """The same problem with all parameters to be estimated."""
+        return replace(self, mstep=self.mstep.without_fixed)
 
     def with_options(self, **options: Any) -> EMProblem:
         """The same problem with other options of EM."""
@@ -290,7 +289,8 @@ class EMProblem:
     def degenerate(self, mixtures: Parameters) -> NDArray:
         """Which components (M,) of a stack have collapsed onto few rows."""
         needed = self._rows_needed(mixtures)
-        return self.mstep.scale.degenerate(mixtures, self.n_rows, needed)
+        own = self.mstep.estimates_covariances(mixtures.segments)
+        return self.mstep.scale.degenerate(mixtures, self.n_rows, needed) & own
 
     def supported(self, mixtures: Parameters) -> NDArray:
         """Which mixtures of a stack (B,) are sound, and have as many rows in every
@@ -313,8 +313,10 @@ class EMProblem:
 
     def _have_few_rows(self, mixtures: Parameters) -> NDArray:
         """Which components (M,) of a stack have fewer rows than they need, or one."""
-        needed = mixtures.segments.spread(np.maximum(self._rows_needed(mixtures), 2))
-        return mixtures.weights * self.n_rows < needed - HALF_A_ROW
+        segments = mixtures.segments
+        needed = segments.spread(np.maximum(self._rows_needed(mixtures), 2))
+        few = mixtures.weights * self.n_rows < needed - HALF_A_ROW
+        return few & self.mstep.estimates_covariances(segments)
 
     def _rows_needed(self, mixtures: Parameters) -> NDArray:
         """Numbers of rows (B,) that components of a stack need."""
@@ -338,10 +340,12 @@ class EMProblem:
     def to_be_published(self, result: EMResult) -> EMResult:
         """The result in the units of the user, with its components in order."""
         mixture = self.mixture_of_the_user(result.mixture)
+        prior = float(self.mstep.log_prior(result.mixture)[0])
+        log_prior = prior / self.rows.summary.weight
         if (self.units == 1).all():
-            return replace(result, mixture=mixture)
+            return replace(result, mixture=mixture, log_prior=log_prior)
         bounds = self.bounds_of_the_user(result.lower_bounds).tolist()
-        return EMResult(mixture, bounds, result.converged)
+        return EMResult(mixture, bounds, result.converged, log_prior=log_prior)
 
     def bounds_of_the_user(self, bounds: Sequence[float] | NDArray) -> NDArray:
         """Mean log-densities of the observed values, in the units of the user."""

@@ -15,7 +15,7 @@ from emgmm._model.families import Families
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 
-from .maximization import EPS, MIN_SHARE, m_step
+from .maximization import EPS, MIN_SHARE, Maximization
 
 # Least variances: shares of the variance within components, and of the component's own
 # variance (and so of eigenvalues of correlations; times the number of features, as
@@ -50,7 +50,7 @@ class Regularization(Protocol):
     def step(
         self,
         stats: Statistics,
-        families: Families,
+        m_step: Maximization,
         previous: Parameters | None,
         added: NDArray | None,
     ) -> tuple[Parameters, NDArray, NDArray | None]:
@@ -73,12 +73,12 @@ class RidgeRegularization:
     def step(
         self,
         stats: Statistics,
-        families: Families,
+        m_step: Maximization,
         previous: Parameters | None,
         added: NDArray | None,
     ) -> tuple[Parameters, NDArray, NDArray | None]:
         """The mixtures with the amounts added to their variances."""
-        return *m_step(stats, families, self.amounts, previous), added
+        return *m_step(stats, self.amounts, previous), added
 
     def regularization_ratio(self, mixture: Parameters) -> NDArray:
         """Greatest ratios (M,) of the amounts to a variance, in any direction."""
@@ -145,13 +145,13 @@ class ScaleRegularization:
     def step(
         self,
         stats: Statistics,
-        families: Families,
+        m_step: Maximization,
         previous: Parameters | None,
         added: NDArray | None,
     ) -> tuple[Parameters, NDArray, NDArray | None]:
         """The mixtures, which (B,) are singular, and the least variances (M, d) of
         those to which they were added."""
-        segments, constant = stats.segments, self._constant(families)
+        segments, constant = stats.segments, self._constant(m_step.families)
         least, adds = added, np.zeros(len(segments), dtype=bool)
         amounts = constant
         if added is not None:
@@ -160,7 +160,7 @@ class ScaleRegularization:
             )
             adds = np.isfinite(least[segments.offsets, 0])
             amounts = np.where(np.isfinite(least), least + constant, constant)
-        mixtures, singular = m_step(stats, families, amounts, previous)
+        mixtures, singular = m_step(stats, amounts, previous)
         collapsed = self.collapsed(mixtures)
         if not np.count_nonzero(singular) + np.count_nonzero(collapsed):
             return mixtures, singular, least
@@ -170,7 +170,7 @@ class ScaleRegularization:
         again = np.flatnonzero(again)
         least = np.full(stats.sums.shape, np.inf) if least is None else least.copy()
         components = segments.components(again)
-        stacks = stats.take(again), families.take(again)
+        stacks = stats.take(again), m_step.take(again)
         near = previous and previous.take(again)
         fixed, singular[again], least[components] = self._regularized(
             *stacks, near, least[components]
@@ -180,23 +180,24 @@ class ScaleRegularization:
     def _regularized(
         self,
         stats: Statistics,
-        families: Families,
+        m_step: Maximization,
         previous: Parameters | None,
         added: NDArray,
     ) -> tuple[Parameters, NDArray, NDArray]:
         """The mixtures with least variances added, which (B,) are singular even so, and
         these variances: more of those that were ``added`` in vain."""
-        constant, fresh = self._constant(families), self._least_of(stats)
+        constant = self._constant(m_step.families)
+        fresh = self._least_of(stats)
         raised = RAISE * np.maximum(added, fresh)
         least = np.where(np.isfinite(added), raised, fresh)
         for _ in range(MAX_RAISES):
-            mixtures, singular = m_step(stats, families, least + constant, previous)
+            mixtures, singular = m_step(stats, least + constant, previous)
             if not singular.any():
                 return mixtures, singular, least
             # A component that collapsed at once has more rounding than width.
             lost = stats.segments.spread(singular)[:, None]
             least = np.where(lost, RAISE * np.maximum(least, fresh), least)
-        return *m_step(stats, families, least + constant, previous), least
+        return *m_step(stats, least + constant, previous), least
 
     def _constant(self, families: Families) -> NDArray:
         """Variances of constant features, (d,), or (1,) of all features together."""

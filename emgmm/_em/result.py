@@ -30,9 +30,9 @@ class EMOptions:
 class EMResult:
     """The result of a run of EM.
 
-    ``lower_bounds`` are mean log-likelihoods, of the start and after each iteration: of
-    the best mixture so far, or of the last if ``reg_covar`` is a number. The last entry
-    is that of ``mixture``.
+    ``lower_bounds`` are mean log-likelihoods, or log-posteriors if there is a prior, of
+    the start and after each iteration: of the best mixture so far, or of the last if
+    ``reg_covar`` is a number. The last entry is that of ``mixture``.
     """
 
     mixture: Parameters
@@ -40,11 +40,18 @@ class EMResult:
     converged: bool
     state: dict[str, Any] | None = None
     """Values for ``EMState.from_values``, if the run is resumable."""
+    log_prior: float = 0.0
+    """Share of a row in the logarithm of the prior density, part of the bounds."""
 
     @property
     def lower_bound(self) -> float:
-        """Mean log-likelihood of the mixture."""
+        """Mean log-likelihood of the mixture, or log-posterior if there is a prior."""
         return self.lower_bounds[-1]
+
+    @property
+    def mean_log_likelihood(self) -> float:
+        """Mean log-likelihood of the mixture."""
+        return self.lower_bound - self.log_prior
 
     @property
     def n_iter(self) -> int:

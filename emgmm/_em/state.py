@@ -199,7 +199,9 @@ class EMState:
 
     def accept(self, statistics: Statistics) -> None:
         """End an iteration with the statistics under the proposed mixtures."""
-        reached, step = statistics.mean_log_likelihood, self._proposed
+        step = self._proposed
+        mixture = step.mixture if step else self._mixture
+        reached = self.mstep.objective(statistics, mixture)
         if step is None:
             self._statistics, self._reached = statistics, reached
             self.lower_bounds = reached
@@ -227,7 +229,7 @@ class EMState:
 
         If so they are stored; otherwise the rows are not those of that run.
         """
-        reached = statistics.mean_log_likelihood
+        reached = self.mstep.objective(statistics, self._mixture)
         is_same = not (
             self._below(reached, self._reached) | self._below(self._reached, reached)
         ).any() and np.allclose(
@@ -260,10 +262,9 @@ class EMState:
     ) -> Self:
         """The state with such values; ``resumes`` adds the statistics."""
         storage, best = mstep.families.storage, values["best"]
-        noise = mstep.noise
-        mixture = from_arrays(values["mixture"], storage, noise)
+        mixture = from_arrays(values["mixture"], storage, mstep.noise)
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
-        state._best = mixture if best is None else from_arrays(best, storage, noise)
+        state._best = mixture if best is None else from_arrays(best, storage, mstep.noise)
         state._counts, state._reached = values["counts"], values["reached"]
         state.lower_bounds = np.array([values["bound"]])
         state._n_iter = values["n_iter"]
@@ -399,7 +400,6 @@ class EMState:
             better = np.flatnonzero(~worse)
             self._best = self._best.replaced(better, self._mixture.take(better))
             self.lower_bounds = np.where(worse, self.lower_bounds, self._reached)
-        for history, bound in zip(
-            self._histories, self.lower_bounds.tolist(), strict=True
-        ):
+        bounds = self.lower_bounds.tolist()
+        for history, bound in zip(self._histories, bounds, strict=True):
             history.append(bound)

@@ -27,6 +27,7 @@ from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 
+from .prior import RowMoments
 from .problem import EMProblem
 from .regularization import ScaleRegularization
 
@@ -261,6 +262,19 @@ class StreamState:
         return ScaleRegularization.of(
             scales, self._known_steps(variances), resolution, n_complete
         )
+
+    def moments(self) -> RowMoments:
+        """Mean and covariance of all rows; without correlations where the model has
+        none."""
+        statistics, kind = self.statistics, self.statistics.kind
+        total = statistics.counts.sum()
+        shares, means = statistics.counts / total, statistics.means
+        center = shares @ means
+        within = kind.sum(statistics.segments, statistics.scatter)[0] / total
+        between = means - center
+        covariance = (shares * between.T) @ between
+        covariance += np.diag(within) if kind.of_squares else within
+        return RowMoments.of_population(center, covariance, self.weight)
 
     def _known_steps(self, variances: NDArray) -> NDArray:
         """Rounding steps (d,): none for a feature that was constant in every batch but

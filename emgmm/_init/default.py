@@ -96,7 +96,7 @@ def _clustered(problem: EMProblem, n_components: int) -> Parameters:
         labels += [clean.spread(each) for each in found] if clean else []
         sizes += counts
     if n_components == 2:
-        free = problem.free.with_family(SPLIT_FAMILIES[storage])
+        free = problem.with_family(SPLIT_FAMILIES[storage])
         whole = part_of(free, np.ones(len(problem.sample.X)))
         labels += [cut.labels for cut in whole.cuts] if whole else []
     if known:

@@ -146,7 +146,7 @@ def _splits(
     if size > TRIED:
         found = kurtosis_of_components(problem.rows, mixture, problem.n_rows)
         components = np.sort(in_order(-np.abs(found[occupied]), TRIED))
-    free = problem.free.with_family(SPLIT_FAMILIES[problem.family.storage])
+    free = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
     splits = [
         ComponentCut(k, part, cut)
         for k in components.tolist()

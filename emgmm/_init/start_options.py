@@ -19,6 +19,7 @@ from emgmm._model.parameters import Parameters
 
 from .assignments import check_start
 from .known import within
+from .matching import matched
 from .starts import STARTS
 from .subsample import with_large_subsample
 from .symmetry import break_symmetry
@@ -60,7 +61,7 @@ class StartOptions:
     def starts(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """Functions that make the mixtures EM starts from, one for each start."""
         if self.mixture is not None:
-            mixture = self.mixture.in_units(problem.units)
+            mixture = problem.mstep.imposed(self.mixture.in_units(problem.units))
             mixture = problem.mstep.with_noise_of_start(mixture)
 
             def begin(progress: Progress) -> Parameters:
@@ -69,9 +70,24 @@ class StartOptions:
 
             yield _separated(problem, begin)
             return
-        for start in self._of_init_params(problem, rows):
-            completed = partial(_with_known, problem, start, self.known)
+        for start in self._of_init_params(problem.without_fixed, rows):
+            completed = partial(self._with_known, start, problem)
             yield _separated(problem, completed) if self.order_is_fixed else completed
+
+    def _with_known(
+        self, start: Begin, problem: EMProblem, progress: Progress
+    ) -> Parameters:
+        """The mixture of a start, with the parts that the user passes in their place;
+        where some are fixed, components of starts by name are matched to them, unless
+        they are to labels that are known."""
+        made = start(progress)
+        if not self.known:
+            return made
+        by_name = isinstance(self.init_params, str)
+        if problem.mstep.fixed and by_name and problem.memberships is None:
+            known = _replaced(made, self.known, problem.units)
+            made = matched(made, known, self.known)
+        return problem.mstep.imposed(_replaced(made, self.known, problem.units))
 
     def _of_init_params(self, problem: EMProblem, rows: RowSource) -> Iterator[Begin]:
         """The starts of `init_params`: `n_init`, or one if it is an array."""
@@ -164,18 +180,13 @@ def _separated(problem: EMProblem, start: Begin) -> Begin:
     )
 
 
-def _with_known(
-    problem: EMProblem, start: Begin, known: dict[str, Any], progress: Progress
-) -> Parameters:
-    """The mixture of a start, with the parts that the user passes in their place."""
-    made, units = start(progress), problem.units
-    if not known:
-        return made
-    noise = made.noise_weights if made.noise else 0.0
-    mixture = replace(made.in_units(1 / units), **known).in_units(units)
-    if "weights" in known:
-        mixture = replace(mixture, weights=mixture.weights * (1.0 - noise))
-    return mixture
+def _replaced(mixture: Parameters, known: dict[str, Any], units: NDArray) -> Parameters:
+    """The mixture with parts that are in the units of the user."""
+    replaced = replace(mixture.in_units(1 / units), **known).in_units(units)
+    if not mixture.noise or "weights" not in known:
+        return replaced
+    of_noise = float(mixture.noise_weights[0])
+    return replace(replaced, weights=replaced.weights * (1.0 - of_noise))
 
 
 def _read_only(array: NDArray) -> NDArray:

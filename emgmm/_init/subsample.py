@@ -48,7 +48,7 @@ def completed(problem: EMProblem) -> ArrayBlocks:
     blocks = problem.sample
     if isinstance(blocks, ArrayBlocks):
         return blocks
-    alone = problem.free.with_family(SPLIT_FAMILIES[problem.family.storage])
+    alone = problem.with_family(SPLIT_FAMILIES[problem.family.storage])
     together = np.zeros(len(blocks.X), dtype=np.intp)
     mixture = run_from(alone, together, 1, COMPLETING_ITER).mixture
     return ArrayBlocks(imputed(blocks.X, mixture), blocks.sample_weight)

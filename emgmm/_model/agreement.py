@@ -63,10 +63,11 @@ def check_mixture(published: dict[str, Any], model: str) -> None:
     if kinds not in ({np.dtype(np.float64)}, {np.dtype(np.float32)}):
         raise ValueError(f"its parameters are {kinds}, not all float64 or all float32")
     sizes = shape_of_means(published["means_"], "means_")
-    weights = published["weights_"]
+    weights, n_weights = published["weights_"], sizes[0]
     if NOISE_BOX in published:
         weights = np.append(weights, _checked_noise_weight(published, sizes[1]))
-    check_weights(weights, len(weights), "weights_")
+        n_weights += 1
+    check_weights(weights, n_weights, "weights_")
     check_means(published["means_"], sizes, "means_")
     storage = FAMILIES[model].storage
     shape, layout = (

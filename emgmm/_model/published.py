@@ -35,6 +35,8 @@ from .parameters import Parameters
 from .segments import Segments
 from .validation import shape_of_means
 
+N_FIXED = "_n_fixed"
+"""The attribute that has the number of parameters that were not estimated."""
 COVARIANCE_SOURCES = ("precisions_cholesky_", "covariances_")
 """Attributes that covariances are computed from, the preferred one first."""
 REMEDIES = {

@@ -81,7 +81,7 @@ def table_of(
     fitted, weight = [c.result is not None for c in candidates], rows.summary.weight
     log_likelihoods = np.full(len(candidates), np.nan)
     log_likelihoods[fitted] = [
-        c.result.lower_bound * weight for c in candidates if c.result
+        c.result.mean_log_likelihood * weight for c in candidates if c.result
     ]
     n_parameters = np.array([candidate.n_parameters for candidate in candidates])
     penalty = n_parameters * np.log(weight)

@@ -26,7 +26,7 @@ def common_starts(
     standardised features, and, where matrices are compared, of whitened rows. With
     noise the same without clutter too; and all agree with what is known of the rows.
     """
-    free, weights = problem.free, problem.sample.weights
+    free, weights = problem.with_family(problem.family), problem.sample.weights
     sets: list[ArrayBlocks] = []
     with suppress(np.linalg.LinAlgError):
         sets = rows_to_cluster(free, "VVV" in names)
