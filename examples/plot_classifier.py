@@ -2,7 +2,7 @@
 
 Bayes' rule needs the density of each class. One Gaussian for each, as in quadratic
 discriminant analysis, has no room for a bent class; several components have, and BIC
-says how many. In the last picture 12 of 600 rows have a label. The others (grey) take
+says how many. In the last picture 12 of 300 rows have a label. The others (grey) take
 part by their probabilities of belonging to the classes (`semi_supervised=True`): then
 the boundaries lie between the clusters, which the labelled rows alone do not show.
 """
@@ -23,26 +23,26 @@ K = [mixture.n_components for mixture in fits[1].mixtures_]
 print(f"one Gaussian each: {wrong[0]:.1f}% of new rows wrong")
 print(f"{K} components, chosen by BIC: {wrong[1]:.1f}% of new rows wrong")
 
-rng, truth = np.random.default_rng(1), np.repeat([0, 1, 2], 200)
-rows = rng.normal(scale=[2, 0.35], size=(600, 2)) + 1.6 * np.c_[np.zeros(600), truth]
+rng, truth = np.random.default_rng(5), np.repeat([0, 1, 2], 100)
+rows = rng.normal(scale=[2, 0.35], size=(300, 2)) + 1.6 * np.c_[np.zeros(300), truth]
 rows = rows @ np.array([[0.8, 0.6], [-0.6, 0.8]])
-few = np.where(np.arange(600) % 50 == 0, truth, -1)  # -1: no label
+few = np.where(np.arange(300) % 25 == 0, truth, -1)  # -1: no label
 fits += [GaussianMixtureClassifier(covariance_type="tied", semi_supervised=True)]
-for name, some in {"12 rows with a label": few >= 0, "all 600": few > -2}.items():
+for name, some in {"12 rows with a label": few >= 0, "all 300": few > -2}.items():
     wrong.append(100 - 100 * fits[2].fit(rows[some], few[some]).score(rows, truth))
     print(f"{name}: {wrong[-1]:.1f}% of all rows wrong")
 
 titles = [
     "One Gaussian each",
     f"{K[0]} and {K[1]} components",
-    "12 of 600 rows labelled",
+    "12 of 300 rows labelled",
 ]
 colors = ["#0072B2", "#E69F00", "#882255"]
-fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(10, 3.5), layout="constrained")
 for ax, fit, title, share in zip(
     axes, fits, titles, wrong[:2] + wrong[3:], strict=True
 ):
-    data, labels, size = (rows, few, 60) if fit is fits[2] else (X, y, 14)
+    data, labels, size = (rows, few, 60) if fit is fits[2] else (X[300:], y[300:], 16)
     ends = np.c_[data.min(axis=0) - 0.3, data.max(axis=0) + 0.3]
     grid = np.meshgrid(*(np.linspace(*end, 300) for end in ends))
     classes = fit.predict(np.stack(grid, axis=-1).reshape(-1, 2)).reshape(300, 300)
