@@ -13,7 +13,7 @@ from ._data.base import RowSource
 from ._em.fixed import Fixed, FixedParts
 from ._em.mstep import MStep
 from ._em.noise import noise_of
-from ._em.prior import RowMoments, check_prior, prior_of
+from ._em.prior import ConjugatePrior, RowMoments, check_prior, prior_of
 from ._em.problem import Begin, EMProblem
 from ._em.regularization import (
     Regularization,
@@ -73,10 +73,16 @@ class FitParameters(MixtureMethods):
             known, previous = self._known(family, n_features)
             fixed = Fixed.of(parts, known, previous, family, n_features)
             mstep = replace(mstep, fixed=fixed.in_units(units))
-        if self.prior is not None:
-            options = check_prior(self.prior, n_features)
-            mstep = replace(mstep, prior=prior_of(options, family, units, moments))
-        return mstep
+        return replace(mstep, prior=self._prior(units, moments))
+
+    def _prior(
+        self, units: NDArray, moments: Callable[[], RowMoments]
+    ) -> ConjugatePrior | None:
+        """The prior, if there is one, for such rows."""
+        if self.prior is None:
+            return None
+        options, family = check_prior(self.prior, len(units)), self.covariance_type
+        return prior_of(options, FAMILIES[family], units, moments)
 
     def _with_starts(
         self, problem: EMProblem, rows: RowSource

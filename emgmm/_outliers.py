@@ -23,7 +23,7 @@ from ._utils.validation import Names, Suggesting, restore_on_error
 from .typing import CovarianceType, RowsLike
 
 # With more components or freer covariances than the rows ask for, a mixture fits the
-# outliers among them as well.
+# outliers among them as well; noise takes those that are scattered.
 DEFAULT_MODELS: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")
 AUTO_LEVEL = 0.01  # p-values below are outliers with contamination="auto"
 ROUNDING = 1e-9  # of sums of weights, relative to that of all rows
@@ -42,9 +42,10 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
     estimator : estimator, default=None
         The mixture to fit: a `GaussianMixtureEM`, or a `GaussianMixtureIC` to select
         its size and model. It is cloned. None means a `GaussianMixtureIC` of the models
-        "full", "tied", "diag" and "spherical". A mixture that has been fitted before,
-        wrapped in `sklearn.frozen.FrozenEstimator`, is used as it is: `fit` then only
-        finds the threshold.
+        "full", "tied", "diag" and "spherical" with uniform noise, which keeps outliers
+        among the training data out of the components. A mixture that has been fitted
+        before, wrapped in `sklearn.frozen.FrozenEstimator`, is used as it is: `fit`
+        then only finds the threshold.
     contamination : "auto" or float, default="auto"
         Where the threshold lies. "auto": p-values below 0.01 are outliers, whatever
         share of the training data that is; for training data without outliers, or with
@@ -61,7 +62,7 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
         "mahalanobis": a great Mahalanobis distance from the mean of the row's most
         probable component. The p-value is that of the chi-squared distribution with as
         many degrees of freedom as the row has values. All components are taken to be
-        usual, however small: use it if the training data have no outliers.
+        usual, however small.
 
     Attributes
     ----------
@@ -89,11 +90,12 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
     share of usual rows that are new, find the threshold on rows that were left out of
     the mixture's fit, with `FrozenEstimator` and a number as `contamination`.
 
-    A mixture adapts to outliers in its training data, of which a component of its own
-    may take care. If that is wide, "density" still ranks them last, but their p-values
-    are up to their share, which is why `contamination` should then be that share;
-    "mahalanobis" finds them usual. Outliers that lie close together are a cluster like
-    any other, which neither method finds: use `IsolationForest`, or fit to other rows.
+    P-values are under the components alone: where the mixture has `noise`, which takes
+    the outliers among the training data, rows of noise are outliers. A mixture without
+    noise adapts to them, of which a component of its own may take care; if that is
+    wide, "density" still ranks them last, but "mahalanobis" finds them usual. Outliers
+    that lie close together are a cluster like any other, which neither method finds:
+    use `IsolationForest`, or fit to other rows.
 
     For a row x with density f(x), the bound is the sum over the components k of w_k
     P(chi2 > 2 log(w_k N_k(mean_k) / f(x))): f is at least w_k N_k, so rows of the
@@ -329,7 +331,7 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
     def _unfitted(self) -> Any:
         """The mixture to fit; TypeError if `estimator` is something else."""
         if self.estimator is None:
-            return GaussianMixtureIC(covariance_type=DEFAULT_MODELS)
+            return GaussianMixtureIC(covariance_type=DEFAULT_MODELS, noise="uniform")
         if not hasattr(self.estimator, "_mixture"):
             raise TypeError(
                 f"estimator={self.estimator!r:.60} is not a mixture of this package: "

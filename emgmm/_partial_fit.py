@@ -34,7 +34,7 @@ from ._em.stepwise import (
 from ._estep.memberships import Memberships
 from ._fit_parameters import FitParameters
 from ._model.agreement import OF_NOISE
-from ._model.families import FAMILIES
+from ._model.families import FAMILIES, Families
 from ._model.parameters import Parameters
 from ._model.published import N_FIXED, published_arrays
 from ._utils.threads import BLAS
@@ -200,12 +200,16 @@ class PartialFit(FitParameters):
             return self._running
         published = self._published()
         weight = rows_to_start(published.family, *published.sizes, "")
-        return StreamState.from_mixture(
+        running = StreamState.from_mixture(
             published.agreed,
             getattr(self, "n_samples_seen_", float(weight)),
             getattr(self, "lower_bound_", np.nan),
             published.family,
             0.0 if isinstance(self.reg_covar, str) else self.reg_covar,
+        )
+        prior = self._prior(running.units, running.moments)
+        return (
+            running.without(prior, Families.one(published.family)) if prior else running
         )
 
     def _publish_running(

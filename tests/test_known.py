@@ -19,7 +19,7 @@ from emgmm import (
     GaussianMixtureEM,
     GaussianMixtureIC,
 )
-from emgmm._em.fixed import FixedParts
+from emgmm._em.fixed import GIVEN_BY, FixedParts
 from emgmm._model.families import MODELS
 
 DATA = Path(__file__).parent / "data"
@@ -265,6 +265,17 @@ def test_fixed_parameters_are_those_of_every_start(rows, model):
             assert same == (other == name)
         ends = [bounds[-1] for bounds in gmm.lower_bounds_of_starts_]
         assert gmm.lower_bound_ == pytest.approx(max(ends), abs=1e-9)
+
+
+def test_fixed_means_that_are_equal_stay_so(rows):
+    given = {"means_init": [[0.5, 0.5]] * 2, "weights_init": [0.5, 0.5]}
+    given["precisions_init"] = [np.eye(2)] * 2
+    gmm = GaussianMixtureEM(2, **given, fixed=list(GIVEN_BY)).fit(rows)
+    assert_array_equal(gmm.means_, given["means_init"])
+    one = {"means": [True, False]}
+    gmm = GaussianMixtureEM(2, **given, fixed=one).fit(rows)
+    assert_array_equal(gmm.means_[0], [0.5, 0.5])
+    assert not np.array_equal(gmm.means_[1], [0.5, 0.5])
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e90])
@@ -639,6 +650,20 @@ def test_a_prior_fades_as_a_stream_goes_on(rows):
         n = number * len(rows)
         expected = (rows.mean(axis=0) * n + 20 * 50) / (n + 20)
         assert_allclose(gmm.means_[0], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_a_stream_after_a_fit_applies_the_prior_once(rows, model):
+    prior = {"mean": [1.0, 2.0], "shrinkage": 5.0, "dof": 30.0, "scale": 20.0}
+    options = {"covariance_type": model, "tol": 1e-12, "reg_covar": 0}
+    gmm = GaussianMixtureEM(2, prior=prior, **options).fit(rows)
+    before = gmm._mixture()
+    gmm.partial_fit(rows, sample_weight=np.full(len(rows), 1e-9))
+    assert_allclose(gmm.means_, before.means, rtol=1e-5)
+    assert_allclose(dense(gmm), before.covariances.dense(), rtol=1e-4, atol=1e-6)
+    known = GaussianMixtureEM.from_parameters([1.0], [[0.0, 0.0]], [1e-3 * np.eye(2)])
+    known.set_params(prior="conjugate").partial_fit(rows)
+    assert np.linalg.eigvalsh(known.covariances_).min() > 0
 
 
 @pytest.mark.parametrize("knowledge", KNOWLEDGE)

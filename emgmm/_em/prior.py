@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.summary import Summary
+from emgmm._estep.statistics import Statistics
 from emgmm._model.covariances import Covariances, Diagonal, Full, Spherical, Tied
 from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.moment_kinds import MomentKind
@@ -105,6 +106,21 @@ class ConjugatePrior:
             segments, self._scales(segments, shares)
         )
 
+    def removed_from(self, stats: Statistics, families: Families) -> Statistics:
+        """The statistics of rows of which the most probable mixture has the means and
+        the scatter of these; the same if there are no such rows."""
+        segments, kind, counts = stats.segments, stats.kind, stats.counts
+        shares, means = self.shares(families, segments), stats.means
+        kappa = self.strength * self.shrinkage
+        factors = kind.pool(segments, counts + self.counts(shares))
+        factors = factors / kind.pool(segments, counts)
+        products = stats.scatter * factors.reshape(-1, *(stats.scatter.ndim - 1) * (1,))
+        products = products - self.scatter(segments, shares, means, kind)
+        sums = kappa * (means - self.mean)
+        found = replace(stats, origin=means, sums=sums, products=products)
+        least = found.scatter if kind.of_squares else np.linalg.eigvalsh(found.scatter)
+        return found if least.min() > 0 else stats
+
     def log_density(self, families: Families, mixtures: Parameters) -> NDArray:
         """Logarithms (B,) of the prior density of mixtures, up to a constant that does
         not depend on the units of features."""
@@ -135,24 +151,23 @@ def _traces(factors: NDArray, scales: NDArray) -> NDArray:
 # By storage ----------------------------------------------------------------------
 
 
-Shape = Callable[[float, NDArray, bool], tuple[float, NDArray]]
-"""Degrees of freedom, scale matrix (d, d), and whether that is the default, to the
-count and the scatter of the pseudo-rows."""
+Shape = Callable[[float, NDArray, NDArray], tuple[float, NDArray]]
+"""Degrees of freedom, scale matrix (d, d), and ratios (d, d) of the units of features
+by which its variances are averaged, to the count and scatter of the pseudo-rows."""
 
 
-def _of_matrices(dof: float, scale: NDArray, default: bool) -> tuple[float, NDArray]:
+def _of_matrices(dof: float, scale: NDArray, ratios: NDArray) -> tuple[float, NDArray]:
     """Inverse Wishart."""
     return dof + len(scale) + 1, scale
 
 
-def _of_variances(dof: float, scale: NDArray, default: bool) -> tuple[float, NDArray]:
-    """Inverse gamma of each variance, by default all with the mean scale."""
-    own = scale.diagonal()
-    return dof + 2, np.full_like(own, own.mean()) if default else own.copy()
+def _of_variances(dof: float, scale: NDArray, ratios: NDArray) -> tuple[float, NDArray]:
+    """Inverse gamma of each variance."""
+    return dof + 2, ratios**2 @ scale.diagonal()
 
 
 def _of_one_variance(
-    dof: float, scale: NDArray, default: bool
+    dof: float, scale: NDArray, ratios: NDArray
 ) -> tuple[float, NDArray]:
     """Inverse gamma of the variance that all features have."""
     n_features, own = len(scale), scale.diagonal()
@@ -176,21 +191,25 @@ def prior_of(
     units: NDArray,
     moments: Callable[[], RowMoments],
 ) -> ConjugatePrior:
-    """The prior with such options, for rows that are divided by units (d,) and have
-    these moments."""
-    n_features = len(units)
-    default = options.get("scale") is None
-    known = {name: value for name, value in options.items() if value is not None}
-    dof = known.get("dof", n_features + 2)
-    if not default:
-        scale = _matrix(known["scale"], n_features)
-    else:
-        scale = moments().covariance * units * units[:, None]
-    count, scatter = SHAPES[family.storage](float(dof), scale, default)
-    scatter = scatter / (units * units[:, None] if scatter.ndim == 2 else units**2)
-    mean = known.get("mean")
-    mean = moments().mean if mean is None else np.asarray(mean, float) / units
-    shrinkage = float(known.get("shrinkage", SHRINKAGE))
+    """The prior with such options, checked, for rows that are divided by units (d,)
+    and have these moments."""
+    n_features, default = len(units), "scale" not in options
+    with np.errstate(all="ignore"):
+        if default:  # variances have their mean, in the units of the user
+            scale = moments().covariance
+            ratios = units / units[:, None] / n_features**0.5
+        else:
+            scale = options["scale"] / units / units[:, None]
+            ratios = np.eye(n_features)
+        dof = float(options.get("dof", n_features + 2))
+        count, scatter = SHAPES[family.storage](dof, scale, ratios)
+    if not np.isfinite(scatter).all():
+        raise ValueError(
+            f"prior={dict(options)!r:.60}: the variances of features are too different "
+            "for one scale: scale X, or give a scale that suits them."
+        )
+    mean = options["mean"] / units if "mean" in options else moments().mean
+    shrinkage = float(options.get("shrinkage", SHRINKAGE))
     return ConjugatePrior(mean, shrinkage, count, scatter, default)
 
 

@@ -264,7 +264,9 @@ class EMState:
         storage, best = mstep.families.storage, values["best"]
         mixture = from_arrays(values["mixture"], storage, mstep.noise)
         state = cls(mixture, replace(mstep, added=values["added"]), options, single)
-        state._best = mixture if best is None else from_arrays(best, storage, mstep.noise)
+        state._best = (
+            mixture if best is None else from_arrays(best, storage, mstep.noise)
+        )
         state._counts, state._reached = values["counts"], values["reached"]
         state.lower_bounds = np.array([values["bound"]])
         state._n_iter = values["n_iter"]

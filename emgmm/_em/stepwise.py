@@ -22,12 +22,12 @@ from emgmm._data.scaling import scales_of, units_of
 from emgmm._estep.estep import expectation
 from emgmm._estep.memberships import Memberships
 from emgmm._estep.statistics import Statistics
-from emgmm._model.families import CovarianceFamily
+from emgmm._model.families import CovarianceFamily, Families
 from emgmm._model.moment_kinds import MomentKind
 from emgmm._model.parameters import Parameters
 from emgmm._model.segments import Segments
 
-from .prior import RowMoments
+from .prior import ConjugatePrior, RowMoments
 from .problem import EMProblem
 from .regularization import ScaleRegularization
 
@@ -180,6 +180,11 @@ class StreamState:
         unknown = np.full(len(units), np.nan)
         statistics = replace(statistics, products=without)
         return cls(statistics, units, unknown, weight, weight)
+
+    def without(self, prior: ConjugatePrior, families: Families) -> Self:
+        """The state of a mixture that has been found with a prior of so many rows."""
+        own = prior.times(1 / self.weight)
+        return replace(self, statistics=own.removed_from(self.statistics, families))
 
     def blended(
         self,

@@ -25,7 +25,8 @@ def break_symmetry(
     start: Callable[[Progress], Parameters],
     progress: Progress,
 ) -> Parameters:
-    """A start whose equal components are moved to k-means centers of their rows.
+    """A start whose equal components are moved to k-means centers of their rows, where
+    their means are not fixed.
 
     LinAlgError if the start is singular.
     """
@@ -34,7 +35,7 @@ def break_symmetry(
     for equal in equal_components(mixture):
         with BLAS.single_threaded(), np.errstate(all="ignore"):
             means[equal] = _centers(problem, mixture, equal)
-    return replace(mixture, means=means)
+    return problem.mstep.imposed(replace(mixture, means=means))
 
 
 def _centers(problem: EMProblem, mixture: Parameters, equal: NDArray) -> NDArray:

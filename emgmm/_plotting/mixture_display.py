@@ -63,8 +63,8 @@ class MixtureDisplay:
     covariances : ndarray of shape (n_components, n_features, n_features)
         Covariance matrices of the components, in the drawn features.
     responsibilities : ndarray of shape (n_samples, n_components) or None
-        Probabilities of the components for each row, from all of its features; None
-        without rows.
+        Probabilities of the components for each row, from all of its features; what
+        they lack to one is the probability of noise. None without rows.
     sample_weight : ndarray of shape (n_samples,), default=None
         Weights of the rows in histograms; rows of weight 0 are not drawn. None gives
         every row the weight 1.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import circle, radii
-from .style import COLORS, colors_of, dashed, faded, marked, merged, solid
+from .style import COLORS, NOISE, colors_of, dashed, faded, marked, merged, solid
 from .views import GRID, PlotOptions, View
 
 Artists = dict[str, list]
@@ -39,7 +39,7 @@ def _classified(ax: Any, view: View, options: PlotOptions) -> Artists:
     """Draw rows by component, larger where they are more certain, and ellipses."""
     scatter = [
         _scatter(ax, view, options, rows, **marked(k))
-        for k in range(len(view.weights))
+        for k in (NOISE, *range(len(view.weights)))
         if (rows := view.labels[view.shown] == k).any()
     ]
     return {

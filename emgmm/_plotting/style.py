@@ -21,8 +21,13 @@ COLORS = ("#0072B2", "#E69F00", "#882255", "#CC79A7", "#88CCEE", "#D55E00", "#33
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "8")
 
 
+NOISE, COLOR_OF_NOISE = -1, "0.55"  # the label of rows that belong to no component
+
+
 def marked(index: int) -> dict[str, Any]:
-    """Colour and marker of a component's rows."""
+    """Colour and marker of a component's rows, or of noise."""
+    if index == NOISE:
+        return {"color": COLOR_OF_NOISE, "marker": ".", "zorder": 0.9}
     return {
         "color": COLORS[index % len(COLORS)],
         "marker": MARKERS[index % len(MARKERS)],
@@ -46,10 +51,13 @@ def solid(index: int) -> dict[str, Any]:
 
 
 def colors_of(indices: ArrayLike) -> NDArray:
-    """Colours of components as red, green and blue (n, 3)."""
-    from matplotlib.colors import to_rgba_array
+    """Colours of components, or of noise, as red, green and blue (n, 3)."""
+    from matplotlib.colors import to_rgba, to_rgba_array
 
-    return to_rgba_array(COLORS)[np.asarray(indices, dtype=np.intp) % len(COLORS), :3]
+    indices = np.asarray(indices, dtype=np.intp)
+    colors = to_rgba_array(COLORS)[indices % len(COLORS), :3]
+    colors[indices == NOISE] = to_rgba(COLOR_OF_NOISE)[:3]
+    return colors
 
 
 def faded(uncertainty: NDArray, colors: NDArray, scale: float) -> dict[str, NDArray]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry import Gaussians, limits_of, radii
-from .style import systematic_sample
+from .style import NOISE, systematic_sample
 
 GRID = 200  # points along each side of the grid for contours
 WIDEST = 0.99  # share of a component within the limits if there are no rows
@@ -39,6 +39,7 @@ class View:
     X: Any
     sample_weight: NDArray | None
     labels: NDArray
+    """Most probable components of the rows, or ``NOISE``."""
     uncertainty: NDArray
     present: NDArray
     """Indices of rows that have a weight, and no missing value in the features."""
@@ -94,8 +95,9 @@ def view_of(
         labels, uncertainty = np.empty(0, np.intp), np.empty(0)
     else:
         responsibilities = np.asarray(responsibilities, dtype=np.float64)
-        labels = responsibilities.argmax(axis=1)
-        uncertainty = np.clip(1 - responsibilities.max(axis=1), 0, None)
+        greatest, rest = responsibilities.max(axis=1), 1 - responsibilities.sum(axis=1)
+        labels = np.where(rest > greatest, NOISE, responsibilities.argmax(axis=1))
+        uncertainty = np.clip(1 - np.maximum(greatest, rest), 0, None)
     counts = np.ones(len(labels)) if sample_weight is None else sample_weight
     present = np.flatnonzero(np.asarray(counts) > 0)
     shown = systematic_sample((uncertainty, labels), present, options.max_rows)
