@@ -8,6 +8,8 @@ Mixture                         a mixture as a distribution, fitted or from para
 MixtureDisplay                  plots of a mixture
 ConvergenceDisplay              plots of the iterations of EM
 CriterionDisplay                plots of the criterion of a search
+MixtureSummary                  what `summary` returns of a mixture
+SearchSummary                   what `summary` returns of a search
 DegenerateComponentWarning      the warning of components that may be due to chance
 emgmm.datasets                  data for examples
 emgmm.typing                    types for annotations
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from ._outliers import GaussianMixtureOutlierDetector
     from ._plotting.fit_displays import ConvergenceDisplay, CriterionDisplay
     from ._plotting.mixture_display import MixtureDisplay
+    from ._summary.objects import MixtureSummary, SearchSummary
     from ._utils.exceptions import DegenerateComponentWarning
 
 __all__ = [
@@ -56,6 +59,8 @@ __all__ = [
     "GaussianMixtureOutlierDetector",
     "Mixture",
     "MixtureDisplay",
+    "MixtureSummary",
+    "SearchSummary",
 ]
 _MODULES = ("datasets", "typing")
 # Imported on first use: errors of the command do not wait for scikit-learn, and fits do
@@ -70,6 +75,8 @@ _LATER = {
     "GaussianMixtureOutlierDetector": "._outliers",
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
+    "MixtureSummary": "._summary.objects",
+    "SearchSummary": "._summary.objects",
 }
 # Where pickles of version 0.1 look for the estimators.
 for _old_name in ("_estimator", "_selection"):
