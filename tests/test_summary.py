@@ -75,7 +75,7 @@ def test_numbers_are_those_of_the_methods(rows, weighted, gaps, dtype, noise):
     assert_numbers_are_those_of_the_methods(summary, gmm, X, weights)
     if noise:
         own = np.ones(200) if weights is None else weights
-        assert summary.noise_weight == gmm.noise_weight_
+        assert summary.noise_weight == pytest.approx(gmm.noise_weight_, rel=1e-6)
         assert summary.noise_size == own[gmm.predict(X) == -1].sum()
     deviations = np.sqrt(np.diagonal(gmm.covariances_, axis1=1, axis2=2))
     assert_allclose(summary.standard_deviations, deviations, rtol=1e-6)
@@ -137,10 +137,11 @@ def test_warnings_are_worded_as_those_of_the_fit():
     X = np.r_[np.arange(20.0), 1000.0][:, None]
     with pytest.warns(DegenerateComponentWarning) as caught:
         gmm = GaussianMixtureEM(2).fit(X)
-    (text,) = gmm.summary(X).warnings
-    assert str(caught[0].message).startswith(text + ". ")
-    assert f"warning: {text}" in str(gmm.summary(X))
-    assert text in gmm.summary(X)._repr_html_()
+    texts = gmm.summary(X).warnings
+    assert str(caught[0].message).startswith("; ".join(texts) + ". ")
+    assert f"warning: {texts[0]}" in str(gmm.summary(X))
+    assert all(text in gmm.summary(X)._repr_html_() for text in texts)
+    assert GaussianMixtureEM(1).fit(X[:20]).summary(X[:20]).warnings == ()
 
 
 def test_every_model_is_described_in_words():
@@ -152,11 +153,8 @@ def test_the_search_lists_its_best_candidates(rows):
     summary, order = search.summary(top=3), np.argsort(search.criterion_)
     order = order[search.results_["eligible"][order]][:3]
     assert_array_equal(summary.candidates["criterion"], search.criterion_[order])
-    assert_array_equal(
-        summary.candidates["difference"],
-        search.criterion_[order]
-        - search.criterion_.min(where=search.results_["eligible"], initial=np.inf),
-    )
+    differences = search.criterion_[order] - search.criterion_[order[0]]
+    assert_array_equal(summary.candidates["difference"], differences)
     best = search.best_index_
     for name in ("log_likelihood", "bic", "icl", "aic"):
         assert getattr(summary.best, name) == search.results_[name][best]
@@ -189,7 +187,7 @@ def test_text_has_80_columns_and_folds_many_features():
     assert summary.feature_names == tuple(X.columns)
     lines, whole = str(summary).splitlines(), summary.text(all_features=True)
     assert max(map(len, [*lines, *whole.splitlines()])) < 80
-    assert "and 8 more features (text(all_features=True) shows all)" in lines
+    assert "and 8 more features" in lines
     for value in gmm.means_.flat:
         assert f"{value:.5g}" in whole.split()
 

@@ -133,7 +133,8 @@ def _warnings(
     problem = fitted._problem(rows)
     mixture = published.parameters.in_units(problem.units)
     with np.errstate(all="ignore"):
-        return defects(problem, mixture).texts
+        found = defects(problem, mixture)
+    return found.texts if found else ()
 
 
 def summary_of_search(search: Any, best: MixtureSummary, top: int) -> SearchSummary:

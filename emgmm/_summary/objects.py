@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,11 @@ class MixtureSummary:
             "",
             *self._moments(width, all_features),
             *self._uncertainty(),
-            *(f"warning: {each}" for each in self.warnings or ()),
+            *(
+                line
+                for each in self.warnings or ()
+                for line in wrap(f"warning: {each}", width, subsequent_indent="  ")
+            ),
         )
         return "\n".join(parts).rstrip("\n")
 
@@ -252,7 +257,7 @@ class MixtureSummary:
                 yield ""
         more = len(names) - blocks[0].stop
         if more and not all_features:
-            yield f"and {more} more features (text(all_features=True) shows all)"
+            yield f"and {more} more features"
             yield ""
 
     def _levels(self) -> tuple[str, list[str], list[list[str]]]:
@@ -323,11 +328,8 @@ class SearchSummary:
     def text(self, width: int = WIDTH, all_features: bool = False) -> str:
         """The summary as lines of some width, of all features or those that fit."""
         caption, header, rows = self._table()
-        left_out = [each for each in [self._left_out] if each]
-        best = self.best.text(width, all_features)
-        return "\n".join(
-            [f"{caption}:", *text_table(header, rows), *left_out, "", best]
-        )
+        lines = [f"{caption}:", *text_table(header, rows), *wrap(self._left_out, width)]
+        return "\n".join([*lines, "", self.best.text(width, all_features)])
 
     def _repr_html_(self) -> str:
         table = html_table(*self._table())
