@@ -4,6 +4,7 @@ import json
 import pickle
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from conftest import assert_same_fit
@@ -14,7 +15,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
 import emgmm._data.maps
-from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm import GaussianMixtureEM, GaussianMixtureIC, MixtureDisplay
 from emgmm._model.families import FAMILIES
 
 REFERENCE = json.loads(
@@ -302,3 +303,20 @@ def test_a_search_counts_the_weight_of_the_noise():
     assert search.icl(ROWS) == pytest.approx(table["icl"][best], rel=1e-8)
     assert search.noise_weight_ == search.best_estimator_.noise_weight_
     assert (search.labels_ == -1).any()
+
+
+def test_displays_show_noise_in_grey():
+    gmm = GaussianMixtureEM(2, noise="uniform").fit(ROWS)
+    for kind in ("classification", "uncertainty", "density"):
+        display = MixtureDisplay.from_estimator(gmm, ROWS, kind=kind)
+        assert sum(len(each.get_offsets()) for each in display.scatter_[0, 0]) == len(
+            ROWS
+        )
+        if kind != "density":
+            texts = [text.get_text() for text in display.legend_.get_texts()]
+            assert f"noise ({gmm.noise_weight_:.0%})" in texts
+        plt.close(display.figure_)
+    noise, *_ = MixtureDisplay.from_estimator(gmm, ROWS).scatter_[0, 0]
+    assert len(noise.get_offsets()) == np.count_nonzero(gmm.labels_ == -1)
+    assert_allclose(noise.get_facecolor()[0, :3], 0.55)
+    plt.close("all")
