@@ -81,11 +81,11 @@ class SklearnNames:
     ) -> tuple[NDArray, NDArray]:
         """Log-densities (n,) of the mixture, noise included, and logarithms (n, K) of
         the responsibilities."""
-        log_joint, noise = self._estimate_weighted_log_prob(X), self._mixture().noise
+        log_joint, mixture = self._estimate_weighted_log_prob(X), self._mixture()
         log_density = np.logaddexp.reduce(log_joint, axis=1)
-        if noise:
+        if mixture.noise:
             with np.errstate(divide="ignore"):
-                of_noise = np.log(self.noise_weight_) + noise.log_density
+                of_noise = np.log(mixture.noise_weights) + mixture.noise.log_density
             log_density = np.logaddexp(log_density, of_noise)
         return log_density, log_joint - log_density[:, None]
 

@@ -274,6 +274,13 @@ def test_warm_start_has_the_noise_that_is_asked_for(after):
     assert_allclose(gmm.weights_.sum() + getattr(gmm, "noise_weight_", 0), 1)
 
 
+def test_weights_of_a_fit_with_noise_are_fixed_without_it():
+    gmm = GaussianMixtureEM(2, noise="uniform", warm_start=True).fit(ROWS)
+    expected = gmm.weights_ / gmm.weights_.sum()
+    gmm.set_params(noise=None, fixed="weights").fit(ROWS)
+    assert_allclose(gmm.weights_, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("start", ["split", "kmeans"])
 def test_starts_by_name_have_noise_beside_means_that_are_fixed(start):
     means = np.array([[-3.0, 0.0], [3.0, 0.0]])
