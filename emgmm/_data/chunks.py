@@ -209,7 +209,7 @@ def sums_of_chunk(chunk: Chunk) -> ChunkSums:
     """The sums of one chunk, which may have no rows."""
     X, blocks = chunk.X, chunk.blocks
     summary = blocks.summary
-    weighted = X if summary.n_weighted == len(X) else X[chunk.sample_weight > 0]
+    weighted = X if summary.n_weighted == len(X) else X[chunk.weights > 0]
     counts = center = squares = np.zeros(X.shape[1])
     if summary.n_weighted:
         with np.errstate(all="ignore"):
