@@ -375,3 +375,12 @@ def test_displays_show_noise_in_grey():
     assert len(noise.get_offsets()) == np.count_nonzero(gmm.labels_ == -1)
     assert_allclose(noise.get_facecolor()[0, :3], 0.55)
     plt.close("all")
+
+
+def test_batches_cannot_change_whether_there_is_noise():
+    gmm = GaussianMixtureEM(2, noise="uniform").fit(ROWS)
+    with pytest.raises(ValueError, match="noise=None, but partial_fit continues"):
+        gmm.set_params(noise=None).partial_fit(ROWS)
+    gmm.fit(ROWS)
+    with pytest.raises(ValueError, match="a mixture without noise"):
+        gmm.set_params(noise="uniform").partial_fit(ROWS)
