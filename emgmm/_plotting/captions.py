@@ -175,7 +175,7 @@ def entries(options: PlotOptions, view: View) -> list[Any]:
     several = len(view.limits) > 1
     if several and options.kind != "density" and (view.labels == NOISE).any():
         share = 1 - float(view.weights.sum())
-        style = {"linestyle": "", "markeredgewidth": 0} | marked(NOISE)
+        style: dict[str, Any] = {"linestyle": "", "markeredgewidth": 0} | marked(NOISE)
         components.append(Line2D([], [], label=f"noise ({share:.0%})", **style))
     shaded = several and options.kind == "uncertainty"
     return components + (_uncertainty_entries(options, view) if shaded else [])
