@@ -113,6 +113,15 @@ SEARCH = [
         "repeats": 1,
     }
 ]
+CLASSIFIER = [
+    {"group": "classifier", "what": what, "data": name}
+    for what, names in [
+        ("mclust", ("iris", "wine", "banknote", "thyroid", "diabetes")),
+        ("accuracy", ("iris", "wine", "breast cancer", "digits")),
+        ("accuracy", ("banknote", "thyroid", "diabetes")),
+    ]
+    for name in names
+]
 SEARCHMAP = [case("searchmap", 1_000_000, 4, 5, "all", floor=OUTOFCORE_MEGABYTES)]
 MOST_OF_ONE_START = 3.0  # the most that twenty starts may take
 RESTARTS = [
@@ -291,6 +300,7 @@ GROUPS = {
     "acceleration": ACCELERATION,
     "selection": SELECTION,
     "search": SEARCH,
+    "classifier": CLASSIFIER,
     "searchmap": SEARCHMAP,
     "restarts": RESTARTS,
     "smallfits": SMALLFITS,

@@ -2,6 +2,7 @@
 
 GaussianMixtureEM               fits a mixture to rows, by EM
 GaussianMixtureIC               selects the model and the number of components
+GaussianMixtureClassifier       a mixture for each class, and Bayes' rule
 GaussianMixtureOutlierDetector  finds rows that are improbable under a mixture
 Mixture                         a mixture as a distribution, fitted or from parameters
 MixtureDisplay                  plots of a mixture
@@ -36,6 +37,7 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import typing as typing
+    from ._classifier import GaussianMixtureClassifier
     from ._gaussian_mixture import GaussianMixtureEM
     from ._mixture import Mixture
     from ._model_selection import GaussianMixtureIC
@@ -48,6 +50,7 @@ __all__ = [
     "ConvergenceDisplay",
     "CriterionDisplay",
     "DegenerateComponentWarning",
+    "GaussianMixtureClassifier",
     "GaussianMixtureEM",
     "GaussianMixtureIC",
     "GaussianMixtureOutlierDetector",
@@ -61,6 +64,7 @@ _LATER = {
     "ConvergenceDisplay": "._plotting.fit_displays",
     "CriterionDisplay": "._plotting.fit_displays",
     "DegenerateComponentWarning": "._utils.exceptions",
+    "GaussianMixtureClassifier": "._classifier",
     "GaussianMixtureEM": "._gaussian_mixture",
     "GaussianMixtureIC": "._model_selection",
     "GaussianMixtureOutlierDetector": "._outliers",

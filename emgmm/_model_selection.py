@@ -51,6 +51,16 @@ CovarianceTypes = Literal["all"] | CovarianceType | Sequence[CovarianceType]
 Criterion = Callable[[GaussianMixtureEM, NDArray, ArrayLike | None], float]
 
 
+def names_of_models(wanted: CovarianceTypes, n_features: int) -> list[CovarianceType]:
+    """The names of the models to compare."""
+    every = list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
+    if isinstance(wanted, str):
+        names = {"all": every}.get(wanted, [wanted])
+    else:
+        names = check_models(wanted)
+    return cast(list[CovarianceType], names)
+
+
 def _of_best(name: str) -> property:
     """A read-only attribute of a search: that of its `best_estimator_`."""
     doc = f"`{name}` of `best_estimator_`."
@@ -364,7 +374,7 @@ class GaussianMixtureIC(MixtureMethods):
         if not possible:
             raise ValueError(refused[min(numbers)])
         n_features = rows.summary.n_features
-        names = self._names(n_features)
+        names = names_of_models(self.covariance_type, n_features)
         *problems, reference = self._problems([*names, REFERENCE_MODEL], rows, known)
         best = ModelSearch(problems, reference, stage).best(possible)
         fitted = {
@@ -397,16 +407,6 @@ class GaussianMixtureIC(MixtureMethods):
             return replace(made, memberships=known, order_is_fixed=fixed)
 
         return [problem(name) for name in names]
-
-    def _names(self, n_features: int) -> list[CovarianceType]:
-        """The names of the models to compare."""
-        wanted = self.covariance_type
-        every = list(MODELS if n_features > 1 else ALL_IN_ONE_DIMENSION)
-        if isinstance(wanted, str):
-            names = {"all": every}.get(wanted, [wanted])
-        else:
-            names = check_models(wanted)
-        return cast(list[CovarianceType], names)
 
     def _unfitted(
         self, name: CovarianceType, n_components: int = 1

@@ -256,8 +256,8 @@ def test_without_acceleration_iterations_are_ems(name):
 def test_a_rejected_step_costs_a_pass_and_the_next_is_ems(name, monkeypatch):
     seen = []
 
-    def spy(blocks, stacks, shares):
-        found = expectation(blocks, stacks, shares)
+    def spy(blocks, stacks, shares, memberships):
+        found = expectation(blocks, stacks, shares, memberships)
         seen.append((stacks[0], found[0]))
         return found
 

@@ -46,11 +46,15 @@ ALLOWED: dict[str, set[str]] = {
     "_model_selection": ESTIMATION
     | {"_gaussian_mixture", "_mixture_methods", "_search", "typing"},
     "_outliers": ROWS_AND_MODELS | {"_estep", "_model_selection", "typing"},
+    "_class_mixtures": {"_data", "_estep", "_gaussian_mixture", "_model"}
+    | {"_model_selection", "_utils"},
+    "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}
+    | {"_model_selection", "_utils", "typing"},
     "_cli": {"_data", "_model", "_utils", "_plotting", "_version"}
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},
     "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_outliers"}
-    | {"_plotting", "_utils", "_version", "datasets", "typing"},
+    | {"_classifier", "_plotting", "_utils", "_version", "datasets", "typing"},
 }
 
 

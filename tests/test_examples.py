@@ -23,6 +23,7 @@ FIGURES = {
     "plot_a_lucky_error": ["a_lucky_error.png"],
     "plot_anomalies": ["anomalies.png"],
     "plot_cigars": ["cigars.png"],
+    "plot_classifier": ["classifier.png"],
     "plot_density": ["density.png"],
     "plot_missing": ["missing.png"],
     "plot_outliers": ["outliers.png"],
@@ -160,6 +161,17 @@ def test_cigars_are_found_where_scikit_learn_cuts_them(outputs):
     theirs, restarted, ours = (numbers(line)[-2:] for line in printed.splitlines())
     assert ours[0] > max(theirs[0], restarted[0])
     assert ours[1] > 0.95 and theirs[1] < 0.5 and restarted[1] < 0.5
+
+
+def test_mixtures_and_rows_without_labels_make_better_classifiers(outputs):
+    printed = outputs[1]["plot_classifier"]
+    one, several = (
+        numbers(line_of(printed, f"{name}: "))[0]
+        for name in ("one Gaussian each", "[3, 2] components, chosen by BIC")
+    )
+    assert several < one / 3
+    labelled = numbers(line_of(printed, "12 rows with a label: "))[0]
+    assert numbers(line_of(printed, "all 300: "))[0] < labelled / 2
 
 
 def test_the_pipeline_s_choices_are_the_best_of_what_it_prints(outputs):

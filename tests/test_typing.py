@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm import (
+    GaussianMixtureClassifier,
     GaussianMixtureEM,
     GaussianMixtureIC,
     GaussianMixtureOutlierDetector,
@@ -57,6 +58,11 @@ name: CovarianceType = search.best_params_["covariance_type"]
 labels: NDArray[np.int64] = search.predict(X)
 value: float = search.score(X, sample_weight=np.ones(9)) + search.bic(X)
 drawn, components = search.sample(5, random_state=0)
+y = np.arange(9) % 2
+classifier = GaussianMixtureClassifier({0: 1, 1: [1, 2]}, covariance_type=["full"])
+classifier.fit(X, y, sample_weight=np.ones(9)).fit(X.tolist(), ["a", None] * 4 + ["b"])
+GaussianMixtureClassifier([1, 2], covariance_type="all", priors={0: 0.5, 1: 0.5})
+mean: float = classifier.score(X, y) + classifier.mixtures_[0].score(X)
 
 detector = GaussianMixtureOutlierDetector(gmm, contamination=0.1).fit(X)
 flagged: NDArray[np.int64] = detector.predict(X)
@@ -68,13 +74,15 @@ def wrapped(X: RowsLike, model: CovarianceType = "full") -> SelectedParams:
 """
 WRONG = """
 from emgmm import GaussianMixtureEM, GaussianMixtureIC, GaussianMixtureOutlierDetector
-
+from emgmm import GaussianMixtureClassifier
 GaussianMixtureEM(covariance_type="ful")
 GaussianMixtureEM(reg_covar="scal")
 GaussianMixtureIC(covariance_type=["VVX"])
 GaussianMixtureIC(criterion="dic")
 GaussianMixtureEM().fit(lambda one: [one])
 GaussianMixtureIC().bic()
+GaussianMixtureClassifier(covariance_type="al")
+GaussianMixtureClassifier().fit([[0.0], [1.0]])
 GaussianMixtureOutlierDetector(method="distance")
 GaussianMixtureOutlierDetector(contamination="automatic")
 """
@@ -114,4 +122,4 @@ def test_what_users_write_passes_mypy(tmp_path):
 def test_mypy_finds_what_is_wrong(tmp_path):
     errors = [line for line in checked(WRONG, tmp_path) if ": error: " in line]
     numbers = {int(re.search(r"code\.py:(\d+): ", line)[1]) for line in errors}
-    assert numbers == set(range(4, 12))
+    assert numbers == set(range(4, 14))
