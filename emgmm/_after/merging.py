@@ -43,11 +43,13 @@ class MergedComponents:
     n_components : int
         Number of components.
     n_clusters_ : int
-        Suggested number of clusters. By "entropy" it is the elbow of the entropies,
-        where two straight lines that meet at a number of clusters fit them best; by
-        "demp" that at which no two clusters overlap by `threshold` or more. Look at the
-        entropies, or the probabilities, before you rely on it: an elbow is found
-        whether there is one or not, and of three components it is always two.
+        Suggested number of clusters, no more than that. By "entropy" it is the elbow of
+        the entropies, at which two straight lines meet that fit them best; by "demp"
+        the number at which no two clusters overlap by `threshold` or more. An elbow is
+        found whether there is one or not, and of three components it is always two.
+        Where clusters take many components each, entropies rise in a curve, and the
+        elbow is too high: take the number at which they begin to rise, which
+        `MergingDisplay` shows.
     entropies_ : ndarray of shape (n_components,) or None
         Entropy of the classification of the rows, in nats, for 1 to `n_components`
         clusters: the sum of -t log t over the rows and the probabilities t of their
