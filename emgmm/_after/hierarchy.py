@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emgmm._data.base import RowSource
 from emgmm._estep.overlap import (
     sums_of_clusters,
-    weights_and_confusions,
+    weights_and_errors,
     weights_and_gains,
 )
 from emgmm._model.parameters import Parameters
@@ -106,33 +106,44 @@ def linkage(steps: Sequence[Step], heights: NDArray) -> NDArray:
     return np.array(rows, dtype=np.float64)
 
 
+def pairs_to_score(size: int, latest: Latest | None) -> tuple[NDArray, NDArray]:
+    """Pairs (P,), (P,) of clusters whose scores are not known."""
+    first, second = np.triu_indices(size, 1)
+    if latest is None:
+        return first, second
+    new = (first == latest.union) | (second == latest.union)
+    return first[new], second[new]
+
+
+def with_scores(
+    size: int, latest: Latest | None, pairs: tuple[NDArray, NDArray], scores: NDArray
+) -> NDArray:
+    """Scores (C, C) of all pairs, from those before and those of some pairs (P,)."""
+    whole = np.zeros((size, size)) if latest is None else latest.scores.copy()
+    whole[pairs] = scores
+    return whole
+
+
 def entropy_overlap(
     passes: Pass, members: NDArray, latest: Latest | None
 ) -> tuple[NDArray, NDArray]:
-    """Scores are decreases of entropy; only those with the latest cluster change."""
-    size = len(members)
-    first, second = np.triu_indices(size, 1)
-    scores = np.zeros((size, size))
-    if latest is not None:
-        scores = latest.scores
-        new = (first == latest.union) | (second == latest.union)
-        first, second = first[new], second[new]
-    found = passes(members, partial(weights_and_gains, pairs=(first, second)))
-    scores[first, second] = found[-len(first) :]
-    return found[:size], scores
+    """Scores are decreases of the entropy."""
+    size, pairs = len(members), pairs_to_score(len(members), latest)
+    found = passes(members, partial(weights_and_gains, pairs=pairs))
+    gains = found[-len(pairs[0]) :]
+    return found[:size], with_scores(size, latest, pairs, gains)
 
 
 def error_overlap(
     passes: Pass, members: NDArray, latest: Latest | None
 ) -> tuple[NDArray, NDArray]:
     """Scores are probabilities that of two clusters the wrong one is more probable."""
-    size = len(members)
-    found = passes(members, weights_and_confusions)
-    n_all = round((np.sqrt(1 + 4 * len(found)) - 1) / 2)  # with the noise
-    confused = found[n_all:].reshape(n_all, n_all)[:size, :size]
-    totals = confused.diagonal()
-    wrong = np.divide(confused, totals, out=np.zeros_like(confused), where=totals > 0)
-    return found[:size], np.maximum(wrong, wrong.T)
+    size, pairs = len(members), pairs_to_score(len(members), latest)
+    found = passes(members, partial(weights_and_errors, pairs=pairs))
+    wrong = found[-2 * len(pairs[0]) :].reshape(2, -1)
+    totals = found[: -wrong.size].reshape(2, -1)[1, np.array(pairs)]
+    shares = np.divide(wrong, totals, out=np.zeros_like(wrong), where=totals > 0)
+    return found[:size], with_scores(size, latest, pairs, shares.max(axis=0))
 
 
 def entropies(steps: Sequence[Step], passes: Pass) -> NDArray:

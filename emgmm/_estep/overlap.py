@@ -52,23 +52,46 @@ def weights_and_gains(
 ) -> NDArray:
     """The weights (C,) of the rows that are assigned to the clusters, then decreases of
     the entropy (P,) by merging pairs of clusters."""
-    assigned = np.bincount(labels_of(shares), weights, len(shares))
-    first, second = shares[pairs[0]], shares[pairs[1]]
-    return np.append(assigned, entropy_gains(first, second) @ weights)
+    sums = _sums_of_pairs(shares, weights, pairs, entropy_gains)
+    return np.append(_assigned(shares, weights), sums)
 
 
-def weights_and_confusions(shares: NDArray, weights: NDArray) -> NDArray:
-    """The same weights (C,), then sums (C, C) of the probabilities of cluster j of the
-    rows for which cluster i is more probable, and on the diagonal of all rows; half of
-    those for which both are equally probable."""
-    assigned = np.bincount(labels_of(shares), weights, len(shares))
-    confused = np.empty((len(shares), len(shares)))
-    for i, own in enumerate(shares):
-        ahead = own - shares
-        ahead[np.abs(ahead) <= TIE * own] = 0.0
-        confused[i] = (shares * np.heaviside(ahead, 0.5)) @ weights
-    np.fill_diagonal(confused, shares @ weights)
-    return np.append(assigned, confused)
+def weights_and_errors(
+    shares: NDArray, weights: NDArray, pairs: tuple[NDArray, NDArray]
+) -> NDArray:
+    """The same weights (C,), the weights (C,) that clusters have by their
+    probabilities, and of these for pairs what the first (P,) and the second (P,) have
+    of rows of which the other is more probable, and half where both are as probable."""
+    sums = _sums_of_pairs(shares, weights, pairs, errors)
+    return np.concatenate([_assigned(shares, weights), shares @ weights, sums.ravel()])
+
+
+def _assigned(shares: NDArray, weights: NDArray) -> NDArray:
+    """The weights (C,) of the rows that are assigned to the clusters."""
+    return np.bincount(labels_of(shares), weights, len(shares))
+
+
+def _sums_of_pairs(
+    shares: NDArray,
+    weights: NDArray,
+    pairs: tuple[NDArray, NDArray],
+    function: Callable[[NDArray, NDArray], NDArray],
+) -> NDArray:
+    """Weighted sums (..., P) over rows of a function of two clusters' probabilities, in
+    no more memory at a time than the probabilities take."""
+    ends = range(len(shares), len(pairs[0]), len(shares))
+    parts = zip(*(np.split(own, ends) for own in pairs), strict=True)
+    sums = [function(shares[i], shares[j]) @ weights for i, j in parts]
+    return np.concatenate(sums, axis=-1)
+
+
+def errors(first: NDArray, second: NDArray) -> NDArray:
+    """The smaller one of two probabilities, (2, ...): where the first is smaller, where
+    the second is; half of it in both where they are equal, but for rounding."""
+    less, ahead = np.minimum(first, second), second - first
+    ahead[np.abs(ahead) <= TIE * (first + second)] = 0.0
+    behind = np.heaviside(ahead, 0.5)
+    return np.stack([less * behind, less * (1 - behind)])
 
 
 def entropy_gains(first: NDArray, second: NDArray) -> NDArray:
