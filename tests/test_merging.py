@@ -27,7 +27,11 @@ from emgmm import (
     merge_components,
 )
 from emgmm._after.two_lines import best_two_lines
-from emgmm._estep.overlap import entropy_gains
+from emgmm._estep.overlap import (
+    entropy_gains,
+    weights_and_errors,
+    weights_and_gains,
+)
 
 # Old versions of matplotlib use deprecated functions of their dependencies.
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
@@ -144,6 +148,19 @@ def test_gains_do_not_cancel_and_do_not_depend_on_the_order():
     assert_allclose(gains[:50], small * (1 + np.log(b[:50] / small)), rtol=1e-12)
     assert_array_equal(gains[50:53], 0.0)
     assert (gains >= 0).all()
+
+
+def test_pairs_scored_in_parts_are_scored_as_one():
+    """Of eleven clusters there are five parts of pairs, the last of them shorter."""
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(11) / 3, size=40).T
+    weights, pairs = rng.uniform(size=40), np.triu_indices(11, 1)
+    gains = weights_and_gains(shares, weights, pairs)[11:]
+    wrong = weights_and_errors(shares, weights, pairs)[22:].reshape(2, -1)
+    for number, (a, b) in enumerate(zip(*(shares[own] for own in pairs), strict=True)):
+        assert_allclose(gains[number], weights @ entropy_gains(a, b))
+        assert_allclose(wrong[0, number], weights[a < b] @ a[a < b])
+        assert_allclose(wrong[1, number], weights[b < a] @ b[b < a])
 
 
 def test_probabilities_of_errors_are_those_of_two_gaussians():
@@ -433,6 +450,12 @@ def test_wrong_arguments_are_named(arguments, message):
     _, X, gmm = reference("crosses")
     with pytest.raises(ValueError, match=message):
         merge_components(gmm, **{"X": X, **arguments})
+
+
+def test_rows_that_can_be_read_only_once_are_refused():
+    _, X, gmm = reference("crosses")
+    with pytest.raises(ValueError, match="only once, and each merge reads the rows"):
+        merge_components(gmm, iter([X]))
 
 
 @pytest.mark.parametrize("number", [0, 7, 2.5, "two", -1])

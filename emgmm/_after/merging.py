@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emgmm._data.arrays import ArrayBlocks, RowBlocks
 from emgmm._data.base import RowSource
+from emgmm._data.iterables import is_iterable_of_blocks, is_used_up
 from emgmm._data.sources import check_blocks, for_rows
 from emgmm._estep.overlap import labels_of
 from emgmm._estep.predict import RowwisePredictor, responsibilities
@@ -460,6 +461,7 @@ def merge_components(
         rng = estimator._sampling_stream(random_state)
         rows: RowSource = _drawn(fitted._published().sampled, rng)
     else:
+        _check_readable(X)
         rows = check_blocks(fitted, X, sample_weight, reset=False)
     own = METHODS[method]
     passes = Pass(rows, mixture)
@@ -524,6 +526,15 @@ def _check_sizes(mixture: Parameters) -> None:
         raise ValueError(
             "estimator has n_components=1, and nothing to merge: fit two components or "
             "more, for instance with GaussianMixtureIC, which selects their number."
+        )
+
+
+def _check_readable(X: Any) -> None:
+    """ValueError if the rows can be read only once."""
+    if is_iterable_of_blocks(X) and is_used_up(X):
+        raise ValueError(
+            f"X is an iterator, {X!r:.60}, which can be used only once, and each merge "
+            "reads the rows: pass a callable that returns it anew."
         )
 
 
