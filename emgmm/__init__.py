@@ -10,6 +10,9 @@ ConvergenceDisplay              plots of the iterations of EM
 CriterionDisplay                plots of the criterion of a search
 MixtureSummary                  what `summary` returns of a mixture
 SearchSummary                   what `summary` returns of a search
+merge_components                merges components into clusters
+MergedComponents                clusters that it makes, from many to one
+MergingDisplay                  plots of them
 DegenerateComponentWarning      the warning of components that may be due to chance
 emgmm.datasets                  data for examples
 emgmm.typing                    types for annotations
@@ -39,12 +42,14 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import typing as typing
+    from ._after.merging import MergedComponents, merge_components
     from ._classifier import GaussianMixtureClassifier
     from ._gaussian_mixture import GaussianMixtureEM
     from ._mixture import Mixture
     from ._model_selection import GaussianMixtureIC
     from ._outliers import GaussianMixtureOutlierDetector
     from ._plotting.fit_displays import ConvergenceDisplay, CriterionDisplay
+    from ._plotting.merging_display import MergingDisplay
     from ._plotting.mixture_display import MixtureDisplay
     from ._summary.objects import MixtureSummary, SearchSummary
     from ._utils.exceptions import DegenerateComponentWarning
@@ -57,10 +62,13 @@ __all__ = [
     "GaussianMixtureEM",
     "GaussianMixtureIC",
     "GaussianMixtureOutlierDetector",
+    "MergedComponents",
+    "MergingDisplay",
     "Mixture",
     "MixtureDisplay",
     "MixtureSummary",
     "SearchSummary",
+    "merge_components",
 ]
 _MODULES = ("datasets", "typing")
 # Imported on first use: errors of the command do not wait for scikit-learn, and fits do
@@ -73,10 +81,13 @@ _LATER = {
     "GaussianMixtureEM": "._gaussian_mixture",
     "GaussianMixtureIC": "._model_selection",
     "GaussianMixtureOutlierDetector": "._outliers",
+    "MergedComponents": "._after.merging",
+    "MergingDisplay": "._plotting.merging_display",
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
     "MixtureSummary": "._summary.objects",
     "SearchSummary": "._summary.objects",
+    "merge_components": "._after.merging",
 }
 # Where pickles of version 0.1 look for the estimators.
 for _old_name in ("_estimator", "_selection"):
@@ -84,7 +95,7 @@ for _old_name in ("_estimator", "_selection"):
 
 
 def __getattr__(name: str) -> Any:
-    """A public class from the module that defines it, or a public module."""
+    """A public class or function from its module, or a public module."""
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     if name not in _LATER:

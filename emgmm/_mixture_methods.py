@@ -15,6 +15,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import validate_data
 
 from ._data.base import NO_ROWS, RowSource
+from ._data.iterables import is_iterable_of_blocks, is_used_up
 from ._data.sources import check_blocks, for_rows, refuse_blocks
 from ._data.validation import check_map, check_X
 from ._estep.conditional import Regression, conditional_moments, imputed
@@ -733,6 +734,12 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         fitted, rows = self._fitted(), None
         if X is not None:
             fitted._published()  # sets n_features_in_
+            if is_iterable_of_blocks(X) and is_used_up(X):
+                raise ValueError(
+                    f"X can be iterated over only once ({X!r:.60}), but summary needs "
+                    "several passes: pass a list of blocks, or a function that returns "
+                    "an iterator of them."
+                )
             rows = check_blocks(self, X, sample_weight, reset=False)
         elif sample_weight is not None:
             raise ValueError(

@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "_model_selection": ESTIMATION
     | {"_gaussian_mixture", "_mixture_methods", "_search", "_summary", "typing"},
     "_outliers": ROWS_AND_MODELS | {"_estep", "_model_selection", "typing"},
+    "_after": ROWS_AND_MODELS | {"_estep", "typing"},
     "_class_mixtures": {"_data", "_estep", "_gaussian_mixture", "_model"}
     | {"_model_selection", "_utils"},
     "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}
@@ -55,8 +56,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"_gaussian_mixture", "_model_selection", "_summary", "datasets"},
     "__main__": {"_cli"},
     "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_outliers"}
-    | {"_classifier", "_plotting", "_summary", "_utils", "_version", "datasets"}
-    | {"typing"},
+    | {"_after", "_classifier", "_plotting", "_summary", "_utils", "_version"}
+    | {"datasets", "typing"},
 }
 
 

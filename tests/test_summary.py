@@ -266,6 +266,8 @@ def test_errors(rows, gmm):
         gmm.summary(sample_weight=np.ones(200))
     with pytest.raises(ValueError, match="features"):
         gmm.summary(rows[:, :1])
+    with pytest.raises(ValueError, match="only once .* pass a list of blocks"):
+        gmm.summary(block for block in [rows])
 
 
 def test_a_summary_causes_no_warnings(rows, gmm):

@@ -375,7 +375,7 @@ class SearchSummary:
 def _pandas() -> Any:
     """The module pandas. ImportError says how to install it."""
     try:
-        import pandas  # type: ignore[import-untyped]
+        import pandas
     except ImportError as error:
         raise ImportError(
             "to_frame needs pandas: install it with pip install pandas."

@@ -1,0 +1,1 @@
+"""What is done with a mixture after it has been fitted."""
