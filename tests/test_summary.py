@@ -222,6 +222,7 @@ def test_html_is_well_formed_and_escapes_names(rows):
     assert names[0] in parsed.texts and "a & b\\x1b" in parsed.texts
     for value in search.means_.flat:
         assert f"{value:.5g}" in parsed.texts
+    assert search.summary(X).best.description in parsed.texts
 
 
 def test_frames_have_components_and_noise(rows):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emgmm._utils.text import (
     WIDTH,
+    as_html,
     columns_of_lines,
     html_table,
     number_table,
@@ -167,10 +168,8 @@ class MixtureSummary:
             tables.append(html_table(title, ["component", *self.feature_names], rows))
         if self.uncertain:
             tables.append(html_table(*self._levels()))
-        text = "".join(tables)
-        for each in self.warnings or ():
-            text += html_table("warning", [each], [])
-        return f"<div>{text}</div>"
+        doubts = [f"<p>warning: {as_html(each)}</p>" for each in self.warnings or ()]
+        return f"<div>{''.join([*tables, *doubts])}</div>"
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row for each component, and one for the noise.
@@ -333,7 +332,8 @@ class SearchSummary:
 
     def _repr_html_(self) -> str:
         table = html_table(*self._table())
-        return f"<div>{table}<p>{self._left_out}</p></div>{self.best._repr_html_()}"
+        left_out = f"<p>{self._left_out}</p>" if self._left_out else ""
+        return f"<div>{table}{left_out}</div>{self.best._repr_html_()}"
 
     def to_frame(self) -> Any:
         """A pandas DataFrame of the best candidates. ImportError without pandas."""

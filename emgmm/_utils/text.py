@@ -74,19 +74,19 @@ def html_table(
     caption: str, header: Sequence[Any], rows: Iterable[Sequence[Any]]
 ) -> str:
     """A table in HTML, with the first cell of each row as its header."""
-    head = "".join(f"<th>{_html(each)}</th>" for each in header)
+    head = "".join(f"<th>{as_html(each)}</th>" for each in header)
     body = "".join(
-        f"<tr><th>{_html(first)}</th>"
-        + "".join(f"<td>{_html(each)}</td>" for each in rest)
+        f"<tr><th>{as_html(first)}</th>"
+        + "".join(f"<td>{as_html(each)}</td>" for each in rest)
         + "</tr>"
         for first, *rest in rows
     )
     return (
-        f"<table><caption>{_html(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<table><caption>{as_html(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>"
     )
 
 
-def _html(value: Any) -> str:
+def as_html(value: Any) -> str:
     """A value as text in HTML, with markup and control characters escaped."""
-    return escape(escaped(str(value)))
+    return escape(escaped(str(value))).replace("\n", "<br/>")
