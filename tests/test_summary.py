@@ -171,6 +171,15 @@ def test_the_search_lists_its_best_candidates(rows):
         search.summary(top=0)
 
 
+def test_the_doubts_of_a_search_are_in_its_summary():
+    X = np.r_[np.arange(20.0), 1000.0][:, None]
+    with pytest.warns(DegenerateComponentWarning):
+        search = GaussianMixtureIC([2], covariance_type="VII").fit(X)
+    doubts = search.results_["failure"][0]
+    for summary in (search.summary(), search.summary(X)):
+        assert doubts and "; ".join(summary.best.warnings) == doubts
+
+
 def test_a_function_as_criterion_has_a_name(rows):
     def criterion(gmm, X, sample_weight):
         return gmm.bic(X)

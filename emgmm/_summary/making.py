@@ -138,7 +138,8 @@ def _warnings(
 
 
 def summary_of_search(search: Any, best: MixtureSummary, top: int) -> SearchSummary:
-    """The summary of a search, with that of the selected mixture."""
+    """The summary of a search, with that of the selected mixture, which the search may
+    have reasons to doubt that cannot be seen in it alone."""
     results, values = search.results_, np.asarray(search.criterion_, dtype=float)
     eligible = np.flatnonzero(results["eligible"])
     order = eligible[np.argsort(values[eligible], kind="stable")]
@@ -151,6 +152,8 @@ def summary_of_search(search: Any, best: MixtureSummary, top: int) -> SearchSumm
     name = search.criterion
     name = name.upper() if isinstance(name, str) else "criterion"
     n_left_out = len(values) - len(eligible)
+    doubts = results["failure"][selected].split("; ")
+    best = replace(best, warnings=tuple(each for each in doubts if each))
     return SearchSummary(name, table, len(values), n_left_out, best)
 
 
@@ -160,5 +163,4 @@ def with_results(search: Any, best: MixtureSummary) -> MixtureSummary:
     known: dict[str, Any] = {
         name: float(row[name]) for name in ("log_likelihood", "bic", "icl", "aic")
     }
-    warnings = tuple(each for each in row["failure"].split("; ") if each)
-    return replace(best, **known, warnings=warnings)
+    return replace(best, **known)
