@@ -8,6 +8,10 @@ Mixture                         a mixture as a distribution, fitted or from para
 MixtureDisplay                  plots of a mixture
 ConvergenceDisplay              plots of the iterations of EM
 CriterionDisplay                plots of the criterion of a search
+bootstrap                       standard errors and intervals of parameters
+BootstrapResult                 what it returns
+likelihood_ratio_test           tests of the number of components
+LikelihoodRatioResult           what it returns
 DegenerateComponentWarning      the warning of components that may be due to chance
 emgmm.datasets                  data for examples
 emgmm.typing                    types for annotations
@@ -37,6 +41,10 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import typing as typing
+    from ._after.bootstrap import bootstrap
+    from ._after.bootstrap_result import BootstrapResult
+    from ._after.likelihood_ratio import likelihood_ratio_test
+    from ._after.likelihood_ratio_result import LikelihoodRatioResult
     from ._classifier import GaussianMixtureClassifier
     from ._gaussian_mixture import GaussianMixtureEM
     from ._mixture import Mixture
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
     from ._utils.exceptions import DegenerateComponentWarning
 
 __all__ = [
+    "BootstrapResult",
     "ConvergenceDisplay",
     "CriterionDisplay",
     "DegenerateComponentWarning",
@@ -54,13 +63,19 @@ __all__ = [
     "GaussianMixtureEM",
     "GaussianMixtureIC",
     "GaussianMixtureOutlierDetector",
+    "LikelihoodRatioResult",
     "Mixture",
     "MixtureDisplay",
+    "bootstrap",
+    "likelihood_ratio_test",
 ]
 _MODULES = ("datasets", "typing")
 # Imported on first use: errors of the command do not wait for scikit-learn, and fits do
 # not wait for matplotlib.
 _LATER = {
+    "BootstrapResult": "._after.bootstrap_result",
+    "bootstrap": "._after.bootstrap",
+    "likelihood_ratio_test": "._after.likelihood_ratio",
     "ConvergenceDisplay": "._plotting.fit_displays",
     "CriterionDisplay": "._plotting.fit_displays",
     "DegenerateComponentWarning": "._utils.exceptions",
@@ -68,6 +83,7 @@ _LATER = {
     "GaussianMixtureEM": "._gaussian_mixture",
     "GaussianMixtureIC": "._model_selection",
     "GaussianMixtureOutlierDetector": "._outliers",
+    "LikelihoodRatioResult": "._after.likelihood_ratio_result",
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
 }

@@ -46,6 +46,9 @@ ALLOWED: dict[str, set[str]] = {
     "_model_selection": ESTIMATION
     | {"_gaussian_mixture", "_mixture_methods", "_search", "typing"},
     "_outliers": ROWS_AND_MODELS | {"_estep", "_model_selection", "typing"},
+    "_after": ESTIMATION
+    | {"_gaussian_mixture", "_mixture", "_mixture_methods"}
+    | {"_model_selection", "typing"},
     "_class_mixtures": {"_data", "_estep", "_gaussian_mixture", "_model"}
     | {"_model_selection", "_utils"},
     "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}
@@ -54,7 +57,15 @@ ALLOWED: dict[str, set[str]] = {
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},
     "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_outliers"}
-    | {"_classifier", "_plotting", "_utils", "_version", "datasets", "typing"},
+    | {
+        "_after",
+        "_classifier",
+        "_plotting",
+        "_utils",
+        "_version",
+        "datasets",
+        "typing",
+    },
 }
 
 
