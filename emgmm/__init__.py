@@ -8,6 +8,8 @@ Mixture                         a mixture as a distribution, fitted or from para
 MixtureDisplay                  plots of a mixture
 ConvergenceDisplay              plots of the iterations of EM
 CriterionDisplay                plots of the criterion of a search
+BootstrapDisplay                plots of what a bootstrap finds
+LikelihoodRatioDisplay          plots of tests of the number of components
 bootstrap                       standard errors and intervals of parameters
 BootstrapResult                 what it returns
 likelihood_ratio_test           tests of the number of components
@@ -52,9 +54,11 @@ if TYPE_CHECKING:
     from ._outliers import GaussianMixtureOutlierDetector
     from ._plotting.fit_displays import ConvergenceDisplay, CriterionDisplay
     from ._plotting.mixture_display import MixtureDisplay
+    from ._plotting.resampling_displays import BootstrapDisplay, LikelihoodRatioDisplay
     from ._utils.exceptions import DegenerateComponentWarning
 
 __all__ = [
+    "BootstrapDisplay",
     "BootstrapResult",
     "ConvergenceDisplay",
     "CriterionDisplay",
@@ -63,6 +67,7 @@ __all__ = [
     "GaussianMixtureEM",
     "GaussianMixtureIC",
     "GaussianMixtureOutlierDetector",
+    "LikelihoodRatioDisplay",
     "LikelihoodRatioResult",
     "Mixture",
     "MixtureDisplay",
@@ -73,6 +78,7 @@ _MODULES = ("datasets", "typing")
 # Imported on first use: errors of the command do not wait for scikit-learn, and fits do
 # not wait for matplotlib.
 _LATER = {
+    "BootstrapDisplay": "._plotting.resampling_displays",
     "BootstrapResult": "._after.bootstrap_result",
     "bootstrap": "._after.bootstrap",
     "likelihood_ratio_test": "._after.likelihood_ratio",
@@ -83,6 +89,7 @@ _LATER = {
     "GaussianMixtureEM": "._gaussian_mixture",
     "GaussianMixtureIC": "._model_selection",
     "GaussianMixtureOutlierDetector": "._outliers",
+    "LikelihoodRatioDisplay": "._plotting.resampling_displays",
     "LikelihoodRatioResult": "._after.likelihood_ratio_result",
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
