@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import gaussian_kde
 
 from .captions import entitle
 from .style import COLOR_OF_NOISE, check_choice, marked, merged
@@ -13,6 +14,7 @@ from .style import COLOR_OF_NOISE, check_choice, marked, merged
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+GRID = 101  # points of a density
 PANEL_SIZE, MOST_COLUMNS = (3.2, 2.6), 4  # inches, and panels in a row
 KINDS = {
     "means": "Means",
@@ -40,9 +42,8 @@ class BootstrapDisplay:
         The figure that contains the picture.
     intervals_ : list of ErrorbarContainer
         The estimates and intervals of each panel.
-    violins_ : list of dict
-        The densities of the replicates of each panel, as matplotlib's `violinplot`
-        returns them.
+    densities_ : list of Artist
+        The densities of the replicates, estimated by a kernel.
 
     See Also
     --------
@@ -105,7 +106,7 @@ class BootstrapDisplay:
         ax : Axes, default=None
             Where to draw, divided if there are several panels; None creates a figure.
         kind : {"means", "variances", "weights", "statistic"}, default="means"
-            What to draw: means or variances, in a panel for each feature; the weights; or
+            What to draw: means or variances, in a panel for each feature; weights; or
             the statistic, in a panel for each of its numbers.
         **kwargs : dict
             Passed to matplotlib's `errorbar`.
@@ -126,7 +127,7 @@ class BootstrapDisplay:
         self.axes_ = panels_in(ax, len(titles), sharey=True)
         self.figure_ = self.axes_[0].get_figure()
         self.intervals_: list[Any] = []
-        self.violins_: list[Any] = []
+        self.densities_: list[Any] = []
         for j, (panel, title) in enumerate(zip(self.axes_, titles, strict=True)):
             ends = (low[:, j], high[:, j])
             self._draw(panel, estimates[:, j], ends, values[:, :, j], kwargs)
@@ -180,19 +181,13 @@ class BootstrapDisplay:
         from matplotlib.lines import Line2D
 
         places = np.arange(len(estimates))
-        spread = np.flatnonzero(np.ptp(values, axis=0) > 0)
-        if len(spread):
-            violins = panel.violinplot(
-                [values[:, k] for k in spread],
-                places[spread],
-                vert=False,
-                widths=0.8,
-                showextrema=False,
-            )
-            bodies: Any = violins["bodies"]
-            for k, body in zip(spread.tolist(), bodies, strict=True):
-                body.set(facecolor=marked(k)["color"], alpha=0.3)
-            self.violins_.append(violins)
+        for k in np.flatnonzero(np.ptp(values, axis=0) > 0).tolist():
+            grid = np.linspace(values[:, k].min(), values[:, k].max(), GRID)
+            heights = gaussian_kde(values[:, k])(grid)
+            half = 0.4 * heights / heights.max()
+            look = {"color": marked(k)["color"], "alpha": 0.3, "linewidth": 0}
+            body = panel.fill_between(grid, k - half, k + half, **look)
+            self.densities_.append(body)
         own = merged(Line2D, keywords, color="0.15", marker="o", linestyle="none")
         own = {"capsize": 3, "markersize": 4, **own}
         # Of skewed replicates an estimate may lie outside of its interval.
