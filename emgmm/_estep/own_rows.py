@@ -11,6 +11,7 @@ from emgmm._model.parameters import LOG_2_PI, Parameters
 from .statistics import Statistics
 
 
+@np.errstate(all="ignore")
 def expectation_of_own_rows(samples: NDArray, stack: Parameters) -> Statistics:
     """Expected statistics, about the means, of complete rows: mixture b of the stack,
     all of as many components, sees the n rows samples[b] of (B, d, n) alone."""
