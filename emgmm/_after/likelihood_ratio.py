@@ -15,7 +15,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.sources import refuse_blocks
-from emgmm._data.validation import check_rows
+from emgmm._data.validation import check_enough_rows, check_rows
 from emgmm._gaussian_mixture import GaussianMixtureEM
 from emgmm._model.parameters import Parameters
 from emgmm._utils.callbacks import Tasks, reported
@@ -106,7 +106,8 @@ def likelihood_ratio_test(
     Warns
     -----
     DegenerateComponentWarning, ConvergenceWarning
-        If the fits to the rows themselves do.
+        If a fit to the rows does, with a number of components that others are
+        rejected for.
 
     See Also
     --------
@@ -148,6 +149,7 @@ def likelihood_ratio_test(
     template = _template(estimator)
     own = clone(template)
     data = Data(check_rows(own, X, sample_weight, reset=True))  # type: ignore[arg-type]
+    check_enough_rows(data.rows, most)
     template.set_params(tol=precise_tol(template.tol, data.n_rows))
     plan = Plan(template, data, n_resamples, n_jobs)
     sequence = partial(_sequence, plan, (most, level), random_state)
@@ -182,12 +184,22 @@ class Plan(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A mixture, the mean log-likelihood of a row, and whether a component has too few
-    rows."""
+    """A mixture, the mean log-likelihood of a row, and the warnings of the fit."""
 
     mixture: Parameters
     lower_bound: float
-    is_degenerate: bool
+    caught: list[warnings.WarningMessage]
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether a component has too few rows."""
+        kinds = [each.category for each in self.caught]
+        return any(issubclass(kind, DegenerateComponentWarning) for kind in kinds)
+
+    def warn(self) -> None:
+        """Warn as the fit has warned."""
+        for each in self.caught:
+            warnings.warn(each.message, each.category, stacklevel=6)
 
 
 def _template(estimator: Any) -> GaussianMixtureEM:
@@ -227,6 +239,7 @@ def _sequence(
         if found[-1].p_value > level:
             break
         null = alternative
+        null.warn()
     return found
 
 
@@ -272,31 +285,24 @@ def _replicate(
     rng = np.random.RandomState(seed)
     sample, _ = mixture.sample(plan.data.n_rows, rng)
     rows = with_gaps(sample, plan.data.rows, rng)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            null = _fit(plan.template, n_components, rows)
-            alternative = _fit(plan.template, n_components + 1, rows)
-        except ValueError:
-            return None
+    try:
+        null = _fit(plan.template, n_components, rows)
+        alternative = _fit(plan.template, n_components + 1, rows)
+    except ValueError:
+        return None
     degenerate = null.is_degenerate or alternative.is_degenerate
     return _ratio(null, alternative, plan.data.n_rows), degenerate
 
 
 def _fit(template: GaussianMixtureEM, n_components: int, rows: RowBlocks) -> Fit:
-    """The fit of so many components, which warns as the estimator does."""
+    """The fit of so many components."""
     mixture = clone(template).set_params(n_components=n_components)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         weights = rows.sample_weight
         weights = None if weights is None else rows.to_input_order(weights)
         mixture.fit(rows.to_input_order(rows.X), sample_weight=weights)
-    for each in caught:
-        warnings.warn(each.message, each.category, stacklevel=6)
-    is_degenerate = any(
-        issubclass(each.category, DegenerateComponentWarning) for each in caught
-    )
-    return Fit(mixture._mixture(), mixture.lower_bound_, is_degenerate)
+    return Fit(mixture._mixture(), mixture.lower_bound_, caught)
 
 
 def _ratio(null: Fit, alternative: Fit, n_rows: float) -> float:
