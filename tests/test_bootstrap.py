@@ -315,9 +315,9 @@ def mixture_of(means, covariances):
 
 
 def test_results_do_not_depend_on_jobs_and_batches_are_reproducible(monkeypatch):
-    monkeypatch.setattr("emgmm._after.replicates.MOST_NUMBERS", 4 * X.size)
     gmm = fitted()
     for method in METHODS:
+        monkeypatch.setitem(RESAMPLING, method, (RESAMPLING[method][0], 4 * X.size))
         results = [
             bootstrap(gmm, X, 25, method, random_state=3, n_jobs=n).replicates
             for n in (None, 1, 2)

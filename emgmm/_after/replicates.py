@@ -21,8 +21,9 @@ from emgmm._utils.threads import run_all
 from .fitted_rows import FittedRows, seeds_of, with_gaps
 from .matching import matched
 
-# Responsibilities of a batch: more do not fit into the caches, fewer make calls short.
-MOST_NUMBERS = 2**18
+# Responsibilities of a batch: fewer make calls short, and of each batch some fits need
+# many iterations. Of rows of their own more arrays must fit into the caches.
+MOST_NUMBERS, MOST_OF_OWN_ROWS = 2**20, 2**18
 Resample = Callable[[FittedRows, int, np.random.RandomState], EMResults]
 
 
@@ -49,11 +50,12 @@ def replicates_of(
     fit: FittedRows, method: str, n_resamples: int, seed: Any, n_jobs: int | None
 ) -> Replicates:
     """So many replicates, in threads: as many as BLAS may use, or ``n_jobs``."""
+    resample, most = RESAMPLING[method]
     n_numbers = len(fit.rows.X) * len(fit.mixture.weights)
-    n_batches = -(-n_resamples // max(MOST_NUMBERS // n_numbers, 1))
+    n_batches = -(-n_resamples // max(most // n_numbers, 1))
     sizes = np.diff(np.linspace(0, n_resamples, n_batches + 1).astype(int)).tolist()
     works = [
-        partial(_batch, fit, RESAMPLING[method], size, own)
+        partial(_batch, fit, resample, size, own)
         for size, own in zip(sizes, seeds_of(seed, n_batches), strict=True)
     ]
     task = ("bootstrap", n_batches)
@@ -116,8 +118,16 @@ def _nonparametric(fit: FittedRows, size: int, rng: np.random.RandomState) -> EM
     """Fits to rows drawn with replacement (Efron 1979): as often as multinomial counts
     say."""
     amounts = _amounts(fit)
-    draws = rng.multinomial(fit.n_rows, amounts / amounts.sum(), size=size)
-    return _run_with_weights(fit, draws, amounts)
+    shape = size, fit.n_rows
+    if fit.rows.sample_weight is None:
+        chosen = rng.randint(len(amounts), size=shape)
+    else:  # much faster than multinomial counts
+        ends = np.cumsum(amounts)
+        uniform = rng.uniform(0.0, ends[-1], size=shape)
+        chosen = np.searchsorted(ends[:-1], uniform, side="right")
+    places = chosen + len(amounts) * np.arange(size)[:, None]
+    counts = np.bincount(places.ravel(), minlength=size * len(amounts))
+    return _run_with_weights(fit, counts.reshape(size, -1), amounts)
 
 
 def _amounts(fit: FittedRows) -> NDArray:
@@ -136,10 +146,10 @@ def _run_with_weights(fit: FittedRows, draws: NDArray, amounts: NDArray) -> EMRe
 
 def _parametric(fit: FittedRows, size: int, rng: np.random.RandomState) -> EMResults:
     """Fits to rows drawn from the mixture."""
-    samples = [fit.mixture.sample(fit.n_rows, rng)[0] for _ in range(size)]
+    samples = _samples(fit, size, rng)
     if not fit.rows.summary.incomplete:
         starts = _copies(fit.mixture, size)
-        own = np.stack([sample.T for sample in samples])
+        own = np.ascontiguousarray(samples.mT)
         return run_on_own_rows(fit.precise, starts, own)
     rows = (with_gaps(sample, fit.rows, rng) for sample in samples)
     problems = (replace(fit.precise, rows=own) for own in rows)
@@ -147,14 +157,30 @@ def _parametric(fit: FittedRows, size: int, rng: np.random.RandomState) -> EMRes
     return EMResults.joined(each)
 
 
+def _samples(fit: FittedRows, size: int, rng: np.random.RandomState) -> NDArray:
+    """So many samples (B, n, d) from the mixture, all of one component at a time."""
+    mixture = fit.mixture
+    shares, n_components = mixture.weights, len(mixture.weights)
+    if mixture.noise:
+        shares = np.append(shares, mixture.noise_weights)
+    counts = rng.multinomial(fit.n_rows, shares / shares.sum(), size=size)
+    rows = mixture.sample_of_components(counts[:, :n_components].sum(axis=0), rng)
+    if mixture.noise:
+        of_noise = mixture.noise.sample(int(counts[:, -1].sum()), rng)
+        rows = np.concatenate([rows, of_noise])
+    numbers = np.broadcast_to(np.arange(size), counts.T.shape)
+    owners = np.repeat(numbers.ravel(), counts.T.ravel())
+    return rows[owners.argsort(kind="stable")].reshape(size, -1, rows.shape[1])
+
+
 def _copies(mixture: Parameters, size: int) -> Parameters:
     """A stack of so many equal mixtures."""
     return mixture.take(np.zeros(size, dtype=np.intp))
 
 
-RESAMPLING: dict[str, Resample] = {
-    "weighted": _weighted,
-    "nonparametric": _nonparametric,
-    "parametric": _parametric,
+RESAMPLING: dict[str, tuple[Resample, int]] = {
+    "weighted": (_weighted, MOST_NUMBERS),
+    "nonparametric": (_nonparametric, MOST_NUMBERS),
+    "parametric": (_parametric, MOST_OF_OWN_ROWS),
 }
-"""The methods by name."""
+"""The methods by name, and how many responsibilities a batch has at most."""
