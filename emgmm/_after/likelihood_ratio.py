@@ -221,6 +221,7 @@ def _template(estimator: Any) -> GaussianMixtureEM:
             "init_params is an array, which starts mixtures of one number of "
             "components: pass a name, such as the default, 'split'."
         )
+    vars(template).pop("_skl_callbacks", None)  # which clones have, from 1.9 on
     return template.set_params(warm_start=False, verbose=0)
 
 
