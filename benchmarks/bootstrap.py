@@ -17,9 +17,9 @@ from .checkouts import Mclust, file_of, without_mclust
 from .problems import iris, stored
 
 METHODS = {"weighted": "wlbs", "nonparametric": "bs", "parametric": "pb"}
-N_RESAMPLES, N_SAMPLES = 999, 199  # of a bootstrap, and of a test beside R's
+N_RESAMPLES, N_SAMPLES = 999, 99  # of a bootstrap, and of a test beside R's
 N_SETS, N_OF_SET, N_ROWS, LEVEL = 200, 39, 100, 0.05
-DISTANCES = (0.0, 2.5, 3.0, 3.5)
+DISTANCES = (0.0, 3.0)
 
 
 def simulated(seed, distance=3.5, n_rows=200):
