@@ -212,6 +212,11 @@ OUTLIERS = [
     )
 ]
 
+NOISE = [
+    {"group": "noise", "data": name, "shares": [0, 0.05, 0.1, 0.2, 0.3], "seeds": 5}
+    for name in ("correlated", "unequal", "spheres", "five features", "six")
+]
+
 SHARES = (0.05, 0.2, 0.4)  # of the cells
 FEW_RATIO, ANY_RATIO = 3.0, 15.0  # the most that an iteration with NaN may cost
 FEW, MANY, ANY = 5, 50, 0  # patterns; 0: all that cells at random make
@@ -326,6 +331,7 @@ GROUPS = {
     "anchors": ANCHORS,
     "missing": MISSING,
     "outliers": OUTLIERS,
+    "noise": NOISE,
     "stepwise": STEPWISE,
     "workers": WORKERS,
     "large": LARGE,
@@ -353,7 +359,12 @@ QUICK_EXTREMES = {("blobs", 100), ("one-hot", 600)}
 QUICK_SIZES = {"n": [10_000, 100_000], "d": [2, 20], "K": [2, 20]}
 QUICK_SEEDS = 2
 QUICK_MODELS = {"EII", "EVE", "VVV", "full"}  # of the memory group
-QUICK_DATA = {"iris", "acidity", "simulated"}  # of the groups that have data sets
+QUICK_DATA = {
+    "iris",
+    "acidity",
+    "simulated",
+    "correlated",
+}  # of the groups that have data sets
 QUICK_DEFAULTS = {  # one of so many problems
     "fits": {"seeds": 1, "every": 20},
     "holdout": {"every": 5},

@@ -87,6 +87,18 @@ class MclustHoldout(Mclust):
         return self.ask(f"{task['n_components']} {path}")
 
 
+class MclustNoise(Mclust):
+    """mclust's selection on rows some of which are noise to begin with, or none."""
+
+    def __init__(self, threads=None):
+        super().__init__(threads, "noise.R")
+
+    def do(self, task):
+        path = Path(task["rows"]).with_suffix(".csv")
+        rows = ",".join(str(row + 1) for row in task["noise"]) or "none"
+        return self.ask(f"{rows} {path}")
+
+
 def without_mclust():
     """Why R's mclust cannot be run; None if it can."""
     if shutil.which("Rscript") is None:

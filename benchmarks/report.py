@@ -21,6 +21,7 @@ from .comparisons import COMPARISONS
 from .cost_tables import COST_TABLES
 from .defaults_tables import DEFAULTS_TABLES
 from .missing_tables import MISSING_TABLES
+from .noise_tables import NOISE_TABLES
 from .outliers_tables import OUTLIERS_TABLES
 from .scale_tables import SCALE_TABLES
 from .search_tables import SEARCH_TABLES
@@ -32,8 +33,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 OTHERS = COMPARISONS | ANCHORS_TABLES | ATOMS_TABLES | MISSING_TABLES
 OTHERS |= STEPWISE_TABLES | COST_TABLES | SEARCH_TABLES | DEFAULTS_TABLES
-OTHERS |= CLASSIFIER_TABLES | BOOTSTRAP_TABLES
-OTHERS |= OUTLIERS_TABLES
+OTHERS |= CLASSIFIER_TABLES | OUTLIERS_TABLES | NOISE_TABLES | BOOTSTRAP_TABLES
 COMPARED = {group for group, _ in OTHERS.values()}  # whose tables have no times
 LONG = ROOT / "benchmarks" / "README.md"  # the page with all tables
 SHORT = ROOT / "README.md"

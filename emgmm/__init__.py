@@ -14,6 +14,9 @@ bootstrap                       standard errors and intervals of parameters
 BootstrapResult                 what it returns
 likelihood_ratio_test           tests of the number of components
 LikelihoodRatioResult           what it returns
+merge_components                merges components into clusters
+MergedComponents                clusters that it makes, from many to one
+MergingDisplay                  plots of them
 DegenerateComponentWarning      the warning of components that may be due to chance
 emgmm.datasets                  data for examples
 emgmm.typing                    types for annotations
@@ -47,12 +50,14 @@ if TYPE_CHECKING:
     from ._after.bootstrap_result import BootstrapResult
     from ._after.likelihood_ratio import likelihood_ratio_test
     from ._after.likelihood_ratio_result import LikelihoodRatioResult
+    from ._after.merging import MergedComponents, merge_components
     from ._classifier import GaussianMixtureClassifier
     from ._gaussian_mixture import GaussianMixtureEM
     from ._mixture import Mixture
     from ._model_selection import GaussianMixtureIC
     from ._outliers import GaussianMixtureOutlierDetector
     from ._plotting.fit_displays import ConvergenceDisplay, CriterionDisplay
+    from ._plotting.merging_display import MergingDisplay
     from ._plotting.mixture_display import MixtureDisplay
     from ._plotting.resampling_displays import BootstrapDisplay, LikelihoodRatioDisplay
     from ._utils.exceptions import DegenerateComponentWarning
@@ -69,10 +74,13 @@ __all__ = [
     "GaussianMixtureOutlierDetector",
     "LikelihoodRatioDisplay",
     "LikelihoodRatioResult",
+    "MergedComponents",
+    "MergingDisplay",
     "Mixture",
     "MixtureDisplay",
     "bootstrap",
     "likelihood_ratio_test",
+    "merge_components",
 ]
 _MODULES = ("datasets", "typing")
 # Imported on first use: errors of the command do not wait for scikit-learn, and fits do
@@ -91,8 +99,11 @@ _LATER = {
     "GaussianMixtureOutlierDetector": "._outliers",
     "LikelihoodRatioDisplay": "._plotting.resampling_displays",
     "LikelihoodRatioResult": "._after.likelihood_ratio_result",
+    "MergedComponents": "._after.merging",
+    "MergingDisplay": "._plotting.merging_display",
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
+    "merge_components": "._after.merging",
 }
 # Where pickles of version 0.1 look for the estimators.
 for _old_name in ("_estimator", "_selection"):
@@ -100,7 +111,7 @@ for _old_name in ("_estimator", "_selection"):
 
 
 def __getattr__(name: str) -> Any:
-    """A public class from the module that defines it, or a public module."""
+    """A public class or function from its module, or a public module."""
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     if name not in _LATER:

@@ -33,7 +33,7 @@ from ._em.stepwise import (
 )
 from ._estep.memberships import Memberships
 from ._fit_parameters import FitParameters
-from ._model.agreement import OF_NOISE
+from ._model.agreement import NOISE_WEIGHT, OF_NOISE
 from ._model.families import FAMILIES, Families
 from ._model.parameters import Parameters
 from ._model.published import N_FIXED, published_arrays
@@ -192,6 +192,13 @@ class PartialFit(FitParameters):
                 f"{self.covariance_type!r}, but partial_fit continues a mixture of "
                 f"{n_components} components of the model {family.name}: set both back, "
                 "or start afresh with fit or a clone."
+            )
+        has_noise = NOISE_WEIGHT in published.arrays
+        if has_noise != (self.noise is not None):
+            raise ValueError(
+                f"noise={self.noise!r}, but partial_fit continues a mixture "
+                f"{'with' if has_noise else 'without'} noise: set it back, or start "
+                "afresh with fit or a clone."
             )
 
     def _stream_state(self) -> StreamState:

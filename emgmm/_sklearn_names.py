@@ -79,10 +79,14 @@ class SklearnNames:
     def _estimate_log_prob_resp(
         self, X: ArrayLike, xp: Any = None
     ) -> tuple[NDArray, NDArray]:
-        """Log-densities (n,) of the mixture, and logarithms (n, K) of the
-        responsibilities."""
-        log_joint = self._estimate_weighted_log_prob(X)
+        """Log-densities (n,) of the mixture, noise included, and logarithms (n, K) of
+        the responsibilities."""
+        log_joint, mixture = self._estimate_weighted_log_prob(X), self._mixture()
         log_density = np.logaddexp.reduce(log_joint, axis=1)
+        if mixture.noise:
+            with np.errstate(divide="ignore"):
+                of_noise = np.log(mixture.noise_weights) + mixture.noise.log_density
+            log_density = np.logaddexp(log_density, of_noise)
         return log_density, log_joint - log_density[:, None]
 
     def _get_parameters(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:

@@ -57,15 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"_gaussian_mixture", "_model_selection", "datasets"},
     "__main__": {"_cli"},
     "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_outliers"}
-    | {
-        "_after",
-        "_classifier",
-        "_plotting",
-        "_utils",
-        "_version",
-        "datasets",
-        "typing",
-    },
+    | {"_after", "_classifier", "_plotting", "_utils", "_version"}
+    | {"datasets", "typing"},
 }
 
 

@@ -25,6 +25,7 @@ FIGURES = {
     "plot_cigars": ["cigars.png"],
     "plot_classifier": ["classifier.png"],
     "plot_density": ["density.png"],
+    "plot_merging": ["merging.png"],
     "plot_missing": ["missing.png"],
     "plot_outliers": ["outliers.png"],
     "plot_overview": ["overview.png"],
@@ -255,6 +256,20 @@ def test_gaps_left_as_they_are_cost_little_and_all_else_much(outputs):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_examples_are_short(example):
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_merging_finds_the_shapes_that_take_many_components(outputs):
+    printed = outputs[1]["plot_merging"]
+    components, suggested = numbers(printed.splitlines()[0])
+    assert 4 < suggested < components
+    of_components = numbers(line_of(printed, "components: "))[-1]
+    of_clusters = numbers(line_of(printed, "4 clusters: "))[-1]
+    assert of_components < 0.5 < 0.99 < of_clusters
+    three, four, five = (
+        numbers(line_of(printed, f"entropy of {number} clusters: "))[0]
+        for number in (3, 4, 5)
+    )
+    assert three < 1 < five - four
 
 
 def test_a_stream_that_forgets_follows_a_drift(outputs):

@@ -4,6 +4,7 @@ import json
 import pickle
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from conftest import assert_same_fit
@@ -14,7 +15,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
 import emgmm._data.maps
-from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm import GaussianMixtureEM, GaussianMixtureIC, MixtureDisplay
 from emgmm._model.families import FAMILIES
 
 REFERENCE = json.loads(
@@ -262,6 +263,61 @@ def test_warm_start_continues_as_if_not_interrupted():
     assert_array_equal(steps.means_, whole.means_)
 
 
+@pytest.mark.parametrize("after", [None, 1000.0])
+def test_warm_start_has_the_noise_that_is_asked_for(after):
+    gmm = GaussianMixtureEM(2, noise=30.0, warm_start=True).fit(ROWS)
+    gmm.set_params(noise=after).fit(ROWS)
+    afresh = GaussianMixtureEM(2, noise=after).fit(ROWS)
+    assert hasattr(gmm, "noise_weight_") == (after is not None)
+    assert_allclose(gmm.score_samples(ROWS).mean(), gmm.lower_bound_, rtol=1e-12)
+    if after is not None:
+        assert_allclose(gmm.noise_box_, afresh.noise_box_, rtol=1e-12)
+    assert_allclose(gmm.weights_.sum() + getattr(gmm, "noise_weight_", 0), 1)
+
+
+def test_weights_of_a_fit_with_noise_are_fixed_without_it():
+    gmm = GaussianMixtureEM(2, noise="uniform", warm_start=True).fit(ROWS)
+    expected = gmm.weights_ / gmm.weights_.sum()
+    gmm.set_params(noise=None, fixed="weights").fit(ROWS)
+    assert_allclose(gmm.weights_, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("start", ["split", "kmeans"])
+def test_starts_by_name_have_noise_beside_means_that_are_fixed(start):
+    means = np.array([[-3.0, 0.0], [3.0, 0.0]])
+    gmm = GaussianMixtureEM(
+        2, noise="uniform", init_params=start, means_init=means, fixed="means"
+    ).fit(ROWS)
+    assert_array_equal(gmm.means_, means)
+    log_joint = dense_log_joint(gmm, ROWS)
+    assert_allclose(gmm.lower_bound_, logsumexp(log_joint, axis=1).mean(), rtol=1e-9)
+
+
+def test_all_rows_may_be_noise():
+    rng = np.random.default_rng(0)
+    X = blobs_at(rng, [(0, 0), (4, 4)], 100)
+    gmm = GaussianMixtureEM(3, noise=5.0).fit(X)
+    assert_allclose(gmm.weights_.sum() + gmm.noise_weight_, 1)
+
+
+def test_rows_without_weight_are_not_in_the_box_of_blocks():
+    weights = np.ones(len(ROWS))
+    weights[ROWS[:, 0] > np.quantile(ROWS[:, 0], 0.9)] = 0.0
+    gmm = GaussianMixtureEM(2, noise="uniform").fit(ROWS, sample_weight=weights)
+    blocks = [(ROWS[:50], weights[:50]), (ROWS[50:], weights[50:])]
+    of_blocks = clone(gmm).fit(blocks)
+    assert_allclose(of_blocks.noise_box_, gmm.noise_box_, rtol=1e-12)
+    assert_allclose(of_blocks.lower_bound_, gmm.lower_bound_, rtol=1e-9)
+
+
+def test_private_names_of_scikit_learn_know_of_the_noise():
+    gmm = GaussianMixtureEM(2, noise="uniform").fit(ROWS)
+    log_density, log_responsibilities = gmm._estimate_log_prob_resp(ROWS)
+    assert_allclose(log_density, gmm.score_samples(ROWS), rtol=1e-9)
+    expected = gmm.predict_proba(ROWS)
+    assert_allclose(np.exp(log_responsibilities), expected, atol=1e-12)
+
+
 def test_batches_approach_the_fit():
     rng = np.random.default_rng(1)
     X = np.concatenate(
@@ -302,3 +358,29 @@ def test_a_search_counts_the_weight_of_the_noise():
     assert search.icl(ROWS) == pytest.approx(table["icl"][best], rel=1e-8)
     assert search.noise_weight_ == search.best_estimator_.noise_weight_
     assert (search.labels_ == -1).any()
+
+
+def test_displays_show_noise_in_grey():
+    gmm = GaussianMixtureEM(2, noise="uniform").fit(ROWS)
+    for kind in ("classification", "uncertainty", "density"):
+        display = MixtureDisplay.from_estimator(gmm, ROWS, kind=kind)
+        assert sum(len(each.get_offsets()) for each in display.scatter_[0, 0]) == len(
+            ROWS
+        )
+        if kind != "density":
+            texts = [text.get_text() for text in display.legend_.get_texts()]
+            assert f"noise ({gmm.noise_weight_:.0%})" in texts
+        plt.close(display.figure_)
+    noise, *_ = MixtureDisplay.from_estimator(gmm, ROWS).scatter_[0, 0]
+    assert len(noise.get_offsets()) == np.count_nonzero(gmm.labels_ == -1)
+    assert_allclose(noise.get_facecolor()[0, :3], 0.55)
+    plt.close("all")
+
+
+def test_batches_cannot_change_whether_there_is_noise():
+    gmm = GaussianMixtureEM(2, noise="uniform").fit(ROWS)
+    with pytest.raises(ValueError, match="noise=None, but partial_fit continues"):
+        gmm.set_params(noise=None).partial_fit(ROWS)
+    gmm.fit(ROWS)
+    with pytest.raises(ValueError, match="a mixture without noise"):
+        gmm.set_params(noise="uniform").partial_fit(ROWS)

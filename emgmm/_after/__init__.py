@@ -1,1 +1,1 @@
-"""What is done after a fit: how sure it is, and how many components there are."""
+"""What is done with a mixture after it has been fitted."""

@@ -88,7 +88,7 @@ class LikelihoodRatioResult:
             If pandas is not installed.
         """
         try:
-            import pandas as pd  # type: ignore[import-untyped]
+            import pandas as pd
         except ImportError as error:
             raise ImportError(
                 "to_frame needs pandas: install it, or use the attribute tests."

@@ -209,6 +209,7 @@ def sums_of_chunk(chunk: Chunk) -> ChunkSums:
     """The sums of one chunk, which may have no rows."""
     X, blocks = chunk.X, chunk.blocks
     summary = blocks.summary
+    weighted = X if summary.n_weighted == len(X) else X[chunk.weights > 0]
     counts = center = squares = np.zeros(X.shape[1])
     if summary.n_weighted:
         with np.errstate(all="ignore"):
@@ -223,8 +224,8 @@ def sums_of_chunk(chunk: Chunk) -> ChunkSums:
         center,
         squares,
         blocks.sample(ROWS_OF_CHUNK).X,
-        _over_rows(np.fmin, X),
-        _over_rows(np.fmax, X),
+        _over_rows(np.fmin, weighted),
+        _over_rows(np.fmax, weighted),
         summary.weight_range,
         summary.equally_weighted,
         summary.incomplete,

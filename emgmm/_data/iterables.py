@@ -164,7 +164,7 @@ def rows_of_iterable(
             "sample_weight cannot be combined with an iterable of blocks: let it yield "
             "pairs (block, weights) instead."
         )
-    if reset and _is_used_up(X):
+    if reset and is_used_up(X):
         raise ValueError(
             f"X is an iterator, {X!r:.60}, which can be used only once, and fit passes "
             "over the rows many times: give a callable that returns it anew, or call "
@@ -187,6 +187,6 @@ def is_iterable_of_blocks(X: Any) -> bool:
     return len(X) > 0 and (_is_pair(X[0]) or len(getattr(X[0], "shape", ())) == 2)
 
 
-def _is_used_up(X: Any) -> bool:
+def is_used_up(X: Any) -> bool:
     """Whether X can be iterated over only once."""
     return not callable(X) and (isinstance(X, Iterator) or iter(X) is iter(X))

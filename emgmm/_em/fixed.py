@@ -115,7 +115,7 @@ class Fixed:
         given = dict(known)
         for name, argument in GIVEN_BY.items():
             if previous is not None:
-                given.setdefault(name, getattr(previous, name))
+                given.setdefault(name, getattr(previous.without_noise, name))
             if getattr(parts, name).any() and name not in given:
                 raise ValueError(
                     f"fixed has {name!r}, but {argument} is None: pass the values in "

@@ -186,10 +186,12 @@ class MStep:
         return mixtures, failed, self if same else replace(self, added=added)
 
     def with_noise_of_start(self, mixture: Parameters) -> Parameters:
-        """A starting mixture with noise, if it has none and should have."""
-        if not self.noise or mixture.noise:
-            return mixture
-        weights = mixture.weights * (1.0 - NOISE_OF_START)
+        """A starting mixture with the noise of the fit, or none; its weight stays."""
+        if not self.noise:
+            return mixture.without_noise
+        weights = mixture.weights
+        if not mixture.noise:
+            weights = weights * (1.0 - NOISE_OF_START)
         return replace(mixture, weights=weights, noise=self.noise)
 
     def _with_noise(

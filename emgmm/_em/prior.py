@@ -226,7 +226,9 @@ def check_prior(prior: Any, n_features: int) -> dict[str, Any]:
     _check_number(known, "shrinkage", 0)
     _check_number(known, "dof", n_features)
     if "mean" in known:
-        known["mean"] = shaped(known["mean"], "prior['mean']", "mean", (n_features,))
+        known["mean"] = shaped(
+            known["mean"], "prior['mean']", "mean", (n_features,), ""
+        )
     if "scale" in known:
         known["scale"] = _matrix(known["scale"], n_features)
     return known
@@ -251,7 +253,7 @@ def _matrix(scale: Any, n_features: int) -> NDArray:
         numbers = np.full(n_features, numbers)
     if numbers.ndim == 1:
         numbers = np.diag(numbers)
-    numbers = shaped(numbers, "prior['scale']", "scale", (n_features, n_features))
+    numbers = shaped(numbers, "prior['scale']", "scale", (n_features, n_features), "")
     try:
         if not np.allclose(numbers, numbers.T, 1e-5, 0):
             raise np.linalg.LinAlgError

@@ -138,7 +138,7 @@ def _shares(blocks: RowSource, stack: Parameters) -> NDArray:
         present = ~np.isnan(X) if incomplete else np.ones((len(X), 1))
         return np.stack([shares @ present, shares @ (relative * present.T).T], axis=1)
 
-    of_part = partial(_sums_with_any, [stack], of_block, True)
+    of_part = partial(sums_with_any, [stack], of_block, True)
     return blocks.accumulate(of_part).values[0]
 
 
@@ -158,7 +158,7 @@ def kurtosis_of_components(
         shares = kernel.posterior(joint, weights)[1]
         return np.stack([shares.sum(axis=1), np.vecdot(shares * radii, radii)], axis=1)
 
-    of_part = partial(_sums_with_any, [mixture], of_block, True)
+    of_part = partial(sums_with_any, [mixture], of_block, True)
     counts, sums = blocks.accumulate(of_part).values[0].T
     expected = n_features * (n_features + 2)
     mean = sums / np.where(counts > 0, counts, 1.0)
@@ -184,7 +184,7 @@ def scores_of_stacks(
         sums = [weighted_sums(weights, each, kernel.workspace) for each in scores]
         return np.stack(sums, axis=1)
 
-    of_part = partial(_sums_with_any, stacks, of_block, False)
+    of_part = partial(sums_with_any, stacks, of_block, False)
     aligned = [memberships.kinds] if memberships else []
     found = blocks.accumulate(of_part, *aligned).values
     return [(sums[:, 0], sums[:, 1]) for sums in found]
@@ -223,7 +223,7 @@ def sum_over_rows(
     return blocks.accumulate(of_part, *aligned)
 
 
-def _sums_with_any(
+def sums_with_any(
     stacks: Sequence[Parameters],
     function: Callable[..., NDArray],
     by_component: bool,

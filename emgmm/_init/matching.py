@@ -21,7 +21,8 @@ def matched(start: Parameters, known: Parameters, names: Collection[str]) -> Par
     costs = _costs(start, known, names)
     _, order = linear_sum_assignment(costs)
     covariances = start.covariances.ordered(order)
-    return Parameters(start.weights[order], start.means[order], covariances)
+    weights, means = start.weights[order], start.means[order]
+    return Parameters(weights, means, covariances, start.noise)
 
 
 def _costs(start: Parameters, known: Parameters, names: Collection[str]) -> NDArray:

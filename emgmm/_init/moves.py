@@ -121,6 +121,8 @@ def _moves(problem: EMProblem, mixture: Parameters) -> Parameters:
     assignments = [responsibilities]
     (statistics,) = statistics_of_starts(problem.rows, assignments, [size], [kind])
     occupied = have_rows(statistics)
+    if not occupied.any():  # all rows are noise
+        return mixture.take(np.zeros(0, dtype=np.intp))
     clusters = Clusters.of(statistics, problem.n_rows)
     shares = responsibilities[:, occupied]
     splits = _splits(problem, mixture, shares, occupied)

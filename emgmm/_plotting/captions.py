@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .style import dashed, faded, marked, solid
+from .style import NOISE, dashed, faded, marked, solid
 from .views import PlotOptions, View
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def legend_in(ax: Axes, handles: list[Artist], title: str, *, matrix: bool) -> A
 
 
 def entries(options: PlotOptions, view: View) -> list[Any]:
-    """The entries of the legend: components, then degrees of uncertainty."""
+    """The entries of the legend: components, noise, then degrees of uncertainty."""
     from matplotlib.lines import Line2D
 
     if options.kind == "density" and not options.components:
@@ -173,6 +173,10 @@ def entries(options: PlotOptions, view: View) -> list[Any]:
         for k, (weight, style) in enumerate(zip(view.weights, styles, strict=True))
     ]
     several = len(view.limits) > 1
+    if several and options.kind != "density" and (view.labels == NOISE).any():
+        share = 1 - float(view.weights.sum())
+        style: dict[str, Any] = {"linestyle": "", "markeredgewidth": 0} | marked(NOISE)
+        components.append(Line2D([], [], label=f"noise ({share:.0%})", **style))
     shaded = several and options.kind == "uncertainty"
     return components + (_uncertainty_entries(options, view) if shaded else [])
 

@@ -79,7 +79,7 @@ class View:
     def relative_uncertainty(self) -> NDArray:
         """Uncertainty of the drawn rows; 1 if all components are equally probable."""
         greatest = 1 - 1 / len(self.weights)
-        return self.uncertainty[self.shown] / (greatest or 1)
+        return np.minimum(self.uncertainty[self.shown] / (greatest or 1), 1.0)
 
 
 def view_of(

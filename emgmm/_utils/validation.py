@@ -72,15 +72,19 @@ def check_criterion(criterion: Any, values: NDArray, failure: Exception | None) 
 
 
 def shaped(
-    given: ArrayLike, argument: str, label: str, shape: tuple[int, ...]
+    given: ArrayLike,
+    argument: str,
+    label: str,
+    shape: tuple[int, ...],
+    otherwise: str = ", or change n_components or covariance_type to fit it",
 ) -> NDArray:
-    """The argument as finite numbers; ValueError if it has another shape."""
+    """The argument as finite numbers; ValueError if it has another shape, which says
+    what can be done otherwise."""
     numbers = as_numbers(given, argument)
     if numbers.shape != shape:
         raise ValueError(
             f"The parameter '{label}' should have the shape of {shape}, but got "
-            f"{numbers.shape}: reshape {argument}, or change n_components or "
-            "covariance_type to fit it."
+            f"{numbers.shape}: reshape {argument}{otherwise}."
         )
     return numbers
 
