@@ -14,6 +14,8 @@ bootstrap                       standard errors and intervals of parameters
 BootstrapResult                 what it returns
 likelihood_ratio_test           tests of the number of components
 LikelihoodRatioResult           what it returns
+MixtureSummary                  what `summary` returns of a mixture
+SearchSummary                   what `summary` returns of a search
 merge_components                merges components into clusters
 MergedComponents                clusters that it makes, from many to one
 MergingDisplay                  plots of them
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from ._plotting.merging_display import MergingDisplay
     from ._plotting.mixture_display import MixtureDisplay
     from ._plotting.resampling_displays import BootstrapDisplay, LikelihoodRatioDisplay
+    from ._summary.objects import MixtureSummary, SearchSummary
     from ._utils.exceptions import DegenerateComponentWarning
 
 __all__ = [
@@ -78,6 +81,8 @@ __all__ = [
     "MergingDisplay",
     "Mixture",
     "MixtureDisplay",
+    "MixtureSummary",
+    "SearchSummary",
     "bootstrap",
     "likelihood_ratio_test",
     "merge_components",
@@ -103,6 +108,8 @@ _LATER = {
     "MergingDisplay": "._plotting.merging_display",
     "Mixture": "._mixture",
     "MixtureDisplay": "._plotting.mixture_display",
+    "MixtureSummary": "._summary.objects",
+    "SearchSummary": "._summary.objects",
     "merge_components": "._after.merging",
 }
 # Where pickles of version 0.1 look for the estimators.

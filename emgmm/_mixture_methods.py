@@ -15,6 +15,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import validate_data
 
 from ._data.base import NO_ROWS, RowSource
+from ._data.iterables import is_iterable_of_blocks, is_used_up
 from ._data.sources import check_blocks, for_rows, refuse_blocks
 from ._data.validation import check_map, check_X
 from ._estep.conditional import Regression, conditional_moments, imputed
@@ -33,6 +34,8 @@ from ._model.agreement import NOISE_WEIGHT
 from ._model.parameters import Parameters
 from ._model.published import N_FIXED, Published
 from ._persistence import write_model
+from ._summary.making import summary_of_mixture
+from ._summary.objects import MixtureSummary
 from ._utils.callbacks import CallbackSupportMixin
 from ._utils.features import Features, split_features
 from ._utils.inputs import validated
@@ -371,6 +374,70 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         mean, weight = self._mean_and_weight(X, sample_weight, classification_score)
         return _bayesian_criterion(mean, weight, self._n_parameters())
 
+    def summary(
+        self, X: RowsLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> MixtureSummary:
+        """Summary of the mixture: the model, how well it fits, and its clusters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or iterable of such, \
+                default=None
+            The rows, as in `fit`; NaN is a missing value. None: what the fitted
+            attributes say, without uncertainties and warnings. Blocks are iterated
+            over several times.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row; a weight of 2 means that the row occurs twice.
+
+        Returns
+        -------
+        MixtureSummary
+            Its attributes are numbers and arrays, None where they are not known. `str`
+            returns text, `to_frame` a pandas DataFrame, and notebooks show tables.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `X` or `sample_weight` is invalid, if `X` has another number of features
+            than in `fit`, or if weights are passed without `X`.
+
+        Notes
+        -----
+        Without `X`, the log-likelihood is that of `lower_bound_`, unless this has a
+        prior in it or is a running mean of `partial_fit`; and sizes are those of
+        `labels_`, if the rows had no weights. A search has the criteria of all
+        its candidates. With `X`, `known_labels` of the fit are not taken into account.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureEM
+        >>> X = [[0.0], [1.0], [2.0], [8.0], [9.0], [10.0]]
+        >>> gmm = GaussianMixtureEM(n_components=2, covariance_type="EII").fit(X)
+        >>> print(gmm.summary())
+        EII with 2 components: equal spheres
+        6 rows, 1 feature
+        log-likelihood -11.46 (-1.9094 per row)
+        BIC 30.08   AIC 30.91   (4 parameters)
+        converged after 1 iteration
+        <BLANKLINE>
+        component  weight  rows
+                0  0.5000     3
+                1  0.5000     3
+        <BLANKLINE>
+        means
+        component    feature 0
+                0            1
+                1            9
+        <BLANKLINE>
+        standard deviations
+        component    feature 0
+                0       0.8165
+                1       0.8165
+        """
+        return self._summary(X, sample_weight)
+
     def sample(
         self,
         n_samples: int = 1,
@@ -659,6 +726,28 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         number = published.family.n_parameters_of_mixture(*published.sizes)
         number -= getattr(self._fitted(), N_FIXED, 0)
         return number + (NOISE_WEIGHT in published.arrays)
+
+    def _summary(
+        self, X: RowsLike | None, sample_weight: ArrayLike | None
+    ) -> MixtureSummary:
+        """The summary of the mixture, for rows if there are any."""
+        fitted, rows = self._fitted(), None
+        if X is not None:
+            fitted._published()  # sets n_features_in_
+            if is_iterable_of_blocks(X) and is_used_up(X):
+                raise ValueError(
+                    f"X can be iterated over only once ({X!r:.60}), but summary needs "
+                    "several passes: pass a list of blocks, or a function that returns "
+                    "an iterator of them."
+                )
+            rows = check_blocks(self, X, sample_weight, reset=False)
+        elif sample_weight is not None:
+            raise ValueError(
+                "sample_weight has no effect without X: pass the rows that it belongs "
+                "to, or leave it out."
+            )
+        names = getattr(self, "feature_names_in_", None)
+        return summary_of_mixture(fitted, self._n_parameters(), rows, names)
 
     def _sampling_stream(
         self, random_state: int | np.random.RandomState | None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_scalar
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
@@ -36,6 +37,8 @@ from ._search.candidates import (
     too_few,
 )
 from ._search.search import ModelSearch
+from ._summary.making import summary_of_search, with_results
+from ._summary.objects import SearchSummary
 from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.exceptions import warn_of_search
 from ._utils.ties import TIE
@@ -297,6 +300,55 @@ class GaussianMixtureIC(MixtureMethods):
         array([0, 0, 0, 1, 1, 1])
         """
         return self._fit(X, y, sample_weight, known_labels)
+
+    def summary(  # type: ignore[override]
+        self,
+        X: RowsLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        top: int = 5,
+    ) -> SearchSummary:
+        """Summary of the search: the best candidates, and the selected mixture.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or iterable of such, \
+                default=None
+            The rows that the selected mixture is described for, as in
+            `GaussianMixtureEM.summary`. None: those of the fit, without uncertainties.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+        top : int, default=5
+            Number of candidates in the table.
+
+        Returns
+        -------
+        SearchSummary
+            `best` is the `MixtureSummary` of the selected mixture. `str` returns text,
+            `to_frame` the table of candidates, and notebooks show tables.
+
+        Raises
+        ------
+        NotFittedError
+            If the search is not fitted.
+        ValueError
+            If `top` is not an integer of 1 or more, or as in
+            `GaussianMixtureEM.summary`.
+
+        Examples
+        --------
+        >>> from emgmm import GaussianMixtureIC
+        >>> X = [[0.0], [1.0], [2.0], [20.0], [21.0], [22.0]]
+        >>> search = GaussianMixtureIC([1, 2], covariance_type="EII").fit(X)
+        >>> print(str(search.summary(top=2)).partition("\\n\\n")[0])
+        The best of 2 candidates by BIC (lower is better):
+        model  K    BIC  difference  log-likelihood  parameters
+          EII  2  30.08        0.00          -11.46           4
+          EII  1  48.28       18.20          -22.35           2
+        """
+        check_scalar(top, "top", Integral, min_val=1)
+        best = self._summary(X, sample_weight)
+        best = with_results(self, best) if X is None else best
+        return summary_of_search(self, best, top)
 
     def _fitted(self) -> GaussianMixtureEM:
         """The selected estimator; NotFittedError if there is none."""

@@ -36,15 +36,16 @@ ALLOWED: dict[str, set[str]] = {
     "_plotting": ROWS_AND_MODELS,
     "_persistence": {"_em", "_model", "_utils", "_version"},
     "_sklearn_names": ROWS_AND_MODELS | {"_estep"},
+    "_summary": ROWS_AND_MODELS | {"_estep", "_em"},
     "_mixture_methods": ROWS_AND_MODELS
-    | {"_estep", "_mixture", "_persistence", "_version", "typing"},
+    | {"_estep", "_mixture", "_persistence", "_summary", "_version", "typing"},
     "_fit_parameters": ESTIMATION | {"_mixture_methods"},
     "_partial_fit": ROWS_AND_MODELS | {"_estep", "_em", "_fit_parameters"},
     "_gaussian_mixture": ESTIMATION
     | {"_mixture", "_mixture_methods", "_partial_fit", "_persistence"}
     | {"_sklearn_names", "typing"},
     "_model_selection": ESTIMATION
-    | {"_gaussian_mixture", "_mixture_methods", "_search", "typing"},
+    | {"_gaussian_mixture", "_mixture_methods", "_search", "_summary", "typing"},
     "_outliers": ROWS_AND_MODELS | {"_estep", "_model_selection", "typing"},
     "_after": ESTIMATION
     | {"_gaussian_mixture", "_mixture", "_mixture_methods"}
@@ -54,10 +55,10 @@ ALLOWED: dict[str, set[str]] = {
     "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}
     | {"_model_selection", "_utils", "typing"},
     "_cli": {"_data", "_model", "_utils", "_plotting", "_version"}
-    | {"_gaussian_mixture", "_model_selection", "datasets"},
+    | {"_gaussian_mixture", "_model_selection", "_summary", "datasets"},
     "__main__": {"_cli"},
     "__init__": {"_gaussian_mixture", "_mixture", "_model_selection", "_outliers"}
-    | {"_after", "_classifier", "_plotting", "_utils", "_version"}
+    | {"_after", "_classifier", "_plotting", "_summary", "_utils", "_version"}
     | {"datasets", "typing"},
 }
 

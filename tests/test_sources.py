@@ -249,7 +249,7 @@ def test_the_summary_is_that_of_rows_in_memory(form, dtype, X, weights, tmp_path
     assert_allclose(summary.center, center, rtol=1e-5, atol=1e-6)
     variances = np.ma.average((masked - center) ** 2, axis=0, weights=counted)
     assert_allclose(summary.variances, variances, rtol=1e-5)
-    observed = masked[counted > 0] if form is as_array else masked
+    observed = masked[counted > 0]
     assert_array_equal(summary.extremes[0], observed.min(axis=0))
     assert_array_equal(summary.extremes[1], observed.max(axis=0))
     assert (summary.n_samples, summary.n_features) == (N, D)

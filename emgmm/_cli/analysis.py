@@ -125,10 +125,9 @@ def _fit(args: argparse.Namespace, table: Table) -> Fitted:
 def _fitted(
     gmm: GaussianMixtureEM, table: Table, search: GaussianMixtureIC | None = None
 ) -> Fitted:
-    """A fit with the labels and probabilities of the rows."""
+    """A fit with its rows, and names of their columns."""
     names = table.names if table.named else [f"column {n}" for n in table.names]
-    labels, probabilities = gmm.predict(table.X), gmm.predict_proba(table.X)
-    return Fitted(gmm, table.X, table.weights, names, labels, probabilities, search)
+    return Fitted(gmm, table.X, table.weights, names, search)
 
 
 def _demonstrate(args: argparse.Namespace) -> None:
@@ -162,7 +161,8 @@ def _write(args: argparse.Namespace, fitted: Fitted, table: Table) -> list[str]:
         gmm.feature_names_in_ = np.array(fitted.names, dtype=object)
     with all_or_nothing() as output:
         if args.out:
-            labels = fitted.labels, fitted.probabilities
+            own = fitted.estimator
+            labels = own.predict(table.X), own.predict_proba(table.X)
             write_labels(output(args.out), table.source, *labels)
             wrote[args.out] = f"{len(table.X)} rows with labels and probabilities"
         if args.impute:

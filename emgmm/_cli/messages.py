@@ -6,16 +6,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from emgmm._utils.text import escaped
+
 MOST_NAMES = 10  # in one line
 LONGEST_NAME = 60  # characters of each
-
-
-def escaped(text: str) -> str:
-    """The text with characters that could control a terminal written as escapes."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
-        for letter in text
-    )
 
 
 def listed(names: Iterable[str]) -> str:

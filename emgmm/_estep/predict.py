@@ -197,7 +197,8 @@ def sum_over_rows(
     *aligned: NDArray,
     memberships: Memberships | None = None,
 ) -> NDArray:
-    """Sum of function(kernel, joint, *aligned rows), times weights, and weight."""
+    """Sums of function(kernel, joint, *aligned rows), one value (n,) or several (m, n)
+    of each row, times weights, and the weight."""
     table = None
     if memberships is not None:
         aligned, table = (*aligned, memberships.kinds), memberships.table
@@ -210,7 +211,7 @@ def sum_over_rows(
             prior, aligned = RowPrior(table, aligned[-1]), aligned[:-1]
         joint = kernel.joint(kernel.features(X), X, prior)
         values = function(kernel, joint, *aligned)
-        total = weighted_sums(weights, values[None], kernel.workspace)
+        total = weighted_sums(weights, np.atleast_2d(values), kernel.workspace)
         return np.append(total, weights.sum())
 
     def of_part(blocks: RowBlocks, *aligned: NDArray) -> NDArray:
