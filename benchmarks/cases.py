@@ -122,6 +122,27 @@ CLASSIFIER = [
     ]
     for name in names
 ]
+BOOTSTRAP = [
+    *(
+        {"group": "bootstrap", "what": "errors", "data": data, "model": model, "K": K}
+        for data, model, K in [
+            ("faithful", "VVV", 2),
+            ("faithful", "EEE", 3),
+            ("iris", "VEV", 2),
+            ("iris", "VEV", 3),
+        ]
+    ),
+    *(
+        {"group": "bootstrap", "what": "tests", "data": data, "model": model, "K": K}
+        for data, model, K in [
+            ("faithful", "VVV", 2),
+            ("faithful", "EEE", 2),
+            ("iris", "VVV", 2),
+            ("simulated", "EII", 2),
+        ]
+    ),
+    {"group": "bootstrap", "what": "level", "data": "two clusters", "model": "EII"},
+]
 SEARCHMAP = [case("searchmap", 1_000_000, 4, 5, "all", floor=OUTOFCORE_MEGABYTES)]
 MOST_OF_ONE_START = 3.0  # the most that twenty starts may take
 RESTARTS = [
@@ -301,6 +322,7 @@ GROUPS = {
     "selection": SELECTION,
     "search": SEARCH,
     "classifier": CLASSIFIER,
+    "bootstrap": BOOTSTRAP,
     "searchmap": SEARCHMAP,
     "restarts": RESTARTS,
     "smallfits": SMALLFITS,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .anchors_tables import ANCHORS_TABLES
 from .atoms_tables import ATOMS_TABLES
+from .bootstrap_tables import BOOTSTRAP_TABLES
 from .cases import GROUPS
 from .classifier_tables import CLASSIFIER_TABLES
 from .comparisons import COMPARISONS
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 OTHERS = COMPARISONS | ANCHORS_TABLES | ATOMS_TABLES | MISSING_TABLES
 OTHERS |= STEPWISE_TABLES | COST_TABLES | SEARCH_TABLES | DEFAULTS_TABLES
-OTHERS |= CLASSIFIER_TABLES | OUTLIERS_TABLES | NOISE_TABLES
+OTHERS |= CLASSIFIER_TABLES | OUTLIERS_TABLES | NOISE_TABLES | BOOTSTRAP_TABLES
 COMPARED = {group for group, _ in OTHERS.values()}  # whose tables have no times
 LONG = ROOT / "benchmarks" / "README.md"  # the page with all tables
 SHORT = ROOT / "README.md"

@@ -8,6 +8,12 @@ Mixture                         a mixture as a distribution, fitted or from para
 MixtureDisplay                  plots of a mixture
 ConvergenceDisplay              plots of the iterations of EM
 CriterionDisplay                plots of the criterion of a search
+BootstrapDisplay                plots of what a bootstrap finds
+LikelihoodRatioDisplay          plots of tests of the number of components
+bootstrap                       standard errors and intervals of parameters
+BootstrapResult                 what it returns
+likelihood_ratio_test           tests of the number of components
+LikelihoodRatioResult           what it returns
 MixtureSummary                  what `summary` returns of a mixture
 SearchSummary                   what `summary` returns of a search
 merge_components                merges components into clusters
@@ -42,6 +48,10 @@ from ._version import __version__ as __version__
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import typing as typing
+    from ._after.bootstrap import bootstrap
+    from ._after.bootstrap_result import BootstrapResult
+    from ._after.likelihood_ratio import likelihood_ratio_test
+    from ._after.likelihood_ratio_result import LikelihoodRatioResult
     from ._after.merging import MergedComponents, merge_components
     from ._classifier import GaussianMixtureClassifier
     from ._gaussian_mixture import GaussianMixtureEM
@@ -51,10 +61,13 @@ if TYPE_CHECKING:
     from ._plotting.fit_displays import ConvergenceDisplay, CriterionDisplay
     from ._plotting.merging_display import MergingDisplay
     from ._plotting.mixture_display import MixtureDisplay
+    from ._plotting.resampling_displays import BootstrapDisplay, LikelihoodRatioDisplay
     from ._summary.objects import MixtureSummary, SearchSummary
     from ._utils.exceptions import DegenerateComponentWarning
 
 __all__ = [
+    "BootstrapDisplay",
+    "BootstrapResult",
     "ConvergenceDisplay",
     "CriterionDisplay",
     "DegenerateComponentWarning",
@@ -62,18 +75,26 @@ __all__ = [
     "GaussianMixtureEM",
     "GaussianMixtureIC",
     "GaussianMixtureOutlierDetector",
+    "LikelihoodRatioDisplay",
+    "LikelihoodRatioResult",
     "MergedComponents",
     "MergingDisplay",
     "Mixture",
     "MixtureDisplay",
     "MixtureSummary",
     "SearchSummary",
+    "bootstrap",
+    "likelihood_ratio_test",
     "merge_components",
 ]
 _MODULES = ("datasets", "typing")
 # Imported on first use: errors of the command do not wait for scikit-learn, and fits do
 # not wait for matplotlib.
 _LATER = {
+    "BootstrapDisplay": "._plotting.resampling_displays",
+    "BootstrapResult": "._after.bootstrap_result",
+    "bootstrap": "._after.bootstrap",
+    "likelihood_ratio_test": "._after.likelihood_ratio",
     "ConvergenceDisplay": "._plotting.fit_displays",
     "CriterionDisplay": "._plotting.fit_displays",
     "DegenerateComponentWarning": "._utils.exceptions",
@@ -81,6 +102,8 @@ _LATER = {
     "GaussianMixtureEM": "._gaussian_mixture",
     "GaussianMixtureIC": "._model_selection",
     "GaussianMixtureOutlierDetector": "._outliers",
+    "LikelihoodRatioDisplay": "._plotting.resampling_displays",
+    "LikelihoodRatioResult": "._after.likelihood_ratio_result",
     "MergedComponents": "._after.merging",
     "MergingDisplay": "._plotting.merging_display",
     "Mixture": "._mixture",

@@ -47,7 +47,9 @@ ALLOWED: dict[str, set[str]] = {
     "_model_selection": ESTIMATION
     | {"_gaussian_mixture", "_mixture_methods", "_search", "_summary", "typing"},
     "_outliers": ROWS_AND_MODELS | {"_estep", "_model_selection", "typing"},
-    "_after": ROWS_AND_MODELS | {"_estep", "typing"},
+    "_after": ESTIMATION
+    | {"_gaussian_mixture", "_mixture", "_mixture_methods"}
+    | {"_model_selection", "typing"},
     "_class_mixtures": {"_data", "_estep", "_gaussian_mixture", "_model"}
     | {"_model_selection", "_utils"},
     "_classifier": {"_class_mixtures", "_data", "_gaussian_mixture", "_init", "_model"}

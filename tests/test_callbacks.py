@@ -15,7 +15,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from emgmm import GaussianMixtureEM, GaussianMixtureIC
+from emgmm import (
+    GaussianMixtureEM,
+    GaussianMixtureIC,
+    bootstrap,
+    likelihood_ratio_test,
+)
 from emgmm._search.search import ROUNDS
 
 try:
@@ -307,3 +312,26 @@ def test_callbacks_of_a_pipeline_are_called_at_a_search():
     recorder = Propagated()
     make_pipeline(StandardScaler(), search_of()).set_callbacks(recorder).fit(X)
     assert "round 2" in recorder.names("begin")
+
+
+@needs_callbacks
+def test_resampling_reports_its_progress_and_leaves_the_estimator_as_it_was():
+    for task, n_subtasks, run in [
+        ("bootstrap", 1, lambda gmm: bootstrap(gmm, X, 5, random_state=0)),
+        (
+            "likelihood-ratio tests",
+            10,
+            lambda gmm: likelihood_ratio_test(gmm, X, 2, 2, random_state=0),
+        ),
+    ]:
+        gmm = gmm_of().fit(X)
+        recorder = Recorder()
+        gmm.set_callbacks(recorder)
+        before = dict(vars(gmm))
+        run(gmm)
+        assert vars(gmm) == before
+        names = recorder.names("end")
+        assert names[-1] == task
+        assert len(names) == n_subtasks + 1
+        assert recorder.names("begin")[0] == task
+        assert recorder.names("teardown")

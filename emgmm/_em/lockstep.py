@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._estep.own_rows import expectation_of_own_rows
 from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import BLAS
 
@@ -38,3 +40,20 @@ def run_in_lockstep(
             state.shares = each
     with BLAS.single_threaded():
         return run_em(problems[0].rows, states, watch, problems[0].memberships)
+
+
+@np.errstate(all="ignore")
+def run_on_own_rows(
+    problem: EMProblem, start: Parameters, samples: NDArray
+) -> EMResults:
+    """The results of EM from a stack of B mixtures of as many components each, of which
+    each has rows of its own, all complete: samples[b] of (B, d, n)."""
+    state = EMState(start, problem.mstep, problem.options)
+    with BLAS.single_threaded():
+        seen = samples
+        while True:
+            if len(state.runs) < len(seen):
+                seen = samples[state.runs]
+            state.accept(expectation_of_own_rows(seen, state.propose()))
+            if not state.goes_on():
+                return state.results

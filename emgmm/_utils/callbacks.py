@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 try:
-    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
+
+    def with_callbacks(function: Any) -> Any:
+        """The function itself, where scikit-learn has no callbacks."""
+        return function
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """An empty base class, where scikit-learn has no callbacks."""
@@ -52,6 +57,23 @@ class Tasks:
     def abandon(self) -> None:
         """Forget the tasks within the first: they failed."""
         del self._open[1:]
+
+
+def reported(
+    estimator: Any, X: Any, task: tuple[str, int], function: Callable[[Tasks], Any]
+) -> Any:
+    """What the function returns, called with tasks that are reported to the callbacks
+    of a fitted estimator: within one of such a name with so many subtasks."""
+    same = copy(estimator)  # scikit-learn keeps contexts in attributes
+    tasks = Tasks(same, X=X, y=None, metadata=None)
+
+    def run(_: Any) -> Any:
+        tasks.begin(*task)
+        found = function(tasks)
+        tasks.end(dict)
+        return found
+
+    return with_callbacks(run)(same)
 
 
 Stage = Callable[[str, float], AbstractContextManager[None]]
