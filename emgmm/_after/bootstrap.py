@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from emgmm._mixture import Mixture, make_mixture
 from emgmm._model.parameters import Parameters
 from emgmm._utils.exceptions import DegenerateComponentWarning
-from emgmm._utils.validation import did_you_mean
+from emgmm._utils.validation import check_choice
 from emgmm.typing import RowsLike
 
 from .bootstrap_result import BootstrapResult, Quantities
@@ -136,7 +136,7 @@ def bootstrap(
     """
     n_resamples = check_n_resamples(n_resamples)
     level = check_share("confidence_level", confidence_level, "such as 0.95")
-    _check_method(method)
+    check_choice("method", method, RESAMPLING)
     if statistic is not None and not callable(statistic):
         raise ValueError(
             f"statistic={statistic!r:.60} is not a function: pass one of a Mixture, "
@@ -160,16 +160,6 @@ def bootstrap(
 
 
 bootstrap.__module__ = "emgmm"
-
-
-def _check_method(method: Any) -> None:
-    """ValueError for another name than that of a method."""
-    if not isinstance(method, str) or method not in RESAMPLING:
-        names = ", ".join(map(repr, RESAMPLING))
-        raise ValueError(
-            f"method={method!r:.60} is unknown: use one of {names}."
-            f"{did_you_mean(method, RESAMPLING)}"
-        )
 
 
 def _check_enough(found: Replicates) -> None:

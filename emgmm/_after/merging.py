@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
@@ -19,7 +18,7 @@ from emgmm._data.sources import check_blocks, for_rows
 from emgmm._estep.overlap import labels_of
 from emgmm._estep.predict import RowwisePredictor, responsibilities
 from emgmm._model.parameters import Parameters
-from emgmm._utils.validation import did_you_mean
+from emgmm._utils.validation import check_choice
 from emgmm.typing import RowsLike
 
 from .hierarchy import METHODS, Pass, Step, linkage, members_of, merge_steps
@@ -274,7 +273,7 @@ class MergedComponents:
                 f"method={self.method!r} computes no entropies, in which to find an "
                 "elbow: pass method='entropy' to merge_components."
             )
-        _check_choice("by", by, ("clusters", "rows"))
+        check_choice("by", by, ("clusters", "rows"))
         x = np.arange(1.0, self.n_components + 1)
         if by == "rows":
             x = np.append(0.0, np.cumsum(self.merged_weights_))
@@ -451,7 +450,7 @@ def merge_components(
     >>> merging.predict([[1.0], [3.5], [21.0]], n_clusters=2)
     array([0, 0, 1])
     """
-    _check_choice("method", method, METHODS)
+    check_choice("method", method, METHODS)
     _check_threshold(threshold)
     fitted = copy.copy(_fitted(estimator))  # which a later fit leaves as it is
     mixture = fitted._mixture()
@@ -499,16 +498,6 @@ def _fitted(estimator: Any) -> Any:
 def _text(components: tuple[int, ...]) -> str:
     """Components of a cluster, as "{1, 4}"."""
     return "{" + ", ".join(map(str, components)) + "}"
-
-
-def _check_choice(argument: str, value: Any, allowed: Collection[str]) -> None:
-    """ValueError if the value is not one of the names."""
-    if not isinstance(value, str) or value not in allowed:
-        names = ", ".join(map(repr, allowed))
-        raise ValueError(
-            f"{argument}={value!r} is unknown: use one of {names}."
-            f"{did_you_mean(value, allowed)}"
-        )
 
 
 def _check_threshold(threshold: float) -> None:

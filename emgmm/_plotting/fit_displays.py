@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emgmm._utils.validation import check_choice
+
 from .captions import BESIDE, entitle, note_above
 from .style import (
     axes_or_new,
     best_of,
-    check_choice,
     fitted,
     merged,
     set_whole_ticks,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._utils.validation import check_choice
+
 from .captions import entitle
-from .style import COLORS, check_choice, set_whole_ticks
+from .style import COLORS, set_whole_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,8 +186,8 @@ class MergingDisplay:
         [2]
         >>> plt.close(display.figure_)
         """
-        check_choice("heights", heights, {"steps": None, "values": None})
-        check_choice("by", by, {"clusters": None, "rows": None})
+        check_choice("heights", heights, ("steps", "values"))
+        check_choice("by", by, ("clusters", "rows"))
         number = self.merging.n_clusters_ if n_clusters is None else n_clusters
         clusters = self.merging.clusters(number)
         self.axes_ = _two_axes(axes)

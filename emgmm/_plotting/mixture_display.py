@@ -13,6 +13,7 @@ from emgmm._data.validation import check_sample_weight, check_X
 from emgmm._model.families import FAMILIES
 from emgmm._model.segments import Segments
 from emgmm._utils.features import Features, check_features
+from emgmm._utils.validation import check_choice
 
 from .captions import (
     entitle,
@@ -28,7 +29,7 @@ from .captions import (
     width_of,
 )
 from .panels import KINDS, draw_panel
-from .style import axes_or_new, best_of, check_choice, check_levels, divided, fitted
+from .style import axes_or_new, best_of, check_levels, divided, fitted
 from .views import PlotOptions, View, view_of
 
 if TYPE_CHECKING:

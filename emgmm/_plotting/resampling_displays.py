@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
+from emgmm._utils.validation import check_choice
+
 from .captions import entitle
-from .style import COLOR_OF_NOISE, check_choice, marked, merged
+from .style import COLOR_OF_NOISE, marked, merged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

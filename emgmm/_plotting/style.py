@@ -128,13 +128,6 @@ def fitted(estimator: Any, *attributes: str) -> Any:
     return estimator
 
 
-def check_choice(argument: str, value: Any, allowed: Mapping[str, Any]) -> None:
-    """Raise if the value is not one of the allowed names."""
-    if not isinstance(value, str) or value not in allowed:
-        names = ", ".join(map(repr, allowed))
-        raise ValueError(f"{argument}={value!r} is unknown: use one of {names}.")
-
-
 def check_levels(levels: ArrayLike) -> NDArray:
     """Shares of probability in ascending order; raise if they are not in (0, 1)."""
     try:

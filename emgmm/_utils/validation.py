@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from numbers import Integral
@@ -60,6 +60,16 @@ def did_you_mean(value: Any, options: Iterable[str]) -> str:
     wanted = value.lower() if isinstance(value, str) else ""
     near = get_close_matches(wanted, folded, n=1)
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def check_choice(argument: str, value: Any, allowed: Collection[str]) -> None:
+    """ValueError if the value is not one of the allowed names."""
+    if not isinstance(value, str) or value not in allowed:
+        names = ", ".join(map(repr, allowed))
+        raise ValueError(
+            f"{argument}={value!r:.60} is unknown: use one of {names}."
+            f"{did_you_mean(value, allowed)}"
+        )
 
 
 def check_criterion(criterion: Any, values: NDArray, failure: Exception | None) -> None:
