@@ -30,6 +30,7 @@ from emgmm._em.lockstep import run_in_lockstep, run_on_own_rows
 from emgmm._estep.estep import expectation
 from emgmm._estep.own_rows import expectation_of_own_rows
 from emgmm._model.parameters import Parameters
+from emgmm.datasets import make_three_components
 
 DATA = Path(__file__).parent / "data"
 METHODS = sorted(RESAMPLING)
@@ -485,6 +486,15 @@ def test_replicates_that_degenerate_are_counted_and_left_out():
     assert result.n_resamples == 200
     assert "of them degenerate" in repr(result)
     assert (np.linalg.eigvalsh(result.replicates.covariances) > 0).all()
+
+
+def test_singular_covariances_of_a_fit_are_an_error_with_a_remedy():
+    rows, _ = make_three_components(n_samples=200, random_state=0)
+    rows = np.concatenate([rows, np.random.RandomState(0).uniform(-20, 20, (30, 2))])
+    with pytest.warns(DegenerateComponentWarning):
+        gmm = GaussianMixtureEM(3, noise=True).fit(rows)
+    with pytest.raises(ValueError, match="collapsed.*reduce n_components"):
+        bootstrap(gmm, rows, 20, "parametric", random_state=0)
 
 
 def test_replicates_that_do_not_converge_are_counted():
