@@ -461,6 +461,14 @@ def test_a_statistic_must_keep_its_shape():
         )
 
 
+@pytest.mark.parametrize("value", [None, 1j, "a", [], [[1.0], [2.0, 3.0]]])
+def test_a_statistic_must_be_real_numbers_and_is_checked_first(value):
+    calls = []
+    with pytest.raises(ValueError, match="statistic=.* returned .*: return a real"):
+        bootstrap(fitted(), X, 9, statistic=lambda own: calls.append(own) or value)
+    assert len(calls) == 1
+
+
 def test_parameters_of_no_fit_can_be_resampled():
     gmm = GaussianMixtureEM.from_parameters([1.0], [[0.0]], [[[1.0]]])
     result = bootstrap(gmm, np.random.default_rng(0).normal(size=(50, 1)), 20)
