@@ -30,6 +30,7 @@ from emgmm._em.lockstep import run_in_lockstep, run_on_own_rows
 from emgmm._estep.estep import expectation
 from emgmm._estep.own_rows import expectation_of_own_rows
 from emgmm._model.parameters import Parameters
+from emgmm.datasets import make_three_components
 
 DATA = Path(__file__).parent / "data"
 METHODS = sorted(RESAMPLING)
@@ -460,6 +461,14 @@ def test_a_statistic_must_keep_its_shape():
         )
 
 
+@pytest.mark.parametrize("value", [None, 1j, "a", [], [[1.0], [2.0, 3.0]]])
+def test_a_statistic_must_be_real_numbers_and_is_checked_first(value):
+    calls = []
+    with pytest.raises(ValueError, match="statistic=.* returned .*: return a real"):
+        bootstrap(fitted(), X, 9, statistic=lambda own: calls.append(own) or value)
+    assert len(calls) == 1
+
+
 def test_parameters_of_no_fit_can_be_resampled():
     gmm = GaussianMixtureEM.from_parameters([1.0], [[0.0]], [[[1.0]]])
     result = bootstrap(gmm, np.random.default_rng(0).normal(size=(50, 1)), 20)
@@ -485,6 +494,15 @@ def test_replicates_that_degenerate_are_counted_and_left_out():
     assert result.n_resamples == 200
     assert "of them degenerate" in repr(result)
     assert (np.linalg.eigvalsh(result.replicates.covariances) > 0).all()
+
+
+def test_singular_covariances_of_a_fit_are_an_error_with_a_remedy():
+    rows, _ = make_three_components(n_samples=200, random_state=0)
+    rows = np.concatenate([rows, np.random.RandomState(0).uniform(-20, 20, (30, 2))])
+    with pytest.warns(DegenerateComponentWarning):
+        gmm = GaussianMixtureEM(3, noise=True).fit(rows)
+    with pytest.raises(ValueError, match="collapsed.*reduce n_components"):
+        bootstrap(gmm, rows, 20, "parametric", random_state=0)
 
 
 def test_replicates_that_do_not_converge_are_counted():

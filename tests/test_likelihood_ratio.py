@@ -240,3 +240,14 @@ def test_other_estimators_and_rows_are_refused():
         likelihood_ratio_test(GaussianMixtureEM(), iter([two_clusters()]), 2)
     with pytest.raises(ValueError, match="n_samples"):
         likelihood_ratio_test(GaussianMixtureEM(), [[0.0], [1.0]], 3, 2)
+
+
+def test_random_starts_are_reproducible_without_a_seed_of_the_estimator():
+    gmm = GaussianMixtureEM(covariance_type="tied", init_params="random")
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    first, second = (
+        likelihood_ratio_test(gmm, rows, 2, 5, random_state=0) for _ in range(2)
+    )
+    assert_array_equal(first.tests[0].replicates, second.tests[0].replicates)
+    assert first.tests[0].statistic == second.tests[0].statistic
+    assert gmm.random_state is None

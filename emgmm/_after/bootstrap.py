@@ -143,13 +143,13 @@ def bootstrap(
             "such as `lambda mixture: mixture.mean`."
         )
     fit = FittedRows.of(estimator, X, sample_weight)
+    own, names = fit.mixture.in_units(1 / fit.problem.units), fit.names
+    estimate = _quantities(own, _values(statistic, own, names))
     found = replicates_of(fit, method, n_resamples, random_state, n_jobs)
     _check_enough(found)
-    own = fit.mixture.in_units(1 / fit.problem.units)
-    names = fit.names
     usable = found.mixtures.take(found.usable)
     return BootstrapResult(
-        _quantities(own, _values(statistic, own, names)).map(lambda values: values[0]),
+        estimate.map(lambda values: values[0]),
         _quantities(usable, _values(statistic, usable, names)),
         method,
         level,
@@ -204,15 +204,31 @@ def _quantities(stack: Parameters, statistic: NDArray | None) -> Quantities:
 def _values(
     statistic: Statistic | None, stack: Parameters, names: tuple[str, ...] | None
 ) -> NDArray | None:
-    """The statistic (B, ...) of each mixture. ValueError if its shape changes."""
+    """The statistic (B, ...) of each mixture. ValueError if it is no real numbers, or
+    if its shape changes."""
     if statistic is None:
         return None
     mixtures = map(stack.mixture, range(len(stack.segments)))
-    each = [np.asarray(statistic(make_mixture(own, names))) for own in mixtures]
+    each = [_numbers(statistic, make_mixture(own, names)) for own in mixtures]
     shapes = sorted({value.shape for value in each})
     if len(shapes) > 1:
         raise ValueError(
             f"statistic={statistic!r:.60} returned arrays of the shapes {shapes[0]} "
             f"and {shapes[1]}: return arrays of one shape for all mixtures."
         )
-    return np.stack(each).astype(np.float64)
+    return np.stack(each)
+
+
+def _numbers(statistic: Statistic, mixture: Mixture) -> NDArray:
+    """What the function returns for a mixture. ValueError if it is no real numbers."""
+    value = statistic(mixture)
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # lists of several lengths
+        numbers = np.empty(0)
+    if numbers.dtype.kind not in "biuf" or not numbers.size:
+        raise ValueError(
+            f"statistic={statistic!r:.60} returned {value!r:.60}: return a real number "
+            "or an array of such."
+        )
+    return numbers.astype(np.float64)

@@ -81,7 +81,8 @@ def likelihood_ratio_test(
     sample_weight : array-like of shape (n_samples,), default=None
         Weight of each row; a weight of 2 means that the row occurs twice.
     random_state : int, RandomState instance or None, default=None
-        Seed of the samples; None uses NumPy's global random state. The result does not
+        Seed of the samples, and of random starts if the `random_state` of the
+        estimator is None. None uses NumPy's global random state. The result does not
         depend on `n_jobs`.
     n_jobs : int or None, default=None
         Number of processes; None means one, unless joblib's `parallel_config` says
@@ -232,6 +233,8 @@ def _sequence(
     most, level = bounds
     found: list[LikelihoodRatio] = []
     seeds, rows = seeds_of(random_state, most), plan.data.rows
+    if plan.template.random_state is None:  # random starts
+        plan.template.set_params(random_state=seeds[-1])
     null = _fit(plan.template, 1, rows)
     for n_components, seed in enumerate(seeds[: most - 1], start=1):
         alternative = _fit(plan.template, n_components + 1, rows)

@@ -29,7 +29,7 @@ Resample = Callable[[FittedRows, int, np.random.RandomState], EMResults]
 
 class Replicates(NamedTuple):
     """Replicates as a stack of mixtures in the units of the user, components in the
-    order of the fit; which (B,) have no degenerate component; and in which (B,) EM has
+    order of the fit if they are usable; which (B,) have no degenerate component; and in which (B,) EM has
     converged."""
 
     mixtures: Parameters
@@ -99,8 +99,11 @@ def _batch(fit: FittedRows, resample: Resample, size: int, seed: int) -> Replica
     if len(failed):  # placeholders
         mixtures = mixtures.replaced(failed, _copies(fit.mixture, len(failed)))
     usable = ~found.failed & fit.problem.sound(mixtures)
-    own = matched(mixtures, fit.mixture).in_units(1 / fit.problem.units)
-    return Replicates(own, usable, found.converged)
+    regular = np.flatnonzero(usable)
+    if len(regular):  # covariances of others may be singular
+        own = matched(mixtures.take(regular), fit.mixture)
+        mixtures = mixtures.replaced(regular, own)
+    return Replicates(mixtures.in_units(1 / fit.problem.units), usable, found.converged)
 
 
 # How rows are resampled
