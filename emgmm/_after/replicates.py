@@ -29,8 +29,8 @@ Resample = Callable[[FittedRows, int, np.random.RandomState], EMResults]
 
 class Replicates(NamedTuple):
     """Replicates as a stack of mixtures in the units of the user, components in the
-    order of the fit if they are usable; which (B,) have no degenerate component; and in which (B,) EM has
-    converged."""
+    order of the fit if they are usable; which (B,) have no degenerate component; and in
+    which (B,) EM has converged."""
 
     mixtures: Parameters
     usable: NDArray
