@@ -422,7 +422,7 @@ def test_displays_draw_every_kind():
         ({"confidence_level": 95}, "confidence_level=95 is not a number between 0"),
         ({"statistic": "mean"}, "statistic='mean' is not a function"),
         ({"sample_weight": np.ones(3)}, "sample_weight.shape"),
-        ({"sample_weight": np.arange(120.0)}, "X has the mean log-likelihood"),
+        ({"sample_weight": np.arange(120.0) / 59.5}, "X has the mean log-likelihood"),
     ],
     ids=str,
 )
@@ -442,6 +442,12 @@ def test_other_rows_than_those_of_the_fit_are_refused():
         bootstrap(gmm, iter([X]), 5)
     shuffled = np.random.default_rng(0).permutation(X)
     assert bootstrap(gmm, shuffled, 5).n_degenerate == 0
+
+
+def test_repeated_rows_and_other_units_of_weights_are_refused():
+    for rows, weights in [(np.tile(X, (2, 1)), None), (X, np.full(len(X), 2.0))]:
+        with pytest.raises(ValueError, match="240 rows, .* not the 120 of the fit"):
+            bootstrap(fitted(), rows, 9, sample_weight=weights)
 
 
 def test_other_estimators_are_refused():

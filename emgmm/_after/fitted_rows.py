@@ -73,10 +73,18 @@ class FittedRows:
         return None if names is None else tuple(map(str, names))
 
     def _check_same_rows(self) -> None:
-        """ValueError if the mean log-likelihood of the rows is not that of the fit."""
+        """ValueError if the rows have another weight, or another mean log-likelihood,
+        than those of the fit."""
         fitted, summary = self.estimator, self.rows.summary
         if not hasattr(fitted, "converged_"):  # no fit, or one to batches
             return
+        seen = getattr(fitted, "n_samples_seen_", summary.weight)
+        if not np.isclose(summary.weight, seen, rtol=1e-6):
+            raise ValueError(
+                f"X has {summary.weight:.10g} rows, counted by weights, not the "
+                f"{seen:.10g} of the fit (n_samples_seen_): pass the rows and the "
+                "sample_weight that the estimator was fitted to, or fit it to these."
+            )
         short = self.problem.with_options(max_iter=0)
         (results,) = run_in_lockstep([short], [self.mixture])
         reached = float(self.problem.bounds_of_the_user(results.histories[0])[0])
