@@ -150,6 +150,8 @@ def test_a_number_is_the_volume():
             GaussianMixtureEM(2, noise=volume).fit(ROWS)
     with pytest.raises(ValueError, match="noise"):
         GaussianMixtureEM(2, noise="gaussian").fit(ROWS)
+    with pytest.raises(ValueError, match="noise=True: pass 'uniform'"):
+        GaussianMixtureEM(2, noise=True).fit(ROWS)
 
 
 def test_the_smaller_box_counts():

@@ -40,6 +40,11 @@ def noise_of(
     """
     if noise is None:
         return None
+    if isinstance(noise, bool):
+        raise ValueError(
+            f"noise={noise!r}: pass 'uniform' for the box of the rows, a number for "
+            "its volume, or None."
+        )
     least, greatest = (each.astype(np.float64) for each in rows.summary.extremes)
     constant = np.isnan(rows.summary.steps) | ~(greatest > least)
     lengths = np.where(constant, 1.0, greatest - least)

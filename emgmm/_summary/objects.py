@@ -345,14 +345,13 @@ class SearchSummary:
         if not self.n_left_out:
             return ""
         return (
-            f"{self.n_left_out} are left out, as a component has collapsed or has too "
-            "few rows."
+            f"Left out: {self.n_left_out}, in which a component has collapsed or has "
+            "too few rows."
         )
 
     def _table(self) -> tuple[str, list[str], list[tuple[Any, ...]]]:
         """Caption, header and rows of the table of the best candidates."""
         columns, name = self.candidates, self.criterion
-        caption = f"The best of {self.n_candidates} candidates by {name}"
         formats = {
             "covariance_type": "{}",
             "n_components": "{}",
