@@ -29,9 +29,15 @@ class PriorTable:
 
     def of_size(self, n_components: int) -> NDArray:
         """The logarithms (P, K) for mixtures of so many components, L at least."""
-        n_others = n_components - self.log_prior.shape[1]
-        others = np.repeat(self.of_others[:, None], n_others, axis=1)
-        return np.concatenate([self.log_prior, others], axis=1)
+        return self.of_kinds(slice(None), n_components)
+
+    def of_kinds(self, kinds: NDArray | slice, n_components: int) -> NDArray:
+        """The same (n, K) of rows of such kinds."""
+        own, n_others = self.log_prior[kinds], n_components - self.log_prior.shape[1]
+        if not n_others:
+            return own
+        others = np.repeat(self.of_others[kinds, None], n_others, axis=1)
+        return np.concatenate([own, others], axis=1)
 
 
 class RowPrior(NamedTuple):
@@ -42,7 +48,7 @@ class RowPrior(NamedTuple):
 
     def of(self, rows: NDArray, n_components: int) -> NDArray:
         """What is added (n, K) for some of the rows, by their indices."""
-        return self.table.of_size(n_components)[self.kinds[rows]]
+        return self.table.of_kinds(self.kinds[rows], n_components)
 
     def of_noise(self, dtype: np.dtype) -> NDArray:
         """What is added (n,) for the noise: rows of which something is known are
@@ -53,7 +59,7 @@ class RowPrior(NamedTuple):
         """Add it to joint log-densities (M, n), in place."""
         for run in segments.runs:
             own = run.of_components(log_joint)
-            own += self.table.of_size(run.size).T[:, self.kinds].astype(own.dtype)
+            own += self.table.of_kinds(self.kinds, run.size).T.astype(own.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,4 +78,4 @@ class Memberships:
 
     def weights(self, n_components: int) -> NDArray:
         """Prior weights (n, K) of the components of the rows."""
-        return np.exp(self.table.of_size(n_components))[self.kinds]
+        return np.exp(self.table.of_kinds(self.kinds, n_components))

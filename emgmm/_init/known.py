@@ -36,7 +36,7 @@ def within(assignment: NDArray, memberships: Memberships) -> NDArray:
     n_components = int(max(memberships.n_known, assignment.max(initial=0) + 1))
     if assignment.ndim == 2:
         n_components = assignment.shape[1]
-        prior = np.exp(memberships.table.of_size(n_components))[kinds]
+        prior = memberships.weights(n_components)
         shares = assignment * prior
         total = shares.sum(axis=1, keepdims=True)
         alone = prior / prior.sum(axis=1, keepdims=True)
