@@ -338,9 +338,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         self.verbose_interval = verbose_interval
         self.acceleration = acceleration
         self.step = step
-        self.fixed = fixed
-        self.prior = prior
-        self.noise = noise
+        self.fixed, self.prior, self.noise = fixed, prior, noise
 
     @classmethod
     def from_parameters(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._utils.cached import cached_property
+from emgmm._utils.validation import pandas_for_frames
 
 from .fitted_rows import check_share
 
@@ -176,14 +177,8 @@ class BootstrapResult:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: install it, or use the arrays of "
-                "standard_error and confidence_interval."
-            ) from error
-        return pd.DataFrame(list(self._lines()), columns=COLUMNS)
+        arrays = ", or use the arrays of standard_error and confidence_interval"
+        return pandas_for_frames(arrays).DataFrame(list(self._lines()), columns=COLUMNS)
 
     def __repr__(self) -> str:
         """The number of replicates, and a table of weights and means."""

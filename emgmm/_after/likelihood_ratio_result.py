@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from emgmm._utils.validation import pandas_for_frames
+
 
 class LikelihoodRatio(NamedTuple):
     """A test of so many components against one more: the statistic, twice the gain in
@@ -87,13 +89,7 @@ class LikelihoodRatioResult:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas: install it, or use the attribute tests."
-            ) from error
-        return pd.DataFrame(
+        return pandas_for_frames(", or use the attribute tests").DataFrame(
             [
                 (
                     *(test.n_components, test.n_components + 1),

@@ -18,9 +18,10 @@ from emgmm._data.sources import check_blocks, for_rows
 from emgmm._estep.overlap import labels_of
 from emgmm._estep.predict import RowwisePredictor, responsibilities
 from emgmm._model.parameters import Parameters
-from emgmm._utils.validation import check_choice
+from emgmm._utils.validation import check_choice, pandas_for_frames
 from emgmm.typing import RowsLike
 
+from .fitted_rows import mixture_of
 from .hierarchy import METHODS, Pass, Step, linkage, members_of, merge_steps
 from .two_lines import TwoLines, best_two_lines
 
@@ -302,8 +303,7 @@ class MergedComponents:
         >>> list(merge_components(gmm, X).to_frame().columns)
         ['entropy', 'first', 'second', 'merged_weight']
         """
-        from pandas import DataFrame, Index
-
+        pandas = pandas_for_frames(", or use linkage_ and clusters")
         name, values = self._named_values
         size = self.n_components
         none = [None], [None]
@@ -317,7 +317,8 @@ class MergedComponents:
             "second": second,
             "merged_weight": np.append(np.nan, self.merged_weights_[::-1]),
         }
-        return DataFrame(columns, Index(range(size, 0, -1), name="n_clusters"))
+        index = pandas.Index(range(size, 0, -1), name="n_clusters")
+        return pandas.DataFrame(columns, index)
 
     def __repr__(self) -> str:
         """The method and the suggestion, and a line for each number of clusters."""
@@ -452,7 +453,7 @@ def merge_components(
     """
     check_choice("method", method, METHODS)
     _check_threshold(threshold)
-    fitted = copy.copy(_fitted(estimator))  # which a later fit leaves as it is
+    fitted = copy.copy(mixture_of(estimator))  # which a later fit leaves as it is
     mixture = fitted._mixture()
     _check_sizes(mixture)
     if X is None:
@@ -481,18 +482,6 @@ def merge_components(
 
 
 merge_components.__module__ = "emgmm"
-
-
-def _fitted(estimator: Any) -> Any:
-    """The fitted mixture; TypeError if the estimator is none of this package."""
-    if not hasattr(estimator, "_fitted") or not hasattr(estimator, "_mixture"):
-        raise TypeError(
-            f"estimator={estimator!r:.60} is not a mixture of this package: pass a "
-            "fitted GaussianMixtureEM or GaussianMixtureIC. For a Pipeline, pass its "
-            "last step, pipeline[-1], and the rows that reach it, "
-            "pipeline[:-1].transform(X)."
-        )
-    return estimator._fitted()
 
 
 def _text(components: tuple[int, ...]) -> str:

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from emgmm._utils.inputs import MISSING_NAMES
 
-UNKNOWN = -1  # the class of a row that has none
+UNKNOWN = -1  # the class, or component, of a row of which none is known
 
 
 def check_labels(y: Any, semi_supervised: bool) -> tuple[NDArray, NDArray]:

@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from emgmm._data.arrays import RowBlocks
 from emgmm._data.base import RowSource
+from emgmm._data.labels import UNKNOWN
 from emgmm._estep.memberships import Memberships, PriorTable
 from emgmm._utils.validation import as_numbers
-
-UNKNOWN = -1
 
 
 def memberships_of(

@@ -31,7 +31,7 @@ from emgmm._utils.threads import BLAS
 from .clusters import Clusters
 from .clutter import clean_rows
 from .kmeans import kmeans, lloyd
-from .known import agreeing, constrained_kmeans, of_known_rows
+from .known import all_agreeing, constrained_kmeans, of_known_rows
 from .moves import moved
 from .principal_axes import growing_centers
 from .race import RACE_TOL, race
@@ -136,7 +136,7 @@ def _agreeing(
     """The clusterings as they agree with what is known of the rows, that of constrained
     k-means, and the rows alone of which something is known, if every component has as
     many as are ``needed``."""
-    found = [agreeing(each, known, rows.weights, n_components) for each in labels]
+    found = all_agreeing(labels, known, rows.weights, n_components)
     found.append(constrained_kmeans(rows, known, found, n_components))
     alone = of_known_rows(known, n_components)
     if (alone.sum(axis=0) >= needed).all():
@@ -194,10 +194,7 @@ def kmeans_of_standardized(
             kmeans.several(rows, n_components, rng, number),
             sample.memberships,
         )
-        if known is not None:
-            found = [
-                agreeing(each, known, rows.weights, n_components) for each in found
-            ]
+        found = all_agreeing(found, known, rows.weights, n_components)
         starts = sample.starts(found, n_components)
     if many is problem:
         return starts

@@ -17,6 +17,19 @@ from emgmm._model.parameters import Parameters
 LLOYD_ITER = 20  # of constrained k-means
 
 
+def all_agreeing(
+    assignments: Sequence[NDArray],
+    memberships: Memberships | None,
+    weights: NDArray,
+    n_components: int,
+) -> list[NDArray]:
+    """The assignments of the same rows as they agree with what is known of these, if
+    anything is."""
+    if memberships is None:
+        return list(assignments)
+    return [agreeing(each, memberships, weights, n_components) for each in assignments]
+
+
 def agreeing(
     assignment: NDArray, memberships: Memberships, weights: NDArray, n_components: int
 ) -> NDArray:

@@ -27,7 +27,7 @@ from .kmeans import (
     nearest_to_random_rows,
     random_responsibilities,
 )
-from .known import agreeing
+from .known import all_agreeing
 from .subsample import completed, with_large_subsample
 
 Start = Callable[[EMProblem, int, np.random.RandomState, Progress], Parameters]
@@ -58,10 +58,7 @@ def _from_clustering(
         sample = with_large_subsample(problem, n_components)
         rows, known = completed(sample), sample.memberships
         found = clustering.several(rows, n_components, rng, number)
-        if known is not None:
-            found = [
-                agreeing(each, known, rows.weights, n_components) for each in found
-            ]
+        found = all_agreeing(found, known, rows.weights, n_components)
         return sample.starts(found, n_components)
 
 

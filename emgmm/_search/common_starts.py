@@ -11,7 +11,7 @@ from emgmm._data.arrays import ArrayBlocks
 from emgmm._em.problem import EMProblem
 from emgmm._init.clutter import clean_rows
 from emgmm._init.kmeans import kmeans_of_all_sizes
-from emgmm._init.known import agreeing
+from emgmm._init.known import all_agreeing
 from emgmm._init.split import growth
 from emgmm._init.subsample import rows_to_cluster
 from emgmm._model.families import MODELS
@@ -38,7 +38,7 @@ def common_starts(
             starts[number] += [clean.spread(assignment) for assignment in each]
     if (known := problem.memberships) is not None:
         starts = {
-            number: [agreeing(start, known, weights, number) for start in each]
+            number: all_agreeing(each, known, weights, number)
             for number, each in starts.items()
             if number in numbers
         }

@@ -19,6 +19,7 @@ from emgmm._utils.text import (
     shortened,
     text_table,
 )
+from emgmm._utils.validation import pandas_for_frames
 
 DESCRIPTIONS = {
     "EII": "equal spheres",
@@ -178,7 +179,7 @@ class MixtureSummary:
         as they are known, and ("mean", name) and ("std", name) for each feature.
         ImportError without pandas.
         """
-        pandas = _pandas()
+        pandas = pandas_for_frames()
         known = {
             "weight": (self.weights, self.noise_weight),
             "rows": (self.sizes, self.noise_size),
@@ -337,7 +338,7 @@ class SearchSummary:
 
     def to_frame(self) -> Any:
         """A pandas DataFrame of the best candidates. ImportError without pandas."""
-        return _pandas().DataFrame(self.candidates)
+        return pandas_for_frames().DataFrame(self.candidates)
 
     @property
     def _left_out(self) -> str:
@@ -369,14 +370,3 @@ class SearchSummary:
             f"The best of {self.n_candidates} candidates by {name} (lower is better)"
         )
         return caption, header, list(zip(*cells, strict=True))
-
-
-def _pandas() -> Any:
-    """The module pandas. ImportError says how to install it."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            "to_frame needs pandas: install it with pip install pandas."
-        ) from error
-    return pandas

@@ -62,6 +62,17 @@ def did_you_mean(value: Any, options: Iterable[str]) -> str:
     return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
+def pandas_for_frames(otherwise: str = "") -> Any:
+    """The module pandas. ImportError says what else there is."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            f"to_frame needs pandas: install it with pip install pandas{otherwise}."
+        ) from error
+    return pandas
+
+
 def check_choice(argument: str, value: Any, allowed: Collection[str]) -> None:
     """ValueError if the value is not one of the allowed names."""
     if not isinstance(value, str) or value not in allowed:
