@@ -506,7 +506,7 @@ def test_singular_covariances_of_a_fit_are_an_error_with_a_remedy():
     rows, _ = make_three_components(n_samples=200, random_state=0)
     rows = np.concatenate([rows, np.random.RandomState(0).uniform(-20, 20, (30, 2))])
     with pytest.warns(DegenerateComponentWarning):
-        gmm = GaussianMixtureEM(3, noise=True).fit(rows)
+        gmm = GaussianMixtureEM(3, noise=1.0).fit(rows)
     with pytest.raises(ValueError, match="collapsed.*reduce n_components"):
         bootstrap(gmm, rows, 20, "parametric", random_state=0)
 
