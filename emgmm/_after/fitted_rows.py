@@ -104,8 +104,8 @@ def mixture_of(estimator: Any) -> Any:
     if not isinstance(estimator, MixtureMethods):
         raise TypeError(
             f"estimator={estimator!r:.60} is not a mixture of this package: pass a "
-            "fitted GaussianMixtureEM or GaussianMixtureIC; for a Pipeline its last "
-            "step, pipeline[-1], and the rows that reach it, "
+            "fitted GaussianMixtureEM or GaussianMixtureIC. For a Pipeline, pass its "
+            "last step, pipeline[-1], and the rows that reach it, "
             "pipeline[:-1].transform(X)."
         )
     return estimator._fitted()
