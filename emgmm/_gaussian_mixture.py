@@ -54,6 +54,7 @@ from ._partial_fit import OF_STREAM, PartialFit
 from ._persistence import naming, read_model
 from ._sklearn_names import SklearnNames
 from ._utils.callbacks import Tasks
+from ._utils.device import follow
 from ._utils.exceptions import Defects, warn_of_defects
 from ._utils.threads import BLAS
 from ._utils.validation import Names, restore_on_error
@@ -539,6 +540,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             is_function = callable(self.init_params)
             with nullcontext() if is_function else BLAS.single_threaded():
                 found = self._fit_rows(rows, known, tasks)
+            follow(self, X)
             tasks.end(dict)
         warn_of_defects(found, not isinstance(self.reg_covar, str))
         if not self.converged_ and self.n_iter_ == self.max_iter > 0:
@@ -622,7 +624,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         same = replace(result.mixture, weights=weights)
         mixture = self._mixture() if rounded else same
         if isinstance(rows, RowBlocks):
-            labels = np.empty(rows.summary.n_samples, dtype=np.int64)
+            labels = rows.empty((), np.int64)
             self.lower_bound_, _ = mean_of_rows(
                 rows, mixture, log_density, labels, memberships=known
             )

@@ -40,6 +40,7 @@ from ._search.search import ModelSearch
 from ._summary.making import summary_of_search, with_results
 from ._summary.objects import SearchSummary
 from ._utils.callbacks import Stage, Stages, Tasks
+from ._utils.device import follow
 from ._utils.exceptions import warn_of_search
 from ._utils.ties import TIE
 from ._utils.validation import Names, check_criterion, restore_on_error
@@ -381,6 +382,8 @@ class GaussianMixtureIC(MixtureMethods):
             self.best_index_ = _least(self.criterion_, eligible)
             best = candidates[self.best_index_]
             self._publish(best, rows, known)
+            follow(self.best_estimator_, X)
+            follow(self, X)
             tasks.end(dict)
         ineligible = f"{np.sum(~eligible)} of {len(eligible)} candidates"
         flat = any(each.flat for each in candidates)

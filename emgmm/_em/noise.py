@@ -69,7 +69,7 @@ def _log_volume_along_axes(rows: RowSource, varying: NDArray) -> float:
     _, axes = np.linalg.eigh(scatter)
     project = partial(_along, axes, varying, summary.center)
     length = max(BLOCK_NUMBERS // summary.n_features, 1)
-    found = rows.sum(project, block_length=length)
+    found = rows.on_host.sum(project, block_length=length)
     lengths = found.greatest - found.least
     if not (lengths > 0).all():
         return np.inf
