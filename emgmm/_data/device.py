@@ -100,7 +100,7 @@ class DeviceSummary(ArraySummary):
         origin, dtype = device.put(center, device.float_type), device.float_type
 
         def of_block(X: Any, weights: Any) -> NDArray:
-            rows = device.xp.astype(X, device.dtype(dtype))
+            rows = device.xp.astype(X, device.dtype(dtype), copy=False)
             return function((rows - origin).T, weights)
 
         return self.rows.sum(of_block)
@@ -208,7 +208,7 @@ class DeviceBlocks(ArrayBlocks):
     ) -> Any:
         for block in self.slices(block_length):
             values = function(self.X[block, :])
-            out[block, ...] = self.device.xp.astype(values, out.dtype)
+            out[block, ...] = self.device.xp.astype(values, out.dtype, copy=False)
         return out
 
 

@@ -158,7 +158,7 @@ class OnDevice(Kernel):
 
     def weighted_sums(self, weights: Any, values: Any) -> NDArray:
         xp, dtype = self.device.xp, self.device.dtype(self.precise.dtype)
-        terms = xp.astype(values, dtype) * weights
+        terms = xp.astype(values, dtype, copy=False) * weights
         # 0 times infinity is 0.
         return self.device.total(xp.where(weights > 0, terms, xp.zeros_like(terms)))
 

@@ -222,7 +222,10 @@ def sum_over_rows(
         rows = values if values.ndim > 1 else values[None, :]
         return kernel.weighted_sums(weights, rows)
 
-    def of_part(blocks: RowBlocks, *aligned: NDArray) -> NDArray:
+    def of_part(blocks: RowBlocks, *aligned: NDArray) -> NDArray | None:
+        if not blocks.summary.n_samples:
+            return None
+
         def visit(kernel: Kernel) -> NDArray:
             length = kernel.block_length
             sums = blocks.sum(partial(of_block, kernel), *aligned, block_length=length)
