@@ -213,6 +213,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     memory map, or a Dask array or dataframe. The number of threads, which is that of
     BLAS, does not change the result.
 
+    Arrays of other libraries (PyTorch, CuPy), on a GPU too, are read where they are if
+    scikit-learn is set to dispatch on libraries (`array_api_dispatch`). Attributes that
+    are arrays, and what methods return, are then of the library and on the device of
+    `X`. Rows with missing values are copied to the memory of the host.
+
     With a `prior` a covariance is inverse Wishart, and a mean normal about the mean of
     the prior with the covariance divided by the shrinkage. Variances of "diag" and
     "spherical" models are inverse gamma, by default with the mean of the variances as
@@ -415,7 +420,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             copied unless they have NaN; float32 rows give float32 parameters. Rows that
             are not in memory: an iterable of blocks of rows, or of pairs (block,
             weights), that yields the same rows in every pass; a function that returns
-            an iterator of them; or a Dask array or dataframe.
+            an iterator of them; or a Dask array or dataframe. Arrays of other libraries
+            are read on their device (see Notes of the class).
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -16,8 +17,7 @@ from conftest import MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.mixture import GaussianMixture
-from sklearn.utils import _array_api, get_tags
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils import _array_api, estimator_checks, get_tags
 
 from emgmm import (
     ConvergenceDisplay,
@@ -449,11 +449,20 @@ def test_scikit_learns_checks(model, kernels, monkeypatch):
     if kernels == "array API":
         monkeypatch.setattr(Device, "is_host", False)
     gmm = GaussianMixtureEM(covariance_type=model)
-    results = check_estimator(gmm, on_skip=None, on_fail=None)
-    own = [each for each in results if "array_api" in each["check_name"]]
-    assert not [each for each in own if each["status"] == "failed"]
-    assert [each for each in own if each["status"] == "passed"]
     assert get_tags(gmm).array_api_support
+    checks = estimator_checks._yield_array_api_checks(gmm)
+    passed = [_passes(check, gmm) for check in checks]
+    assert any(passed)
+
+
+def _passes(check: Callable[..., None], gmm: GaussianMixtureEM) -> bool:
+    """Whether a check passes; not if it is skipped, as that of a library that is not
+    there."""
+    try:
+        check(type(gmm).__name__, gmm)
+    except SkipTest:
+        return False
+    return True
 
 
 def test_other_arrays_than_those_of_the_fit_are_refused(strict, rows):
