@@ -259,8 +259,9 @@ class GaussianMixtureIC(MixtureMethods):
         X : array-like of shape (n_samples, n_features), or iterable of such
             The rows, at least two; NaN is a missing value. Rows that are not in memory
             are an iterable of blocks, a function that returns one, or a Dask
-            collection, as in `GaussianMixtureEM.fit`: every iteration is one pass over
-            the rows for all candidates. So it is of arrays on a device. A function as `criterion` needs an array.
+            collection, as in `GaussianMixtureEM.fit`; or an array on a device. Every
+            iteration is one pass over the rows for all candidates. A function as
+            `criterion` needs an array in memory.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None

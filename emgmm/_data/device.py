@@ -21,6 +21,7 @@ from emgmm._utils.threads import Workspace
 
 from .arrays import ArrayBlocks, ArraySummary, RowBlocks
 from .missing import IncompleteBlocks
+from .summary import Extremes
 from .validation import check_sample_weight, check_something_observed
 from .weights import weights_or_ones
 
@@ -80,10 +81,10 @@ class DeviceSummary(ArraySummary):
         xp, host = self.rows.device.xp, self.rows.device.host
         first = self.rows.device.put(self._first)
 
-        def of_block(X: Any, weights: Any) -> _Extremes:
+        def of_block(X: Any, weights: Any) -> Extremes:
             if not self.equally_weighted:  # the first row that has one counts for them
                 X = xp.where((weights > 0)[:, None], X, first)
-            return _Extremes(host(xp.min(X, axis=0)), host(xp.max(X, axis=0)))
+            return Extremes(host(xp.min(X, axis=0)), host(xp.max(X, axis=0)))
 
         found = self.rows.sum(of_block)
         return found.least, found.greatest
@@ -104,18 +105,6 @@ class DeviceSummary(ArraySummary):
             return function((rows - origin).T, weights)
 
         return self.rows.sum(of_block)
-
-
-@dataclass(frozen=True, eq=False)
-class _Extremes:
-    """Least and greatest values (d,) of rows; those of more rows add."""
-
-    least: NDArray
-    greatest: NDArray
-
-    def __add__(self, other: _Extremes) -> _Extremes:
-        least = np.fmin(self.least, other.least)
-        return _Extremes(least, np.fmax(self.greatest, other.greatest))
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,11 @@ class OnDevice(Kernel):
         """Whether there is no kernel for rows further away."""
         return isinstance(self, Whitened) and self.float_format is self.precise
 
+    def fallback_kernel(
+        self, mixture: Parameters, origin: NDArray | None = None
+    ) -> DeviceWhitened:
+        return DeviceWhitened(mixture, self.precise, self.workspace, origin)
+
     def put(self, values: NDArray) -> Any:
         """Numbers on the device, in the type of the kernel."""
         return self.device.put(values, self.dtype)
@@ -192,11 +197,6 @@ class OnDevice(Kernel):
 class DeviceQuadratic(OnDevice, Quadratic):
     """``Quadratic`` on a device."""
 
-    def fallback_kernel(
-        self, mixture: Parameters, origin: NDArray | None = None
-    ) -> DeviceWhitened:
-        return DeviceWhitened(mixture, self.precise, self.workspace, origin)
-
     @property
     def block_length(self) -> int:
         n_components, n_features = self.theta.shape
@@ -263,11 +263,6 @@ class DeviceQuadratic(OnDevice, Quadratic):
 
 class DeviceWhitened(OnDevice, Whitened):
     """``Whitened`` on a device."""
-
-    def fallback_kernel(
-        self, mixture: Parameters, origin: NDArray | None = None
-    ) -> DeviceWhitened:
-        return DeviceWhitened(mixture, self.precise, self.workspace, origin)
 
     @property
     def block_length(self) -> int:
