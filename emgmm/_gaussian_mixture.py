@@ -402,6 +402,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         )
         gmm.n_features_in_ = sizes[1]
         gmm._publish_mixture(mixture, np.dtype(np.float64))
+        follow(gmm, means)
         return gmm
 
     def fit(
