@@ -168,6 +168,14 @@ def test_the_recipe_requires_what_the_project_requires():
     assert RECIPE["about"]["license"] == PROJECT["license"]
 
 
+def test_the_recipe_builds_with_what_the_project_builds_with():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    required = {
+        each.replace(">=", " >=") for each in settings["build-system"]["requires"]
+    }
+    assert required <= set(RECIPE["requirements"]["host"])
+
+
 def test_the_recipe_is_of_the_last_release():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     last = re.search(r"^## \[(\d.*?)\]", changelog, re.MULTILINE)[1]
