@@ -15,6 +15,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from math import ceil, log2
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,7 @@ from .cases import make_problem
 from .checkouts import Checkout, file_of
 from .machine import processor, usable_cpus
 from .paired import ratio_of
+from .tables import markdown, number
 
 ROOT = Path(__file__).parent.parent
 ROUNDS, QUICK_ROUNDS = 12, 6
@@ -200,7 +202,7 @@ class Line:
     def cells(self):
         ratio, times = self.ratio, (self.before, self.after)
         threads = "all" if self.case.threads is None else str(self.case.threads)
-        medians = [f"{1000 * statistics.median(each):.3g}" for each in times]
+        medians = [number(1000 * statistics.median(each)) for each in times]
         interval = f"{ratio.estimate:.3f} ({ratio.low:.3f}-{ratio.high:.3f})"
         gained = f"{self.found[1] - self.found[0]:+.1e}"
         return [self.case.name, self.case.rows, threads, *medians, interval, gained]
@@ -214,9 +216,7 @@ HEADER = (
 
 def table(lines):
     """The table in Markdown."""
-    rows = [HEADER, ["---"] * len(HEADER)]
-    rows += [[*line.cells(), line.verdict] for line in lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    return markdown(HEADER, [[*line.cells(), line.verdict] for line in lines])
 
 
 def note(lines, commits):
@@ -224,12 +224,16 @@ def note(lines, commits):
     reached = min(line.ratio.confidence for line in lines)
     together = max(0.0, 1 - len(lines) * (1 - reached))
     rounds = len(lines[0].before)
+    enough = ceil(log2(2 * len(lines) / (1 - CONFIDENCE)))
+    more = (
+        f" At least {enough} rounds reach {CONFIDENCE:.0%}." if rounds < enough else ""
+    )
     return (
         f"Base {commits[0][:9]}, head {commits[1][:9]}; {processor()}, {usable_cpus()} "
         f"cores; medians of {rounds} rounds. The intervals cover the true ratios, all "
         f"of them together, with a probability of at least {together:.0%}. Results are "
         "mean log-likelihoods of a row, or -BIC. Times in one thread are of the "
-        "processor, others by the clock."
+        f"processor, others by the clock.{more}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from itertools import product
 
@@ -108,7 +109,7 @@ def test_a_commit_that_is_slower_is_found(repository, capsys):
     assert compare.main(["v0.1.0", "v0.2.0"]) == 1
     out = capsys.readouterr().out
     assert out.count("| slower |") == len(compare.CASES)
-    assert out.count("1.300 (") == len(compare.CASES)
+    assert out.count("1.300 (") == len(compare.CASES) and "At least 9" not in out
     assert "Slower beyond noise: EM, full, 20,000 x 10; " in out
     assert f"medians of {compare.ROUNDS} rounds" in out
     (probability,) = [word for word in out.split() if word.endswith("%.")]
@@ -123,6 +124,10 @@ def test_nothing_is_slower_if_it_is_faster_or_the_same(repository, capsys):
     assert compare.main(["--quick"]) == 0  # the last release is HEAD here
     out = capsys.readouterr().out
     assert "faster |" not in out and "Slower beyond noise: none." in out
+    needed = int(re.search(r"At least (\d) rounds reach 95%", out)[1])
+    each = 1 - 0.05 / len(quick)
+    reached = [paired.cut_of(rounds, each)[1] for rounds in (needed - 1, needed)]
+    assert reached[0] < each <= reached[1]
 
 
 def test_checkouts_take_turns_in_new_processes(repository):
