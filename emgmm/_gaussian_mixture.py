@@ -52,6 +52,7 @@ from ._partial_fit import OF_STREAM, PartialFit
 from ._persistence import naming, read_model
 from ._sklearn_names import SklearnNames
 from ._utils.callbacks import Tasks
+from ._utils.device import follow
 from ._utils.exceptions import Defects, warn_of_defects
 from ._utils.sklearn_private import Interval, fit_context
 from ._utils.threads import BLAS
@@ -71,7 +72,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     methods keep their names and meanings. It adds fourteen covariance models, missing
     values, sample weights, data larger than memory, and `partial_fit`.
 
-    The user guide, `examples/README.md` in the repository, explains each parameter.
+    The user guide, `.github/site/guide` in the repository, explains each parameter.
 
     Parameters
     ----------
@@ -210,6 +211,11 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     `X` may also be an iterable of blocks of rows, a function that returns one, a
     memory map, or a Dask array or dataframe. The number of threads, which is that of
     BLAS, does not change the result.
+
+    Arrays of other libraries (PyTorch, CuPy), on a GPU too, are read where they are if
+    scikit-learn is set to dispatch on libraries (`array_api_dispatch`). Attributes that
+    are arrays, and what methods return, are then of the library and on the device of
+    `X`. Rows with missing values are copied to the memory of the host.
 
     With a `prior` a covariance is inverse Wishart, and a mean normal about the mean of
     the prior with the covariance divided by the shrinkage. Variances of "diag" and
@@ -413,7 +419,8 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             copied unless they have NaN; float32 rows give float32 parameters. Rows that
             are not in memory: an iterable of blocks of rows, or of pairs (block,
             weights), that yields the same rows in every pass; a function that returns
-            an iterator of them; or a Dask array or dataframe.
+            an iterator of them; or a Dask array or dataframe. Arrays of other libraries
+            are read on their device (see Notes of the class).
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -538,6 +545,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
             is_function = callable(self.init_params)
             with nullcontext() if is_function else BLAS.single_threaded():
                 found = self._fit_rows(rows, known, tasks)
+            follow(self, X)
             tasks.end(dict)
         warn_of_defects(found, not isinstance(self.reg_covar, str))
         if not self.converged_ and self.n_iter_ == self.max_iter > 0:
@@ -621,7 +629,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         same = replace(result.mixture, weights=weights)
         mixture = self._mixture() if rounded else same
         if isinstance(rows, RowBlocks):
-            labels = np.empty(rows.summary.n_samples, dtype=np.int64)
+            labels = rows.empty((), np.int64)
             self.lower_bound_, _ = mean_of_rows(
                 rows, mixture, log_density, labels, memberships=known
             )

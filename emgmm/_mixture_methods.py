@@ -19,12 +19,12 @@ from ._data.iterables import is_iterable_of_blocks, is_used_up
 from ._data.sources import check_blocks, for_rows, refuse_blocks
 from ._data.validation import check_map, check_X
 from ._estep.conditional import Regression, conditional_moments, imputed
-from ._estep.kernel import Kernel
 from ._estep.memberships import Memberships
 from ._estep.predict import (
     RowwisePredictor,
     classification_score,
     log_density,
+    most_probable,
     noise_probability,
     responsibilities,
     sum_over_rows,
@@ -36,6 +36,7 @@ from ._model.published import N_FIXED, Published
 from ._persistence import write_model
 from ._summary.making import summary_of_mixture
 from ._summary.objects import MixtureSummary
+from ._utils.device import check_same_namespace, like
 from ._utils.features import Features, split_features
 from ._utils.inputs import validated
 from ._utils.sklearn_private import CallbackSupportMixin
@@ -120,8 +121,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         >>> gmm.predict([[1.5], [7.0]])
         array([0, 1])
         """
-        predictor = RowwisePredictor(self._mixture(), Kernel.labels, np.int64)
-        return for_rows(self, X, predictor)
+        predictor = RowwisePredictor(self._mixture(), most_probable, np.int64)
+        return self._for_rows(X, predictor, "predict")
 
     def predict_proba(self, X: RowsLike) -> NDArray:
         """Probability of each component for each row (responsibilities).
@@ -158,7 +159,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         mixture = self._mixture()
         shape = mixture.weights.shape
         predictor = RowwisePredictor(mixture, responsibilities, None, shape)
-        return for_rows(self, X, predictor)
+        return self._for_rows(X, predictor, "predict_proba")
 
     def noise_proba(self, X: RowsLike) -> NDArray:
         """Probability that a row is noise, and belongs to no component.
@@ -189,7 +190,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         >>> gmm.noise_proba(X).round()
         array([1., 0., 0., 0., 0., 0., 0., 0., 1.])
         """
-        return for_rows(self, X, RowwisePredictor(self._mixture(), noise_probability))
+        predictor = RowwisePredictor(self._mixture(), noise_probability)
+        return self._for_rows(X, predictor, "noise_proba")
 
     def score_samples(self, X: RowsLike) -> NDArray:
         """Log-density of each row.
@@ -221,7 +223,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         >>> gmm.score_samples([[1.0], [5.0]]).round(2)
         array([ -1.41, -12.72])
         """
-        return for_rows(self, X, RowwisePredictor(self._mixture(), log_density))
+        predictor = RowwisePredictor(self._mixture(), log_density)
+        return self._for_rows(X, predictor, "score_samples")
 
     def score(
         self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
@@ -480,7 +483,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         """
         mixture = self._published().sampled
         n_samples = check_n_samples(n_samples, mixture.means.shape[1])
-        return mixture.sample(n_samples, self._sampling_stream(random_state))
+        drawn = mixture.sample(n_samples, self._sampling_stream(random_state))
+        return like(self.means_, drawn[0]), like(self.means_, drawn[1])
 
     @property
     def mixture_(self) -> Mixture:
@@ -546,6 +550,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
                 f"random_state={random_state!r} has no effect with draw=False, which "
                 "imputes conditional means: pass draw=True, or leave out random_state."
             )
+        check_same_namespace(self, X, "impute")
         refuse_blocks(X, "impute")
         check_map(X)
         rows = validated(
@@ -556,7 +561,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
             reset=False,
         )
         rng = self._sampling_stream(random_state) if draw else None
-        return imputed(rows, mixture, rng)
+        return like(X, imputed(rows, mixture, rng))
 
     def conditional_mean(
         self,
@@ -625,8 +630,9 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
                 "At most one of return_std or return_cov can be requested: use "
                 "return_cov alone, whose diagonals are squared standard deviations."
             )
-        refuse_blocks(X, "conditional_mean")
         mixture = self._published().agreed
+        check_same_namespace(self, X, "conditional_mean")
+        refuse_blocks(X, "conditional_mean")
         names = getattr(self, "feature_names_in_", None)
         known, others = split_features(given, mixture.means.shape[1], names, "given")
         columns = None if names is None else names[known]
@@ -634,7 +640,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         moments = Regression.deviations if return_std else Regression.mean_alone
         moments = Regression.covariances if return_cov else moments
         mean, *spread = conditional_moments(rows, mixture, known, others, moments)
-        return (mean, *spread) if spread else mean
+        found = tuple(like(X, each) for each in (mean, *spread))
+        return found if spread else found[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted mixture to a file, for `load`.
@@ -680,9 +687,11 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         write_model(path, published, vars(fitted), fitted.get_params(deep=False))
 
     def __sklearn_tags__(self) -> Tags:
-        """scikit-learn's tags of the estimator, which accepts missing values."""
+        """scikit-learn's tags of the estimator, which accepts missing values, and
+        arrays of other libraries than NumPy."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.array_api_support = True
         return tags
 
     def _fit(
@@ -716,8 +725,14 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
     ) -> tuple[float, float]:
         """Mean log-likelihood (or other score) of a row, and the weight of all rows."""
         mixture = self._mixture()
+        check_same_namespace(self, X, "score")
         rows = check_blocks(self, X, sample_weight, reset=False)
         return mean_of_rows(rows, mixture, score)
+
+    def _for_rows(self, X: RowsLike, predictor: RowwisePredictor, method: str) -> Any:
+        """Predictions of a method for the rows of X, as their source returns them."""
+        check_same_namespace(self, X, method)
+        return for_rows(self, X, predictor)
 
     def _n_parameters(self) -> int:
         """Number of free parameters of weights, means and covariances; with noise, its
@@ -740,7 +755,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
                     "several passes: pass a list of blocks, or a function that returns "
                     "an iterator of them."
                 )
-            rows = check_blocks(self, X, sample_weight, reset=False)
+            check_same_namespace(self, X, "summary")
+            rows = check_blocks(self, X, sample_weight, reset=False).on_host
         elif sample_weight is not None:
             raise ValueError(
                 "sample_weight has no effect without X: pass the rows that it belongs "

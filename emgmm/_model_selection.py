@@ -38,6 +38,7 @@ from ._search.search import ModelSearch
 from ._summary.making import summary_of_search, with_results
 from ._summary.objects import SearchSummary
 from ._utils.callbacks import Stage, Stages, Tasks
+from ._utils.device import follow
 from ._utils.exceptions import warn_of_search
 from ._utils.sklearn_private import Interval, fit_context
 from ._utils.ties import TIE
@@ -78,7 +79,7 @@ class GaussianMixtureIC(MixtureMethods):
     fits do.
 
     A fitted search predicts, scores, samples, imputes and is saved like its
-    `best_estimator_`. The user guide is `examples/README.md` in the repository.
+    `best_estimator_`. The user guide is in `.github/site/guide` in the repository.
 
     Parameters
     ----------
@@ -257,8 +258,9 @@ class GaussianMixtureIC(MixtureMethods):
         X : array-like of shape (n_samples, n_features), or iterable of such
             The rows, at least two; NaN is a missing value. Rows that are not in memory
             are an iterable of blocks, a function that returns one, or a Dask
-            collection, as in `GaussianMixtureEM.fit`: every iteration is one pass over
-            the rows for all candidates. A function as `criterion` needs an array.
+            collection, as in `GaussianMixtureEM.fit`; or an array on a device. Every
+            iteration is one pass over the rows for all candidates. A function as
+            `criterion` needs an array in memory.
         y : Ignored
             Present by convention.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -380,6 +382,8 @@ class GaussianMixtureIC(MixtureMethods):
             self.best_index_ = _least(self.criterion_, eligible)
             best = candidates[self.best_index_]
             self._publish(best, rows, known)
+            follow(self.best_estimator_, X)
+            follow(self, X)
             tasks.end(dict)
         ineligible = f"{np.sum(~eligible)} of {len(eligible)} candidates"
         flat = any(each.flat for each in candidates)

@@ -36,6 +36,7 @@ from ._model.agreement import NOISE_WEIGHT, OF_NOISE
 from ._model.families import FAMILIES, Families
 from ._model.parameters import Parameters
 from ._model.published import N_FIXED, published_arrays
+from ._utils.device import follow, to_host
 from ._utils.sklearn_private import fit_context
 from ._utils.threads import BLAS
 from ._utils.validation import restore_on_error
@@ -134,6 +135,7 @@ class PartialFit(FitParameters):
                 self._blend(rows, known)
             else:
                 self._gather(rows, known)
+            follow(self, X)
         return self
 
     def _gather(self, rows: RowBlocks, known: Memberships | None) -> None:
@@ -233,7 +235,7 @@ class PartialFit(FitParameters):
                 mixture = mstep.estimate_one(running.statistics, near)
         except np.linalg.LinAlgError as error:
             raise ValueError(SINGULAR) from error
-        means = np.asarray(getattr(self, "means_", rows.X))
+        means = np.asarray(to_host(getattr(self, "means_", rows.X)))
         dtype = np.result_type(means, np.float32)
         self._publish_mixture(mixture.in_units(1 / running.units), dtype)
         self._forget((*OF_FIT, "_gathered"))

@@ -25,6 +25,7 @@ from ._em.stepwise import OF_VALUES, PREFIX, StreamState
 from ._model.agreement import MIXTURE, OF_NOISE, check_mixture
 from ._model.families import FAMILIES
 from ._model.published import N_FIXED, Published
+from ._utils.device import to_host
 from ._utils.files import Path_, replacing
 from ._version import __version__
 
@@ -64,6 +65,8 @@ def write_model(
 
     ValueError if `read_model` would refuse it.
     """
+    attributes = {name: to_host(value) for name, value in attributes.items()}
+    parameters = {name: to_host(value) for name, value in parameters.items()}
     if "_running" in attributes:
         attributes = attributes | attributes["_running"].to_values()
     attributes = attributes | published.to_arrays()

@@ -55,8 +55,8 @@ SNIPPETS = {
     "completion": COMPLETION,
     "dev": TOOLS,
 }
-# Other libraries, which do not have wheels for every version of Python.
-WITHOUT = {"peers"}
+# Other libraries, which do not have wheels for every version of Python, or are large.
+WITHOUT = {"peers", "torch"}
 
 
 def test_every_extra_has_a_snippet():

@@ -72,7 +72,8 @@ def test_check_estimator_passes_for_every_model(covariance_type):
     results = check_estimator(gmm, on_skip=None)
     skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
     assert {r["status"] for r in results} <= {"passed", "skipped"}
-    assert skipped <= {"check_array_api_input"}
+    # Where an environment variable allows them, test_device.py runs them.
+    assert all(name.startswith("check_array_api_") for name in skipped)
     assert len(results) - len(skipped) >= 50
 
 

@@ -32,6 +32,10 @@ TAKEN = {
         *("HasMethods", "Interval", "InvalidParameterError", "StrOptions"),
         "validate_parameter_constraints",
     ],
+    "sklearn.utils._array_api": [
+        *("_convert_to_numpy", "_is_numpy_namespace", "get_namespace_and_device"),
+        *("check_same_namespace", "move_to"),  # of newer versions
+    ],
 }
 """Private modules, or modules of private names, and what is taken from them."""
 
@@ -159,21 +163,25 @@ with suppress(ImportError):
 kept = [
     (vars(import_module(module)), name, vars(import_module(module)).pop(name))
     for module, names in {TAKEN!r}.items() for name in names
+    if hasattr(import_module(module), name)
 ]
 import emgmm._utils.sklearn_private as gate
 for module, name, value in kept:  # scikit-learn itself needs them
     module[name] = value
 assert gate.Interval.__module__ == "emgmm._utils.parameter_checks"
+assert gate.move_to.__module__ == "emgmm._utils.array_standard"
 assert gate.fit_context.__module__ == "emgmm._utils.sklearn_private"
 """
-USING_THEM = ("parameters", "callbacks")
+USING_THEM = ("parameters", "callbacks", "device")
+OF_THEM = "parameters or callbacks or scikit_learns_checks or other_arrays"
 
 
 def test_the_package_works_where_the_names_have_gone(tmp_path):
-    """Its tests of parameters and of callbacks pass."""
+    """Tests of parameters, callbacks and arrays of other libraries pass."""
     (tmp_path / "without_names.py").write_text(PLUGIN, encoding="utf-8")
     tests = [str(ROOT / "tests" / f"test_{name}.py") for name in USING_THEM]
     options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-p", "without_names"]
+    options += ["-k", OF_THEM]
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],

@@ -462,7 +462,7 @@ def merge_components(
         rows: RowSource = _drawn(fitted._published().sampled, rng)
     else:
         _check_readable(X)
-        rows = check_blocks(fitted, X, sample_weight, reset=False)
+        rows = check_blocks(fitted, X, sample_weight, reset=False).on_host
     own = METHODS[method]
     passes = Pass(rows, mixture)
     steps = merge_steps(own.overlap, passes)

@@ -10,7 +10,7 @@ from operator import add
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from emgmm._utils.cached import cached_property
 from emgmm._utils.matmul import diagonal_squares
@@ -49,6 +49,15 @@ class RowBlocks(ABC):
     def weights(self) -> NDArray:
         """Weights (n,) of the rows: ones, not stored, where none were passed."""
         return weights_or_ones(self.sample_weight, len(self.X))
+
+    @property
+    def on_host(self) -> RowBlocks:
+        """The rows where NumPy can read them."""
+        return self
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
+        """An array with values of such a shape for each row, of undefined content."""
+        return np.empty((len(self.X), *shape), dtype)
 
     @abstractmethod
     def to_block_order(self, values: NDArray) -> NDArray:

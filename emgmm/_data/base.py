@@ -44,6 +44,11 @@ class RowSource(Protocol):
         """Values (n, ...) for the rows of ``sample``, from an array that is aligned
         with the rows as ``sum`` takes it; aligned with the sample likewise."""
 
+    @property
+    def on_host(self) -> RowSource:
+        """The rows for functions of NumPy's arrays, which those of ``sum`` and
+        ``accumulate`` need not be where there are kernels for others."""
+
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         """The rows divided by units (d,), and these: powers of two, such that fourth
         powers neither overflow nor underflow; ones unless they are needed."""

@@ -116,6 +116,10 @@ class ChunkedRows(ABC):
         begins = np.concatenate([[0.0], until[:-1]])
         return [part - begin for part, begin in zip(parts, begins, strict=True)]
 
+    @property
+    def on_host(self) -> Self:
+        return self
+
     def in_units(self, by_feature: bool) -> tuple[Self, NDArray]:
         units = units_for(self.summary, by_feature)
         if units is None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from emgmm._utils.device import like
+
 from .arrays import RowBlocks
 from .base import RowSource
 from .dask import is_dask, rows_of_dask
+from .device import is_on_device, rows_of_device
 from .iterables import is_iterable_of_blocks, rows_of_iterable
 from .maps import is_large_map, rows_of_map
 from .out_of_core import ChunkedRows
@@ -35,6 +38,7 @@ SOURCES = (
     Source("a Dask collection", is_dask, rows_of_dask, False),
     Source("a large memory map", is_large_map, rows_of_map, True),
     Source("an iterable of blocks", is_iterable_of_blocks, rows_of_iterable, False),
+    Source("an array on a device", is_on_device, rows_of_device, True),
     Source("an array", lambda X: True, check_rows, True),
 )
 """The first that accepts X reads it."""
@@ -57,11 +61,13 @@ def check_blocks(
 
 def for_rows(estimator: Any, X: Any, function: Callable[[RowBlocks], NDArray]) -> Any:
     """What function(RowBlocks) returns for the rows of X, as their source returns it:
-    an array, an iterator of arrays for blocks, or a Dask array."""
+    an array, an iterator of arrays for blocks, or a Dask array. Where X is on a device
+    the array is there too, whether the function reads rows there or on the host."""
     rows = source_of(X).read(estimator, X, None, False)
-    return (
-        function(rows) if isinstance(rows, RowBlocks) else rows.predict_rows(function)
-    )
+    if not isinstance(rows, RowBlocks):
+        return rows.predict_rows(function)
+    on_device = getattr(function, "on_device", False)
+    return like(X, function(rows if on_device else rows.on_host))
 
 
 def refuse_blocks(X: Any, what: str, part: str = "one block at a time") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -129,6 +130,18 @@ class Summary(ABC):
         if self.dtype == np.float64:
             return self.dtype
         return type_of_sums(self.dtype, *self.weight_range)
+
+
+@dataclass(frozen=True, eq=False)
+class Extremes:
+    """Least and greatest values (d,) of rows; those of more rows add."""
+
+    least: NDArray
+    greatest: NDArray
+
+    def __add__(self, other: Extremes) -> Extremes:
+        least = np.fmin(self.least, other.least)
+        return Extremes(least, np.fmax(self.greatest, other.greatest))
 
 
 def scatter_about(center: NDArray, sum_rows: Callable[..., Any]) -> NDArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,22 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emgmm._data.base import RowSource
+from emgmm._data.summary import Extremes
 from emgmm._model.noise import Noise
 from emgmm._model.parameters import LOG_2_PI
 
 BLOCK_NUMBERS = 2**18  # numbers in a block of rows along other axes
-
-
-@dataclass(frozen=True, eq=False)
-class _Extremes:
-    """Least and greatest values (d,) of rows; those of more rows add."""
-
-    least: NDArray
-    greatest: NDArray
-
-    def __add__(self, other: _Extremes) -> _Extremes:
-        least = np.fmin(self.least, other.least)
-        return _Extremes(least, np.fmax(self.greatest, other.greatest))
 
 
 def noise_of(
@@ -69,7 +57,7 @@ def _log_volume_along_axes(rows: RowSource, varying: NDArray) -> float:
     _, axes = np.linalg.eigh(scatter)
     project = partial(_along, axes, varying, summary.center)
     length = max(BLOCK_NUMBERS // summary.n_features, 1)
-    found = rows.sum(project, block_length=length)
+    found = rows.on_host.sum(project, block_length=length)
     lengths = found.greatest - found.least
     if not (lengths > 0).all():
         return np.inf
@@ -83,6 +71,6 @@ def _along(
     seen = X if (weights > 0).all() else X[weights > 0]
     if not len(seen):
         nothing = np.full(len(varying), np.nan)
-        return _Extremes(nothing, nothing)
+        return Extremes(nothing, nothing)
     projected = (seen - center)[:, varying] @ axes
-    return _Extremes(projected.min(axis=0), projected.max(axis=0))
+    return Extremes(projected.min(axis=0), projected.max(axis=0))

@@ -18,6 +18,7 @@ from emgmm._model.parameters import Parameters
 from emgmm._utils.threads import Workspace
 
 from .complete import Quadratic, Whitened
+from .device import DeviceQuadratic, DeviceWhitened, precise_of
 from .kernel import DOUBLE, SINGLE, Kernel
 from .missing_exact import ExactDiagonalKernel, ExactMissingKernel
 from .missing_fast import MANY_FEATURES, MANY_ROWS, DiagonalKernel, PatternKernel
@@ -81,20 +82,27 @@ def choose_kernels(
 ) -> list[tuple[NDArray, Kernel]]:
     """Indices of mixtures, and their fastest accurate kernel near an origin (d,)."""
 
+    fast, accurate, precise = Quadratic, Whitened, DOUBLE
+    if workspace.device is not None:
+        fast, accurate = DeviceQuadratic, DeviceWhitened
+        precise = precise_of(workspace.device)
+    near = origin.astype(SINGLE.dtype)
+
     def quadratic(mixture: Parameters) -> Kernel:
-        return Quadratic(mixture, DOUBLE, workspace, origin, own_weights)
+        return fast(mixture, DOUBLE, workspace, origin, own_weights)
 
     def whitened(mixture: Parameters) -> Kernel:
-        return Whitened(mixture, DOUBLE, workspace)
+        return accurate(mixture, DOUBLE, workspace)
 
     def single(mixture: Parameters) -> Kernel:
-        near = origin.astype(dtype)
-        return Quadratic(mixture, SINGLE, workspace, near, own_weights)
+        return fast(mixture, SINGLE, workspace, near, own_weights)
 
     def single_whitened(mixture: Parameters) -> Kernel:
-        return Whitened(mixture, SINGLE, workspace, base=origin.astype(dtype))
+        return accurate(mixture, SINGLE, workspace, base=near)
 
     order = stack.segments.by_size
+    if precise is SINGLE:
+        return list(_divided(stack, order, [single, single_whitened]))
     if dtype != SINGLE.dtype:
         return list(_divided(stack, order, [quadratic, whitened]))
     moderate = _are_moderate(stack)[order]

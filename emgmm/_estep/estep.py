@@ -19,7 +19,7 @@ from emgmm._utils.matmul import contract
 from .complete import length_of_blocks
 from .dispatch import Part, parts_of
 from .features import SECOND_ORDER, unpack_products
-from .kernel import DOUBLE, Kernel, Several, Sums, weighted_sums
+from .kernel import DOUBLE, Kernel, Several, Sums
 from .memberships import Memberships, PriorTable, RowPrior
 from .missing_fast import observed_features, split_sums
 from .moments import Deviations
@@ -39,7 +39,7 @@ def e_step(
     joint = kernel.joint(features, X, prior)
     log_density, responsibilities = kernel.posterior(joint, sample_weight)
     moments = kernel.moments(features, responsibilities)
-    log_likelihood = weighted_sums(sample_weight, log_density, kernel.workspace)
+    log_likelihood = kernel.weighted_sums(sample_weight, log_density)
     weight = sample_weight.sum(axis=1) if sample_weight.ndim > 1 else None
     return Sums(log_likelihood, moments, weight)
 
@@ -58,6 +58,8 @@ def expectation(
     ``memberships`` say to which components rows may belong.
     Overflow and underflow are ignored, in helper threads too: results are checked.
     """
+    if shares is not None:
+        rows = rows.on_host
     near, dtype = rows.summary.center, rows.summary.compute_dtype
     parts = parts_of(stacks, rows, near, dtype, shares is not None)
     found: list[tuple[Part, Statistics]] = []
@@ -157,6 +159,7 @@ def statistics_of_starts(
     """Statistics of several starts of so many components, as one stack for each kind
     of moments, in one pass over the rows, or in two."""
     wide = DIAGONAL if all(kind.of_squares for kind in kinds) else FULL
+    blocks = blocks.on_host
     segments = Segments.of(sizes)
     with np.errstate(all="ignore"):
         if blocks.summary.incomplete:

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from emgmm._data.base import RowSource
 from emgmm._model.noise import Noise
 from emgmm._model.parameters import LOG_2_PI, Parameters
+from emgmm._utils.cached import cached_property
 from emgmm._utils.threads import Workspace
 
 from .memberships import RowPrior
 from .statistics import Statistics
+from .underflow import settle
 
 SAMPLED = 2**9  # about so many exponents are searched for some that underflow
 
@@ -143,10 +145,14 @@ class Kernel(ABC):
         peaks = self.segments.max(log_peaks)
         self.reference = peaks - min(n_features / 2, float_format.span)
         self.constants = log_peaks - self.segments.spread(self.reference)
-        self.reference_rows = self.reference[:, None].astype(self.dtype, copy=False)
         self.log_noise = np.empty(0)
         if mixture.noise:
             self.log_noise = np.log(mixture.noise_weights) - self.reference
+
+    @cached_property
+    def reference_rows(self) -> NDArray:
+        """``reference`` in the type of the kernel, shape (B, 1)."""
+        return self.reference[:, None].astype(self.dtype, copy=False)
 
     @property
     @abstractmethod
@@ -265,11 +271,32 @@ class Kernel(ABC):
             labels[~greatest.any(axis=0)] = -1
         return labels
 
+    def noise_shares(self, joint: Joint, log_density: NDArray) -> NDArray:
+        """Responsibilities (B, n) of the noise, from the log-densities (B, n)."""
+        if joint.noise is None:
+            return np.zeros_like(log_density)
+        return np.exp(joint.noise - (log_density - self.reference_rows))
+
     def known(self, values: NDArray) -> NDArray:
         """Values of rows. FloatingPointError if some are too far away."""
         if not self.unlimited and np.isnan(values).any():
             raise FloatingPointError("a row is too far from all components")
         return values
+
+    def weighted_sums(self, weights: NDArray, values: NDArray) -> NDArray:
+        """Sums (B,) over rows of weights, (n,) or (B, n), times values (B, n) in
+        float64, where 0 times infinity is 0."""
+        return weighted_sums(weights, values, self.workspace)
+
+    def total(self, values: NDArray) -> NDArray:
+        """Sums (m,) over the rows of values (m, n)."""
+        return values.sum(axis=1)
+
+    def settled(self, joint: Joint, X: NDArray) -> Joint:
+        """The same, with the limits of log-densities for rows so far away that all are
+        minus infinity."""
+        settle(joint.values, X, self.mixture)
+        return joint
 
     def _within_reach(self, peak: NDArray) -> NDArray:
         """Maxima of log-densities; NaN where they are not finite and should be."""

@@ -38,8 +38,8 @@ def sums_of_clusters(
         log_density, responsibilities = kernel.posterior(joint)
         shares = members @ responsibilities
         if joint.noise is not None:
-            relative = log_density - kernel.reference_rows
-            shares = np.concatenate([shares, np.exp(joint.noise - relative)])
+            of_noise = kernel.noise_shares(joint, log_density)
+            shares = np.concatenate([shares, of_noise])
         return function(shares, weights)[None]
 
     of_part = partial(sums_with_any, [mixture], of_block, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,8 @@ from emgmm._model.segments import Segments
 from emgmm._utils.threads import BLAS
 
 from .dispatch import Part, parts_of
-from .kernel import DOUBLE, Joint, Kernel, Several, weighted_sums
+from .kernel import DOUBLE, Joint, Kernel, Several
 from .memberships import Memberships, RowPrior
-from .underflow import settle
 
 Result = TypeVar("Result")
 
@@ -37,9 +36,8 @@ def for_each_row(
         def of_block(X: NDArray) -> NDArray:
             joint = kernel.joint(kernel.features(X), X)
             if kernel.unlimited and function in BETWEEN_COMPONENTS and not noise:
-                settle(joint.values, X, mixture)
-            values = function(kernel, joint)
-            return values.astype(out.dtype, copy=False)
+                joint = kernel.settled(joint, X)
+            return function(kernel, joint)
 
         return blocks.map(of_block, out, block_length=kernel.block_length)
 
@@ -56,10 +54,12 @@ class RowwisePredictor:
     """Type of the predictions, by default that of the rows."""
     shape: tuple[int, ...] = ()
     """Shape of the prediction for one row."""
+    on_device: ClassVar[bool] = True
+    """Whether the function takes what kernels of rows on a device return."""
 
     def __call__(self, blocks: RowBlocks) -> NDArray:
-        dtype = blocks.X.dtype if self.dtype is None else self.dtype
-        out = np.empty((len(blocks.X), *self.shape), dtype=dtype)
+        dtype = blocks.summary.dtype if self.dtype is None else self.dtype
+        out = blocks.empty(self.shape, dtype)
         return blocks.to_input_order(
             for_each_row(blocks, self.mixture, self.function, out)
         )
@@ -70,7 +70,7 @@ def log_density(kernel: Kernel, joint: Joint, labels: NDArray | None = None) -> 
     ``labels``."""
     if labels is not None:
         labels[:] = kernel.labels(joint)
-    return kernel.known(kernel.posterior(joint)[0][0])
+    return kernel.known(kernel.posterior(joint)[0][0, ...])
 
 
 def responsibilities(kernel: Kernel, joint: Joint) -> NDArray:
@@ -80,21 +80,24 @@ def responsibilities(kernel: Kernel, joint: Joint) -> NDArray:
     return responsibilities.T
 
 
-BETWEEN_COMPONENTS = (Kernel.labels, responsibilities)
+def most_probable(kernel: Kernel, joint: Joint) -> NDArray:
+    """Most probable components (n,) of a block of rows; -1 of noise."""
+    return kernel.labels(joint)
+
+
+BETWEEN_COMPONENTS = (most_probable, responsibilities)
 """Functions that do not change where a number is added to a row's log-densities."""
 
 
 def noise_probability(kernel: Kernel, joint: Joint) -> NDArray:
     """Probabilities (n,) that rows are noise."""
-    log_density = kernel.known(kernel.posterior(joint)[0][0])
-    if joint.noise is None:
-        return np.zeros(len(log_density))
-    return np.exp(joint.noise[0] - (log_density - kernel.reference))
+    log_density = kernel.known(kernel.posterior(joint)[0])
+    return kernel.noise_shares(joint, log_density)[0, ...]
 
 
 def classification_score(kernel: Kernel, joint: Joint) -> NDArray:
     """Joint log-densities (n,) of rows and their most probable components, or noise."""
-    return kernel.known(kernel.peak(joint)[0]) + kernel.reference
+    return kernel.known((kernel.peak(joint) + kernel.reference_rows)[0, ...])
 
 
 def responsibilities_of(blocks: RowBlocks, mixture: Parameters) -> NDArray:
@@ -129,14 +132,19 @@ def _shares(blocks: RowSource, stack: Parameters) -> NDArray:
     """Sums of w r and w^2 r (M, 2, d or 1) over the rows that observe each feature, for
     weights w relative to the greatest."""
     rows = blocks.summary
-    greatest, incomplete = rows.greatest_weight, rows.incomplete
+    greatest, incomplete = float(rows.greatest_weight), rows.incomplete
 
     def of_block(kernel: Kernel, X: NDArray, weights: NDArray) -> NDArray:
         joint = kernel.joint(kernel.features(X), X)
         relative = weights / greatest
         shares = kernel.posterior(joint, relative)[1]
-        present = ~np.isnan(X) if incomplete else np.ones((len(X), 1))
-        return np.stack([shares @ present, shares @ (relative * present.T).T], axis=1)
+        if incomplete:
+            present = ~np.isnan(X)
+            both = shares @ present, shares @ (relative * present.T).T
+        else:
+            first, second = shares, shares * relative
+            both = kernel.total(first)[:, None], kernel.total(second)[:, None]
+        return np.stack(both, axis=1)
 
     of_part = partial(sums_with_any, [stack], of_block, True)
     return blocks.accumulate(of_part).values[0]
@@ -179,9 +187,9 @@ def scores_of_stacks(
     ) -> NDArray:
         prior = RowPrior(memberships.table, *kinds) if memberships else None
         joint = kernel.joint(kernel.features(X), X, prior)
-        classified = kernel.peak(joint) + kernel.reference[:, None]
+        classified = kernel.peak(joint) + kernel.reference_rows
         scores = kernel.posterior(joint)[0], classified
-        sums = [weighted_sums(weights, each, kernel.workspace) for each in scores]
+        sums = [kernel.weighted_sums(weights, each) for each in scores]
         return np.stack(sums, axis=1)
 
     of_part = partial(sums_with_any, stacks, of_block, False)
@@ -211,13 +219,17 @@ def sum_over_rows(
             prior, aligned = RowPrior(table, aligned[-1]), aligned[:-1]
         joint = kernel.joint(kernel.features(X), X, prior)
         values = function(kernel, joint, *aligned)
-        total = weighted_sums(weights, np.atleast_2d(values), kernel.workspace)
-        return np.append(total, weights.sum())
+        rows = values if values.ndim > 1 else values[None, :]
+        return kernel.weighted_sums(weights, rows)
 
-    def of_part(blocks: RowBlocks, *aligned: NDArray) -> NDArray:
+    def of_part(blocks: RowBlocks, *aligned: NDArray) -> NDArray | None:
+        if not blocks.summary.n_samples:
+            return None
+
         def visit(kernel: Kernel) -> NDArray:
             length = kernel.block_length
-            return blocks.sum(partial(of_block, kernel), *aligned, block_length=length)
+            sums = blocks.sum(partial(of_block, kernel), *aligned, block_length=length)
+            return np.append(sums, blocks.summary.weight)
 
         return _visit_with_any(mixture, blocks, visit)
 
@@ -233,7 +245,7 @@ def sums_with_any(
 ) -> Several | None:
     """Sums of function(kernel, rows, weights, *aligned rows) for each stack, in one
     pass: values of its components or else of its mixtures; None without rows."""
-    if not len(blocks.X):
+    if not blocks.summary.n_samples:
         return None
 
     def of_block(

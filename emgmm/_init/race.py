@@ -44,7 +44,7 @@ def race(sample: EMProblem, starts: Parameters, problem: EMProblem) -> Outcome:
     keys = np.where(sound == sound.max(), bounds, -np.inf)
     keys -= sample.penalties(results.mixtures)
     best = int(np.argmax(keys >= keys.max() - EQUAL))
-    if sample.rows is not problem.rows:
+    if sample.rows.summary.n_weighted < problem.rows.summary.n_weighted:
         best = _best_on_all_rows(problem, results, best)
     met = np.abs(keys - keys[best]) < SAME_MAXIMUM
     return Outcome(results.result(best), int(np.count_nonzero(met)))

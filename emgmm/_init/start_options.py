@@ -125,7 +125,7 @@ class StartOptions:
         progress: Progress,
     ) -> Parameters:
         """The mixture of the labels or responsibilities that a callable returns."""
-        seen, units = rows, np.ones(rows.summary.n_features)
+        seen, units = rows.on_host, np.ones(rows.summary.n_features)
         if not isinstance(seen, RowBlocks):
             problem = with_large_subsample(problem, self.n_components)
             seen, units = problem.sample, problem.units

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emgmm._utils.device import to_host
 from emgmm._utils.threads import BLAS
 from emgmm._utils.validation import as_numbers, shaped
 
@@ -65,7 +66,7 @@ class Published:
     def of(cls, estimator: Any, models: Iterable[str]) -> Published:
         """The parameters of an estimator, in the first of the models that fits them."""
         has = {name: getattr(estimator, name, None) for name in (*MIXTURE, *OF_NOISE)}
-        arrays = {k: np.asarray(v) for k, v in has.items() if v is not None}
+        arrays = {k: np.asarray(to_host(v)) for k, v in has.items() if v is not None}
         missing = [name for name in MIXTURE[:2] if name not in arrays]
         if missing or not any(name in arrays for name in COVARIANCE_SOURCES):
             raise ValueError(

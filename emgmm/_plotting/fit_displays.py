@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from emgmm._utils.device import to_host
 from emgmm._utils.validation import check_choice
 
 from .captions import BESIDE, entitle, note_above
@@ -123,7 +124,7 @@ class ConvergenceDisplay:
                 "ConvergenceDisplay([bounds]).plot()."
             )
         fit = fitted(best_of(estimator), "lower_bounds_")
-        kept = fit.lower_bounds_
+        kept = to_host(fit.lower_bounds_)
         starts = getattr(fit, "lower_bounds_of_starts_", [kept])
         equal = [np.array_equal(bounds, kept) for bounds in starts]
         return cls(starts, best=equal.index(True)).plot(ax=ax, **kwargs)
@@ -328,7 +329,7 @@ class CriterionDisplay:
         fitted(search, "results_", "criterion_", "best_index_")
         results, best = search.results_, search.best_index_
         if criterion is None:
-            values, name = search.criterion_, search.criterion
+            values, name = to_host(search.criterion_), search.criterion
         else:
             check_choice("criterion", criterion, CRITERIA)
             values, name, best = results[criterion], criterion, None

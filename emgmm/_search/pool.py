@@ -312,7 +312,9 @@ def of_batches(
 ) -> Pool:
     """All runs that the function has for indices of some, batch by batch. Threads
     share the batches; the division does not depend on their number."""
-    in_memory = all(isinstance(each, RowBlocks) for each in rows)
+    in_memory = all(
+        isinstance(each, RowBlocks) and each.workspace.device is None for each in rows
+    )
     most = MOST_NUMBERS if in_memory else MOST_OF_MEMORY
     parts = batches(candidates, n_numbers, most)
     return Pool.joined(run_all([partial(function, part) for part in parts]))

@@ -15,6 +15,7 @@ from emgmm._estep.kernel import Joint, Kernel
 from emgmm._estep.predict import sum_over_rows
 from emgmm._model.families import FAMILIES
 from emgmm._model.published import Published
+from emgmm._utils.device import to_host
 
 from .objects import MixtureSummary, SearchSummary
 
@@ -54,7 +55,7 @@ def _with_attributes(summary: MixtureSummary, fitted: Any) -> MixtureSummary:
     if n_samples and summary.converged is not None and fitted.prior is None:
         total = fitted.lower_bound_ * n_samples
         summary = replace(summary, **_criteria(summary, total, n_samples))
-    labels = getattr(fitted, "labels_", None)
+    labels = to_host(getattr(fitted, "labels_", None))
     if labels is None or len(labels) != n_samples:  # the rows have weights
         return summary
     counts = np.bincount(labels + 1, minlength=summary.n_components + 1)
@@ -140,7 +141,7 @@ def _warnings(
 def summary_of_search(search: Any, best: MixtureSummary, top: int) -> SearchSummary:
     """The summary of a search, with that of the selected mixture, which the search may
     have reasons to doubt that cannot be seen in it alone."""
-    results, values = search.results_, np.asarray(search.criterion_, dtype=float)
+    results, values = search.results_, np.asarray(to_host(search.criterion_), float)
     eligible = np.flatnonzero(results["eligible"])
     order = eligible[np.argsort(values[eligible], kind="stable")]
     # Of equal criteria, the first is selected.

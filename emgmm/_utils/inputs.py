@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .device import device_of, to_host
+
 NO_NUMBERS = {
     "M": (
         "dates or times",
@@ -55,6 +57,8 @@ MOST_NAMED = 5  # columns in a message
 
 def as_rows(X: Any, argument: str = "X") -> Any:
     """X with NaN where it is masked; ValueError if it cannot be rows of numbers."""
+    if device_of(X) is not None:
+        X = to_host(X)
     _refuse_what_is_no_table(X, argument)
     if not isinstance(X, list | tuple):
         return unmasked(X, argument)

@@ -14,6 +14,11 @@ _skl_callbacks, _init_callback_context
     Attributes of estimators with callbacks, which there is no public way to ask for.
     Where they are missing, fits report nothing.
 
+get_namespace_and_device, _is_numpy_namespace, _convert_to_numpy, move_to,
+check_same_namespace
+    Of its private module of arrays of other libraries. `array_standard` replaces them,
+    without PyTorch; the last two are in newer versions only.
+
 `_validate_params`, which scikit-learn calls, and `_parameter_constraints` belong to the
 estimators of this package: nothing of scikit-learn's is called by these names.
 """
@@ -60,15 +65,40 @@ except ImportError:
         return lambda fit: validate_before(with_callbacks(fit), skip)
 
 
+try:
+    from sklearn.utils._array_api import _convert_to_numpy as convert_to_numpy
+    from sklearn.utils._array_api import _is_numpy_namespace as is_numpy_namespace
+    from sklearn.utils._array_api import get_namespace_and_device
+except ImportError:
+    from .array_standard import get_namespace_and_device, is_numpy_namespace, move_to
+else:
+    try:
+        from sklearn.utils._array_api import move_to  # type: ignore[no-redef]
+    except ImportError:
+
+        def move_to(array: Any, *, xp: Any, device: Any) -> Any:
+            """The array as one of NumPy, in the memory of the host."""
+            return convert_to_numpy(array, get_namespace_and_device(array)[0])
+
+
+try:
+    from sklearn.utils._array_api import check_same_namespace
+except ImportError:
+    from .array_standard import check_same_namespace
+
 __all__ = [
     "CallbackSupportMixin",
     "HasMethods",
     "Interval",
     "InvalidParameterError",
     "StrOptions",
+    "check_same_namespace",
     "fit_context",
     "forget_callbacks",
+    "get_namespace_and_device",
     "has_callbacks",
+    "is_numpy_namespace",
+    "move_to",
     "new_callback_context",
     "validate_parameter_constraints",
     "with_callbacks",

@@ -25,6 +25,9 @@ class Workspace(threading.local):
     pages come from the operating system.
     """
 
+    device: Any = None
+    """Where the arrays are, unless they are NumPy's."""
+
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, np.dtype], NDArray] = {}
         self._last: dict[str, NDArray] = {}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .device import to_host
 from .inputs import holds_dates
 from .sklearn_private import (
     InvalidParameterError,
@@ -117,6 +118,7 @@ def shaped(
 
 def as_numbers(given: ArrayLike, argument: str, copy: bool = True) -> NDArray:
     """The argument as finite float64 numbers: a new array, unless not copied."""
+    given = to_host(given)
     if np.ma.is_masked(given):
         raise ValueError(
             f"{argument} has masked values: replace them by numbers, for instance with "
