@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from conftest import make_blobs
 from scipy.sparse import csr_array
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils import _param_validation as theirs
 
 import emgmm
 from emgmm import GaussianMixtureEM
+from emgmm._utils import array_standard, sklearn_private
 from emgmm._utils import parameter_checks as ours
-from emgmm._utils import sklearn_private
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(emgmm.__file__).parent
@@ -123,8 +124,6 @@ class Fitted(BaseEstimator):
         self.validations += 1
 
     def fit(self):
-        from sklearn import get_config
-
         self.skipped_ = get_config()["skip_parameter_validation"]
         return self
 
@@ -134,7 +133,6 @@ class Fitted(BaseEstimator):
 
 @pytest.mark.parametrize("skip_nested", [True, False])
 def test_fits_are_validated_as_scikit_learn_does_it(skip_nested):
-    from sklearn import config_context, get_config
     from sklearn.base import _fit_context
 
     theirs = _fit_context(prefer_skip_nested_validation=skip_nested)
@@ -151,6 +149,25 @@ def test_fits_are_validated_as_scikit_learn_does_it(skip_nested):
             wrap(Fitted.fit)(estimator)
         assert estimator.validations == 2 and estimator.skipped_
         assert not get_config()["skip_parameter_validation"]
+
+
+def test_arrays_are_recognised_by_the_standard_as_by_scikit_learn(monkeypatch):
+    strict = pytest.importorskip("array_api_strict")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    X = strict.asarray([[1.0, 2.0]])
+    own = array_standard.get_namespace_and_device(X)
+    try:
+        with config_context(array_api_dispatch=True):
+            theirs = sklearn_private.get_namespace_and_device(X)
+    except ImportError:
+        pytest.skip("scikit-learn has no arrays of other libraries here")
+    assert own[1:] == theirs[1:] and own[0].__name__ == theirs[0].__name__
+    found = array_standard.move_to(X, xp=np, device="cpu")
+    np.testing.assert_array_equal(found, [[1.0, 2.0]], strict=True)
+    assert array_standard.is_numpy_namespace(np)
+    assert not array_standard.is_numpy_namespace(strict)
+    with pytest.raises(TypeError, match="list has no namespace"):
+        array_standard.get_namespace_and_device([1.0])
 
 
 PLUGIN = f"""
