@@ -10,9 +10,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ._class_mixtures import (
@@ -34,6 +33,7 @@ from ._init.starts import STARTS
 from ._model.families import FAMILIES
 from ._model.validation import check_weights
 from ._model_selection import CovarianceTypes, GaussianMixtureIC, names_of_models
+from ._utils.sklearn_private import Interval, fit_context
 from ._utils.validation import (
     Names,
     Suggesting,
@@ -458,7 +458,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None) -> Self:
         """The estimator, fitted; its warnings point at who calls the public method."""
         refuse_blocks(X, "fit of a classifier", "a sample of the rows")

@@ -13,9 +13,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval
 
 from ._data.arrays import RowBlocks
 from ._data.base import RowSource
@@ -56,6 +54,7 @@ from ._sklearn_names import SklearnNames
 from ._utils.callbacks import Tasks
 from ._utils.device import follow
 from ._utils.exceptions import Defects, warn_of_defects
+from ._utils.sklearn_private import Interval, fit_context
 from ._utils.threads import BLAS
 from ._utils.validation import Names, restore_on_error
 from .typing import CovarianceType, RowsLike
@@ -526,7 +525,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         gmm.__dict__.update(attributes, _fitted_type=model, _stream=(None, None))
         return gmm
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _fit(
         self,
         X: RowsLike,

@@ -36,10 +36,10 @@ from ._model.published import N_FIXED, Published
 from ._persistence import write_model
 from ._summary.making import summary_of_mixture
 from ._summary.objects import MixtureSummary
-from ._utils.callbacks import CallbackSupportMixin
 from ._utils.device import check_same_namespace, like
 from ._utils.features import Features, split_features
 from ._utils.inputs import validated
+from ._utils.sklearn_private import CallbackSupportMixin
 from ._utils.validation import Suggesting, check_n_samples
 from .typing import RowsLike
 

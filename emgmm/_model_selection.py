@@ -11,10 +11,8 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_scalar
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
@@ -42,6 +40,7 @@ from ._summary.objects import SearchSummary
 from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.device import follow
 from ._utils.exceptions import warn_of_search
+from ._utils.sklearn_private import Interval, fit_context
 from ._utils.ties import TIE
 from ._utils.validation import Names, check_criterion, restore_on_error
 from .typing import CovarianceType, RowsLike, SelectedParams
@@ -357,7 +356,7 @@ class GaussianMixtureIC(MixtureMethods):
         check_is_fitted(self)
         return self.best_estimator_
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _fit(
         self,
         X: RowsLike,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _get_feature_names
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from emgmm._data.validation import check_sample_weight, check_X
 from emgmm._model.families import FAMILIES
@@ -475,7 +476,9 @@ def _names(mixture: Any, X: ArrayLike | None) -> list[str] | None:
     """Names of all features, those of the fit before those of X; None without any."""
     names = getattr(mixture, "feature_names_in_", None)
     if names is None and X is not None:
-        names = _get_feature_names(X)
+        features = BaseEstimator()
+        validate_data(features, X, skip_check_array=True)
+        names = getattr(features, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 

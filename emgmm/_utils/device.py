@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn import config_context, get_config
-from sklearn.utils import _array_api
 
+from . import sklearn_private
 from .cached import cached_property
 
 # Columns that are multiplied, or added, in the precision of the arrays.
@@ -181,10 +181,10 @@ def device_of(array: Any) -> Device | None:
     if not get_config()["array_api_dispatch"] or not _is_foreign(array):
         return None
     try:
-        xp, _, device = _array_api.get_namespace_and_device(array)
+        xp, _, device = sklearn_private.get_namespace_and_device(array)
     except TypeError:  # no array of a library that follows the array API
         return None
-    return None if _array_api._is_numpy_namespace(xp) else Device(xp, device)
+    return None if sklearn_private.is_numpy_namespace(xp) else Device(xp, device)
 
 
 def without_gradients(array: Any) -> Any:
@@ -215,9 +215,8 @@ def check_same_namespace(estimator: Any, X: Any, method: str) -> None:
     means = getattr(estimator, "means_", None)
     if device_of(X) is None and device_of(means) is None:
         return
-    check = getattr(_array_api, "check_same_namespace", None)
-    if check is not None:
-        check(X, estimator, attribute="means_", method=method)
+    check = sklearn_private.check_same_namespace
+    check(X, estimator, attribute="means_", method=method)
 
 
 def to_host(array: Any) -> Any:
@@ -227,10 +226,7 @@ def to_host(array: Any) -> Any:
         return array
     array = without_gradients(array)
     with config_context(array_api_dispatch=True):
-        if hasattr(_array_api, "move_to"):
-            return _array_api.move_to(array, xp=np, device="cpu")
-        xp, _ = _array_api.get_namespace(array)
-        return _array_api._convert_to_numpy(array, xp)
+        return sklearn_private.move_to(array, xp=np, device="cpu")
 
 
 def _is_foreign(array: Any) -> bool:
