@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.device import Run
 from benchmarks.device_tables import DEVICE_TABLES, amounts, iterations_table
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +36,7 @@ def run(path: Path, *options: str) -> Any:
     subprocess.run(
         [*command, "--no-peers", f"--out={path}", *options],
         cwd=ROOT,
-        env={**os.environ, **limits, "SCIPY_ARRAY_API": "1"},
+        env={**os.environ, **limits},
         check=True,
         capture_output=True,
     )
@@ -58,13 +60,24 @@ def test_a_quick_run_measures_everything_and_agrees_with_numpy(tmp_path: Path) -
         assert table(report).count("\n") > 2, name
 
 
-def test_a_budget_that_is_spent_skips_what_is_left_and_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    report = run(tmp_path / "device.json", "--budget=0")
-    reasons = {one.get("error") for one in report["results"]}
-    assert reasons == {"skipped: 0 s were spent"}
-    for _, table in DEVICE_TABLES.values():
-        assert "skipped: 0 s were spent" in table(report)
+def test_what_comes_after_the_budget_is_skipped_and_what_fails_has_its_reason() -> None:
+    saved: list[int] = []
+
+    def results(budget: float, of: Callable[[], Any]) -> list[Any]:
+        run = Run(
+            "cpu", 1.0, True, budget, [], lambda run: saved.append(len(run.results))
+        )
+        run.do("iterations", of, case=ITERATION["case"], dtype="float64")
+        return run.results
+
+    skipped = results(0.0, lambda: pytest.fail("it was called"))
+    assert skipped[0]["error"] == "skipped: 0 s were spent"
+    failed = results(60.0, lambda: RATES["absent"])
+    assert failed[0]["error"] == "KeyError: 'absent'"
+    for found in (skipped, failed):
+        table = iterations_table({"results": found})
+        assert f"Not there: all (1,000 x 3, float64): {found[0]['error']}" in table
+    assert saved == [1, 1]
 
 
 def test_operations_and_bytes_are_those_of_two_products_with_the_features() -> None:
