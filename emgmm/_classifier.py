@@ -110,7 +110,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         greatest of any mixture; 1 where no iteration is needed.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also

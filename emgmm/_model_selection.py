@@ -141,7 +141,7 @@ class GaussianMixtureIC(MixtureMethods):
         Of the selected mixture, as in `GaussianMixtureEM`.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also

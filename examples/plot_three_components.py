@@ -1,6 +1,8 @@
-"""Three components from a bad start: EM step by step, past a saddle to the maximum.
+"""Three components from a bad start, step by step
+===============================================
 
-For 200 iterations two components share two clusters. See also plot_a_lucky_error.py.
+For 200 iterations plain EM lies beside a saddle, with two components across the same
+two clusters; then each finds its own. See also :doc:`plot_a_lucky_error`.
 """
 
 import sys

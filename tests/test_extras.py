@@ -41,7 +41,17 @@ import subprocess, sys
 for tool in ("ruff", "mypy", "pre_commit", "pytest"):
     subprocess.run([sys.executable, "-m", tool, "--version"], check=True)
 """
-SNIPPETS = {"dask": DASK, "benchmarks": BENCHMARKS, "test": TESTS, "dev": TOOLS}
+SITE = """
+import myst_parser, numpydoc, pydata_sphinx_theme, sphinx, sphinx_copybutton
+import sphinx_design, sphinx_gallery
+"""
+SNIPPETS = {
+    "dask": DASK,
+    "benchmarks": BENCHMARKS,
+    "test": TESTS,
+    "dev": TOOLS,
+    "site": SITE,
+}
 # Other libraries, which do not have wheels for every version of Python.
 WITHOUT = {"peers"}
 
