@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.nodes import get_node_source
 
 import emgmm
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PICTURES = {".png", ".gif"}
 sys.path.insert(0, str(HERE))  # for gallery_settings
 REPOSITORY = "https://github.com/emgmm/emgmm"
 LIBRARIES = {
@@ -94,6 +100,8 @@ numpydoc_xref_aliases = {
 
 myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence"]
 myst_heading_anchors = 4
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 sphinx_gallery_conf = {
     "examples_dirs": "../../examples",
@@ -112,12 +120,61 @@ html_theme = "pydata_sphinx_theme"
 html_title = "emgmm"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_show_sourcelink = False
+html_copy_source = False
+html_sidebars = {"index": [], "changes": []}
 html_theme_options = {
     "github_url": REPOSITORY,
     "navigation_with_keys": False,
     "show_toc_level": 2,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
+
+
+def link_to_repository(docname: str, link: re.Match[str]) -> str:
+    """A link of a page, to the repository's site if it is to a file outside of this."""
+    path, hash_, anchor = link[1].partition("#")
+    target = (HERE / docname).parent.joinpath(path).resolve()
+    if target.is_relative_to(HERE) or target.suffix in PICTURES or not target.exists():
+        return link[0]
+    file = target.relative_to(ROOT).as_posix()
+    if target.match("examples/plot_*.py"):
+        return f"](/gallery/{target.stem}.rst)"
+    return f"]({REPOSITORY}/blob/main/{file}{hash_}{anchor})"
+
+
+def read_page(app, docname, content):
+    """The pages link to files of the repository as they do on its own site."""
+    content[0] = re.sub(
+        r"\]\((\.\./[^)\s]*)\)", partial(link_to_repository, docname), content[0]
+    )
+
+
+def link_names(app, doctree):
+    """Code that is a public name, or an example's file, links to its page."""
+    for code in list(doctree.findall(nodes.literal)):
+        text = code.astext()
+        name = text.partition("(")[0]
+        if isinstance(code.parent, (nodes.reference, addnodes.pending_xref)):
+            continue
+        if name in emgmm.__all__:
+            link_to(code, refdomain="py", reftype="obj", reftarget=f"emgmm.{name}")
+        elif re.fullmatch(r"plot_\w+\.py", text):
+            target = f"/gallery/{text.removesuffix('.py')}"
+            link_to(code, refdomain="std", reftype="doc", reftarget=target)
+
+
+def link_to(code: nodes.literal, **target: str) -> None:
+    """Put a link, which Sphinx resolves later, around a piece of code."""
+    link = addnodes.pending_xref("", refexplicit=True, refwarn=True, **target)
+    code.replace_self(link)
+    link += code
+
+
+def end_snippets(app, doctree):
+    """Snippets end with their last line, not with the empty one that doctest needs."""
+    for block in doctree.findall(nodes.literal_block):
+        block.rawsource = block.rawsource.rstrip()
+        block[:] = [nodes.Text(block.astext().rstrip())]
 
 
 def plain_text(app, env, node, contnode):
@@ -129,5 +186,8 @@ def plain_text(app, env, node, contnode):
 
 
 def setup(app):
-    """Nothing; links into other libraries are plain text where none is known."""
+    """What is done to pages: links, the ends of snippets."""
+    app.connect("source-read", read_page)
+    app.connect("doctree-read", link_names)
+    app.connect("doctree-read", end_snippets)
     app.connect("missing-reference", plain_text, priority=900)
