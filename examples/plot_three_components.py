@@ -57,6 +57,7 @@ with writer.saving(movie, folder / "three_components.gif", dpi=80):
             screen.legend(loc="lower right", markerscale=4).set_visible(i > 0)
             for _ in range(5 if i == SHOWN[-1] else 1):
                 writer.grab_frame()
+plt.close(movie)
 fig.legend(handles=ax.get_legend().legend_handles, loc="outside lower center", ncols=3)
 fig.savefig(folder / "three_components.png", dpi=150)
 print("Default start:", round(GaussianMixtureEM(3).fit(X).score(X) * len(X)))

@@ -10,6 +10,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from docutils import nodes
+from numpydoc.xref import DEFAULT_LINKS
 from sphinx import addnodes
 from sphinx.util.nodes import get_node_source
 
@@ -28,11 +29,7 @@ LIBRARIES = {
     "matplotlib": "https://matplotlib.org/stable",
     "pandas": "https://pandas.pydata.org/docs",
 }
-BUILT_IN = [
-    *("False", "None", "True", "array-like", "bool", "callable", "dict", "float"),
-    *("int", "iterable", "list", "str", "tuple"),
-]
-SKLEARN = {"accuracy_score"}  # labels in the first lines of docstrings of its methods
+SKLEARN = {"accuracy_score"}  # labels in the first lines of its docstrings
 OTHERS = "|".join(LIBRARIES)
 
 
@@ -89,7 +86,7 @@ numpydoc_show_inherited_class_members = {
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"
 numpydoc_xref_aliases = {
-    **{name: name for name in BUILT_IN},  # no links
+    **{name: name for name, link in DEFAULT_LINKS.items() if link[0] == ":"},  # no link
     "Axes": "matplotlib.axes.Axes",
     "DataFrame": "pandas.DataFrame",
     "Figure": "matplotlib.figure.Figure",
@@ -178,11 +175,9 @@ def end_snippets(app, doctree):
 
 
 def plain_text(app, env, node, contnode):
-    """The text of a link into another library, for when that was not reached."""
+    """The text of a link in what scikit-learn says of the methods that it adds."""
     inherited = "docstring of sklearn." in (get_node_source(node) or "")
-    target = node.get("reftarget", "")
-    library = "sklearn" if inherited or target in SKLEARN else target.partition(":")[0]
-    return contnode if library in LIBRARIES else None
+    return contnode if inherited or node["reftarget"] in SKLEARN else None
 
 
 def setup(app):
