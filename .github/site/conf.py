@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from docutils import nodes
 from numpydoc.xref import DEFAULT_LINKS
@@ -29,6 +29,7 @@ LIBRARIES = {
     "matplotlib": "https://matplotlib.org/stable",
     "pandas": "https://pandas.pydata.org/docs",
 }
+AGENT = {"User-Agent": "Sphinx"}  # some sites refuse that of urllib
 SKLEARN = {"accuracy_score"}  # labels in the first lines of its docstrings
 OTHERS = "|".join(LIBRARIES)
 
@@ -36,14 +37,16 @@ OTHERS = "|".join(LIBRARIES)
 def inventory(name: str) -> Path | None:
     """The names that a library's site documents, or None if it cannot be reached."""
     path = HERE / "_build" / "inventories" / f"{name}.inv"
+    address = f"{LIBRARIES[name]}/objects.inv"
     try:
-        with urlopen(f"{LIBRARIES[name]}/objects.inv", timeout=10) as answer:
+        with urlopen(Request(address, headers=AGENT), timeout=10) as answer:
             content = answer.read()
-    except (URLError, TimeoutError):
-        return path if path.exists() else None  # that of an earlier build
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
+    except (OSError, HTTPException):
+        content = b""
+    if content.startswith(b"# Sphinx inventory"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return path if path.exists() else None  # which may be that of an earlier build
 
 
 project = "emgmm"
@@ -115,6 +118,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "emgmm"
+html_baseurl = "https://emgmm.github.io/emgmm/"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
