@@ -72,7 +72,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     methods keep their names and meanings. It adds fourteen covariance models, missing
     values, sample weights, data larger than memory, and `partial_fit`.
 
-    The user guide, `examples/README.md` in the repository, explains each parameter.
+    The user guide, `.github/site/guide` in the repository, explains each parameter.
 
     Parameters
     ----------
