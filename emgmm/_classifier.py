@@ -57,7 +57,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
     discriminant analysis, "diag" Gaussian naive Bayes. NaN in `X` is a missing value,
     and rows without a label can take part in the fit.
 
-    The user guide is in `.github/site/guide` in the repository.
+    The user guide is at https://emgmm.github.io/emgmm/guide.html.
 
     Parameters
     ----------

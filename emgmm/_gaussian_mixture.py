@@ -72,7 +72,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     methods keep their names and meanings. It adds fourteen covariance models, missing
     values, sample weights, data larger than memory, and `partial_fit`.
 
-    The user guide, `.github/site/guide` in the repository, explains each parameter.
+    The user guide at https://emgmm.github.io/emgmm/guide.html explains each parameter.
 
     Parameters
     ----------

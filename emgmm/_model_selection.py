@@ -79,7 +79,7 @@ class GaussianMixtureIC(MixtureMethods):
     fits do.
 
     A fitted search predicts, scores, samples, imputes and is saved like its
-    `best_estimator_`. The user guide is in `.github/site/guide` in the repository.
+    `best_estimator_`. The user guide is at https://emgmm.github.io/emgmm/guide.html.
 
     Parameters
     ----------

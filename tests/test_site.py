@@ -46,6 +46,12 @@ def test_the_reference_has_every_public_name_once():
     assert sorted(listed) == sorted(public)
 
 
+def test_the_table_of_contents_has_every_page_of_the_guide_once():
+    contents = (SITE / "guide.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^guide/(\w+)$", contents, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(path.stem for path in (SITE / "guide").glob("*.md"))
+
+
 PAGE = '<h1 id="top">1</h1><a href="{}">a</a><img src="picture.png" srcset="{} 2x">'
 
 
