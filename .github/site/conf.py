@@ -157,11 +157,19 @@ def link_names(app, doctree):
         name = text.partition("(")[0]
         if isinstance(code.parent, (nodes.reference, addnodes.pending_xref)):
             continue
-        if name in emgmm.__all__:
+        if is_public(name):
             link_to(code, refdomain="py", reftype="obj", reftarget=f"emgmm.{name}")
         elif re.fullmatch(r"plot_\w+\.py", text):
             target = f"/gallery/{text.removesuffix('.py')}"
             link_to(code, refdomain="std", reftype="doc", reftarget=target)
+
+
+def is_public(name: str) -> bool:
+    """Whether a name is that of a public class, of a method of one, or a function."""
+    owner, _, method = name.partition(".")
+    if owner not in emgmm.__all__:
+        return False
+    return not method or callable(getattr(getattr(emgmm, owner), method, None))
 
 
 def link_to(code: nodes.literal, **target: str) -> None:
