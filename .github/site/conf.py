@@ -79,6 +79,7 @@ intersphinx_mapping = {
 }
 
 autodoc_typehints = "none"  # the docstrings have the types
+autodoc_use_type_comments = False  # looks for classes in `__module__`, which re-exports
 python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 numpydoc_class_members_toctree = False
