@@ -6,7 +6,7 @@ and a vector of two means. R recycles the vector down the columns: odd rows lose
 first mean, even rows the second. Unless both means of a component are equal, as at the
 maximum for these data, its covariance is too wide. Wide components reach clusters that
 exact EM, from the same start, does not find for 200 iterations. But such steps can also
-lower the likelihood, and need not end at a maximum: what it needed was a better start.
+lower the likelihood, and need not end at a maximum: the script needed a better start.
 """
 
 import sys
