@@ -57,7 +57,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
     discriminant analysis, "diag" Gaussian naive Bayes. NaN in `X` is a missing value,
     and rows without a label can take part in the fit.
 
-    The user guide is in `.github/site/guide` in the repository.
+    The user guide is at https://emgmm.github.io/emgmm/guide.html.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         greatest of any mixture; 1 where no iteration is needed.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also

@@ -72,7 +72,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     methods keep their names and meanings. It adds fourteen covariance models, missing
     values, sample weights, data larger than memory, and `partial_fit`.
 
-    The user guide, `.github/site/guide` in the repository, explains each parameter.
+    The user guide at https://emgmm.github.io/emgmm/guide.html explains each parameter.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Mean log-likelihood of a row of the training data, in nats; with a `prior`, the
         log-posterior divided by the number of rows, up to a constant. After
         `partial_fit`, a running mean of the log-likelihood.
-    lower_bounds_ : ndarray of shape (n_iter_,)
+    lower_bounds_ : ndarray of shape (`n_iter_`,)
         Highest `lower_bound_` up to each iteration. If `reg_covar` is a number,
         the one after each iteration.
     lower_bounds_of_starts_ : list of ndarray
@@ -193,7 +193,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         entropy and divergence.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also

@@ -79,7 +79,7 @@ class GaussianMixtureIC(MixtureMethods):
     fits do.
 
     A fitted search predicts, scores, samples, imputes and is saved like its
-    `best_estimator_`. The user guide is in `.github/site/guide` in the repository.
+    `best_estimator_`. The user guide is at https://emgmm.github.io/emgmm/guide.html.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class GaussianMixtureIC(MixtureMethods):
         Of the selected mixture, as in `GaussianMixtureEM`.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also

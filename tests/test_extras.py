@@ -48,12 +48,17 @@ script = subprocess.run(command, check=True, capture_output=True, text=True).std
 subprocess.run(["bash", "-n"], input=script, check=True, text=True)
 assert "--components" in script and "_shtab_compgen_files" in script
 """
+SITE = """
+import myst_parser, numpydoc, pydata_sphinx_theme, sphinx, sphinx_copybutton
+import sphinx_design, sphinx_gallery
+"""
 SNIPPETS = {
     "dask": DASK,
     "benchmarks": BENCHMARKS,
     "test": TESTS,
     "completion": COMPLETION,
     "dev": TOOLS,
+    "site": SITE,
 }
 # Other libraries, which do not have wheels for every version of Python, or are large.
 WITHOUT = {"peers", "torch"}
