@@ -122,7 +122,7 @@ def test_modules_that_are_run_exist_and_so_do_groups_of_benchmarks(name):
     for code in code_of(PAGES[name]):
         for module, arguments in re.findall(r"python -m benchmarks\.(\w+)(.*)", code):
             assert (ROOT / "benchmarks" / f"{module}.py").exists(), code
-            words = [word for word in arguments.split() if word[0] != "-"]
+            words = arguments.partition(" -")[0].split()  # options may have values
             assert len(words) <= 2 if module == "compare" else set(words) <= set(GROUPS)
             assert module in ("compare", "run") or not words, code
 
