@@ -222,15 +222,15 @@ class DeviceQuadratic(OnDevice, Quadratic):
 
     def _write_products(self, z: Any, out: Any) -> None:
         """Write z_i z_j with j = i + s modulo d, for every shift s."""
-        d, twice = z.shape[0], self.device.xp.concat([z, z], axis=0)
+        d = z.shape[0]
         for start in range(0, out.shape[0], d):
             shift, number = start // d, min(d, out.shape[0] - start)
-            self.device.into(
-                out[start : start + number, :],
-                "multiply",
-                z[:number, :],
-                twice[shift : shift + number, :],
-            )
+            ahead = min(number, d - shift)  # rows with i + s < d
+            own, others = out[start : start + ahead, :], z[shift : shift + ahead, :]
+            self.device.into(own, "multiply", z[:ahead, :], others)
+            if ahead < number:
+                own, others = out[start + ahead : start + number, :], z[:shift, :]
+                self.device.into(own, "multiply", z[ahead:number, :], others)
 
     def _write_distances(self, z: Any, out: Any) -> None:
         """Write z'Pz / 2 of each mixture, (B, n)."""
