@@ -20,6 +20,7 @@ from .classifier_tables import CLASSIFIER_TABLES
 from .comparisons import COMPARISONS
 from .cost_tables import COST_TABLES
 from .defaults_tables import DEFAULTS_TABLES
+from .device_tables import DEVICE_TABLES
 from .missing_tables import MISSING_TABLES
 from .noise_tables import NOISE_TABLES
 from .outliers_tables import OUTLIERS_TABLES
@@ -34,9 +35,11 @@ RESULTS = Path(__file__).parent / "results"
 OTHERS = COMPARISONS | ANCHORS_TABLES | ATOMS_TABLES | MISSING_TABLES
 OTHERS |= STEPWISE_TABLES | COST_TABLES | SEARCH_TABLES | DEFAULTS_TABLES
 OTHERS |= CLASSIFIER_TABLES | OUTLIERS_TABLES | NOISE_TABLES | BOOTSTRAP_TABLES
+OTHERS |= DEVICE_TABLES
 COMPARED = {group for group, _ in OTHERS.values()}  # whose tables have no times
 LONG = ROOT / "benchmarks" / "README.md"  # the page with all tables
 SHORT = ROOT / "README.md"
+ALONE = ("device",)  # groups that a module of their own measures and writes
 FIGURE = ROOT / ".github" / "scaling.png"
 
 
@@ -66,7 +69,7 @@ def conditions(report):
     return f"{line}{spread}{quick}"
 
 
-def tables(groups=GROUPS, quick=True):
+def tables(groups=(*GROUPS, *ALONE), quick=True):
     """Markdown of every table whose results are there; of quick runs only if asked."""
     found = {}
     for name, (group, table) in {**TABLES, **SCALE_TABLES, **OTHERS}.items():

@@ -79,6 +79,41 @@ def fit(X, library, n_components, **settings):
     }
 
 
+def iterations(X, n_components, model, max_iter):
+    """Plain EM from a start that is passed, always as many iterations."""
+    from emgmm import GaussianMixtureEM
+
+    d = X.shape[1]
+    precisions = {
+        "full": lambda: np.tile(np.eye(d), (n_components, 1, 1)),
+        "tied": lambda: np.eye(d),
+        "diag": lambda: np.ones((n_components, d)),
+    }[model]()
+    gmm = GaussianMixtureEM(
+        n_components,
+        covariance_type=model,
+        weights_init=np.full(n_components, 1 / n_components),
+        means_init=X[:n_components],
+        precisions_init=precisions,
+        acceleration=None,
+        tol=0,
+        max_iter=max_iter,
+    ).fit(X)
+    return lambda: {"iterations": gmm.n_iter_, "found": float(gmm.score(X))}
+
+
+def predictions(X, n_components):
+    """What a mixture that is known predicts of all rows."""
+    from emgmm import GaussianMixtureEM
+
+    d = X.shape[1]
+    weights = np.full(n_components, 1 / n_components)
+    covariances = np.tile(np.eye(d), (n_components, 1, 1))
+    gmm = GaussianMixtureEM.from_parameters(weights, X[:n_components], covariances)
+    labels, densities = gmm.predict(X), gmm.score_samples(X)
+    return lambda: {"found": float(densities.mean()), "labels": int(labels.sum())}
+
+
 def kind_of(library):
     import sklearn.mixture
 
@@ -90,7 +125,14 @@ def kind_of(library):
     }[library]
 
 
-TASKS = {"search": search, "sklearn_search": sklearn_search, "fits": fits, "fit": fit}
+TASKS = {
+    "search": search,
+    "sklearn_search": sklearn_search,
+    "fits": fits,
+    "fit": fit,
+    "iterations": iterations,
+    "predictions": predictions,
+}
 
 
 def answer(task):

@@ -20,6 +20,7 @@ merge_components                merges components into clusters
 MergedComponents                clusters that it makes, from many to one
 MergingDisplay                  plots of them
 DegenerateComponentWarning      the warning of components that may be due to chance
+show_versions                   prints versions, for reports of bugs
 emgmm.datasets                  data for examples
 emgmm.typing                    types for annotations
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from ._plotting.merging_display import MergingDisplay
     from ._plotting.mixture_display import MixtureDisplay
     from ._plotting.resampling_displays import BootstrapDisplay, LikelihoodRatioDisplay
+    from ._show_versions import show_versions
     from ._summary.objects import MixtureSummary, SearchSummary
     from ._utils.exceptions import DegenerateComponentWarning
 
@@ -86,6 +88,7 @@ __all__ = [
     "bootstrap",
     "likelihood_ratio_test",
     "merge_components",
+    "show_versions",
 ]
 _MODULES = ("datasets", "typing")
 # Imported on first use: errors of the command do not wait for scikit-learn, and fits do
@@ -111,6 +114,7 @@ _LATER = {
     "MixtureSummary": "._summary.objects",
     "SearchSummary": "._summary.objects",
     "merge_components": "._after.merging",
+    "show_versions": "._show_versions",
 }
 # Where pickles of version 0.1 look for the estimators.
 for _old_name in ("_estimator", "_selection"):

@@ -10,9 +10,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ._class_mixtures import (
@@ -34,6 +33,7 @@ from ._init.starts import STARTS
 from ._model.families import FAMILIES
 from ._model.validation import check_weights
 from ._model_selection import CovarianceTypes, GaussianMixtureIC, names_of_models
+from ._utils.sklearn_private import Interval, fit_context
 from ._utils.validation import (
     Names,
     Suggesting,
@@ -57,7 +57,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
     discriminant analysis, "diag" Gaussian naive Bayes. NaN in `X` is a missing value,
     and rows without a label can take part in the fit.
 
-    The user guide is in `.github/site/guide` in the repository.
+    The user guide is at https://emgmm.github.io/emgmm/guide.html.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         greatest of any mixture; 1 where no iteration is needed.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also
@@ -458,7 +458,7 @@ class GaussianMixtureClassifier(Suggesting, ClassifierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _fit(self, X: ArrayLike, y: Labels, sample_weight: ArrayLike | None) -> Self:
         """The estimator, fitted; its warnings point at who calls the public method."""
         refuse_blocks(X, "fit of a classifier", "a sample of the rows")

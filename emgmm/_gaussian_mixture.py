@@ -13,9 +13,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval
 
 from ._data.arrays import RowBlocks
 from ._data.base import RowSource
@@ -56,6 +54,7 @@ from ._sklearn_names import SklearnNames
 from ._utils.callbacks import Tasks
 from ._utils.device import follow
 from ._utils.exceptions import Defects, warn_of_defects
+from ._utils.sklearn_private import Interval, fit_context
 from ._utils.threads import BLAS
 from ._utils.validation import Names, restore_on_error
 from .typing import CovarianceType, RowsLike
@@ -73,7 +72,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
     methods keep their names and meanings. It adds fourteen covariance models, missing
     values, sample weights, data larger than memory, and `partial_fit`.
 
-    The user guide, `.github/site/guide` in the repository, explains each parameter.
+    The user guide at https://emgmm.github.io/emgmm/guide.html explains each parameter.
 
     Parameters
     ----------
@@ -177,7 +176,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         Mean log-likelihood of a row of the training data, in nats; with a `prior`, the
         log-posterior divided by the number of rows, up to a constant. After
         `partial_fit`, a running mean of the log-likelihood.
-    lower_bounds_ : ndarray of shape (n_iter_,)
+    lower_bounds_ : ndarray of shape (`n_iter_`,)
         Highest `lower_bound_` up to each iteration. If `reg_covar` is a number,
         the one after each iteration.
     lower_bounds_of_starts_ : list of ndarray
@@ -194,7 +193,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         entropy and divergence.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also
@@ -402,6 +401,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         )
         gmm.n_features_in_ = sizes[1]
         gmm._publish_mixture(mixture, np.dtype(np.float64))
+        follow(gmm, means)
         return gmm
 
     def fit(
@@ -525,7 +525,7 @@ class GaussianMixtureEM(SklearnNames, PartialFit):
         gmm.__dict__.update(attributes, _fitted_type=model, _stream=(None, None))
         return gmm
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _fit(
         self,
         X: RowsLike,

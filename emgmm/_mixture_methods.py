@@ -36,10 +36,10 @@ from ._model.published import N_FIXED, Published
 from ._persistence import write_model
 from ._summary.making import summary_of_mixture
 from ._summary.objects import MixtureSummary
-from ._utils.callbacks import CallbackSupportMixin
 from ._utils.device import check_same_namespace, like
 from ._utils.features import Features, split_features
 from ._utils.inputs import validated
+from ._utils.sklearn_private import CallbackSupportMixin
 from ._utils.validation import Suggesting, check_n_samples
 from .typing import RowsLike
 
@@ -261,7 +261,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         >>> round(gmm.score(X), 2)
         -1.91
         """
-        return self._mean_and_weight(X, sample_weight)[0]
+        return self._mean_and_weight(X, sample_weight, "score")[0]
 
     def bic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion on the rows; lower is better.
@@ -295,7 +295,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         >>> round(gmm.bic(X), 1)
         31.9
         """
-        mean, weight = self._mean_and_weight(X, sample_weight)
+        mean, weight = self._mean_and_weight(X, sample_weight, "bic")
         return _bayesian_criterion(mean, weight, self._n_parameters())
 
     def aic(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
@@ -329,7 +329,7 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         >>> round(gmm.aic(X), 1)
         32.9
         """
-        mean, weight = self._mean_and_weight(X, sample_weight)
+        mean, weight = self._mean_and_weight(X, sample_weight, "aic")
         return -2 * mean * weight + 2 * self._n_parameters()
 
     def icl(self, X: RowsLike, sample_weight: ArrayLike | None = None) -> float:
@@ -374,7 +374,8 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         31.9
         """
         # log f(x) + log max_k r_k is the largest of the joint log-densities.
-        mean, weight = self._mean_and_weight(X, sample_weight, classification_score)
+        score = classification_score
+        mean, weight = self._mean_and_weight(X, sample_weight, "icl", score)
         return _bayesian_criterion(mean, weight, self._n_parameters())
 
     def summary(
@@ -721,11 +722,12 @@ class MixtureMethods(Suggesting, CallbackSupportMixin, ClusterMixin, BaseEstimat
         self,
         X: RowsLike,
         sample_weight: ArrayLike | None,
+        method: str,
         score: Callable[..., NDArray] = log_density,
     ) -> tuple[float, float]:
         """Mean log-likelihood (or other score) of a row, and the weight of all rows."""
         mixture = self._mixture()
-        check_same_namespace(self, X, "score")
+        check_same_namespace(self, X, method)
         rows = check_blocks(self, X, sample_weight, reset=False)
         return mean_of_rows(rows, mixture, score)
 

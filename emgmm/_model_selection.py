@@ -11,10 +11,8 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_scalar
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
@@ -42,6 +40,7 @@ from ._summary.objects import SearchSummary
 from ._utils.callbacks import Stage, Stages, Tasks
 from ._utils.device import follow
 from ._utils.exceptions import warn_of_search
+from ._utils.sklearn_private import Interval, fit_context
 from ._utils.ties import TIE
 from ._utils.validation import Names, check_criterion, restore_on_error
 from .typing import CovarianceType, RowsLike, SelectedParams
@@ -80,7 +79,7 @@ class GaussianMixtureIC(MixtureMethods):
     fits do.
 
     A fitted search predicts, scores, samples, imputes and is saved like its
-    `best_estimator_`. The user guide is in `.github/site/guide` in the repository.
+    `best_estimator_`. The user guide is at https://emgmm.github.io/emgmm/guide.html.
 
     Parameters
     ----------
@@ -142,7 +141,7 @@ class GaussianMixtureIC(MixtureMethods):
         Of the selected mixture, as in `GaussianMixtureEM`.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also
@@ -357,7 +356,7 @@ class GaussianMixtureIC(MixtureMethods):
         check_is_fitted(self)
         return self.best_estimator_
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def _fit(
         self,
         X: RowsLike,

@@ -9,9 +9,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.arrays import RowBlocks
@@ -19,6 +18,7 @@ from ._data.sources import for_rows, refuse_blocks
 from ._data.validation import check_rows
 from ._estep.p_values import MEASURES, LogPValues
 from ._model_selection import GaussianMixtureIC
+from ._utils.sklearn_private import HasMethods, Interval, fit_context
 from ._utils.validation import Names, Suggesting, restore_on_error
 from .typing import CovarianceType, RowsLike
 
@@ -73,7 +73,7 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
         `contamination="auto"` it is log(0.01).
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` has names and all are strings.
 
     See Also
@@ -136,7 +136,7 @@ class GaussianMixtureOutlierDetector(Suggesting, OutlierMixin, BaseEstimator):
         self.contamination = contamination
         self.method = method
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self, X: RowsLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:

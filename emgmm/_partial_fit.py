@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,6 +37,7 @@ from ._model.families import FAMILIES, Families
 from ._model.parameters import Parameters
 from ._model.published import N_FIXED, published_arrays
 from ._utils.device import follow, to_host
+from ._utils.sklearn_private import fit_context
 from ._utils.threads import BLAS
 from ._utils.validation import restore_on_error
 
@@ -49,7 +49,7 @@ OF_STREAM = ("n_steps_", "_running", "_gathered")
 class PartialFit(FitParameters):
     """The part of GaussianMixtureEM that takes rows in batches."""
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self,
         X: ArrayLike,

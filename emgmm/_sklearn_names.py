@@ -20,6 +20,7 @@ from ._data.arrays import ArrayBlocks
 from ._estep.kernel import Joint, Kernel
 from ._estep.predict import RowwisePredictor
 from ._model.parameters import Parameters
+from ._utils.device import like, to_host
 
 START = "pass a callable init_params instead, which returns labels or responsibilities"
 STEP = (
@@ -63,7 +64,7 @@ class SklearnNames:
     def _estimate_log_weights(self, xp: Any = None) -> NDArray:
         """Logarithms of the weights, shape (K,)."""
         with np.errstate(divide="ignore"):
-            return np.log(self.weights_)
+            return like(self.weights_, np.log(to_host(self.weights_)))
 
     def _estimate_log_prob(self, X: ArrayLike, xp: Any = None) -> NDArray:
         """Log-densities of the components at each row, shape (n, K)."""

@@ -1,12 +1,12 @@
-"""How an error in the covariances led out of a bad start, and why not to rely on it.
+"""An error that led out of a bad start
+====================================
 
-The script behind plot_three_components.py computes ``dat - m`` in R, where a matrix
-meets a vector of two means. R recycles the vector down the columns: odd rows lose the
-first mean and even rows the second, in both columns. Unless both means of a component
-are equal, as they are at the maximum for these data, its covariance is too wide. The
-wide components reach clusters that exact EM, from the same start, does not find for 200
-iterations. But such steps can also lower the likelihood, and on other data nothing
-makes them stop at a maximum. What the script really needed was a better start.
+The script behind :doc:`plot_three_components` computes ``dat - m`` in R for a matrix
+and a vector of two means. R recycles the vector down the columns: odd rows lose the
+first mean, even rows the second. Unless both means of a component are equal, as at the
+maximum for these data, its covariance is too wide. Wide components reach clusters that
+exact EM, from the same start, does not find for 200 iterations. But such steps can also
+lower the likelihood, and need not end at a maximum: the script needed a better start.
 """
 
 import sys

@@ -1,4 +1,5 @@
-"""Anomaly scores: a digit that the mixture has never seen has a low density.
+"""Anomaly scores: digits that the mixture has never seen
+======================================================
 
 `score_samples` returns the log-density of each row: the lower, the more unusual. Use a
 quantile of the scores of usual rows as the threshold, but of rows that were left out of

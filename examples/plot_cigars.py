@@ -1,4 +1,5 @@
-"""Long parallel clusters: k-means starts EM in the wrong place.
+"""Long parallel clusters: k-means starts EM in the wrong place
+============================================================
 
 EM climbs to the maximum that its start leads to. scikit-learn's GaussianMixture starts
 from k-means, which cuts long clusters across, and EM stays there; more starts of that

@@ -1,4 +1,5 @@
-"""A mixture for each class: classes of any shape, and rows without a label.
+"""A mixture for each class, and rows without a label
+==================================================
 
 Bayes' rule needs the density of each class. One Gaussian for each, as in quadratic
 discriminant analysis, has no room for a bent class; several components have, and BIC

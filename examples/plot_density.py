@@ -1,4 +1,5 @@
-"""The density of one feature: a mixture compared with a kernel density estimate.
+"""The density of one feature, beside a kernel estimate
+====================================================
 
 The petals of one iris species are all about equally long; those of the other two vary
 five times as much. A kernel estimate has the same bandwidth for all of them: wide

@@ -1,4 +1,5 @@
-"""Merging: clusters that are not Gaussian, of several components each.
+"""Clusters that are not Gaussian, of several components each
+==========================================================
 
 Two moons, and a disc within a ring. BIC selects as many components as describe the
 density, more than there are shapes. Those that overlap are merged, step by step, and

@@ -1,4 +1,5 @@
-"""Missing values: each row is used as far as it goes, and gaps need not be filled.
+"""Missing values: gaps need not be filled
+=======================================
 
 Two long clusters cross. The greater a is, the more often b is missing, and otherwise at
 random. Dropping rows with gaps drops rows of large a: one cluster gets too little

@@ -1,9 +1,10 @@
-"""Outliers between clusters: the rows that a mixture makes least probable.
+"""Outliers between clusters
+=========================
 
 Three long clusters, and rows between them that belong to none. The detector selects a
 mixture by BIC and scores each row by how often the mixture generates one as improbable.
-As some of the rows to fit are outliers, both detectors are given their share; for a fit
-to usual rows alone, the default threshold, a p-value of 0.01, needs none. The forest
+As some of the rows to fit are outliers, both detectors get their share; for a fit to
+usual rows alone, the default threshold, a p-value of 0.01, needs none. The forest
 splits one feature at a time: rows beside a slanted cluster look usual to it, and those
 at the ends of a cluster do not.
 """

@@ -1,11 +1,10 @@
-"""The library in one picture: how many clusters, which rows, what density.
+"""The library in one picture
+==========================
 
 178 Italian wines by two of their measurements; their three cultivars are not used. BIC
 compares fourteen covariance models with one to five components, and selects three
 components with ellipses parallel to the axes (VVI). The mixture then gives the cluster
 of each wine, how certain that is, and how probable any other wine would be.
-
-``python .ci/pictures overview`` makes the picture at the top of the README of it.
 """
 
 import sys

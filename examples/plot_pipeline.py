@@ -1,4 +1,5 @@
-"""A mixture in a Pipeline, tuned by GridSearchCV, and what BIC says instead.
+"""A mixture in a pipeline, tuned by held-out likelihood
+=====================================================
 
 GridSearchCV fits on some rows and scores others by their mean log-likelihood, which is
 what `score` returns: higher is better. Use it to predict new rows, but tune only the

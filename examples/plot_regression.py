@@ -1,11 +1,12 @@
-"""Regression with two branches: the elbow of an arm from the position of its hand.
+"""Regression with two branches: the elbow from the hand
+=====================================================
 
 The distance of the hand from the shoulder follows from the angle of the elbow, but the
 same distance has two angles, elbow up or down. Regression predicts their mean: an arm
-that is nearly straight, with the hand far from where it should be (Bishop, "Mixture
-density networks", Aston University NCRG/94/004, 1994). A mixture of distance and angle
-keeps both: its conditional distribution at a distance has a component on each branch.
-If you want the mean, `conditional_mean` returns it.
+that is nearly straight, with the hand far from where it should be (C. M. Bishop,
+"Mixture density networks", 1994). A mixture of distance and angle keeps both: its
+conditional distribution at a distance has a component on each branch. If you want the
+mean, `conditional_mean` returns it.
 """
 
 import sys

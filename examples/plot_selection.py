@@ -1,4 +1,5 @@
-"""How many components, and of which shape? BIC on Fisher's irises.
+"""How many components, and of which shape? BIC on irises
+======================================================
 
 A criterion weighs the likelihood of a fit against its number of parameters; lower is
 better. GaussianMixtureIC fits every covariance model with every number of components,

@@ -1,4 +1,5 @@
-"""A mixture that drifts, followed batch by batch with `partial_fit`.
+"""A mixture that drifts, batch by batch
+=====================================
 
 The means of two clusters move while batches of 200 rows arrive one after the other.
 With a number as `step`, old rows are forgotten and the means follow. By default all

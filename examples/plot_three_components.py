@@ -1,6 +1,8 @@
-"""Three components from a bad start: EM step by step, past a saddle to the maximum.
+"""Three components from a bad start, step by step
+===============================================
 
-For 200 iterations two components share two clusters. See also plot_a_lucky_error.py.
+For 200 iterations plain EM lies beside a saddle, with two components across the same
+two clusters; then each finds its own. See also :doc:`plot_a_lucky_error`.
 """
 
 import sys
@@ -55,6 +57,7 @@ with writer.saving(movie, folder / "three_components.gif", dpi=80):
             screen.legend(loc="lower right", markerscale=4).set_visible(i > 0)
             for _ in range(5 if i == SHOWN[-1] else 1):
                 writer.grab_frame()
+plt.close(movie)
 fig.legend(handles=ax.get_legend().legend_handles, loc="outside lower center", ncols=3)
 fig.savefig(folder / "three_components.png", dpi=150)
 print("Default start:", round(GaussianMixtureEM(3).fit(X).score(X) * len(X)))

@@ -1,9 +1,10 @@
-"""Weights: a histogram is enough to fit a mixture.
+"""Weights: a histogram is enough to fit a mixture
+===============================================
 
 A weight of 2 means that a row occurs twice. A million values, counted in bins, become a
 few dozen bin centres with counts as `sample_weight`: the fit takes a fraction of the
-time and gives the same answer, except for the rounding. Bins of width h, if that is
-less than about a standard deviation, add h^2 / 12 to variances (Sheppard's correction).
+time and gives the same answer, except for the rounding. Bins of width h add h^2 / 12 to
+variances (Sheppard's correction), if h is less than about a standard deviation.
 """
 
 import sys

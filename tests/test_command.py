@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -656,6 +657,31 @@ def test_help_and_version(capsys, option):
         main([option])
     assert caught.value.code == 0
     assert "emgmm" in capsys.readouterr().out
+
+
+def test_completion_needs_a_package_that_is_named(fails, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    line = fails("--print-completion", "bash")
+    assert "--print-completion needs the package shtab" in line
+    assert "pip install 'emgmm[completion]'" in line
+
+
+def test_a_script_of_completion_is_printed(capsys, monkeypatch):
+    """By shtab, which completes files where rows come from and results go to."""
+    seen = {}
+
+    def complete(parser, shell):
+        seen[shell] = [
+            action.dest for action in parser._actions if hasattr(action, "complete")
+        ]
+        return "the script"
+
+    shtab = SimpleNamespace(FILE=object(), complete=complete)
+    monkeypatch.setitem(sys.modules, "shtab", shtab)
+    with pytest.raises(SystemExit) as caught:
+        main(["--print-completion", "zsh"])
+    assert caught.value.code == 0 and capsys.readouterr().out == "the script\n"
+    assert seen == {"zsh": ["file", "out", "impute", "plot", "save"]}
 
 
 # All or nothing --------------------------------------------------------------------

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+import re
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
@@ -26,12 +29,15 @@ from emgmm import (
     GaussianMixtureEM,
     GaussianMixtureIC,
     GaussianMixtureOutlierDetector,
+    MixtureDisplay,
     bootstrap,
     merge_components,
 )
 from emgmm._data.device import DeviceBlocks, DeviceWorkspace
 from emgmm._data.sources import check_blocks
 from emgmm._estep.device import DeviceQuadratic, DeviceWhitened
+from emgmm._estep.estep import expectation
+from emgmm._model.parameters import Parameters
 from emgmm._utils.device import Device, device_of, to_host
 
 if importlib.util.find_spec("sklearn.externals.array_api_compat") is None:
@@ -318,6 +324,25 @@ def test_no_array_is_of_the_size_of_all_rows_and_components(strict, monkeypatch)
     assert sizes and max(sizes) <= 20_000 < X.size
 
 
+@pytest.mark.parametrize("model", ["VVV", "EEE", "VVI"])
+@pytest.mark.parametrize("n_features", [3, 50])
+def test_a_pass_takes_little_memory_beside_its_block(model, n_features, strict):
+    """For a stack of fifty mixtures, whatever the kernel."""
+    X = make_blobs(0, n_samples=4000, n_features=n_features, n_components=2)
+    gmm = GaussianMixtureEM(2, covariance_type=model, max_iter=0)
+    stack = Parameters.joined([gmm.fit(X)._mixture()] * 50)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Device, "n_numbers", 100_000)
+        rows = check_blocks(GaussianMixtureEM(2), strict(X), None, reset=True)
+        assert rows.summary.weight == 4000 and rows.summary.center.size
+        tracemalloc.start()
+        expectation(rows, [stack])
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    sums = 50 * 2 * (1 + n_features) ** 2
+    assert peak < 8 * (6 * 100_000 + 8 * sums)
+
+
 def test_rows_that_are_far_away(xp, rows):
     expected, found = GaussianMixtureEM(3).fit(rows), GaussianMixtureEM(3).fit(xp(rows))
     for factor in (1e3, 1e100, 1e200):
@@ -344,6 +369,58 @@ def test_weights_of_zero_leave_rows_out(xp, rows):
     expected = GaussianMixtureEM(2, noise="uniform").fit(some, sample_weight=W)
     found = GaussianMixtureEM(2, noise="uniform")
     assert_same(found.fit(xp(some), sample_weight=xp(W)), expected)
+
+
+EXTREME = {
+    "a small cluster far away": lambda X: np.where(
+        np.arange(len(X))[:, None] < 300, X * 1e-3, X + 1e3
+    ),
+    "large numbers": lambda X: X * 1e18,
+    "small numbers": lambda X: X * 1e-18,
+}
+
+
+@pytest.mark.parametrize("name", EXTREME)
+def test_devices_without_float64(name, rows):
+    """Rows for which float32 does not suffice are read on the host."""
+    X = EXTREME[name](rows).astype(np.float32)
+    expected = GaussianMixtureEM(2).fit(X.astype(np.float64))
+    arrays = _strict("no_float64")()
+    with dispatching():
+        found = GaussianMixtureEM(2).fit(arrays(X))
+        assert_allclose(found.score(arrays(X)), expected.score(X), rtol=1e-5)
+        assert found.means_.device == arrays.device
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_weights_beyond_float32(scale, rows, weights):
+    X, own = rows.astype(np.float32), weights * scale
+    expected = GaussianMixtureEM(2).fit(X.astype(np.float64), sample_weight=own)
+    arrays = _strict("no_float64")()
+    with dispatching():
+        found = GaussianMixtureEM(2).fit(arrays(X), sample_weight=own)
+    assert_allclose(found.lower_bound_, expected.lower_bound_, rtol=1e-5)
+
+
+def test_tensors_with_gradients_and_complex_numbers(rows):
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    X = torch.asarray(np.array(rows)).requires_grad_()
+    for on_host in (True, False):
+        with dispatching():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Device, "is_host", on_host)
+                gmm = GaussianMixtureEM(2).fit(X)
+                assert not gmm.means_.requires_grad
+                with pytest.raises(ValueError, match="Complex data not supported"):
+                    gmm.fit(X.detach() * 1j)
+
+
+def test_mixtures_made_of_parameters_of_the_library(strict):
+    gmm = GaussianMixtureEM.from_parameters(
+        strict(np.ones(1)), strict(np.zeros((1, 2))), strict(np.eye(2)[None])
+    )
+    assert strict.own(gmm.means_)
+    assert_allclose(to_host(gmm.score_samples(strict(np.zeros((1, 2))))), -1.837877066)
 
 
 # Methods
@@ -398,6 +475,7 @@ def test_what_comes_after_a_fit(xp, rows, tmp_path):
     result = bootstrap(found, X, n_resamples=3, random_state=0)
     assert np.isfinite(result.standard_error.means).all()
     ConvergenceDisplay.from_estimator(found)
+    MixtureDisplay.from_estimator(found, X, features=[0, 1])
     found.save(tmp_path / "model.npz")
     assert_array_equal(
         GaussianMixtureEM.load(tmp_path / "model.npz").means_, to_host(found.means_)
@@ -416,7 +494,7 @@ def test_classifier_and_detector_read_rows_on_the_host(xp, rows):
     y = np.arange(600) % 2
     shifted = rows + 3 * y[:, None]
     expected = GaussianMixtureClassifier().fit(shifted, y)
-    found = GaussianMixtureClassifier().fit(xp(shifted), y)
+    found = GaussianMixtureClassifier().fit(xp(shifted), xp(y))
     assert_array_equal(to_host(found.predict(xp(shifted))), expected.predict(shifted))
     detector = GaussianMixtureOutlierDetector(GaussianMixtureEM(3))
     assert_array_equal(
@@ -466,8 +544,6 @@ def _passes(check: Callable[..., None], gmm: GaussianMixtureEM) -> bool:
 
 
 def test_other_arrays_than_those_of_the_fit_are_refused(strict, rows):
-    if not hasattr(_array_api, "check_same_namespace"):
-        pytest.skip("scikit-learn has no check_same_namespace")
     on_device = GaussianMixtureEM(2).fit(strict(rows))
     on_host = GaussianMixtureEM(2).fit(rows)
     for method in ["predict", "predict_proba", "score_samples", "impute", "score"]:
@@ -518,6 +594,22 @@ def test_rows_in_host_memory_are_read_where_they_are(library, rows, monkeypatch)
         assert np.shares_memory(read.X, to_host(X))
         assert not isinstance(read, DeviceBlocks)
         assert device_of(found.predict(X)).xp is device_of(X).xp
+
+
+def test_the_snippets_of_the_guide_run_where_there_is_no_device(monkeypatch):
+    """With tensors of the host, and fewer rows."""
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    page = Path(__file__).parents[1] / ".github" / "site" / "guide" / "gpu.md"
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.S | re.M)
+    own = [block for block in blocks if "cupy" not in block]
+    assert len(own) == 2
+    code = "\n".join(own).replace('"cuda"', '"cpu"').replace("1_000_000", "1_000")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    with sklearn.config_context(array_api_dispatch=False):
+        names: dict[str, Any] = {}
+        exec(code, names)
+    assert names["labels"].shape == (1000,)
+    assert isinstance(names["on_host"].means_, np.ndarray)
 
 
 def test_without_the_switch_arrays_are_numpys(rows):

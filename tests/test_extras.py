@@ -41,9 +41,27 @@ import subprocess, sys
 for tool in ("ruff", "mypy", "pre_commit", "pytest"):
     subprocess.run([sys.executable, "-m", tool, "--version"], check=True)
 """
-SNIPPETS = {"dask": DASK, "benchmarks": BENCHMARKS, "test": TESTS, "dev": TOOLS}
-# Other libraries, which do not have wheels for every version of Python.
-WITHOUT = {"peers"}
+COMPLETION = """
+import subprocess, sys
+command = [sys.executable, "-m", "emgmm", "--print-completion", "bash"]
+script = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+subprocess.run(["bash", "-n"], input=script, check=True, text=True)
+assert "--components" in script and "_shtab_compgen_files" in script
+"""
+SITE = """
+import myst_parser, numpydoc, pydata_sphinx_theme, sphinx, sphinx_copybutton
+import sphinx_design, sphinx_gallery
+"""
+SNIPPETS = {
+    "dask": DASK,
+    "benchmarks": BENCHMARKS,
+    "test": TESTS,
+    "completion": COMPLETION,
+    "dev": TOOLS,
+    "site": SITE,
+}
+# Other libraries, which do not have wheels for every version of Python, or are large.
+WITHOUT = {"peers", "torch"}
 
 
 def test_every_extra_has_a_snippet():

@@ -10,13 +10,11 @@ import pickle
 import stat
 import warnings
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import COVARIANCE_TYPES, MODEL_NAMES, make_blobs
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import emgmm
@@ -619,40 +617,3 @@ def test_a_file_without_a_parameter_that_is_newer_than_it_has_the_default(path):
     del about["parameters"]["acceleration"]
     write(path, arrays | {"about": np.array(json.dumps(about))})
     assert GaussianMixtureEM.load(path).acceleration == "anderson"
-
-
-# Files of version 0.1.0 ---------------------------------------------------------------
-
-EARLIER = Path(__file__).parent / "data"
-
-
-@pytest.fixture(scope="module")
-def earlier():
-    """What version 0.1.0 computed with the models that it wrote."""
-    return json.loads((EARLIER / "earlier.json").read_text(encoding="utf-8"))
-
-
-def read_pickle():
-    return pickle.loads((EARLIER / "earlier.pickle").read_bytes())
-
-
-def read_model():
-    return GaussianMixtureEM.load(EARLIER / "earlier.npz")
-
-
-@pytest.mark.parametrize("read", [read_model, read_pickle])
-def test_models_of_an_earlier_version_predict_the_same(read, earlier, iris):
-    gmm = read()
-    assert type(gmm) is GaussianMixtureEM
-    assert_array_equal(gmm.predict(iris), earlier["labels"])
-    assert_allclose(gmm.score(iris), earlier["score"], rtol=1e-13)
-    # A fit need not end where that of the version before did, to the last bit.
-    assert_allclose(clone(gmm).fit(iris).score(iris), earlier["score"], rtol=1e-4)
-
-
-def test_streams_of_an_earlier_version_go_on_as_they_did(earlier, iris):
-    gmm = GaussianMixtureEM.load(EARLIER / "earlier_stream.npz")
-    assert gmm.n_samples_seen_ == 525 and gmm.n_steps_ == 1
-    assert_allclose(gmm.score(iris), earlier["stream_score"], rtol=1e-13)
-    gmm.partial_fit(iris[1::2])
-    assert_allclose(gmm.score(iris), earlier["stream_then"], rtol=1e-10)

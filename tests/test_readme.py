@@ -28,6 +28,7 @@ WITH_SNIPPETS = [  # pages whose snippets run as doctests
     "benchmarks/README.md",
     ".github/CONTRIBUTING.md",
 ]
+NEEDS_A_DEVICE = ".github/site/guide/gpu.md"  # test_device.py runs it on the host
 WITHOUT = [
     ".github/SECURITY.md",
     "CHANGELOG.md",
@@ -99,7 +100,7 @@ def test_the_table_has_every_model():
 # Snippets and commands -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", WITH_SNIPPETS)
+@pytest.mark.parametrize("name", sorted({*WITH_SNIPPETS} - {NEEDS_A_DEVICE}))
 def test_snippets_are_doctests_that_ci_runs(name):
     for block in fenced(PAGES[name], "python"):
         assert block.startswith(">>> ")
@@ -119,8 +120,8 @@ def test_modules_that_are_run_exist_and_so_do_groups_of_benchmarks(name):
         for module, arguments in re.findall(r"python -m benchmarks\.(\w+)(.*)", code):
             assert (ROOT / "benchmarks" / f"{module}.py").exists(), code
             words = [word for word in arguments.split() if word[0] != "-"]
-            assert module == "run" or not words
-            assert set(words) <= set(GROUPS), code
+            assert len(words) <= 2 if module == "compare" else set(words) <= set(GROUPS)
+            assert module in ("compare", "run") or not words, code
 
 
 TYPED = [
@@ -274,6 +275,38 @@ def test_what_the_map_names_is_where_it_says():
         assert re.search(rf"^(class )?{name}\b", source, flags=re.MULTILINE), name
 
 
-def test_the_citation_names_the_version():
+RELEASE = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$", re.MULTILINE)
+
+
+def test_the_changelog_is_cut_into_versions():
+    """Its sections are what came since the last release, and releases with dates."""
+    changelog = PAGES["CHANGELOG.md"]
+    sections = re.findall(r"^## (.*)$", changelog, re.MULTILINE)
+    releases = RELEASE.findall(changelog)
+    assert len(releases) == len(sections) - (sections[0] == "[Unreleased]")
+    numbers = [tuple(map(int, number.split("."))) for number, _ in releases]
+    assert numbers == sorted(set(numbers), reverse=True)
+    assert [date for _, date in releases] == sorted(
+        (d for _, d in releases), reverse=True
+    )
+    kinds = re.findall(r"^### (.*)$", changelog, re.MULTILINE)
+    assert set(kinds) <= {
+        "Added",
+        "Changed",
+        "Deprecated",
+        "Removed",
+        "Fixed",
+        "Security",
+    }
+    for name in re.findall(r"^## \[(.*?)\]", changelog, re.MULTILINE):
+        assert re.search(rf"^\[{re.escape(name)}\]: https://", changelog, re.MULTILINE)
+
+
+def test_the_version_is_the_last_released_or_one_in_the_making():
+    last = RELEASE.search(PAGES["CHANGELOG.md"])[1]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert f"\nversion: {emgmm.__version__}\n" in citation
+    assert f"\nversion: {last}\n" in citation
+    number, _, making = emgmm.__version__.partition(".dev")
+    parts = [tuple(map(int, each.split("."))) for each in (number, last)]
+    assert parts[0] > parts[1] if making else number == last
+    assert making or "## [Unreleased]" not in PAGES["CHANGELOG.md"]

@@ -20,6 +20,7 @@ from emgmm._gaussian_mixture import GaussianMixtureEM
 from emgmm._model.parameters import Parameters
 from emgmm._utils.callbacks import Tasks, reported
 from emgmm._utils.exceptions import DegenerateComponentWarning
+from emgmm._utils.sklearn_private import forget_callbacks
 from emgmm.typing import RowsLike
 
 from .fitted_rows import (
@@ -222,7 +223,7 @@ def _template(estimator: Any) -> GaussianMixtureEM:
             "init_params is an array, which starts mixtures of one number of "
             "components: pass a name, such as the default, 'split'."
         )
-    vars(template).pop("_skl_callbacks", None)  # which clones have, from 1.9 on
+    forget_callbacks(template)
     return template.set_params(warm_start=False, verbose=0)
 
 

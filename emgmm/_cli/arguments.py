@@ -29,6 +29,7 @@ NEEDING_A_FILE = (
 )
 OUTPUTS = ("out", "impute", "save", "plot")
 TO_STREAMS = ("--out", "--impute")  # may write to standard output
+SHELLS = ("bash", "zsh", "tcsh")
 STREAM = "-"  # standard input, or standard output
 NAMED_MODELS = {"all": list(MODELS)} | {
     name.lower(): [family.name] for name, family in FAMILIES.items()
@@ -88,6 +89,25 @@ class _Parser(argparse.ArgumentParser):
             print(message, end="", file=file)
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints the script of a shell that completes the arguments."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, shell: Any, option: Any = ""
+    ) -> None:
+        """Print the script and exit."""
+        try:
+            import shtab
+        except ImportError:
+            remedy = "pip install 'emgmm[completion]'"
+            raise ValueError(f"{option} needs the package shtab: {remedy}.") from None
+        for action in parser._actions:
+            if action.dest in ("file", *OUTPUTS):
+                action.complete = shtab.FILE  # an attribute that shtab looks for
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
+
 def _parser() -> _Parser:
     """The parser of all arguments."""
     parser = _Parser("emgmm", None, DESCRIPTION, EPILOG, allow_abbrev=False)
@@ -103,6 +123,12 @@ def _parser() -> _Parser:
         amount.add_argument(option, action="store_true", help=text)
     version = f"%(prog)s {__version__}"
     parser.add_argument("--version", action="version", version=version)
+    parser.add_argument(
+        "--print-completion",
+        choices=SHELLS,
+        action=_PrintCompletion,
+        help="print a script by which the shell completes options, then exit",
+    )
     return parser
 
 

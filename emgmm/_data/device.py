@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils.validation import validate_data
 
 from emgmm._utils.cached import cached_property
-from emgmm._utils.device import Device, device_of
+from emgmm._utils.device import Device, device_of, to_host, without_gradients
 from emgmm._utils.threads import Workspace
 
 from .arrays import ArrayBlocks, ArraySummary, RowBlocks
-from .missing import IncompleteBlocks
+from .missing import blocks_of
+from .scaling import are_moderate_in_float32
 from .summary import Extremes
 from .validation import check_sample_weight, check_something_observed
 from .weights import weights_or_ones
@@ -31,9 +32,21 @@ NUMBERS_OF_SUMMARY = 4  # in the arrays of a block, for each number of the rows
 class DeviceWorkspace(Workspace):
     """Arrays on a device that are used again and again, by name."""
 
+    device: Device
+
     def __init__(self, device: Device) -> None:
         super().__init__()
         self.device = device
+        self._copies: dict[int, tuple[NDArray, Any]] = {}
+
+    def __reduce__(self) -> tuple[type[Workspace], tuple[Any, ...]]:
+        return DeviceWorkspace, (self.device,)
+
+    def copy_of(self, array: NDArray, dtype: DTypeLike | None = None) -> Any:
+        """An array of the host, which is copied to the device once."""
+        if id(array) not in self._copies:
+            self._copies[id(array)] = array, self.device.put(array, dtype)
+        return self._copies[id(array)][1]
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """An array of undefined content, which replaces the last of this name."""
@@ -78,13 +91,13 @@ class DeviceSummary(ArraySummary):
 
     @cached_property
     def extremes(self) -> tuple[NDArray, NDArray]:
-        xp, host = self.rows.device.xp, self.rows.device.host
+        xp = self.rows.device.xp
         first = self.rows.device.put(self._first)
 
         def of_block(X: Any, weights: Any) -> Extremes:
             if not self.equally_weighted:  # the first row that has one counts for them
                 X = xp.where((weights > 0)[:, None], X, first)
-            return Extremes(host(xp.min(X, axis=0)), host(xp.max(X, axis=0)))
+            return Extremes(to_host(xp.min(X, axis=0)), to_host(xp.max(X, axis=0)))
 
         found = self.rows.sum(of_block)
         return found.least, found.greatest
@@ -93,7 +106,7 @@ class DeviceSummary(ArraySummary):
     def _first(self) -> NDArray:
         """The first row (d,) of positive weight."""
         place = int(np.argmax(self.rows.weights > 0))
-        return self.rows.device.host(self.rows.X[place, ...])
+        return to_host(self.rows.X[place, ...])
 
     def _sum(self, center: NDArray, function: Callable[[Any, Any], NDArray]) -> NDArray:
         """Sum over the blocks of a function of deviations (d, n) and weights (n,)."""
@@ -112,6 +125,7 @@ class DeviceBlocks(ArrayBlocks):
     """Blocks of complete rows on a device; their weights are on the host."""
 
     X: Any
+    workspace: Any = None  # a DeviceWorkspace
 
     summary_class = DeviceSummary
 
@@ -132,16 +146,16 @@ class DeviceBlocks(ArrayBlocks):
 
     @property
     def on_host(self) -> ArrayBlocks:
-        return ArrayBlocks(self.device.host(self.X), self.sample_weight)
+        return ArrayBlocks(to_host(self.X), self.sample_weight)
 
-    @cached_property
+    @property
     def weights_on_device(self) -> Any:
         """Weights (n,) of the rows: ones, not stored, where none were passed."""
-        device, n_rows = self.device, self.X.shape[0]
-        if self.sample_weight is not None:
-            return device.put(self.sample_weight, device.float_type)
+        device, weights = self.device, self.sample_weight
+        if weights is not None:
+            return self.workspace.copy_of(weights, device.float_type)
         one = device.put(np.ones(1), device.float_type)
-        return device.xp.broadcast_to(one, (n_rows,))
+        return device.xp.broadcast_to(one, (self.X.shape[0],))
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         return self.device.empty((self.X.shape[0], *shape), dtype)
@@ -150,9 +164,11 @@ class DeviceBlocks(ArrayBlocks):
         chosen = self._sampled(size)
         if chosen is None:
             return self.on_host
-        rows, weights = chosen
+        return self.take(*chosen).on_host
+
+    def take(self, rows: NDArray, sample_weight: NDArray | None) -> Self:
         X = self.device.xp.take(self.X, self.device.put(rows), axis=0)
-        return ArrayBlocks(self.device.host(X), weights)
+        return self._with(X, sample_weight)
 
     def divided_by(self, units: NDArray) -> Self:
         own = self.device.put(units, self.summary.dtype)
@@ -179,10 +195,13 @@ class DeviceBlocks(ArrayBlocks):
     ) -> Any:
         weights, total = self.weights_on_device, None
         own = [
-            self.device.put(array) if isinstance(array, np.ndarray) else array
-            for array in aligned
+            self.workspace.copy_of(each) if isinstance(each, np.ndarray) else each
+            for each in aligned
         ]
-        for block in self.slices(block_length):
+        blocks = self.slices(block_length)
+        if len(blocks) == 1:  # the same object in every pass: features can be kept
+            return function(self.X, weights, *own)
+        for block in blocks:
             value = function(
                 self.X[block, :], weights[block], *(a[block, ...] for a in own)
             )
@@ -211,20 +230,43 @@ def rows_of_device(
     estimator: Any, X: Any, sample_weight: ArrayLike | None, reset: bool
 ) -> RowBlocks:
     """The rows of an array on a device. Rows in the memory of the host are read there,
-    by the faster kernels of NumPy, and so are copies of rows that lack values."""
-    device = cast(Device, device_of(X))
+    by the faster kernels of NumPy, and so are copies of rows that lack values, or that
+    need float64 where the device has none."""
+    device, X = cast(Device, device_of(X)), without_gradients(X)
+    _check_real(X, device)
     floats = [device.dtype(kind) for kind in ("float64", "float32")]
     options = {"dtype": floats, "reset": reset, "ensure_min_samples": 2 if reset else 1}
+    incomplete = False
     try:
         rows = validate_data(estimator, X, **options)
     except ValueError:
         rows = validate_data(estimator, X, ensure_all_finite="allow-nan", **options)
-        weights = check_sample_weight(sample_weight, rows.shape[0])
-        blocks = IncompleteBlocks.of(device.host(rows), weights)
-        if reset:
+        incomplete = True
+    weights = check_sample_weight(sample_weight, rows.shape[0])
+    if incomplete or device.is_host:
+        blocks = blocks_of(to_host(rows), weights, incomplete)
+        if reset and incomplete:
             check_something_observed(estimator, blocks)
         return blocks
-    weights = check_sample_weight(sample_weight, rows.shape[0])
-    if device.is_host:
-        return ArrayBlocks(device.host(rows), weights)
-    return DeviceBlocks.of(rows, weights, device)
+    on_device = DeviceBlocks.of(rows, weights, device)
+    if device.float_type == np.float32 and not _suit_float32(on_device.summary):
+        return on_device.on_host
+    return on_device
+
+
+def _check_real(X: Any, device: Device) -> None:
+    """ValueError if numbers are complex, of which scikit-learn checks NumPy's."""
+    if device.xp.isdtype(X.dtype, "complex floating"):
+        raise ValueError(
+            f"Complex data not supported: X has the type {X.dtype}. Pass real numbers, "
+            "such as the real and the imaginary parts as features."
+        )
+
+
+def _suit_float32(summary: ArraySummary) -> bool:
+    """Whether weights, and squares of the rows, are far from the ends of float32."""
+    if summary.equally_weighted or summary.compute_dtype == np.float32:
+        least, greatest = summary.extremes
+        sizes = np.maximum(np.abs(least), np.abs(greatest))
+        return are_moderate_in_float32(sizes[greatest > least])
+    return False

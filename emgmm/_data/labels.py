@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from emgmm._utils.device import to_host
 from emgmm._utils.inputs import MISSING_NAMES
 
 UNKNOWN = -1  # the class, or component, of a row of which none is known
@@ -63,7 +64,7 @@ def _distinct(labels: NDArray) -> tuple[NDArray, NDArray]:
 
 def _as_array(y: Any) -> NDArray:
     """Labels as an array: objects, where a list has strings and something else."""
-    array = np.asarray(y)
+    array = np.asarray(to_host(y))
     if isinstance(y, list | tuple) and array.dtype.kind in "US":
         return np.asarray(y, dtype=object) if not all(map(_is_text, y)) else array
     return array

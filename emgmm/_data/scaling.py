@@ -10,6 +10,7 @@ MOST_EXPONENT = 1022  # of two, so that units and their inverses are numbers
 BESIDE_WEIGHTS = 1e-2, 1e2  # where sums of weights are not moderate
 # Weights in this range and their sums are far from the ends of float32.
 FLOAT32_WEIGHTS = 2.0**-40, 2.0**40
+FLOAT32_SCALES = 2.0**-30, 2.0**30
 
 
 def are_moderate(scales: NDArray, weight: float = 1.0) -> bool:
@@ -18,6 +19,13 @@ def are_moderate(scales: NDArray, weight: float = 1.0) -> bool:
     moderate = MODERATE[0] < weight < MODERATE[1]
     least, most = MODERATE if moderate else BESIDE_WEIGHTS
     return bool(np.all((scales == 0) | (least < scales) & (scales < most)))
+
+
+def are_moderate_in_float32(scales: NDArray) -> bool:
+    """Whether squares of such numbers, and their inverses, are far from the ends of
+    float32."""
+    least, most = FLOAT32_SCALES
+    return bool(np.all((least < scales) & (scales < most)))
 
 
 def units_of(scales: NDArray, by_feature: bool, weight: float = 1.0) -> NDArray:

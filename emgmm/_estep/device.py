@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emgmm._data.device import DeviceWorkspace
 from emgmm._model.parameters import Parameters
 from emgmm._utils.cached import cached_property
-from emgmm._utils.device import Device
+from emgmm._utils.device import Device, to_host
 
 from .complete import Quadratic, Whitened
 from .kernel import DOUBLE, SINGLE, FloatFormat, Joint, Kernel
@@ -38,11 +38,6 @@ class OnDevice(Kernel):
     def precise(self) -> FloatFormat:
         """The most precise floating-point numbers of the device."""
         return precise_of(self.device)
-
-    @property
-    def unlimited(self) -> bool:
-        """Whether there is no kernel for rows further away."""
-        return isinstance(self, Whitened) and self.float_format is self.precise
 
     def fallback_kernel(
         self, mixture: Parameters, origin: NDArray | None = None
@@ -154,11 +149,11 @@ class OnDevice(Kernel):
         return values
 
     def settled(self, joint: Joint, X: Any) -> Joint:
-        xp, device = self.device.xp, self.device
+        xp = self.device.xp
         if bool(xp.all(xp.max(joint.values, axis=0) > -float("inf"))):
             return joint
-        values = np.array(device.host(joint.values), dtype=np.float64)
-        settled = settle(values, device.host(X), self.mixture)
+        values = np.array(to_host(joint.values), dtype=np.float64)
+        settled = settle(values, to_host(X), self.mixture)
         return joint._replace(values=self.put(settled))
 
     def weighted_sums(self, weights: Any, values: Any) -> NDArray:
@@ -216,7 +211,7 @@ class DeviceQuadratic(OnDevice, Quadratic):
         z, second = out[1 : 1 + d, :], out[1 + d :, :]
         self.device.into(z, "subtract", X.T, self.put(self.origin[:, None]))
         if not shared:
-            second[...] = self._distances(z)
+            self._write_distances(z, second)
             return out
         if self.second.size(d) == d:
             self.device.into(second, "multiply", z, z)
@@ -227,23 +222,28 @@ class DeviceQuadratic(OnDevice, Quadratic):
 
     def _write_products(self, z: Any, out: Any) -> None:
         """Write z_i z_j with j = i + s modulo d, for every shift s."""
-        d, twice = z.shape[0], self.device.xp.concat([z, z], axis=0)
+        d = z.shape[0]
         for start in range(0, out.shape[0], d):
             shift, number = start // d, min(d, out.shape[0] - start)
-            self.device.into(
-                out[start : start + number, :],
-                "multiply",
-                z[:number, :],
-                twice[shift : shift + number, :],
-            )
+            ahead = min(number, d - shift)  # rows with i + s < d
+            own, others = out[start : start + ahead, :], z[shift : shift + ahead, :]
+            self.device.into(own, "multiply", z[:ahead, :], others)
+            if ahead < number:
+                own, others = out[start + ahead : start + number, :], z[:shift, :]
+                self.device.into(own, "multiply", z[ahead:number, :], others)
 
-    def _distances(self, z: Any) -> Any:
-        """z'Pz / 2 of each mixture, (B, n)."""
-        d, n = z.shape
+    def _write_distances(self, z: Any, out: Any) -> None:
+        """Write z'Pz / 2 of each mixture, (B, n)."""
+        xp, into, (d, n) = self.device.xp, self.device.into, z.shape
         factors = np.sqrt(0.5) * self.mixture.covariances.precisions_cholesky.mT
-        whitened = self.device.xp.matmul(self.put(factors.reshape(-1, d)), z)
-        whitened = self.device.xp.reshape(whitened, (-1, d, n))
-        return self.device.xp.sum(whitened * whitened, axis=1)
+        size = max(self.device.n_numbers // (d * n), 1)
+        for start in range(0, len(factors), size):
+            own = factors[start : start + size]
+            whitened = self.array("whitened", len(own) * d, n)
+            into(whitened, "matmul", self.put(own.reshape(-1, d)), z)
+            into(whitened, "multiply", whitened, whitened)
+            squares = xp.reshape(whitened, (len(own), d, n))
+            out[start : start + len(own), :] = xp.sum(squares, axis=1)
 
     def log_joint(self, features: Any) -> Any:
         theta = self.rounded_theta
@@ -263,6 +263,10 @@ class DeviceQuadratic(OnDevice, Quadratic):
 
 class DeviceWhitened(OnDevice, Whitened):
     """``Whitened`` on a device."""
+
+    @property
+    def unlimited(self) -> bool:
+        return self.float_format is self.precise
 
     @property
     def block_length(self) -> int:
@@ -317,8 +321,13 @@ class DeviceWhitened(OnDevice, Whitened):
         d, n = features.shape
         out = self.array("vectors", len(origin), 1 + d, n)
         out[:, 0, :] = 1.0
-        shifts = self.put((origin - self.deviations.base)[:, :, None])
-        self.device.into(out[:, 1:, :], "subtract", features[None, ...], shifts)
+        shifts = (origin - self.deviations.base)[:, :, None]
+        rounded = shifts.astype(self.dtype)
+        vectors = out[:, 1:, :]
+        self.device.into(vectors, "subtract", features[None, ...], self.put(rounded))
+        if self.float_format is SINGLE:  # what is near a mean is as exact as the rows
+            rest = self.put(shifts - rounded)
+            self.device.into(vectors, "subtract", vectors, rest)
         return out
 
 

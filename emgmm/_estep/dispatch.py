@@ -100,9 +100,12 @@ def choose_kernels(
     def single_whitened(mixture: Parameters) -> Kernel:
         return accurate(mixture, SINGLE, workspace, base=near)
 
+    def single_exact(mixture: Parameters) -> Kernel:
+        return accurate(mixture, SINGLE, workspace)
+
     order = stack.segments.by_size
     if precise is SINGLE:
-        return list(_divided(stack, order, [single, single_whitened]))
+        return list(_divided(stack, order, [single, single_exact]))
     if dtype != SINGLE.dtype:
         return list(_divided(stack, order, [quadratic, whitened]))
     moderate = _are_moderate(stack)[order]

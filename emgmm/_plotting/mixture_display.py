@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import _get_feature_names
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
 from emgmm._data.validation import check_sample_weight, check_X
 from emgmm._model.families import FAMILIES
 from emgmm._model.segments import Segments
+from emgmm._utils.device import to_host
 from emgmm._utils.features import Features, check_features
 from emgmm._utils.validation import check_choice
 
@@ -215,7 +217,9 @@ class MixtureDisplay:
         >>> plt.close(display.figure_)
         """
         mixture = fitted(best_of(estimator), "weights_", "means_", "covariances_")
-        weights, means = np.asarray(mixture.weights_), np.asarray(mixture.means_)
+        weights, means = (
+            np.asarray(to_host(each)) for each in (mixture.weights_, mixture.means_)
+        )
         covariances = _dense_covariances(mixture)
         n_features = means.shape[1]
         names = _names(mixture, X)
@@ -226,7 +230,7 @@ class MixtureDisplay:
         )
         rows = responsibilities = counts = None
         if X is not None:
-            responsibilities = mixture.predict_proba(X)
+            responsibilities = to_host(mixture.predict_proba(X))
             rows = check_X(X, None, n_features)[:, drawn].astype(np.float64)
             if sample_weight is not None:
                 counts = check_sample_weight(sample_weight, len(rows))
@@ -460,7 +464,8 @@ def _dense_covariances(mixture: Any) -> NDArray:
     own = getattr(mixture, "mixture_", None)
     if own is not None:  # ours, of whatever model it was when it was fitted
         return own.covariances
-    family, values = FAMILIES[mixture.covariance_type], np.asarray(mixture.covariances_)
+    family = FAMILIES[mixture.covariance_type]
+    values = np.asarray(to_host(mixture.covariances_))
     K, d = np.shape(mixture.means_)
     segments = Segments.one(K)
     values = values.reshape(family.storage.layout(segments, d))
@@ -471,7 +476,9 @@ def _names(mixture: Any, X: ArrayLike | None) -> list[str] | None:
     """Names of all features, those of the fit before those of X; None without any."""
     names = getattr(mixture, "feature_names_in_", None)
     if names is None and X is not None:
-        names = _get_feature_names(X)
+        features = BaseEstimator()
+        validate_data(features, X, skip_check_array=True)
+        names = getattr(features, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 

@@ -9,16 +9,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:
-
-    def with_callbacks(function: Any) -> Any:
-        """The function itself, where scikit-learn has no callbacks."""
-        return function
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """An empty base class, where scikit-learn has no callbacks."""
+from .sklearn_private import has_callbacks, new_callback_context, with_callbacks
 
 
 class Tasks:
@@ -30,18 +21,18 @@ class Tasks:
 
     def __init__(self, estimator: Any = None, **data: Any) -> None:
         self._data = {"estimator": estimator, **data}
-        self.are_reported = hasattr(estimator, "_skl_callbacks")
+        self.are_reported = has_callbacks(estimator)
         self._open: list[Any] = []
 
     def begin(self, name: str, max_subtasks: int | None = 0) -> None:
         """Report that a task begins."""
         if self.are_reported:
-            new = (
-                self._open[-1].subcontext
+            task = {"task_name": name, "max_subtasks": max_subtasks}
+            self._open.append(
+                self._open[-1].subcontext(**task)
                 if self._open
-                else self._data["estimator"]._init_callback_context
+                else new_callback_context(self._data["estimator"], **task)
             )
-            self._open.append(new(task_name=name, max_subtasks=max_subtasks))
             self._open[-1].call_on_fit_task_begin(**self._data)
 
     def end(self, fitted: Callable[[], dict[str, Any]] | None) -> bool:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn import config_context, get_config
-from sklearn.utils import _array_api
 
+from . import sklearn_private
 from .cached import cached_property
 
 # Columns that are multiplied, or added, in the precision of the arrays.
@@ -20,6 +20,7 @@ PIECE = 2**11
 # beside it.
 BLOCK_NUMBERS = 2**25
 SHARE_OF_MEMORY = 1 / 8  # of what is free that a block may take
+LEAST_NUMBERS = 2**20  # however little is free
 BYTES = 8  # of a number
 HOST = 1  # DLPack's code of a device whose memory the CPU addresses
 NARROWER = {"float64": "float32", "int64": "int32"}  # where a device lacks the type
@@ -29,21 +30,28 @@ class Library(NamedTuple):
     """What a library has beyond the array API."""
 
     free_memory: Callable[[Any], int] | None = None
-    """Bytes that are free on a device."""
+    """Bytes that are free on a device, those that the library keeps for itself
+    included; 0 if it cannot tell."""
     takes_out: bool = True
     """Whether functions write into an array that is passed as ``out``."""
 
 
 def _free_of_torch(device: Any) -> int:
-    """Free bytes on a device of PyTorch, of those that it can tell."""
-    import torch
+    """Free bytes on a CUDA device of PyTorch."""
+    if device.type != "cuda":
+        return 0
+    from torch import cuda
 
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+    kept = cuda.memory_reserved(device) - cuda.memory_allocated(device)
+    return int(cuda.mem_get_info(device)[0] + kept)
 
 
 def _free_of_cupy(device: Any) -> int:
     """Free bytes on a device of CuPy."""
-    return int(device.mem_info[0])
+    import cupy
+
+    kept = cupy.get_default_memory_pool().free_bytes()
+    return int(device.mem_info[0] + kept)
 
 
 LIBRARIES = {
@@ -98,10 +106,6 @@ class Device:
         wanted = self.dtype(own.dtype if dtype is None else dtype)
         return self.xp.asarray(own, dtype=wanted, device=self.device)
 
-    def host(self, array: Any) -> NDArray:
-        """An array of the library as one of NumPy, which may share its memory."""
-        return to_host(array)
-
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """An array of undefined content."""
         return self.xp.empty(shape, dtype=self.dtype(dtype), device=self.device)
@@ -117,9 +121,12 @@ class Device:
     def n_numbers(self) -> int:
         """Numbers in the arrays of a block."""
         free = self.library.free_memory
-        bytes_free = free(self.device) if free else 0
-        most = int(SHARE_OF_MEMORY * bytes_free) // BYTES
-        return min(most, BLOCK_NUMBERS) if most else BLOCK_NUMBERS
+        n_bytes = free(self.device) if free else 0
+        if not n_bytes:
+            return BLOCK_NUMBERS
+        # A power of two, so that blocks do not depend on every byte that is free.
+        most = 2 ** int(np.log2(max(SHARE_OF_MEMORY * n_bytes / BYTES, LEAST_NUMBERS)))
+        return min(most, BLOCK_NUMBERS)
 
     @property
     def is_host(self) -> bool:
@@ -149,15 +156,15 @@ class Device:
             found.append(self._added(products))
         if whole < n_columns:
             rest = self.xp.matrix_transpose(other[..., whole:])
-            found.append(self.host(self.xp.matmul(wide[..., whole:], rest)))
+            found.append(to_host(self.xp.matmul(wide[..., whole:], rest)))
         return np.asarray(sum(found[1:], found[0]), dtype=np.float64)
 
     def _added(self, products: Any) -> NDArray:
         """Products (..., pieces, a, b) added over the pieces, in float64: on the host
         if the device lacks it."""
         if self.float_type == np.float64:
-            return self.host(self.xp.sum(products, axis=-3, dtype=self.xp.float64))
-        return self.host(products).sum(axis=-3, dtype=np.float64)
+            return to_host(self.xp.sum(products, axis=-3, dtype=self.xp.float64))
+        return to_host(products).sum(axis=-3, dtype=np.float64)
 
 
 def _pieces(xp: Any, wide: Any, whole: int) -> Any:
@@ -174,10 +181,15 @@ def device_of(array: Any) -> Device | None:
     if not get_config()["array_api_dispatch"] or not _is_foreign(array):
         return None
     try:
-        xp, _, device = _array_api.get_namespace_and_device(array)
+        xp, _, device = sklearn_private.get_namespace_and_device(array)
     except TypeError:  # no array of a library that follows the array API
         return None
-    return None if _array_api._is_numpy_namespace(xp) else Device(xp, device)
+    return None if sklearn_private.is_numpy_namespace(xp) else Device(xp, device)
+
+
+def without_gradients(array: Any) -> Any:
+    """The array without a record of what it was computed from, which PyTorch keeps."""
+    return array.detach() if hasattr(array, "detach") else array
 
 
 def like(X: Any, values: Any) -> Any:
@@ -203,9 +215,8 @@ def check_same_namespace(estimator: Any, X: Any, method: str) -> None:
     means = getattr(estimator, "means_", None)
     if device_of(X) is None and device_of(means) is None:
         return
-    check = getattr(_array_api, "check_same_namespace", None)
-    if check is not None:
-        check(X, estimator, attribute="means_", method=method)
+    check = sklearn_private.check_same_namespace
+    check(X, estimator, attribute="means_", method=method)
 
 
 def to_host(array: Any) -> Any:
@@ -213,11 +224,9 @@ def to_host(array: Any) -> Any:
     else as it is."""
     if not _is_foreign(array) or os.environ.get("SCIPY_ARRAY_API") != "1":
         return array
+    array = without_gradients(array)
     with config_context(array_api_dispatch=True):
-        if hasattr(_array_api, "move_to"):
-            return _array_api.move_to(array, xp=np, device="cpu")
-        xp, _ = _array_api.get_namespace(array)
-        return _array_api._convert_to_numpy(array, xp)
+        return sklearn_private.move_to(array, xp=np, device="cpu")
 
 
 def _is_foreign(array: Any) -> bool:

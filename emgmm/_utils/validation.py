@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 
 from .device import to_host
 from .inputs import holds_dates
+from .sklearn_private import (
+    InvalidParameterError,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
 
 @contextmanager
@@ -42,14 +46,15 @@ class Suggesting:
     """Validates parameters as scikit-learn does, and suggests similar names."""
 
     def _validate_params(self) -> None:
+        own: Any = self
+        constraints, parameters = own._parameter_constraints, own.get_params(deep=False)
         try:
-            super()._validate_params()  # type: ignore[misc]
+            validate_parameter_constraints(constraints, parameters, type(self).__name__)
         except InvalidParameterError as error:
-            own: Any = self
             near = [
                 did_you_mean(value, constraint.options)
-                for name, value in own.get_params(deep=False).items()
-                for constraint in own._parameter_constraints.get(name, ())
+                for name, value in parameters.items()
+                for constraint in constraints.get(name, ())
                 if isinstance(constraint, StrOptions) and f"{name!r}" in str(error)
             ]
             raise InvalidParameterError(f"{error}{''.join(near)}") from None
