@@ -217,9 +217,7 @@ class MixtureDisplay:
         >>> plt.close(display.figure_)
         """
         mixture = fitted(best_of(estimator), "weights_", "means_", "covariances_")
-        weights, means = (
-            np.asarray(to_host(each)) for each in (mixture.weights_, mixture.means_)
-        )
+        weights, means = map(_on_host, (mixture.weights_, mixture.means_))
         covariances = _dense_covariances(mixture)
         n_features = means.shape[1]
         names = _names(mixture, X)
@@ -465,7 +463,7 @@ def _dense_covariances(mixture: Any) -> NDArray:
     if own is not None:  # ours, of whatever model it was when it was fitted
         return own.covariances
     family = FAMILIES[mixture.covariance_type]
-    values = np.asarray(to_host(mixture.covariances_))
+    values = _on_host(mixture.covariances_)
     K, d = np.shape(mixture.means_)
     segments = Segments.one(K)
     values = values.reshape(family.storage.layout(segments, d))
@@ -487,6 +485,11 @@ def _labels(features: Iterable[int], names: Sequence[str] | None) -> list[str]:
     if names is None:
         return [f"feature {feature}" for feature in features]
     return [names[feature] for feature in features]
+
+
+def _on_host(attribute: Any) -> NDArray:
+    """A fitted attribute as an array of NumPy."""
+    return np.asarray(to_host(attribute))
 
 
 def _most_separating(weights: NDArray, means: NDArray, covariances: NDArray) -> NDArray:
