@@ -40,9 +40,10 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 
 
 def texts(tree: ast.AST) -> list[str]:
-    """The strings of a module, with `VALUE` for what is formatted into them."""
+    """Strings other than docstrings, with `VALUE` for what is formatted into them."""
     found = []
-    for node in ast.walk(tree):
+    statements = {n.value for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    for node in [each for each in ast.walk(tree) if each not in statements]:
         if isinstance(node, ast.JoinedStr):
             parts = [getattr(part, "value", VALUE) for part in node.values]
             found.append("".join(p if isinstance(p, str) else VALUE for p in parts))
@@ -52,14 +53,13 @@ def texts(tree: ast.AST) -> list[str]:
 
 
 def raised(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Class names, and first words of messages, of what a module raises and warns."""
+    """Class names, and the calls that make them, of what a module raises and warns."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             yield ast.unparse(node.exc.func).rpartition(".")[2], ast.unparse(node.exc)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn":
-            arguments = [ast.unparse(a) for a in node.args]
-            category = arguments[1] if len(arguments) > 1 else "UserWarning"
-            yield category.rpartition(".")[2], arguments[0]
+            names = [ast.unparse(category) for category in node.args[1:2]]
+            yield (*names, "UserWarning")[0].rpartition(".")[2], ast.unparse(node)
 
 
 MODULES = dict(trees())
@@ -83,9 +83,9 @@ def pattern(fragment: str) -> re.Pattern[str]:
 def sentences(tree: ast.AST) -> Iterator[str]:
     """The messages that users see: causes that end other messages are no sentences."""
     for name, expression in raised(tree):
-        message = VALUE.join(texts(ast.parse(expression)))
-        if name not in INTERNAL and "." in message.rstrip(VALUE)[-1:]:
-            yield message
+        parts = texts(ast.parse(expression))
+        if name not in INTERNAL and any(part.endswith(".") for part in parts):
+            yield VALUE.join(parts)
 
 
 def is_quoted(text: str) -> bool:
