@@ -110,7 +110,7 @@ def test_nothing_is_published_that_was_not_checked():
     assert '.ci/package --tag "$GITHUB_REF_NAME"' in build
     assert JOBS["release", "publish"]["needs"] == "package"
     assert JOBS["release", "attach"]["needs"] == "publish"
-    assert JOBS["release", "publish"]["environment"]["name"] == "pypi"
+    assert JOBS["release", "publish"]["environment"] == "pypi"
 
 
 @pytest.mark.parametrize("name", ["nightly", "benchmarks"])
