@@ -29,7 +29,7 @@ from .paired import ratio_of
 from .tables import markdown, number
 
 ROOT = Path(__file__).parent.parent
-ROUNDS, QUICK_ROUNDS = 12, 6
+ROUNDS, QUICK_ROUNDS = 12, 7
 TOLERANCE = 0.03  # a ratio nearer to one does not matter, however sure it is
 CONFIDENCE = 0.95  # of all cases together
 ENOUGH = 0.3  # seconds of a case in a round; a task is repeated until then
@@ -194,7 +194,9 @@ class Line:
 
     @property
     def verdict(self):
-        """Whether it is slower or faster beyond noise."""
+        """Whether it is slower or faster beyond noise; of too few rounds, neither."""
+        if self.ratio.confidence < self.confidence:
+            return ""
         if self.ratio.low > 1 + TOLERANCE:
             return "slower"
         return "faster" if self.ratio.high < 1 - TOLERANCE else ""
@@ -253,7 +255,9 @@ def last_release():
 
 
 def parsed(argv):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("base", nargs="?", help="a commit; default: the last release")
     parser.add_argument(
         "head", nargs="?", default="HEAD", help="another; default: HEAD"

@@ -124,6 +124,13 @@ def test_nothing_is_slower_if_it_is_faster_or_the_same(repository, capsys):
     assert compare.main(["--quick"]) == 0  # the last release is HEAD here
     out = capsys.readouterr().out
     assert "faster |" not in out and "Slower beyond noise: none." in out
+
+
+def test_too_few_rounds_say_nothing(repository, capsys):
+    assert compare.main(["v0.1.0", "v0.2.0", "--quick", "--rounds", "3"]) == 0
+    out = capsys.readouterr().out
+    quick = [case for case in compare.CASES if case.quick]
+    assert "slower |" not in out and "Slower beyond noise: none." in out
     needed = int(re.search(r"At least (\d) rounds reach 95%", out)[1])
     each = 1 - 0.05 / len(quick)
     reached = [paired.cut_of(rounds, each)[1] for rounds in (needed - 1, needed)]
