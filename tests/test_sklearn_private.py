@@ -112,7 +112,10 @@ def test_the_same_values_are_refused_in_the_same_words(name):
 
 
 def test_parameters_without_constraints_are_not_validated():
-    ours.validate_parameter_constraints({}, {"p": object()}, "Name")
+    passed = {"p": object()}
+    with pytest.raises(ours.InvalidParameterError, match="'p'"):
+        ours.validate_parameter_constraints({"p": [str]}, passed, "Name")
+    assert ours.validate_parameter_constraints({}, passed, "Name") is None
 
 
 class Fitted(BaseEstimator):

@@ -82,37 +82,28 @@ def choose_kernels(
 ) -> list[tuple[NDArray, Kernel]]:
     """Indices of mixtures, and their fastest accurate kernel near an origin (d,)."""
 
-    fast, accurate, precise = Quadratic, Whitened, DOUBLE
+    kinds, precise = (Quadratic, Whitened), DOUBLE
     if workspace.device is not None:
-        fast, accurate = DeviceQuadratic, DeviceWhitened
-        precise = precise_of(workspace.device)
-    near = origin.astype(SINGLE.dtype)
-
-    def quadratic(mixture: Parameters) -> Kernel:
-        return fast(mixture, DOUBLE, workspace, origin, own_weights)
-
-    def whitened(mixture: Parameters) -> Kernel:
-        return accurate(mixture, DOUBLE, workspace)
-
-    def single(mixture: Parameters) -> Kernel:
-        return fast(mixture, SINGLE, workspace, near, own_weights)
-
-    def single_whitened(mixture: Parameters) -> Kernel:
-        return accurate(mixture, SINGLE, workspace, base=near)
-
-    def single_exact(mixture: Parameters) -> Kernel:
-        return accurate(mixture, SINGLE, workspace)
-
+        kinds, precise = (DeviceQuadratic, DeviceWhitened), precise_of(workspace.device)
+    fast = partial(kinds[0], workspace=workspace, own_weights=own_weights)
+    accurate = partial(kinds[1], workspace=workspace)
     order = stack.segments.by_size
+    double: list[Maker] = [
+        partial(fast, float_format=DOUBLE, origin=origin),
+        partial(accurate, float_format=DOUBLE),
+    ]
+    if precise is DOUBLE and dtype != SINGLE.dtype:
+        return list(_divided(stack, order, double))
+    near = origin.astype(SINGLE.dtype)
+    single: Maker = partial(fast, float_format=SINGLE, origin=near)
+    single_whitened: Maker = partial(accurate, float_format=SINGLE, base=near)
     if precise is SINGLE:
-        return list(_divided(stack, order, [single, single_exact]))
-    if dtype != SINGLE.dtype:
-        return list(_divided(stack, order, [quadratic, whitened]))
+        exact: Maker = partial(accurate, float_format=SINGLE)
+        return list(_divided(stack, order, [single, exact]))
     moderate = _are_moderate(stack)[order]
-    small, others = [single, single_whitened, quadratic, whitened], order[~moderate]
     return [
-        *_divided(stack, order[moderate], small),
-        *_divided(stack, others, [quadratic, whitened]),
+        *_divided(stack, order[moderate], [single, single_whitened, *double]),
+        *_divided(stack, order[~moderate], double),
     ]
 
 
